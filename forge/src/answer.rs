@@ -1,0 +1,115 @@
+//! What a command answers: one value that becomes Markdown or JSON, or a refusal that says what, why and what next.
+//!
+//! Invariant: an answer holds no host, port or current time unless the command is about them, so two forges on the same
+//! repositories print the same bytes.
+
+use serde::Serialize;
+
+/// Why something was not done; the number is the exit code over SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// 1: understood, and refused by a rule.
+    Refused = 1,
+    /// 2: not understood.
+    Usage = 2,
+    /// 3: no such thing.
+    NotFound = 3,
+    /// 4: not by this actor.
+    NotAllowed = 4,
+    /// 5: the world has moved on, or two things cannot both be.
+    Stale = 5,
+    /// 75: not now.
+    TryLater = 75,
+}
+
+impl Code {
+    /// The HTTP status that says the same.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Code::Refused => 422,
+            Code::Usage => 400,
+            Code::NotFound => 404,
+            Code::NotAllowed => 403,
+            Code::Stale => 409,
+            Code::TryLater => 503,
+        }
+    }
+}
+
+/// A refusal: what was refused, why, and a command that can be run as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {why}")]
+pub struct Refusal {
+    /// Class and exit code.
+    pub code: Code,
+    /// A stable word for scripts, for example `not-found` or `E08`.
+    pub rule: String,
+    /// What was refused.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// The next command, runnable as it stands; never empty.
+    pub next: String,
+}
+
+impl Refusal {
+    /// A refusal whose rule word follows from its class.
+    pub fn new(code: Code, what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
+        let rule = match code {
+            Code::Refused => "refused",
+            Code::Usage => "usage",
+            Code::NotFound => "not-found",
+            Code::NotAllowed => "not-allowed",
+            Code::Stale => "stale",
+            Code::TryLater => "try-later",
+        };
+        Refusal { code, rule: rule.to_owned(), what: what.into(), why: why.into(), next: next.into() }
+    }
+
+    /// The same refusal under the word of the rule that made it, for example `E08`.
+    pub fn by_rule(mut self, rule: impl Into<String>) -> Self {
+        self.rule = rule.into();
+        self
+    }
+
+    /// `{"error": {code, what, why, next}}`.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": { "code": self.rule, "what": self.what, "why": self.why, "next": self.next } })
+    }
+
+    /// Two lines for people and side-band: `forge: <what>: <why>` and `next: <command>`.
+    pub fn lines(&self) -> String {
+        format!("forge: {}: {}\nnext: {}\n", self.what, self.why, self.next)
+    }
+}
+
+/// A value that a command answers with.
+pub trait Render: Serialize {
+    /// The answer as Markdown, ending with a line break.
+    fn markdown(&self) -> String;
+}
+
+/// A finished answer in both forms.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// For people and agents.
+    pub markdown: String,
+    /// For scripts.
+    pub json: serde_json::Value,
+    /// What to do next; goes to stderr over SSH so that stdout stays data. May be empty.
+    pub hint: String,
+}
+
+impl Answer {
+    /// Renders `value` both ways.
+    pub fn of(value: &impl Render) -> Self {
+        let json = serde_json::to_value(value).expect("invariant: answers are maps with text keys");
+        Answer { markdown: value.markdown(), json, hint: String::new() }
+    }
+
+    /// Adds the hint that goes to stderr.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}

@@ -1,0 +1,132 @@
+//! Who acts, what an operation needs, and the one function that compares them.
+//!
+//! Invariant: every write is decided here, for every door. Default deny: an operation declares its [`Needs`] or does not
+//! compile.
+
+use notes_schema::event::PublicKey;
+use notes_schema::{AgentName, ProjectName};
+
+use crate::answer::{Code, Refusal};
+
+/// Whoever is at the door, after authentication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// Nobody in particular: may read what is public.
+    Anonymous,
+    /// A key that no agent has: may register it.
+    Stranger(PublicKey),
+    /// A registered agent.
+    Agent(AgentActor),
+}
+
+/// A registered agent and what let it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentActor {
+    /// Its name.
+    pub name: AgentName,
+    /// `key:SHA256:…` or `token:<id>`: what events record.
+    pub credential: String,
+    /// Limits of the token it came with; a key has none.
+    pub scope: Scope,
+}
+
+/// What a token is limited to. Empty means unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The only project.
+    pub project: Option<ProjectName>,
+    /// Glob of refs that may be pushed.
+    pub refs: Option<String>,
+    /// Commands that may be given, and `push`.
+    pub verbs: Vec<String>,
+}
+
+/// What an operation needs of its actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Anyone may: it reads what is public.
+    Nothing,
+    /// A key or nobody: it makes an identity.
+    Newcomer,
+    /// A registered agent.
+    Agent,
+}
+
+impl Actor {
+    /// The agent's name, when one is at the door.
+    pub fn agent(&self) -> Option<&AgentActor> {
+        match self {
+            Actor::Agent(agent) => Some(agent),
+            Actor::Anonymous | Actor::Stranger(_) => None,
+        }
+    }
+}
+
+/// Whether `actor` may do `verb` (a command's name, or `push`) on `project`.
+pub fn permit(actor: &Actor, needs: Needs, verb: &str, project: Option<&ProjectName>) -> Result<(), Refusal> {
+    let register = "ssh forge register <name>";
+    match (needs, actor) {
+        (Needs::Nothing, _) | (Needs::Newcomer, Actor::Anonymous | Actor::Stranger(_)) => Ok(()),
+        (Needs::Newcomer, Actor::Agent(agent)) => {
+            Err(Refusal::new(Code::Stale, verb, format!("this key already belongs to {}", agent.name), "whoami"))
+        }
+        (Needs::Agent, Actor::Anonymous) => Err(Refusal::new(
+            Code::NotAllowed, verb, "this needs an agent: come with a registered SSH key or a token", register)),
+        (Needs::Agent, Actor::Stranger(key)) => Err(Refusal::new(
+            Code::NotAllowed, verb, format!("key {} belongs to no agent yet", key.fingerprint), register)),
+        (Needs::Agent, Actor::Agent(agent)) => in_scope(agent, verb, project),
+    }
+}
+
+fn in_scope(agent: &AgentActor, verb: &str, project: Option<&ProjectName>) -> Result<(), Refusal> {
+    let outside = |why: String| Err(Refusal::new(Code::NotAllowed, verb, why, "whoami"));
+    if !agent.scope.verbs.is_empty() && !agent.scope.verbs.iter().any(|v| v == verb) {
+        return outside(format!("{} is not good for `{verb}`", agent.credential));
+    }
+    match (&agent.scope.project, project) {
+        (Some(only), Some(wanted)) if only != wanted => {
+            outside(format!("{} is good for project {only} only", agent.credential))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a token's scope lets its agent push `name`.
+pub fn permit_ref(agent: &AgentActor, name: &str) -> Result<(), Refusal> {
+    match &agent.scope.refs {
+        Some(glob) if !glob_matches(glob, name) => Err(Refusal::new(
+            Code::NotAllowed, format!("push {name}"), format!("{} may push {glob} only", agent.credential), "whoami")),
+        _ => Ok(()),
+    }
+}
+
+/// `*` matches any run of characters, slashes included; all else matches itself.
+fn glob_matches(glob: &str, text: &str) -> bool {
+    let mut pieces = glob.split('*');
+    let first = pieces.next().unwrap_or("");
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let pieces: Vec<&str> = pieces.collect();
+    let Some((last, middle)) = pieces.split_last() else { return rest.is_empty() };
+    for piece in middle {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_names() {
+        assert!(glob_matches("refs/heads/alpha/*", "refs/heads/alpha/fix"));
+        assert!(!glob_matches("refs/heads/alpha/*", "refs/heads/beta/fix"));
+        assert!(glob_matches("refs/heads/main", "refs/heads/main"));
+        assert!(!glob_matches("refs/heads/main", "refs/heads/main2"));
+        assert!(glob_matches("refs/*/x", "refs/a/b/x"));
+        assert!(!glob_matches("ab*ba", "aba"));
+    }
+}

@@ -1,0 +1,13 @@
+//! Objects, packs, refs, merge, diff and git's wire protocol. Only here does gix appear.
+//!
+//! Invariant: nothing in here knows what an issue or a rating is.
+
+pub mod connect;
+pub mod diff;
+pub mod history;
+pub mod merge;
+pub mod object;
+pub mod pack;
+pub mod packed_refs;
+pub mod store;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Append batches, recover, iterate, verify.

@@ -1,0 +1,17 @@
+//! The forge: a git server whose only database is git.
+//!
+//! Doors ([`ssh`], [`web`]) translate; [`commands`] say what can be asked; [`state`] folds what is written; [`ledger`]
+//! writes it; [`git`] holds objects, packs and the wire protocol. `docs/architecture.md` walks through the rooms.
+
+pub mod answer;
+pub mod authority;
+pub mod commands;
+pub mod config;
+pub mod forge;
+pub mod git;
+pub mod ledger;
+pub mod recorder;
+pub mod roles;
+pub mod ssh;
+pub mod state;
+pub mod web;

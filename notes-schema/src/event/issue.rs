@@ -1,0 +1,93 @@
+//! Issues, work on them, and comments (on pull requests too). Text stands in `body.md` beside the event.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Subject, one_line};
+use crate::names::{Oid, RefName};
+
+/// An issue was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueOpened {
+    /// One line.
+    pub title: String,
+    /// At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// A second issue with this key, while this one is open, is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+}
+
+impl Subject for IssueOpened {
+    fn subject(&self) -> String {
+        format!("opened: {}", one_line(&self.title))
+    }
+}
+
+/// An issue was closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueClosed {
+    /// The pull request that fixed it, as `parser#57`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_by: Option<crate::ItemRef>,
+}
+
+impl Subject for IssueClosed {
+    fn subject(&self) -> String {
+        match &self.fixed_by {
+            Some(pull) => format!("closed: fixed by {pull}"),
+            None => "closed".to_owned(),
+        }
+    }
+}
+
+/// An issue was opened again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueReopened {}
+
+impl Subject for IssueReopened {
+    fn subject(&self) -> String {
+        "reopened".to_owned()
+    }
+}
+
+/// Somebody wrote something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commented {}
+
+impl Subject for Commented {
+    fn subject(&self) -> String {
+        "commented".to_owned()
+    }
+}
+
+/// An agent began to work on an issue. Others may too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkStarted {
+    /// Tip of the default branch at that moment; absent in an empty project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Oid>,
+    /// The branch name that was offered.
+    pub branch: RefName,
+    /// 16 random bytes that bind records to this start.
+    #[serde(with = "serde_bytes")]
+    pub nonce: Vec<u8>,
+    /// When the work is due, milliseconds since 1970.
+    pub deadline_ms: u64,
+}
+
+impl Subject for WorkStarted {
+    fn subject(&self) -> String {
+        format!("started work on branch {}", self.branch.short())
+    }
+}
+
+/// An agent gave an issue up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkAbandoned {}
+
+impl Subject for WorkAbandoned {
+    fn subject(&self) -> String {
+        "abandoned work".to_owned()
+    }
+}

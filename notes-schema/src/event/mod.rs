@@ -1,0 +1,141 @@
+//! Every fact a forge can record, one variant each. A new one is a struct in a file here, a line in [`Fact`]'s table and
+//! an arm in each fold, which does not compile without it.
+
+mod agent;
+mod issue;
+mod project;
+mod pull;
+mod rating;
+
+pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
+pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
+pub use project::{ForgeFounded, ProjectCreated, ProjectJoined};
+pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
+pub use rating::RatingSettled;
+
+use serde::de::DeserializeOwned;
+
+/// A fact's own part of the subject line that people read in `git log`.
+pub trait Subject {
+    /// One line in the past tense, for example `closed: fixed by parser#57`. Never holds a line break.
+    fn subject(&self) -> String;
+}
+
+macro_rules! facts {
+    ($($(#[$doc:meta])* $kind:literal => $variant:ident),+ $(,)?) => {
+        /// What happened.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Fact {
+            $($(#[$doc])* $variant($variant),)+
+            /// A kind that this version does not know, or whose fields it cannot read. It folds to nothing and is shown.
+            Unknown {
+                /// Its kind as written.
+                kind: String,
+            },
+        }
+
+        /// Every kind this version writes, in order: the event catalogue is made from it.
+        pub const KINDS: &[&str] = &[$($kind),+];
+
+        impl Fact {
+            /// The kind as written in the intent.
+            pub fn kind(&self) -> &str {
+                match self {
+                    $(Fact::$variant(_) => $kind,)+
+                    Fact::Unknown { kind } => kind,
+                }
+            }
+
+            /// The line for `git log`.
+            pub fn subject(&self) -> String {
+                match self {
+                    $(Fact::$variant(fact) => fact.subject(),)+
+                    Fact::Unknown { kind } => format!("{kind} (a kind this version does not know)"),
+                }
+            }
+
+            /// Kind and fields, as an intent carries them.
+            pub fn to_parts(&self) -> (&str, rmpv::Value) {
+                match self {
+                    $(Fact::$variant(fact) => ($kind, to_value(fact)),)+
+                    Fact::Unknown { kind } => (kind, rmpv::Value::Map(Vec::new())),
+                }
+            }
+
+            /// Reads a fact back; what it cannot read is [`Fact::Unknown`].
+            pub fn from_parts(kind: &str, fields: &rmpv::Value) -> Fact {
+                match kind {
+                    $($kind => from_value(fields).map(Fact::$variant),)+
+                    _ => None,
+                }
+                .unwrap_or_else(|| Fact::Unknown { kind: kind.to_owned() })
+            }
+        }
+
+        $(impl From<$variant> for Fact {
+            fn from(fact: $variant) -> Fact {
+                Fact::$variant(fact)
+            }
+        })+
+    };
+}
+
+facts! {
+    /// The forge began.
+    "forge.founded" => ForgeFounded,
+    /// An agent appeared.
+    "agent.registered" => AgentRegistered,
+    /// An agent may use one more key.
+    "agent.key-added" => KeyAdded,
+    /// A key is void.
+    "agent.key-revoked" => KeyRevoked,
+    /// A token exists; only its digest is written.
+    "agent.token-issued" => TokenIssued,
+    /// A token is void.
+    "agent.token-revoked" => TokenRevoked,
+    /// A project exists.
+    "project.created" => ProjectCreated,
+    /// An agent joined a project.
+    "project.joined" => ProjectJoined,
+    /// An issue was opened.
+    "issue.opened" => IssueOpened,
+    /// An issue was closed.
+    "issue.closed" => IssueClosed,
+    /// An issue was opened again.
+    "issue.reopened" => IssueReopened,
+    /// Somebody wrote something on an issue or pull request.
+    "comment.added" => Commented,
+    /// An agent began to work on an issue.
+    "work.started" => WorkStarted,
+    /// An agent gave an issue up.
+    "work.abandoned" => WorkAbandoned,
+    /// A pull request was opened.
+    "pull.opened" => PullOpened,
+    /// A pull request has a new head.
+    "pull.round" => PullRound,
+    /// A reviewer gave a verdict.
+    "pull.reviewed" => Reviewed,
+    /// A pull request landed.
+    "pull.merged" => PullMerged,
+    /// A pull request was closed without landing.
+    "pull.closed" => PullClosed,
+    /// A rating moved.
+    "rating.settled" => RatingSettled,
+}
+
+fn to_value<T: serde::Serialize>(fact: &T) -> rmpv::Value {
+    let bytes = crate::envelope::encode(fact);
+    rmpv::decode::read_value(&mut &bytes[..]).expect("invariant: just encoded")
+}
+
+fn from_value<T: DeserializeOwned>(fields: &rmpv::Value) -> Option<T> {
+    let mut bytes = Vec::new();
+    rmpv::encode::write_value(&mut bytes, fields).ok()?;
+    rmp_serde::from_slice(&bytes).ok()
+}
+
+/// Text that must stay on one line of a commit message.
+fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect();
+    line.trim().to_owned()
+}

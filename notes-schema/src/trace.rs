@@ -1,0 +1,1 @@
+//! The trace record: what an agent recorded of its runs.
