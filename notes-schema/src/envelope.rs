@@ -66,6 +66,9 @@ pub struct Intent {
     /// Digest of the event that the author had seen last, where that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Sha256>,
+    /// Digest of the text in `body.md` beside the event, so that a signature covers it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Sha256>,
     /// Digests of the events that led to this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cause: Vec<Sha256>,
@@ -145,6 +148,7 @@ pub fn intent_for(forge: &[u8], id: [u8; 16], project: &ProjectName, entity: &En
         kind: kind.to_owned(),
         to: Target { project: project.clone(), entity: Some(entity.to_string()) },
         base: None,
+        text: None,
         cause: Vec::new(),
         d,
     }
