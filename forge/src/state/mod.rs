@@ -1,1 +1,3 @@
 //! Folds of what is written.
+
+pub mod elo;
