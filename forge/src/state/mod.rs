@@ -4,6 +4,7 @@
 //! answer like its origin.
 
 mod agent;
+pub mod elo;
 mod fold;
 mod issue;
 mod pull;
