@@ -19,7 +19,7 @@ mod tests;
 pub mod verify;
 
 pub use draft::{Author, Draft, Recorded};
-pub use replay::{ReadBatch, ReadEvent, ReplayError, read_batch, read_event};
+pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub use repository::{Clock, Deps, Published, Repository, system_clock};
 pub use recover::RecoverError;
 pub use sequence::Sequence;

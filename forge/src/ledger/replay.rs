@@ -235,3 +235,16 @@ pub(crate) fn peel(objects: &dyn Objects, id: Oid) -> Option<Oid> {
 pub(super) fn entity_ref(id: &EntityId) -> notes_schema::RefName {
     refs::entity(id)
 }
+
+/// The newest `limit` events of a chain, oldest first.
+pub fn chain(objects: &dyn Objects, tip: Oid, limit: usize) -> Result<Vec<ReadEvent>, ReplayError> {
+    let mut events = Vec::new();
+    let mut at = Some(tip);
+    while let Some(commit) = at.filter(|_| events.len() < limit) {
+        let read = read_event(objects, commit, &format!("event commit {commit}"))?;
+        at = read.parents.first().copied();
+        events.push(read);
+    }
+    events.reverse();
+    Ok(events)
+}
