@@ -50,7 +50,7 @@ impl Agent {
         // OpenSSH looks for its configuration in the account's home directory whatever $HOME says, so `ssh` is a
         // script that names it, and then calls the next `ssh` on the path.
         let ssh = self.home.join("bin/ssh");
-        fs::write(&ssh, "#!/bin/sh\nPATH=${PATH#*:}\nexec ssh -F \"$FORGE_SSH_CONFIG\" \"$@\"\n").expect("bin/ssh");
+        fs::write(&ssh, "#!/bin/sh\nPATH=${PATH#*:}\nexec ssh -F \"$SSH_CONFIG\" \"$@\"\n").expect("bin/ssh");
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).expect("bin/ssh can be made executable");
         let forge = self.home.join("bin/forge");
         if !forge.exists() {
@@ -106,9 +106,9 @@ impl Agent {
             .current_dir(&self.home)
             .env("HOME", &self.home)
             .env("PATH", format!("{bin}:{path}"))
-            .env("FORGE_SSH_CONFIG", self.ssh_config_path())
-            .env("FORGE_SSH", format!("ssh://127.0.0.1:{}", self.ssh_port))
-            .env("FORGE_HTTP", format!("http://127.0.0.1:{}", self.http_port))
+            .env("SSH_CONFIG", self.ssh_config_path())
+            .env("SSH_URL", format!("ssh://127.0.0.1:{}", self.ssh_port))
+            .env("HTTP_URL", format!("http://127.0.0.1:{}", self.http_port))
             .env("GIT_SSH_COMMAND", "ssh")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_TERMINAL_PROMPT", "0")

@@ -64,15 +64,12 @@ impl Dice {
         Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// The seed in `FORGE_SEED`, or one from the clock, printed.
-    pub fn seeded() -> Self {
-        let seed = std::env::var("FORGE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-            std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(1, |since| since.as_nanos() as u64 % 1_000_000_007)
-        });
-        println!("FORGE_SEED={seed}");
-        Dice::new(seed)
+    /// The seed in `FORGE_SEED`, or one from the clock. A test prints it, so that its run can be repeated.
+    pub fn seed() -> u64 {
+        std::env::var("FORGE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(1, |since| since.as_nanos() as u64 % 1_000_000_007)
+        })
     }
 
     /// A number below `n`.

@@ -152,7 +152,7 @@ impl Load {
 
     fn url(&self) -> String {
         let command = self.gamma.command("true");
-        let value = command.get_envs().find(|(name, _)| *name == "FORGE_HTTP").and_then(|(_, value)| value);
+        let value = command.get_envs().find(|(name, _)| *name == "HTTP_URL").and_then(|(_, value)| value);
         value.expect("agents know the address").to_string_lossy().into_owned()
     }
 

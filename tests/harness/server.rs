@@ -72,13 +72,16 @@ impl Forge {
         let log_start = self.log().len();
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
         let mut command = Command::new(forge_bin());
+        // Settings of the machine are not settings of the test.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FORGE_")) {
+            command.env_remove(name);
+        }
         command
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
             .args(["--ssh", &format!("127.0.0.1:{}", self.ssh), "--http", &format!("127.0.0.1:{}", self.http)])
             .current_dir(self.scratch.path())
-            .env_remove("FORGE_FAILPOINT")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

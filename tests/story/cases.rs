@@ -4,7 +4,7 @@
 //! ready. Lines that begin with `$ ` are commands (`> ` continues one); what follows is what they print: standard output,
 //! then standard error. `…` stands for any text within a line, a line `...` for any number of lines. `? 3` says that the
 //! command exits with 3; without it, it exits with 0. A directory change lasts for the actor's later commands.
-//! `$FORGE_HTTP` and `$FORGE_SSH` hold the forge's addresses.
+//! `$HTTP_URL` and `$SSH_URL` hold the forge's addresses.
 
 use std::collections::BTreeMap;
 use std::fs;

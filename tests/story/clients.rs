@@ -25,7 +25,7 @@ fn prepared(forge: &Forge) -> (Agent, Agent) {
 
 /// The address of a project behind each door, with what git needs to get in.
 fn doors(agent: &Agent) -> [(String, Vec<String>); 2] {
-    let http = agent.sh(agent.home(), "printf %s \"$FORGE_HTTP\"").ok().stdout;
+    let http = agent.sh(agent.home(), "printf %s \"$HTTP_URL\"").ok().stdout;
     let bearer = format!("http.extraHeader=Authorization: Bearer {}", agent.token(""));
     [(agent.ssh_url("parser"), Vec::new()), (format!("{http}/parser"), vec!["-c".to_owned(), bearer])]
 }

@@ -11,7 +11,8 @@ fn read(path: &str) -> String {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from).into();
+    let mut all: Vec<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from).into();
     for dir in ["docs", "docs/adr"] {
         for entry in fs::read_dir(root().join(dir)).unwrap() {
             let path = entry.unwrap().path();
@@ -26,7 +27,16 @@ fn documents() -> Vec<PathBuf> {
 /// Words in backticks that look like paths of this tree.
 fn paths_in(text: &str) -> Vec<&str> {
     let tops = [
-        "forge/", "hooks/", "search/", "notes-schema/", "tests/", "docs/", "frontend-static/", "fuzz/", "benches/", ".ci/",
+        "forge/",
+        "hooks/",
+        "search/",
+        "notes-schema/",
+        "tests/",
+        "docs/",
+        "frontend-static/",
+        "fuzz/",
+        "benches/",
+        ".ci/",
     ];
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter(|word| tops.iter().any(|top| word.starts_with(top)) && !word.contains(['<', '*', ' ', '…'])).collect()
@@ -66,6 +76,9 @@ fn test_names(dir: &Path, names: &mut BTreeSet<String>) {
             let lines = text.lines().map(|line| line.trim_start().trim_start_matches("async "));
             let functions = lines.filter_map(|line| line.strip_prefix("fn "));
             names.extend(functions.filter_map(|rest| rest.split(['(', '<']).next()).map(str::to_owned));
+            // The documents of `tests/cases`: `the_loop => "loop",`.
+            let played = text.lines().filter_map(|line| line.trim().split_once(" => \""));
+            names.extend(played.map(|(name, _)| name.to_owned()));
         }
     }
 }
@@ -87,6 +100,15 @@ fn every_promise_names_tests_that_exist() {
         assert!(!named.is_empty() || shown.contains("not shown"), "no test, and no word about it: {line}");
     }
     assert!(promises >= 22, "{promises} promises and invariants");
+}
+
+#[test]
+fn every_configurable_cap_is_in_the_table_of_limits() {
+    let variables = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        words.filter(|word| word.len() > 12 && word.starts_with("FORGE_LIMIT_")).map(str::to_owned).collect()
+    };
+    assert_eq!(variables(&read("docs/limits.md")), variables(&read("forge/src/config.rs")));
 }
 
 #[test]

@@ -52,7 +52,9 @@ fn a_crash_at_each_fault_point_loses_nothing_acknowledged() {
 #[test]
 fn random_kills_under_mixed_load_lose_nothing_acknowledged() {
     let kills: u32 = std::env::var("FORGE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
-    let mut dice = Dice::seeded();
+    let seed = Dice::seed();
+    println!("FORGE_SEED={seed}");
+    let mut dice = Dice::new(seed);
     let mut forge = Forge::start();
     let mut load = Load::prepare(&forge);
     for kill in 1..=kills {

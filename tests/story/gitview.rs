@@ -52,9 +52,8 @@ fn an_issue_reads_as_a_thread_and_the_ledger_as_a_log() {
 
     let pull = plumbing::git(&parser, &["log", "--reverse", "--format=%an: %s", "refs/forge/pulls/2"]).ok();
     let lines: Vec<&str> = pull.stdout.lines().collect();
-    for (at, beginning) in ["alpha: opened: ", "beta: requested changes at ", "alpha: round 2: ", "beta: approved at "]
-        .iter()
-        .enumerate()
+    for (at, beginning) in
+        ["alpha: opened: ", "beta: requested changes at ", "alpha: round 2: ", "beta: approved at "].iter().enumerate()
     {
         assert!(lines[at].starts_with(beginning), "{lines:#?}");
     }
@@ -69,7 +68,8 @@ fn an_issue_reads_as_a_thread_and_the_ledger_as_a_log() {
             assert!(!subject.is_empty() && subject.len() <= 120, "{line}");
         }
     }
-    let ratings = plumbing::git(&copies.join("repositories/forge.git"), &["log", "--format=%s", "refs/forge/elo/antfarm"]);
+    let ratings =
+        plumbing::git(&copies.join("repositories/forge.git"), &["log", "--format=%s", "refs/forge/elo/antfarm"]);
     assert!(ratings.ok().stdout.contains("for parser#2 on parser#1"));
 }
 

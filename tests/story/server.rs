@@ -217,14 +217,19 @@ fn wrong_old_values_and_names_that_nobody_may_push_are_refused_at_the_wire() {
 fn neither_door_opens_a_repository_by_a_crooked_name() {
     let (forge, alpha, _) = with_project();
     fs::create_dir_all(forge.scratch().join("outside.git")).unwrap();
-    for name in ["../outside", "parser/../parser", ".git", "-h", "--upload-pack=x", "parser.lock", "PARSER", "a b", "%2e%2e"] {
+    for name in
+        ["../outside", "parser/../parser", ".git", "-h", "--upload-pack=x", "parser.lock", "PARSER", "a b", "%2e%2e"]
+    {
         alpha.git(alpha.home(), &["ls-remote", &format!("ssh://127.0.0.1:{}/{name}", forge.ssh_port())]).fails();
-        let (status, _) = tests::server::split_status(
-            &forge.curl(&["--path-as-is", &forge.http_url(&format!("/{}/info/refs?service=git-upload-pack", name.replace(' ', "%20")))]),
-        );
+        let (status, _) = tests::server::split_status(&forge.curl(&[
+            "--path-as-is",
+            &forge.http_url(&format!("/{}/info/refs?service=git-upload-pack", name.replace(' ', "%20"))),
+        ]));
         assert!((400..500).contains(&status), "{name}: {status}");
     }
-    for line in ["git-upload-pack", "git-upload-pack ''", "git-receive-pack '/../../etc'", "git-upload-archive '/parser'"] {
+    for line in
+        ["git-upload-pack", "git-upload-pack ''", "git-receive-pack '/../../etc'", "git-upload-archive '/parser'"]
+    {
         alpha.ssh(line).fails();
     }
     alpha.git(alpha.home(), &["ls-remote", &alpha.ssh_url("forge")]).ok();
