@@ -36,7 +36,7 @@ mod store;
 mod text;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ pub use query::{Filter, Sort};
 
 use item::{Prepared, list_order};
 use overlay::View;
-use query::{Plan, Tier};
-use store::Top;
+use query::Plan;
+use store::{Hidden, Top};
 use worker::Worker;
 
 /// Longest list that is answered at once.
@@ -170,18 +170,18 @@ impl Index {
     pub fn search(&self, text: &str, limit: usize) -> Result<Vec<Hit>, Error> {
         let filter = Filter { text: text.to_owned(), sort: Sort::Active, ..Filter::default() };
         let mut plan = Plan::of(&filter);
-        let tiers: &[Tier] = if plan.phrases().next().is_some() { &[Tier::Title, Tier::Rest] } else { &[Tier::Any] };
         let mut found: Vec<Arc<Item>> = Vec::new();
-        for &tier in tiers {
-            plan.tier = tier;
-            if found.len() < limit {
-                // A write between the two may move an item from the second tier to the first or back: then it is shown
-                // once, or not, as if the query had come a moment later or earlier.
-                let more = self.ask(&plan, filter.sort, limit - found.len(), None)?.1;
-                let new = more.into_iter().filter(|m| !found.iter().any(|f| f.project == m.project && f.n == m.n));
-                let new: Vec<_> = new.collect();
-                found.extend(new);
-            }
+        if plan.phrases().next().is_some() {
+            plan.in_title = true;
+            found = self.ask(&plan, filter.sort, limit, None)?.1;
+            plan.in_title = false;
+        }
+        if found.len() < limit {
+            // Those are all that match by title, so among the first `limit` of all stand enough others.
+            let all = self.ask(&plan, filter.sort, limit, None)?.1;
+            let by_title: HashSet<(ProjectName, u64)> = found.iter().map(|f| (f.project.clone(), f.n)).collect();
+            found.extend(all.into_iter().filter(|item| !by_title.contains(&(item.project.clone(), item.n))));
+            found.truncate(limit);
         }
         let needles: Vec<&str> = plan.phrases().flatten().map(String::as_str).collect();
         Ok(found.iter().map(|item| hit(item, &needles)).collect())
@@ -200,8 +200,9 @@ impl Index {
             .collect();
         let store = &self.worker.shared.store;
         if !cleared {
-            let top = Top { sort, after, limit, hidden: Arc::new(hidden) };
-            let (below, best) = store.top(&searcher, plan, &dropped, top)?;
+            let projects = dropped.iter().map(|project| item::tie(project.as_str())).collect();
+            let hidden = Arc::new(Hidden { items: hidden, projects });
+            let (below, best) = store.top(&searcher, plan, Top { sort, after, limit, hidden })?;
             count += below;
             found.extend(best.into_iter().map(|(cursor, address)| (cursor, Find::Below(address))));
         }

@@ -68,17 +68,6 @@ pub(crate) enum Condition {
     Ref(String, Vec<String>),
 }
 
-/// Which of the items that match: those whose title says it all come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tier {
-    /// All.
-    Any,
-    /// Those that match by title alone.
-    Title,
-    /// The others.
-    Rest,
-}
-
 /// A query, ready to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -86,8 +75,8 @@ pub(crate) struct Plan {
     pub conditions: Vec<Condition>,
     /// Text was given that holds no word: nothing can match it.
     pub nothing: bool,
-    /// Which part of the matches.
-    pub tier: Tier,
+    /// Only what matches by title alone.
+    pub in_title: bool,
 }
 
 impl Plan {
@@ -110,10 +99,10 @@ impl Plan {
             }
         }
         let nothing = conditions.len() == fixed && !filter.text.trim().is_empty();
-        Plan { conditions, nothing, tier: Tier::Any }
+        Plan { conditions, nothing, in_title: false }
     }
 
-    /// The phrases, which the tiers are about.
+    /// The phrases, for titles and snippets.
     pub fn phrases(&self) -> impl Iterator<Item = &[String]> {
         self.conditions.iter().filter_map(|c| match c {
             Condition::Phrase(words) | Condition::Ref(_, words) => Some(words.as_slice()),
@@ -128,15 +117,10 @@ impl Plan {
 
     /// Whether an item belongs to the answer.
     pub fn matches(&self, item: &Prepared) -> bool {
-        let in_tier = match self.tier {
-            Tier::Any => true,
-            Tier::Title => self.in_title(item),
-            Tier::Rest => !self.in_title(item),
-        };
-        in_tier && !self.nothing && self.conditions.iter().all(|c| holds(c, item))
+        !self.nothing && self.conditions.iter().all(|c| holds(c, item)) && (!self.in_title || self.stands_in_title(item))
     }
 
-    fn in_title(&self, item: &Prepared) -> bool {
+    fn stands_in_title(&self, item: &Prepared) -> bool {
         self.phrases().all(|words| stands_in(words, &item.words().title))
     }
 }

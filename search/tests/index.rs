@@ -357,3 +357,23 @@ fn the_overlay_and_tantivy_read_every_query_alike() {
         prop_assert_eq!(committed.count(&text(&query)).unwrap(), fresh.count(&text(&query)).unwrap());
     });
 }
+
+#[test]
+fn a_failing_disk_loses_nothing_that_was_taken_and_says_what_was_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    let (a, b) = (project("a"), project("b"));
+    index.update(&a, 1, vec![item("a", 1, "kept", "")]).unwrap();
+    index.flush().unwrap();
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    index.update(&a, 2, (2..3000).map(|n| item("a", n, "waiting", "")).collect()).unwrap();
+    assert!(matches!(index.flush(), Err(Error::Commit(_))));
+    assert_eq!(index.count(&Filter::default()).unwrap(), 2999);
+    assert!(matches!(index.update(&b, 1, vec![item("b", 1, "too much", "")]), Err(Error::Behind(_))));
+    assert_eq!(index.count(&Filter::default()).unwrap(), 2999);
+    assert!(!index.reflects().contains_key(&b));
+    // Forgetting makes room, and a rebuild brings back the project that was refused.
+    index.clear().unwrap();
+    index.rebuild(&b, 1, vec![item("b", 1, "again", "")]).unwrap();
+    assert_eq!(refs(&index, &Filter::default()), ["b#1"]);
+}
