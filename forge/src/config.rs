@@ -1,8 +1,466 @@
-//! Settings: `forge.toml`, `FORGE_*`, flags.
+//! Settings: embedded defaults, then `forge.toml`, then `FORGE_*` variables, then flags; each overrides the one before.
+//!
+//! Invariant: an unknown key in the file is an error that names it, and nothing but loopback is bound unless the operator
+//! said so.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notes_schema::{AgentName, ProjectName};
+use serde::Deserialize;
 
 /// Settings of a server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The data directory.
-    pub data: std::path::PathBuf,
+    pub data: PathBuf,
+    /// Where SSH listens; port 0 takes a free one.
+    pub ssh: SocketAddr,
+    /// Where HTTP listens; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// Who may read.
+    pub read: Read,
+    /// Who may register.
+    pub registration: Registration,
+    /// Base of SSH URLs that are shown, without a slash at the end. Follows [`Config::ssh`] unless it was set.
+    pub public_ssh: String,
+    /// Base of HTTP URLs that are shown, without a slash at the end. Follows [`Config::http`] unless it was set.
+    pub public_http: String,
+    /// Agents that may moderate.
+    pub operators: Vec<AgentName>,
+    /// Whether addresses other than loopback may be bound.
+    pub allow_public: bool,
+    /// Caps.
+    pub limits: Limits,
+    /// Which of the two public URLs were set and so do not follow the bound addresses.
+    pinned: (bool, bool),
+}
+
+/// Who may read projects and pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Read {
+    /// Anyone.
+    Public,
+    /// Registered agents.
+    Registered,
+}
+
+/// Who may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Anyone who brings a key, or asks for a token.
+    Open,
+    /// Nobody.
+    Closed,
+}
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $variable:literal;)+) => {
+        /// Caps on what one request, one connection and all of them may take.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[$doc])* pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Limits { $($name: $default,)+ }
+            }
+        }
+
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct LimitsLayer {
+            $($name: Option<$type>,)+
+        }
+
+        impl LimitsLayer {
+            fn over(self, limits: &mut Limits) {
+                $(if let Some(value) = self.$name { limits.$name = value; })+
+            }
+
+            fn from_env(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+                Ok(LimitsLayer { $($name: variable(get, $variable)?,)+ })
+            }
+        }
+    };
+}
+
+limits! {
+    /// Longest pack of one push, in bytes.
+    pack_bytes: u64 = 512 << 20, "FORGE_LIMIT_PACK_BYTES";
+    /// Most objects in one pack.
+    pack_objects: u64 = 2_000_000, "FORGE_LIMIT_PACK_OBJECTS";
+    /// Largest single object of a push, in bytes.
+    object_bytes: u64 = 128 << 20, "FORGE_LIMIT_OBJECT_BYTES";
+    /// Longest body of a command: text of an issue, a reply …, in bytes.
+    body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
+    /// Open SSH connections.
+    ssh_connections: usize = 1024, "FORGE_LIMIT_SSH_CONNECTIONS";
+    /// SSH connections that have not proven a key yet.
+    ssh_unauthenticated: usize = 128, "FORGE_LIMIT_SSH_UNAUTHENTICATED";
+    /// Commands at once on one SSH connection.
+    ssh_channels: usize = 16, "FORGE_LIMIT_SSH_CHANNELS";
+    /// Seconds within which an SSH client must have proven its key.
+    login_seconds: u64 = 20, "FORGE_LIMIT_LOGIN_SECONDS";
+    /// Open HTTP connections.
+    http_connections: usize = 2048, "FORGE_LIMIT_HTTP_CONNECTIONS";
+    /// Seconds within which an HTTP request's head must have arrived.
+    head_seconds: u64 = 15, "FORGE_LIMIT_HEAD_SECONDS";
+    /// Seconds without a byte after which a transfer is given up.
+    idle_seconds: u64 = 300, "FORGE_LIMIT_IDLE_SECONDS";
+    /// Seconds that requests get to finish when the server stops.
+    stop_seconds: u64 = 10, "FORGE_LIMIT_STOP_SECONDS";
+}
+
+impl Limits {
+    /// [`Limits::login_seconds`].
+    pub fn login(&self) -> Duration {
+        Duration::from_secs(self.login_seconds)
+    }
+
+    /// [`Limits::head_seconds`].
+    pub fn head(&self) -> Duration {
+        Duration::from_secs(self.head_seconds)
+    }
+
+    /// [`Limits::idle_seconds`].
+    pub fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
+    }
+
+    /// [`Limits::stop_seconds`].
+    pub fn stop(&self) -> Duration {
+        Duration::from_secs(self.stop_seconds)
+    }
+}
+
+/// Settings that are wrong, each with what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}\nnext: forge serve --config <an existing file>", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file holds something unknown or of the wrong kind; `why` names the line and the key.
+    #[error("{}: {why}\nnext: correct that line and start again", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line, key, and what was expected.
+        why: String,
+    },
+    /// A variable's value is of the wrong kind.
+    #[error("{name}: `{value}` {why}\nnext: unset {name}")]
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An address reaches beyond this machine and nobody allowed it.
+    #[error(
+        "{door} {address}: this address is reachable from other machines, and nothing says that it may be\n\
+         next: forge serve --allow-public (or `allow_public = true` in forge.toml)"
+    )]
+    Public {
+        /// `--ssh` or `--http`.
+        door: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+}
+
+/// One layer of settings: what a file, the environment or the flags say; the rest stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// See [`Config::data`].
+    pub data: Option<PathBuf>,
+    /// See [`Config::ssh`].
+    pub ssh: Option<SocketAddr>,
+    /// See [`Config::http`].
+    pub http: Option<SocketAddr>,
+    /// See [`Config::read`].
+    pub read: Option<Read>,
+    /// See [`Config::registration`].
+    pub registration: Option<Registration>,
+    /// See [`Config::public_ssh`].
+    pub public_ssh: Option<String>,
+    /// See [`Config::public_http`].
+    pub public_http: Option<String>,
+    /// See [`Config::operators`].
+    pub operators: Option<Vec<AgentName>>,
+    /// See [`Config::allow_public`].
+    pub allow_public: Option<bool>,
+    #[serde(default)]
+    limits: LimitsLayer,
+}
+
+impl Layer {
+    /// The layer in the file `path`.
+    pub fn from_file(path: &Path) -> Result<Layer, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|e| ConfigError::File { path: path.to_owned(), why: e.to_string().trim_end().to_owned() })
+    }
+
+    /// The layer in the `FORGE_*` variables that `get` finds.
+    pub fn from_env(get: &dyn Fn(&str) -> Option<String>) -> Result<Layer, ConfigError> {
+        let operators = get("FORGE_OPERATORS").map(|value| {
+            let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+            names.map(str::parse).collect::<Result<Vec<AgentName>, _>>().map_err(|e| ConfigError::Variable {
+                name: "FORGE_OPERATORS",
+                value: value.clone(),
+                why: e.to_string(),
+            })
+        });
+        Ok(Layer {
+            data: get("FORGE_DATA").map(PathBuf::from),
+            ssh: variable(get, "FORGE_SSH")?,
+            http: variable(get, "FORGE_HTTP")?,
+            read: variable(get, "FORGE_READ")?,
+            registration: variable(get, "FORGE_REGISTRATION")?,
+            public_ssh: get("FORGE_PUBLIC_SSH"),
+            public_http: get("FORGE_PUBLIC_HTTP"),
+            operators: operators.transpose()?,
+            allow_public: variable(get, "FORGE_ALLOW_PUBLIC")?,
+            limits: LimitsLayer::from_env(get)?,
+        })
+    }
+}
+
+fn variable<T>(get: &dyn Fn(&str) -> Option<String>, name: &'static str) -> Result<Option<T>, ConfigError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let Some(value) = get(name) else { return Ok(None) };
+    match value.parse() {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(e) => Err(ConfigError::Variable { name, value, why: format!("is not understood: {e}") }),
+    }
+}
+
+macro_rules! words {
+    ($type:ident { $($word:literal => $variant:ident),+ }) => {
+        impl std::str::FromStr for $type {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok($type::$variant),)+
+                    _ => Err(["expected one of", $($word),+].join(" ")),
+                }
+            }
+        }
+    };
+}
+words!(Read { "public" => Public, "registered" => Registered });
+words!(Registration { "open" => Open, "closed" => Closed });
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Config {
+            data: PathBuf::from("./forge-data"),
+            ssh: SocketAddr::from((Ipv4Addr::LOCALHOST, 2222)),
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            read: Read::Public,
+            registration: Registration::Open,
+            public_ssh: String::new(),
+            public_http: String::new(),
+            operators: Vec::new(),
+            allow_public: false,
+            limits: Limits::default(),
+            pinned: (false, false),
+        };
+        config.bound(config.ssh, config.http);
+        config
+    }
+}
+
+impl Config {
+    /// Defaults, then `file` (or `./forge.toml` where there is one), then the process's variables, then `flags`.
+    pub fn load(file: Option<&Path>, flags: Layer) -> Result<Config, ConfigError> {
+        let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let named = file.map(Path::to_owned).or_else(|| get("FORGE_CONFIG").map(PathBuf::from));
+        let file = match named {
+            Some(path) => Layer::from_file(&path)?,
+            None if Path::new("forge.toml").is_file() => Layer::from_file(Path::new("forge.toml"))?,
+            None => Layer::default(),
+        };
+        Config::from_layers([file, Layer::from_env(&get)?, flags])
+    }
+
+    /// Defaults under `layers`, the last one on top.
+    pub fn from_layers(layers: impl IntoIterator<Item = Layer>) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        for layer in layers {
+            config.put(layer);
+        }
+        config.bound(config.ssh, config.http);
+        for (door, address) in [("--ssh", config.ssh), ("--http", config.http)] {
+            if !address.ip().is_loopback() && !config.allow_public {
+                return Err(ConfigError::Public { door, address });
+            }
+        }
+        Ok(config)
+    }
+
+    fn put(&mut self, layer: Layer) {
+        let Layer { data, ssh, http, read, registration, public_ssh, public_http, operators, allow_public, limits } =
+            layer;
+        set(&mut self.data, data);
+        set(&mut self.ssh, ssh);
+        set(&mut self.http, http);
+        set(&mut self.read, read);
+        set(&mut self.registration, registration);
+        self.pinned.0 |= public_ssh.is_some();
+        self.pinned.1 |= public_http.is_some();
+        set(&mut self.public_ssh, public_ssh.map(|url| url.trim_end_matches('/').to_owned()));
+        set(&mut self.public_http, public_http.map(|url| url.trim_end_matches('/').to_owned()));
+        set(&mut self.operators, operators);
+        set(&mut self.allow_public, allow_public);
+        limits.over(&mut self.limits);
+    }
+
+    /// Notes the addresses that were really bound; URLs that were not set follow them.
+    pub fn bound(&mut self, ssh: SocketAddr, http: SocketAddr) {
+        self.ssh = ssh;
+        self.http = http;
+        if !self.pinned.0 {
+            self.public_ssh = format!("ssh://{}", reachable(ssh));
+        }
+        if !self.pinned.1 {
+            self.public_http = format!("http://{}", reachable(http));
+        }
+    }
+
+    /// What to clone a project from over SSH.
+    pub fn ssh_url(&self, project: &ProjectName) -> String {
+        format!("{}/{project}", self.public_ssh)
+    }
+
+    /// A project's page, which can be cloned as well.
+    pub fn http_url(&self, project: &ProjectName) -> String {
+        format!("{}/{project}", self.public_http)
+    }
+
+    /// Host and port of [`Config::public_ssh`], for `~/.ssh/config`.
+    pub fn ssh_host_port(&self) -> (String, u16) {
+        let authority = self.public_ssh.strip_prefix("ssh://").unwrap_or(&self.public_ssh);
+        let authority = authority.split('/').next().unwrap_or(authority);
+        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let split = authority.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+        let (host, port) = match split {
+            Some((host, port)) => (host, port.parse().unwrap_or(22)),
+            None => (authority, 22),
+        };
+        (host.trim_start_matches('[').trim_end_matches(']').to_owned(), port)
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+/// An address that a client on this machine can use: `0.0.0.0` is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        other => other,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(text: &str) -> Layer {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn without_any_setting_only_loopback_is_served() {
+        let config = Config::from_layers([]).unwrap();
+        assert_eq!(config.data, Path::new("./forge-data"));
+        assert_eq!(config.public_ssh, "ssh://127.0.0.1:2222");
+        assert_eq!(config.public_http, "http://127.0.0.1:8080");
+        assert_eq!((config.read, config.registration), (Read::Public, Registration::Open));
+    }
+
+    #[test]
+    fn later_layers_override_and_leave_the_rest() {
+        let file = layer("ssh = '127.0.0.1:1'\nread = 'registered'\n[limits]\nbody_bytes = 7\nidle_seconds = 9\n");
+        let env = Layer::from_env(&|name| match name {
+            "FORGE_SSH" => Some("127.0.0.1:2".into()),
+            "FORGE_LIMIT_BODY_BYTES" => Some("8".into()),
+            "FORGE_OPERATORS" => Some("alpha, beta".into()),
+            _ => None,
+        });
+        let flags = Layer { ssh: Some("127.0.0.1:3".parse().unwrap()), ..Layer::default() };
+        let config = Config::from_layers([file, env.unwrap(), flags]).unwrap();
+        assert_eq!(config.ssh.port(), 3);
+        assert_eq!(config.read, Read::Registered);
+        assert_eq!((config.limits.body_bytes, config.limits.idle_seconds), (8, 9));
+        assert_eq!(config.operators.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        for (text, key, line) in [
+            ("read = 'public'\nraed = 'public'\n", "raed", "line 2"),
+            ("[limits]\nbody_bites = 1\n", "body_bites", "line 2"),
+            ("read = 'private'\n", "private", "line 1"),
+            ("operators = ['../x']\n", "../x", "line 1"),
+        ] {
+            let path = dir.path().join("forge.toml");
+            std::fs::write(&path, text).unwrap();
+            let said = Layer::from_file(&path).unwrap_err().to_string();
+            assert!(said.contains(key) && said.contains(line) && said.contains("next: "), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        let get = |name: &str| (name == "FORGE_READ").then(|| "all".to_owned());
+        let said = Layer::from_env(&get).unwrap_err().to_string();
+        assert!(said.contains("FORGE_READ") && said.contains("public registered"), "{said}");
+    }
+
+    #[test]
+    fn a_public_address_must_be_allowed() {
+        let public = "http = '0.0.0.0:80'\n";
+        let said = Config::from_layers([layer(public)]).unwrap_err().to_string();
+        assert!(said.contains("0.0.0.0:80") && said.contains("--allow-public"), "{said}");
+        let config = Config::from_layers([layer(public), layer("allow_public = true")]).unwrap();
+        assert_eq!(config.public_http, "http://127.0.0.1:80");
+    }
+
+    #[test]
+    fn shown_urls_follow_the_bound_ports_unless_they_were_set() {
+        let mut config = Config::from_layers([layer("public_ssh = 'ssh://git@forge.example:22/'")]).unwrap();
+        config.bound("127.0.0.1:5000".parse().unwrap(), "127.0.0.1:5001".parse().unwrap());
+        assert_eq!(config.public_ssh, "ssh://git@forge.example:22");
+        assert_eq!(config.public_http, "http://127.0.0.1:5001");
+        assert_eq!(config.ssh_host_port(), ("forge.example".to_owned(), 22));
+        let mut config = Config::default();
+        config.bound("[::1]:22".parse().unwrap(), config.http);
+        assert_eq!(config.ssh_host_port(), ("::1".to_owned(), 22));
+        assert_eq!(config.ssh_url(&"parser".parse().unwrap()), "ssh://[::1]:22/parser");
+    }
 }

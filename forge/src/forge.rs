@@ -1,46 +1,404 @@
-//! The running forge: its repositories, folded state, index and clock.
+//! The running forge: its repositories, the index over them, who may come in, and what happens behind the doors.
+//!
+//! Invariant: what it answers is folded from git alone. Deleting the index, or starting on copies of the repositories,
+//! changes no answer.
 
-use std::sync::Arc;
+mod found;
+mod indexing;
+mod notes;
+mod push;
+mod settle;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use notes_schema::event::PublicKey;
+use notes_schema::{AgentName, ProjectName};
+use tokio::sync::watch;
 
-use crate::answer::Refusal;
-use crate::authority::Actor;
+use crate::answer::{Code, Refusal};
+use crate::authority::{Actor, AgentActor, Scope};
 use crate::config::Config;
 use crate::git::wire::{Host, Service};
-
-/// A running forge.
-pub struct Forge {}
+use crate::ledger::{Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
+use crate::secrets::{SecretError, Secrets};
+use crate::token::{TokenError, Tokens};
 
 /// Why a data directory cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another forge runs on it.
-    #[error("{0} is in use by another running forge")]
-    InUse(String),
+    #[error("{} is in use by another running forge; stop that one, or give --data another directory", .0.display())]
+    InUse(PathBuf),
+    /// The disk refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A secret is unusable.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// `forge.git` cannot be opened; nothing works without it.
+    #[error("forge.git: {0}; run `forge verify {}` and restore it from a mirror or backup", dir.display())]
+    Root {
+        /// What is wrong.
+        #[source]
+        source: RecoverError,
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The repositories were written by a later version.
+    #[error("{project}.git was {source}; install the version that wrote it, or a later one")]
+    Newer {
+        /// The repository.
+        project: ProjectName,
+        /// What is wrong.
+        #[source]
+        source: RecoverError,
+    },
+    /// `forge.git` takes no writes, so nobody could register and no rating could settle.
+    #[error("forge.git is damaged: {0}")]
+    RootReadOnly(String),
+    /// The index can be neither opened nor made.
+    #[error("index: {0}")]
+    Index(#[from] search::Error),
+    /// A first write failed.
+    #[error("{0}")]
+    Write(Refusal),
+}
+
+enum Slot {
+    Open(Arc<Repository>),
+    Damaged(String),
+}
+
+/// A running forge.
+pub struct Forge {
+    config: Config,
+    data: PathBuf,
+    /// Held while this value lives; the system releases it when the process ends, however it ends.
+    _lock: File,
+    clock: Clock,
+    sequence: Arc<Sequence>,
+    deps: Deps,
+    root: Arc<Repository>,
+    projects: RwLock<BTreeMap<ProjectName, Slot>>,
+    tokens: Tokens,
+    index: search::Index,
+    dirty: Mutex<indexing::Dirty>,
+    notes: Mutex<BTreeMap<ProjectName, u64>>,
+    settling: Mutex<()>,
+    push_caches: Mutex<BTreeMap<ProjectName, Arc<push::Visible>>>,
+    changes: watch::Sender<u64>,
+    stopping: AtomicBool,
 }
 
 impl Forge {
     /// Opens or founds the forge in the configured data directory. Blocks.
-    pub fn open(_config: &Config) -> Result<Arc<Forge>, OpenError> {
-        Ok(Arc::new(Forge {}))
+    pub fn open(config: &Config) -> Result<Arc<Forge>, OpenError> {
+        Self::open_at(config, crate::ledger::system_clock())
+    }
+
+    /// [`Forge::open`] under a given clock.
+    pub fn open_at(config: &Config, clock: Clock) -> Result<Arc<Forge>, OpenError> {
+        let data = config.data.clone();
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        let repositories = data.join("repositories");
+        fs::create_dir_all(&repositories).map_err(at(&repositories))?;
+        let lock = lock(&data)?;
+        let secrets = Secrets::open(&data)?;
+        let (signing_key, _) = secrets.load_or_create_signing_key()?;
+        let sequence = Arc::new(Sequence::default());
+        let deps = Deps {
+            clock: clock.clone(),
+            sequence: sequence.clone(),
+            signer: Arc::new(crate::ledger::Signer::new(signing_key)),
+            authority: None,
+        };
+        let root = Arc::new(found::open_root(&data, deps.clone())?);
+        sequence.resume(root.snapshot().seq_reserved);
+        let deps = Deps { authority: Some(root.clone()), ..deps };
+        found::found(&root, &deps)?;
+        let genesis = root.snapshot().genesis.map(|g| g.to_string()).unwrap_or_default();
+        let (index, reflects) = search::Index::open(&data.join("index"))?;
+        let forge = Arc::new(Forge {
+            tokens: Tokens::new(&secrets.load_or_create_token_key()?, genesis),
+            config: config.clone(),
+            data,
+            _lock: lock,
+            clock,
+            sequence,
+            deps,
+            root,
+            projects: RwLock::default(),
+            index,
+            dirty: Mutex::default(),
+            notes: Mutex::default(),
+            settling: Mutex::default(),
+            push_caches: Mutex::default(),
+            changes: watch::Sender::new(0),
+            stopping: AtomicBool::new(false),
+        });
+        forge.listen(&forge.root);
+        forge.open_projects()?;
+        forge.index_what_is_behind(&reflects)?;
+        for project in forge.open_repositories() {
+            forge.settle(&project).map_err(OpenError::Write)?;
+        }
+        forge.changes.send_replace(forge.sequence.shown());
+        forge.start_housekeeping();
+        Ok(forge)
+    }
+
+    /// The settings it runs with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Milliseconds since 1970, by its clock.
+    pub fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
+    /// `forge.git` as of now: agents, projects, ratings.
+    pub fn root(&self) -> Arc<Snapshot> {
+        self.root.snapshot()
+    }
+
+    /// `forge.git` itself.
+    pub fn root_repository(&self) -> &Arc<Repository> {
+        &self.root
+    }
+
+    /// The newest forge-wide number below which everything is durable.
+    pub fn seq(&self) -> u64 {
+        self.sequence.shown()
+    }
+
+    /// Changes whenever [`Forge::seq`] may have grown.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Tokens of this forge.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// Who a proven SSH key is. Never blocks on disk.
     pub fn actor_for_key(&self, key: &PublicKey) -> Actor {
-        Actor::Stranger(key.clone())
+        match self.root().fold.keys.get(&key.fingerprint) {
+            None => Actor::Stranger(key.clone()),
+            Some(name) => Actor::Agent(AgentActor {
+                name: name.clone(),
+                credential: format!("key:{}", key.fingerprint),
+                scope: Scope::default(),
+            }),
+        }
     }
 
     /// Who a token is; a void one is refused, never anonymous.
-    pub fn actor_for_token(&self, _token: &str) -> Result<Actor, Refusal> {
-        Ok(Actor::Anonymous)
+    pub fn actor_for_token(&self, token: &str) -> Result<Actor, Refusal> {
+        let refuse = |why: &str| Refusal::new(Code::NotAllowed, "token", why, "ssh forge token");
+        let claims = self.tokens.verify(token, self.now() / 1000).map_err(|e| match e {
+            TokenError::Foreign => refuse("this forge did not issue it, or its secrets are new: ask for another"),
+            TokenError::Expired => refuse("it has expired"),
+        })?;
+        let root = self.root();
+        match root.fold.tokens.get(&claims.jti) {
+            Some((name, token)) if *name == claims.sub => Ok(Actor::Agent(AgentActor {
+                name: name.clone(),
+                credential: format!("token:{}", token.id),
+                scope: Scope { project: token.project.clone(), refs: token.refs.clone(), verbs: token.verbs.clone() },
+            })),
+            _ => Err(refuse("it was revoked")),
+        }
     }
 
-    /// The repository called `project` (as in a URL: with or without leading slash and `.git`) for git's wire protocol.
-    pub fn host(self: &Arc<Self>, _project: &str, _actor: &Actor, _service: Service) -> Result<Arc<dyn Host>, Refusal> {
-        Err(Refusal::new(crate::answer::Code::NotFound, "x", "y", "z"))
+    /// Whether what let `agent` in is still good.
+    fn is_live(&self, agent: &AgentActor) -> Result<(), Refusal> {
+        let root = self.root();
+        let live = match agent.credential.split_once(':') {
+            Some(("key", fingerprint)) => root.fold.keys.get(fingerprint) == Some(&agent.name),
+            Some(("token", id)) => {
+                root.fold.tokens.get(id).is_some_and(|(name, t)| *name == agent.name && t.expires_ms > self.now())
+            }
+            _ => false,
+        };
+        if live {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::NotAllowed, &agent.credential, "it was revoked or has expired", "whoami"))
+    }
+
+    /// Commits `plan` to `repository` on behalf of `agent`, whose credential is checked again at the commit point.
+    pub fn commit<R, F>(self: &Arc<Self>, repository: &Repository, agent: &AgentActor, plan: F) -> Result<(R, Arc<Snapshot>), Refusal>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
+    {
+        let (forge, agent) = (self.clone(), agent.clone());
+        repository.commit(move |draft| {
+            forge.is_live(&agent)?;
+            plan(draft)
+        })
+    }
+
+    /// A project's repository, or why there is none to use.
+    pub fn project(&self, name: &ProjectName) -> Result<Arc<Repository>, Refusal> {
+        if name.is_forge() {
+            return Ok(self.root.clone());
+        }
+        let projects = self.projects.read().expect("invariant: no panic under this lock");
+        match projects.get(name) {
+            Some(Slot::Open(repository)) => Ok(repository.clone()),
+            Some(Slot::Damaged(why)) => {
+                Err(Refusal::new(Code::TryLater, name.as_str(), format!("its repository is damaged: {why}"), "project list"))
+            }
+            None => Err(Refusal::new(Code::NotFound, name.as_str(), "there is no such project", "project list")),
+        }
+    }
+
+    /// Every project that can be read, by name.
+    pub fn open_repositories(&self) -> Vec<Arc<Repository>> {
+        let projects = self.projects.read().expect("invariant: no panic under this lock");
+        let open = projects.values().filter_map(|slot| match slot {
+            Slot::Open(repository) => Some(repository.clone()),
+            Slot::Damaged(_) => None,
+        });
+        open.collect()
+    }
+
+    /// The repository called `path` (as in a URL: with or without leading slash and `.git`) for git's wire protocol.
+    pub fn host(self: &Arc<Self>, path: &str, actor: &Actor, service: Service) -> Result<Arc<dyn Host>, Refusal> {
+        push::host(self, path, actor, service)
+    }
+
+    fn open_projects(self: &Arc<Self>) -> Result<(), OpenError> {
+        let root = self.root();
+        for (name, _) in root.fold.projects().filter(|(name, _)| !name.is_forge()) {
+            let slot = match Repository::open(&self.git_dir(name), name.clone(), self.deps.clone()) {
+                Ok(repository) => {
+                    let repository = Arc::new(repository);
+                    self.listen(&repository);
+                    Slot::Open(repository)
+                }
+                Err(source @ RecoverError::Newer(_)) => return Err(OpenError::Newer { project: name.clone(), source }),
+                Err(error) => {
+                    tracing::error!(project = %name, %error, "repository cannot be opened; the others serve on");
+                    Slot::Damaged(error.to_string())
+                }
+            };
+            self.projects.write().expect("invariant: no panic under this lock").insert(name.clone(), slot);
+        }
+        Ok(())
+    }
+
+    fn git_dir(&self, name: &ProjectName) -> PathBuf {
+        found::git_dir(&self.data, name)
+    }
+
+    /// Makes the repository of a new project. Nothing refers to it until `project.created` is durable in `forge.git`.
+    pub fn make_repository(&self, name: &ProjectName, default_branch: &notes_schema::RefName) -> Result<Arc<Repository>, Refusal> {
+        let failed = |why: String| Refusal::new(Code::TryLater, name.as_str(), why, "project list");
+        let git_dir = self.git_dir(name);
+        if git_dir.exists() {
+            // Left by a creation that never became durable in forge.git: nobody can have pushed to it.
+            fs::remove_dir_all(&git_dir).map_err(|e| failed(e.to_string()))?;
+        }
+        crate::git::packed_refs::init_bare(&git_dir, default_branch).map_err(|e| failed(e.to_string()))?;
+        let repository = Repository::open(&git_dir, name.clone(), self.deps.clone()).map_err(|e| failed(e.to_string()))?;
+        repository.begin(default_branch)?;
+        Ok(Arc::new(repository))
+    }
+
+    /// Serves a repository from here on. Call it when its project is durable in `forge.git`.
+    pub fn serve_repository(self: &Arc<Self>, repository: Arc<Repository>) {
+        self.listen(&repository);
+        let mut projects = self.projects.write().expect("invariant: no panic under this lock");
+        projects.insert(repository.name().clone(), Slot::Open(repository));
+    }
+
+    fn listen(self: &Arc<Self>, repository: &Arc<Repository>) {
+        let forge = Arc::downgrade(self);
+        repository.on_publish(move |published| {
+            if let Some(forge) = forge.upgrade() {
+                forge.note_dirty(published);
+                // The number becomes visible when the committer settles it, a moment after this.
+                forge.changes.send_modify(|seen| *seen = (*seen).max(published.snapshot.fold.max_q));
+            }
+        });
+    }
+
+    fn start_housekeeping(self: &Arc<Self>) {
+        let forge = Arc::downgrade(self);
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(Duration::from_millis(500));
+                let Some(forge) = forge.upgrade() else { return };
+                if forge.stopping.load(Ordering::SeqCst) {
+                    return;
+                }
+                forge.keep_house();
+            }
+        });
+    }
+
+    /// Index, notes, refs on disk and packs: everything that may lag a moment behind what was answered.
+    fn keep_house(self: &Arc<Self>) {
+        if let Err(error) = self.index_dirty() {
+            tracing::error!(%error, "the index lags");
+        }
+        let mut repositories = self.open_repositories();
+        repositories.push(self.root.clone());
+        for repository in repositories {
+            if let Err(error) = self.write_notes(&repository) {
+                tracing::warn!(project = %repository.name(), why = %error, "notes lag");
+            }
+            if repository.is_behind()
+                && let Err(error) = repository.maintain()
+            {
+                tracing::error!(project = %repository.name(), %error, "refs on disk lag");
+            }
+        }
     }
 
     /// Finishes what is under way and writes caches; after it nothing may be asked. Blocks.
-    pub fn close(&self) {}
+    pub fn close(self: &Arc<Self>) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.keep_house();
+        if let Err(error) = self.index.flush() {
+            tracing::error!(%error, "the index was not written; the next start rebuilds it");
+        }
+    }
+
+    /// An agent, or that there is none.
+    pub fn known_agent(&self, name: &str) -> Result<AgentName, Refusal> {
+        let missing = || Refusal::new(Code::NotFound, name, "there is no such agent", "leaderboard");
+        let name: AgentName = name.parse().map_err(|_| missing())?;
+        if self.root().fold.agent(&name).is_some() { Ok(name) } else { Err(missing()) }
+    }
+}
+
+fn lock(data: &Path) -> Result<File, OpenError> {
+    let path = data.join("lock");
+    let failed = |source| OpenError::Io { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(data.to_owned())),
+        Err(error) => Err(failed(error.into())),
+    }
 }

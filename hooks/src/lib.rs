@@ -1,1 +1,23 @@
-//! placeholder
+//! May this land? Pure rules over a pushed or merged change, each a small file under `rules/`.
+//!
+//! The forge asks at three moments: [`push::judge`] for each ref update (and [`record::judge`] for the trace records
+//! among them), [`gate::check_submit`] when work becomes a pull request, [`gate::check_merge`] when it is to land.
+//!
+//! Invariant: reads only what [`Repo`] looks up, knows no clock, disk or network, and writes nothing. A rule that cannot
+//! decide says so, and that refuses.
+
+pub mod command;
+pub mod counts;
+pub mod gate;
+pub mod push;
+pub mod record;
+mod repo;
+mod rules;
+pub mod secrets;
+mod verdict;
+
+#[cfg(test)]
+mod testing;
+
+pub use repo::{IssuedNonce, Repo};
+pub use verdict::{Judgement, Refusal, Rule, Undecided, Verdict};

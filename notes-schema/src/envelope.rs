@@ -66,6 +66,9 @@ pub struct Intent {
     /// Digest of the event that the author had seen last, where that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Sha256>,
+    /// Digest of the text in `body.md` beside the event, so that a signature covers it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Sha256>,
     /// Digests of the events that led to this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cause: Vec<Sha256>,
@@ -145,7 +148,203 @@ pub fn intent_for(forge: &[u8], id: [u8; 16], project: &ProjectName, entity: &En
         kind: kind.to_owned(),
         to: Target { project: project.clone(), entity: Some(entity.to_string()) },
         base: None,
+        text: None,
         cause: Vec::new(),
         d,
+    }
+}
+
+#[cfg(test)]
+pub(crate) use tests::golden;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::event::*;
+    use crate::names::{Oid, RefName, hex};
+
+    /// Compares `text` with a frozen file. `GOLDEN=write cargo test -p notes-schema` writes files that do not exist yet;
+    /// what is frozen is never overwritten.
+    pub(crate) fn golden(file: &str, text: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+        if std::env::var_os("GOLDEN").is_some_and(|v| v == "write") && !path.exists() {
+            std::fs::write(&path, format!("{text}\n")).unwrap();
+        }
+        let frozen = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(frozen.trim_end(), text, "{file} is frozen: what was written once must stay readable byte for byte");
+    }
+
+    fn oid(digit: u8) -> Oid {
+        Oid::from_bytes([digit; 20])
+    }
+
+    fn branch(name: &str) -> RefName {
+        RefName::branch(name).unwrap()
+    }
+
+    fn key() -> PublicKey {
+        PublicKey {
+            openssh: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f".into(),
+            fingerprint: "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU".into(),
+        }
+    }
+
+    fn proof() -> Proof {
+        Proof {
+            level: Level::P1,
+            record: Some(Sha256::of(b"record")),
+            command: "cargo test".into(),
+            tests: Some(TestCounts { framework: "cargo-test".into(), passed: 12, failed: 0, ignored: 1 }),
+        }
+    }
+
+    /// One fact of every kind, in the order of [`KINDS`].
+    fn samples() -> Vec<Fact> {
+        let item = |text: &str| text.parse::<crate::ItemRef>().unwrap();
+        vec![
+            ForgeFounded { format: 1, object_format: "sha1".into() }.into(),
+            AgentRegistered { key: Some(key()) }.into(),
+            KeyAdded { key: key() }.into(),
+            KeyRevoked { fingerprint: key().fingerprint }.into(),
+            TokenIssued {
+                id: "t7".into(),
+                hash: Sha256::of(b"token"),
+                expires_ms: 1_795_187_145_000,
+                project: Some("parser".parse().unwrap()),
+                refs: Some("refs/heads/alpha/*".into()),
+                verbs: vec!["push".into()],
+            }
+            .into(),
+            TokenRevoked { id: "t7".into() }.into(),
+            ProjectCreated { default_branch: branch("main"), description: "A parser.".into() }.into(),
+            ProjectJoined {}.into(),
+            IssueOpened { title: "Leak".into(), labels: vec!["rust".into()], dedupe: Some("k".into()) }.into(),
+            IssueClosed { fixed_by: Some(item("parser#57")) }.into(),
+            IssueReopened {}.into(),
+            Commented {}.into(),
+            WorkStarted { base: Some(oid(1)), branch: branch("alpha/12"), nonce: vec![9; 16], deadline_ms: 5 }.into(),
+            WorkAbandoned {}.into(),
+            PullOpened {
+                title: "Fix the leak".into(),
+                branch: branch("alpha/12"),
+                target: branch("main"),
+                issue: Some(12),
+                head: oid(2),
+                base: oid(1),
+                proof: proof(),
+            }
+            .into(),
+            PullRound { round: 2, head: oid(3), base: oid(1), proof: Proof::none() }.into(),
+            Reviewed { verdict: Verdict::RequestChanges, head: oid(3) }.into(),
+            PullMerged { landed: oid(4), onto: oid(1), head: oid(3), strategy: "merge".into(), issue: Some(12) }.into(),
+            PullClosed {}.into(),
+            RatingSettled {
+                key: Sha256::of(b"merge"),
+                agent: "alpha".parse().unwrap(),
+                ticket: item("parser#12"),
+                pull: item("parser#57"),
+                approvers: vec!["beta".parse().unwrap()],
+                score_ppm: 1_000_000,
+                k_milli: 32_000,
+                agent_before: 1_200_000,
+                ticket_before: 1_200_000,
+                delta_milli: 16_000,
+            }
+            .into(),
+        ]
+    }
+
+    fn intent(fact: &Fact) -> Intent {
+        let project: ProjectName = "parser".parse().unwrap();
+        Intent {
+            base: Some(Sha256::of(b"seen")),
+            cause: vec![Sha256::of(b"cause")],
+            ..intent_for(oid(8).as_bytes(), [6; 16], &project, &EntityId::Issue(12), fact)
+        }
+    }
+
+    fn event(i: Vec<u8>) -> Event {
+        Event {
+            v: 1,
+            i,
+            s: Some(b"-----BEGIN SSH SIGNATURE-----".to_vec()),
+            a: "alpha".parse().unwrap(),
+            k: format!("key:{}", key().fingerprint),
+            n: 1,
+            l: 300,
+            q: 70_000,
+            t: 1_795_187_145_000,
+            p: NO_EVENT,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_fact_is_frozen() {
+        let facts = samples();
+        let kinds: Vec<&str> = facts.iter().map(|fact| fact.kind()).collect();
+        assert_eq!(kinds, KINDS, "each kind needs one sample here, in order");
+        let lines: Vec<String> =
+            facts.iter().map(|f| format!("{} {}", f.kind(), hex(&event(encode(&intent(f))).encode()))).collect();
+        golden("events.hex", &lines.join("\n"));
+        // Optional parts absent.
+        let bare = Event { s: None, ..event(encode(&Intent { base: None, cause: Vec::new(), ..intent(&facts[11]) })) };
+        golden("bare-event.hex", &hex(&bare.encode()));
+    }
+
+    #[test]
+    fn every_kind_reads_back() {
+        for fact in samples() {
+            let bytes = event(encode(&intent(&fact))).encode();
+            let event = Event::decode(&bytes).unwrap();
+            assert_eq!(event.intent().unwrap().fact(), fact);
+            assert_eq!(event.encode(), bytes);
+            assert!(!fact.subject().contains('\n'), "{fact:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_kinds_survive_and_fold_to_nothing() {
+        use rmpv::Value;
+        let fields = Value::Map(vec![
+            ("title".into(), "Leak".into()),
+            ("severity".into(), 3.into()),
+        ]);
+        let known = Intent { kind: "issue.opened".into(), d: fields, ..intent(&Fact::from(Commented {})) };
+        let mut bytes = encode(&known);
+        // One more field of the intent itself, from a later version.
+        bytes[0] += 1;
+        bytes.extend_from_slice(&[0xa5, b'l', b'a', b't', b'e', b'r', 0x92, 1, 2]);
+        let decoded = Event::decode(&event(bytes.clone()).encode()).unwrap();
+        assert_eq!(decoded.i, bytes, "the client's bytes are never encoded again");
+        let read = decoded.intent().unwrap();
+        assert_eq!(read, known);
+        match read.fact() {
+            Fact::IssueOpened(opened) => assert_eq!(opened.title, "Leak"),
+            other => panic!("{other:?}"),
+        }
+        let unknown = Intent { kind: "issue.escalated".into(), ..known };
+        assert_eq!(unknown.fact(), Fact::Unknown { kind: "issue.escalated".into() });
+        let misshapen = Intent { kind: "issue.opened".into(), d: Value::Map(Vec::new()), ..unknown };
+        assert_eq!(misshapen.fact(), Fact::Unknown { kind: "issue.opened".into() });
+    }
+
+    #[test]
+    fn a_later_format_and_broken_budgets_are_refused() {
+        let newer = Event { v: 2, ..event(Vec::new()) };
+        assert!(matches!(Event::decode(&newer.encode()), Err(DecodeError::Newer { found: 2 })));
+        let long = event(vec![0; budget::EVENT.bytes]);
+        assert!(matches!(Event::decode(&long.encode()), Err(DecodeError::Overrun(Overrun::Bytes { .. }))));
+        let deep = event([vec![0x91; 40], vec![0xc0]].concat());
+        assert!(matches!(deep.intent(), Err(DecodeError::Overrun(Overrun::Depth(32)))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = Event::decode(&bytes);
+            let _ = event(bytes).intent().map(|intent| intent.fact());
+        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! This crate is a leaf: no I/O, no clock, no randomness. Whoever can read these types can read a clone of a forge.
 
+pub mod batch;
 pub mod budget;
 pub mod envelope;
 pub mod event;

@@ -107,7 +107,7 @@ impl FromStr for Sha256 {
     }
 }
 
-fn decode_hex(text: &str, out: &mut [u8]) -> Option<()> {
+pub(crate) fn decode_hex(text: &str, out: &mut [u8]) -> Option<()> {
     let digits = text.as_bytes();
     if digits.len() != out.len() * 2 {
         return None;

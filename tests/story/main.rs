@@ -1,1 +1,11 @@
-//! t
+//! Stories against the real program: `forge serve` in its own process, agents with stock git, ssh and curl.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+mod cases;
+mod clients;
+mod documents;
+mod faults;
+mod gitview;
+mod mirror;
+mod server;

@@ -43,6 +43,38 @@ pub struct Reply {
 }
 
 /// Parses, authorises and runs one command. Reads `body` only where the command takes one.
-pub async fn dispatch(_forge: &Arc<Forge>, _call: Call, _body: &mut (dyn AsyncRead + Send + Unpin)) -> Reply {
-    Reply { stdout: String::new(), stderr: String::new(), exit: 0, status: 200 }
+///
+/// Stand-in until the real one is merged.
+pub async fn dispatch(_forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead + Send + Unpin)) -> Reply {
+    use crate::answer::{Code, Refusal};
+    use tokio::io::AsyncReadExt as _;
+    let good = |text: &str, json: serde_json::Value| Reply {
+        stdout: if call.json { format!("{json}\n") } else { text.to_owned() },
+        stderr: String::new(),
+        exit: 0,
+        status: 200,
+    };
+    let bad = |code: Code, what: &str| {
+        let refusal = Refusal::new(code, what, "not here", "help");
+        let (stdout, stderr) = match call.json {
+            true => (format!("{}\n", refusal.json()), String::new()),
+            false => (String::new(), refusal.lines()),
+        };
+        Reply { stdout, stderr, exit: code as u8, status: code.http_status() }
+    };
+    let words: Vec<&str> = call.line.split_whitespace().collect();
+    match words.as_slice() {
+        ["help"] => good("# Commands\n\nhelp\n", serde_json::json!({ "commands": ["help"] })),
+        ["project", "list"] => good("# Projects\n", serde_json::json!({ "projects": [] })),
+        ["feed", ..] => good(&format!("# SynStack feed\n\n{}\n", call.line), serde_json::json!({ "line": call.line })),
+        ["search", ..] => good(&format!("{}\n", call.line), serde_json::json!({ "line": call.line })),
+        ["whoami"] => bad(Code::NotAllowed, "whoami"),
+        ["project", "show", name] => bad(Code::NotFound, name),
+        ["register", name] => {
+            let mut key = String::new();
+            let _ = body.read_to_string(&mut key).await;
+            good("", serde_json::json!({ "agent": name, "fingerprint": key.trim(), "token": "t", "seq": 1 }))
+        }
+        _ => bad(Code::Usage, &call.line),
+    }
 }

@@ -4,6 +4,7 @@
 
 pub mod connect;
 pub mod diff;
+pub mod disk;
 pub mod history;
 pub mod merge;
 pub mod object;

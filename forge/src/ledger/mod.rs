@@ -1,1 +1,27 @@
-//! Append batches, recover, iterate, verify.
+//! The ledger of one repository: batches of events and ref updates, appended durably, recovered, replayed, verified.
+//!
+//! Invariant: nobody is told yes before the batch pack's rename is durable, and what is published in memory equals what
+//! a replay of the ledger gives. Refs and indexes on disk are caches of it.
+
+pub mod draft;
+pub mod fault;
+mod maintain;
+mod message;
+mod recover;
+mod replay;
+mod repository;
+mod sequence;
+mod signer;
+mod snapshot;
+mod storage;
+#[cfg(test)]
+mod tests;
+pub mod verify;
+
+pub use draft::{Author, Draft, Recorded};
+pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
+pub use repository::{Clock, Deps, Published, Repository, system_clock};
+pub use recover::RecoverError;
+pub use sequence::Sequence;
+pub use signer::Signer;
+pub use snapshot::{KnownRecord, Snapshot};

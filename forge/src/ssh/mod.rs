@@ -1,1 +1,154 @@
-//! SSH door.
+//! The SSH door: a proven public key, then git's two services or one command per channel.
+//!
+//! Invariant: translates only. Who may do what is decided behind [`Forge::host`] and [`commands::dispatch`]; nothing here
+//! runs a program, opens a path or forwards a port.
+//!
+//! [`commands::dispatch`]: crate::commands::dispatch
+
+mod channel;
+mod line;
+mod session;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::PrivateKey;
+use russh::server::{Config as Protocol, run_stream};
+use russh::{MethodKind, MethodSet, SshId};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Limits};
+use crate::forge::Forge;
+use crate::socket::Socket;
+use session::Session;
+
+/// What every connection shares.
+struct Door {
+    forge: Arc<Forge>,
+    config: Arc<Config>,
+    protocol: Arc<Protocol>,
+    unproven: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+/// Serves `listener` until `stop`; then lets commands finish for a while and returns.
+pub async fn serve(
+    listener: TcpListener,
+    forge: Arc<Forge>,
+    config: Arc<Config>,
+    host_key: PrivateKey,
+    stop: CancellationToken,
+) {
+    let limits = &config.limits;
+    let connections = Arc::new(Semaphore::new(limits.ssh_connections));
+    let unproven = Arc::new(Semaphore::new(limits.ssh_unauthenticated));
+    let protocol = Arc::new(protocol(limits, host_key));
+    let door = Arc::new(Door { forge, config: config.clone(), protocol, unproven, stop: stop.clone() });
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of descriptors, mostly: give those that are open time to end.
+                tracing::warn!("ssh accept: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = connections.clone().try_acquire_owned() else {
+            tracing::warn!(%peer, "ssh: too many connections; closed one");
+            continue;
+        };
+        let door = door.clone();
+        tasks.spawn(async move {
+            connection(&door, stream).await;
+            tracing::debug!(%peer, "ssh connection ended");
+            drop(permit);
+        });
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+fn protocol(limits: &Limits, host_key: PrivateKey) -> Protocol {
+    let mut protocol = Protocol {
+        server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-forge_", env!("CARGO_PKG_VERSION")))),
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        // Every key is let in as somebody, so a rejection tells nothing; only wrong signatures wait.
+        auth_rejection_time: Duration::from_millis(50),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        max_auth_attempts: 10,
+        keys: vec![host_key],
+        nodelay: true,
+        channel_buffer_size: 16,
+        inactivity_timeout: Some(limits.idle()),
+        keepalive_interval: Some((limits.idle() / 4).max(Duration::from_secs(1))),
+        keepalive_max: 3,
+        ..Protocol::default()
+    };
+    protocol.preferred.compression = Cow::Borrowed(&[russh::compression::NONE]);
+    protocol
+}
+
+/// One connection from its first byte to its last.
+async fn connection(door: &Arc<Door>, stream: TcpStream) {
+    let Ok(unproven) = door.unproven.clone().try_acquire_owned() else {
+        tracing::debug!("ssh: too many connections without a proven key; closed one");
+        return;
+    };
+    let limits = &door.config.limits;
+    let cut = CancellationToken::new();
+    // Whichever way this function ends, russh's own task must end too: it watches the socket only.
+    let _cut = cut.clone().drop_guard();
+    let socket = Socket::new(stream, &cut, limits.idle());
+    let deadline = Instant::now() + limits.login();
+    let tasks = TaskTracker::new();
+    let (proven, proof) = oneshot::channel();
+    let session = Session::new(door.clone(), tasks.clone(), unproven, proven);
+    let mut running = match timeout_at(deadline, run_stream(door.protocol.clone(), socket, session)).await {
+        Ok(Ok(running)) => running,
+        Ok(Err(e)) => return tracing::debug!("ssh handshake: {e}"),
+        Err(_) => return tracing::debug!("ssh handshake: took too long"),
+    };
+    tokio::select! {
+        ended = &mut running => return log_end(ended),
+        proof = timeout_at(deadline, proof) => if !matches!(proof, Ok(Ok(()))) {
+            return tracing::debug!("ssh: no key was proven in time");
+        },
+    }
+    tokio::select! {
+        ended = &mut running => return log_end(ended),
+        () = door.stop.cancelled() => {}
+    }
+    tasks.close();
+    if timeout(limits.stop(), tasks.wait()).await.is_err() {
+        tracing::info!("ssh: commands still running at the end were cut");
+    }
+    // Goes through the queue that the last answers went through, so they arrive first.
+    let handle = running.handle();
+    let _ = timeout(Duration::from_secs(1), async {
+        let why = "the forge is stopping".to_owned();
+        let _ = handle.disconnect(russh::Disconnect::ByApplication, why, "en".to_owned()).await;
+        let _ = running.await;
+    })
+    .await;
+}
+
+fn log_end(ended: Result<(), russh::Error>) {
+    if let Err(e) = ended {
+        tracing::debug!("ssh: {e}");
+    }
+}
+
+/// Held while a connection has not proven a key.
+type Unproven = OwnedSemaphorePermit;

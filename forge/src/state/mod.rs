@@ -1,3 +1,56 @@
-//! Folds of what is written.
+//! Folds of what is written: pure functions from events to what commands read.
+//!
+//! Invariant: no I/O, no clock. The same events give the same state on every machine; that is what makes a mirror
+//! answer like its origin.
 
+mod agent;
 pub mod elo;
+mod fold;
+mod issue;
+mod pull;
+mod ratings;
+
+pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
+pub use fold::{Entity, Fold, Happened, Started};
+pub use issue::{IssueState, IssueStatus, LastComment, Worker};
+pub use pull::{PullState, PullStatus, ReviewState};
+pub use ratings::{Change, EloState, Ratings};
+
+use serde::{Deserialize, Serialize};
+
+/// What an entity is after its last event; the blob `state` of each event's commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// An issue.
+    Issue(IssueState),
+    /// A pull request.
+    Pull(PullState),
+    /// An agent.
+    Agent(AgentState),
+    /// A project's registry entry.
+    Project(ProjectState),
+    /// A rating ledger.
+    Elo(EloState),
+    /// Only kinds that this version does not know so far.
+    Nothing,
+}
+
+/// The beginning of a text as one line of at most `limit` bytes, for lists.
+pub fn snippet(text: &str, limit: usize) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if line.len() + word.len() + 1 > limit {
+            if line.is_empty() {
+                line.extend(word.chars().take(limit / 4));
+            }
+            line.push('…');
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

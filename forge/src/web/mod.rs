@@ -1,1 +1,200 @@
-//! HTTP door.
+//! The HTTP door: git's smart protocol, commands, the feed and the pages.
+//!
+//! Invariant: translates only. Who may do what is decided behind [`Forge::host`] and [`commands::dispatch`]. Credentials
+//! come in the `Authorization` header alone, and never leave in a URL or a log.
+//!
+//! [`commands::dispatch`]: crate::commands::dispatch
+
+mod action;
+mod credentials;
+mod git;
+mod gunzip;
+mod onboarding;
+pub mod page;
+mod pages;
+mod reply;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::{Code, Refusal};
+use crate::config::{Config, Limits};
+use crate::forge::Forge;
+use crate::socket::Socket;
+use reply::Format;
+
+/// Longest request head (first line and headers), in bytes.
+const HEAD: usize = 32 << 10;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 64;
+/// No request of either protocol is shorter than this; whoever sends less is not speaking HTTP.
+const SHORTEST: usize = 16;
+
+/// What every request shares.
+struct Door {
+    forge: Arc<Forge>,
+    config: Arc<Config>,
+}
+
+type Shared = State<Arc<Door>>;
+
+/// Every route, one line each. What is not here is a page of [`pages::TABLE`], or not found.
+fn router(door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/skill.md", get(onboarding::skill))
+        .route("/llms.txt", get(onboarding::llms))
+        .route("/feed", get(action::feed))
+        .route("/action", post(action::action))
+        .route("/agents/register", post(action::register))
+        .route("/{project}/info/refs", get(git::info_refs))
+        .route("/{project}/git-upload-pack", post(git::upload_pack))
+        .route("/{project}/git-receive-pack", post(git::receive_pack))
+        .route("/{project}/HEAD", get(git::dumb))
+        .route("/{project}/objects/{*rest}", get(git::dumb))
+        .fallback(pages::page)
+        .method_not_allowed_fallback(not_this_way)
+        .layer(from_fn_with_state(door.clone(), around))
+        .with_state(door)
+}
+
+async fn not_this_way(method: Method, headers: HeaderMap) -> Response {
+    let refusal = Refusal::new(Code::Usage, method.to_string(), "this address does not take that method", "help");
+    reply::refuse(&refusal, StatusCode::METHOD_NOT_ALLOWED, Format::of(&headers, Format::Markdown))
+}
+
+/// Around every request: where it may come from, headers of every answer, one line in the log.
+async fn around(State(_): Shared, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = if is_foreign(&request) {
+        let why = "a page of another site sent this request";
+        let refusal = Refusal::new(Code::NotAllowed, "request", why, "help");
+        reply::refuse(&refusal, StatusCode::FORBIDDEN, Format::of(request.headers(), Format::Markdown))
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CSP));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    tracing::info!(%method, path, status = response.status().as_u16(), ms = began.elapsed().as_millis() as u64, "http");
+    response
+}
+
+/// Whether a browser says that another site's page sent a request that may change something.
+fn is_foreign(request: &Request) -> bool {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return false;
+    }
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let Some(origin) = text("origin") else { return false };
+    let host = text("host").or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    origin.split_once("://").map(|(_, authority)| authority) != host
+}
+
+/// Serves `listener` until `stop`; then lets requests finish for a while and returns.
+pub async fn serve(listener: TcpListener, forge: Arc<Forge>, config: Arc<Config>, stop: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(config.limits.http_connections));
+    let service = TowerToHyperService::new(router(Arc::new(Door { forge, config: config.clone() })));
+    let builder = Arc::new(builder(&config.limits));
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of descriptors, mostly: give those that are open time to end.
+                tracing::warn!("http accept: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = connections.clone().try_acquire_owned() else {
+            tracing::warn!(%peer, "http: too many connections; turned one away");
+            let busy = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = stream.try_write(busy);
+            continue;
+        };
+        let (service, builder, limits, stop) = (service.clone(), builder.clone(), config.limits.clone(), stop.clone());
+        tasks.spawn(async move {
+            connection(stream, service, &builder, &limits, stop).await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head()).max_buf_size(HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD as u32)
+        .keep_alive_interval(limits.idle() / 4)
+        .keep_alive_timeout(limits.head());
+    builder
+}
+
+async fn connection(
+    stream: TcpStream,
+    service: TowerToHyperService<Router>,
+    builder: &Builder<TokioExecutor>,
+    limits: &Limits,
+    stop: CancellationToken,
+) {
+    let cut = CancellationToken::new();
+    let socket = Socket::new(stream, &cut, limits.idle()).expect_first(SHORTEST, limits.head());
+    let mut running = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let ended = tokio::select! {
+        ended = running.as_mut() => Some(ended),
+        () = stop.cancelled() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            running.as_mut().graceful_shutdown();
+            match timeout(limits.stop(), running.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) => return tracing::info!("http: a request still running at the end was cut"),
+            }
+        }
+    };
+    if let Err(e) = ended {
+        tracing::debug!("http: {e}");
+    }
+}
+
+/// An answer of plain text.
+fn text(status: StatusCode, kind: &'static str, body: impl Into<axum::body::Body>) -> Response {
+    (status, [(header::CONTENT_TYPE, kind)], body.into()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

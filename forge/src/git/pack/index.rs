@@ -1,5 +1,9 @@
 //! The index beside a pack, version 2.
 
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
 use notes_schema::Oid;
 
 /// One object of a pack.
@@ -50,4 +54,22 @@ pub fn encode(mut entries: Vec<Entry>, pack_checksum: [u8; 20]) -> Vec<u8> {
     let trailer = super::write::sha1(&out);
     out.extend_from_slice(&trailer);
     out
+}
+
+/// Whether the index beside `pack` is whole and belongs to it: its own checksum holds and it names the pack's trailer.
+pub fn is_good(pack: &Path) -> io::Result<bool> {
+    let index = match fs::read(pack.with_extension("idx")) {
+        Ok(index) => index,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    let Some(split) = index.len().checked_sub(40) else { return Ok(false) };
+    let mut file = File::open(pack)?;
+    if file.metadata()?.len() < 32 {
+        return Ok(false);
+    }
+    let mut trailer = [0; 20];
+    file.seek(SeekFrom::End(-20))?;
+    file.read_exact(&mut trailer)?;
+    Ok(index[split..split + 20] == trailer && super::write::sha1(&index[..split + 20]) == index[split + 20..])
 }

@@ -2,4 +2,5 @@
 
 pub mod index;
 pub mod intake;
+pub mod scan;
 pub mod write;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use notes_schema::{Oid, RefName};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::git::pack::intake::Quarantine;
 use crate::git::store::Store;
@@ -88,4 +89,51 @@ pub trait Host: Send + Sync + 'static {
     fn precheck(&self, update: &RefUpdate) -> Result<(), String>;
     /// Judges a push and, where it is accepted, makes it durable. Returns only then.
     fn receive(&self, push: Push) -> PushOutcome;
+}
+
+/// Stand-in until the real wire is merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocol(u8);
+
+impl Protocol {
+    /// Stand-in.
+    pub fn parse(value: Option<&str>) -> Protocol {
+        Protocol(if value.is_some_and(|v| v.contains("version=2")) { 2 } else { 0 })
+    }
+}
+
+/// Stand-in.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Stand-in.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Stand-in.
+pub async fn serve(
+    host: Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    reader: impl AsyncRead + Unpin + Send + 'static,
+    writer: impl AsyncWrite + Unpin + Send,
+) -> Result<(), WireError> {
+    rpc(host, service, protocol, reader, writer).await
+}
+
+/// Stand-in.
+pub async fn info_refs(_host: Arc<dyn Host>, _service: Service, _protocol: Protocol) -> Vec<u8> {
+    Vec::new()
+}
+
+/// Stand-in: echoes.
+pub async fn rpc(
+    _host: Arc<dyn Host>,
+    _service: Service,
+    _protocol: Protocol,
+    mut body: impl AsyncRead + Unpin + Send + 'static,
+    mut writer: impl AsyncWrite + Unpin + Send,
+) -> Result<(), WireError> {
+    tokio::io::copy(&mut body, &mut writer).await?;
+    Ok(writer.shutdown().await?)
 }

@@ -1,0 +1,117 @@
+//! Founding a forge, opening `forge.git`, and the generated branch by which anyone checks its signatures.
+
+use std::path::{Path, PathBuf};
+
+use notes_schema::event::ForgeFounded;
+use notes_schema::{AgentName, EntityId, FORMAT_VERSION, Oid, ProjectName, RefName};
+
+use super::OpenError;
+use crate::answer::Refusal;
+use crate::git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
+use crate::git::packed_refs;
+use crate::ledger::{Author, Deps, Draft, RecoverError, Repository, Snapshot};
+
+/// Where a repository stands in a data directory.
+pub(super) fn git_dir(data: &Path, name: &ProjectName) -> PathBuf {
+    data.join("repositories").join(format!("{name}.git"))
+}
+
+fn main_branch() -> RefName {
+    RefName::branch("main").expect("invariant: a good name")
+}
+
+/// Opens `forge.git`, making it first where there is none.
+pub(super) fn open_root(data: &Path, deps: Deps) -> Result<Repository, OpenError> {
+    let name = ProjectName::forge();
+    let dir = git_dir(data, &name);
+    if !dir.exists() {
+        packed_refs::init_bare(&dir, &main_branch()).map_err(|source| OpenError::Io { path: dir.clone(), source })?;
+    }
+    let root = Repository::open(&dir, name.clone(), deps).map_err(|source| match source {
+        RecoverError::Newer(_) => OpenError::Newer { project: name, source },
+        source => OpenError::Root { source, dir: data.to_owned() },
+    })?;
+    match root.read_only() {
+        Some(why) => Err(OpenError::RootReadOnly(why)),
+        None => Ok(root),
+    }
+}
+
+/// Writes what a forge begins with, as far as it is missing, and opens a new epoch where the signing key is new.
+pub(super) fn found(root: &Repository, deps: &Deps) -> Result<(), OpenError> {
+    if root.snapshot().number == 0 {
+        root.begin(&main_branch()).map_err(OpenError::Write)?;
+    }
+    let key = deps.signer.public_openssh();
+    root.commit(move |draft| begin_or_go_on(draft, key)).map(drop).map_err(OpenError::Write)
+}
+
+fn begin_or_go_on(draft: &mut Draft, key: String) -> Result<(), Refusal> {
+    let forge = EntityId::Project(ProjectName::forge());
+    if !draft.snapshot().fold.entities.contains_key(&forge) {
+        let founded = ForgeFounded { format: FORMAT_VERSION, object_format: "sha1".to_owned() };
+        draft.event(&Author::forge(), &forge, founded, None, &[])?;
+    }
+    let newest = draft.snapshot().epochs.get_max().map(|(_, key)| key.clone());
+    if newest.as_ref() != Some(&key) {
+        tracing::warn!("the signing key is new: opening epoch {}; tokens of before are void", draft.snapshot().epoch + 1);
+        draft.open_epoch(key);
+    }
+    let (files, commit) = generated(draft.snapshot(), draft.now());
+    let known = draft.snapshot().ref_id(&main_branch());
+    let commit_id = commit.id().map_err(|e| Refusal::new(crate::answer::Code::Refused, "main", e.to_string(), "help"))?;
+    if known.is_none() || newest.as_ref() != draft.snapshot().epochs.get_max().map(|(_, key)| key) {
+        for file in files {
+            draft.object(file)?;
+        }
+        draft.known_object(commit_id, commit);
+        draft.set_ref(&main_branch(), known, Some(commit_id), None, Some(&AgentName::forge()))?;
+    }
+    Ok(())
+}
+
+/// `refs/heads/main` of `forge.git`: a README and the keys that have signed, oldest first.
+fn generated(snapshot: &Snapshot, now: u64) -> (Vec<Object>, Object) {
+    let signers: String = snapshot
+        .epochs
+        .iter()
+        .map(|(epoch, key)| format!("# epoch {epoch}\nforge@forge namespaces=\"git\" {key}\n"))
+        .collect();
+    let contents = [("README.md", README.to_owned()), ("allowed_signers", signers)];
+    let blobs: Vec<(&str, Object)> =
+        contents.into_iter().map(|(name, text)| (name, Object::new(Kind::Blob, text.into_bytes()))).collect();
+    let entry = |(name, blob): &(&str, Object)| {
+        let id = blob.id().expect("invariant: generated text does not collide");
+        TreeEntry { mode: Mode::File, name: name.as_bytes().to_vec(), id }
+    };
+    let root = tree(blobs.iter().map(entry).collect());
+    let forge = crate::ledger::draft::signature_of(&AgentName::forge(), now);
+    let commit = NewCommit {
+        tree: root.id().expect("invariant: generated text does not collide"),
+        parents: snapshot.ref_id(&main_branch()).into_iter().collect::<Vec<Oid>>(),
+        author: forge.clone(),
+        committer: forge,
+        message: format!("Keys of epoch {}\n", snapshot.epoch),
+    }
+    .encode(None);
+    let mut objects: Vec<Object> = blobs.into_iter().map(|(_, blob)| blob).collect();
+    objects.push(root);
+    (objects, commit)
+}
+
+const README: &str = "# The forge's own repository
+
+Who the agents are, which projects there are, and every rating, as git refs:
+
+    git log refs/forge/agents/<name>      an agent: its keys and tokens
+    git log refs/forge/projects/<name>    a project's registry entry
+    git log refs/forge/elo/antfarm        every rating change and what caused it
+    git log --first-parent refs/forge/ledger   every batch, signed
+
+`git clone --mirror` fetches all of it. `allowed_signers` holds the keys that sign ledger commits:
+
+    git show main:allowed_signers > /tmp/allowed_signers
+    git -c gpg.ssh.allowedSignersFile=/tmp/allowed_signers log --show-signature -1 refs/forge/ledger
+
+This branch is generated; pushes to it are refused.
+";

@@ -1,0 +1,97 @@
+//! What a merge asks of `forge.git`: its rating, settled exactly once.
+//!
+//! Invariant: a project's outbox is worked off in order, and the cursor moves in the same batch as the rating, so a crash
+//! anywhere repeats nothing and skips nothing.
+
+use std::sync::Arc;
+
+use notes_schema::event::{RatingSettled, Verdict};
+use notes_schema::names::Track;
+use notes_schema::{EntityId, ItemRef, Oid, ProjectName};
+
+use super::Forge;
+use crate::answer::Refusal;
+use crate::ledger::{Author, Draft, Repository, Snapshot, fault};
+use crate::state::{PullState, elo};
+
+/// One entry of an outbox: what to settle, and where the cursor stands after it.
+struct Due {
+    n: u64,
+    commit: Oid,
+    game: Option<Game>,
+}
+
+/// A merge that may rate: an agent against a ticket.
+struct Game {
+    key: notes_schema::Sha256,
+    pull: ItemRef,
+    ticket: ItemRef,
+    state: PullState,
+    ticket_author: notes_schema::AgentName,
+}
+
+impl Forge {
+    /// Settles everything that `project` has asked for and that is not settled yet; durable when it returns.
+    pub(crate) fn settle(self: &Arc<Self>, project: &Arc<Repository>) -> Result<(), Refusal> {
+        let _one_at_a_time = self.settling.lock().expect("invariant: no panic under this lock");
+        let snapshot = project.snapshot();
+        let done = self.root().cursors.get(project.name()).map_or(0, |(n, _)| *n);
+        let mut due = Vec::new();
+        for (n, commit, line) in snapshot.outbox.iter().filter(|(n, _, _)| *n > done) {
+            due.push(Due { n: *n, commit: *commit, game: game(project.name(), &snapshot, line) });
+        }
+        let Some(last) = due.last() else { return Ok(()) };
+        fault::point("outbox-before-settling");
+        let (name, end) = (project.name().clone(), (last.n, last.commit));
+        self.root.commit(move |draft| settle_all(draft, &name, due, end))?;
+        fault::point("outbox-settled");
+        Ok(())
+    }
+}
+
+fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64, Oid)) -> Result<(), Refusal> {
+    let done = draft.snapshot().cursors.get(project).map_or(0, |(n, _)| *n);
+    for due in due.into_iter().filter(|due| due.n > done) {
+        if let Some(game) = due.game {
+            rate(draft, &game)?;
+        }
+    }
+    draft.cursor(project, end.0, end.1);
+    Ok(())
+}
+
+/// The game that an outbox line asks for; `None` where the merge does not rate.
+fn game(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::OutboxLine) -> Option<Game> {
+    let Ok(EntityId::Pull(n)) = line.e.parse() else { return None };
+    let state = snapshot.fold.pull(n)?.clone();
+    let issue = state.issue?;
+    let ticket_author = snapshot.fold.issue(issue)?.author.clone();
+    let item = |n| ItemRef { project: project.clone(), n };
+    Some(Game { key: line.h, pull: item(n), ticket: item(issue), state, ticket_author })
+}
+
+/// Rates one merge. Nobody is rated for a ticket of its own, nor on an approval of its own: owners must differ.
+fn rate(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
+    let author = &game.state.author;
+    let approvers: Vec<_> = game.state.live(Verdict::Approve).map(|r| r.agent.clone()).collect();
+    let independent = *author != game.ticket_author && approvers.iter().any(|a| a != author);
+    if !independent || draft.snapshot().fold.ratings.has(&game.key) {
+        return Ok(());
+    }
+    let ratings = &draft.snapshot().fold.ratings;
+    let (agent_before, ticket_before) = (ratings.of(author, Track::Antfarm), ratings.of_ticket(&game.ticket));
+    let fact = RatingSettled {
+        key: game.key,
+        agent: author.clone(),
+        ticket: game.ticket.clone(),
+        pull: game.pull.clone(),
+        approvers,
+        score_ppm: elo::WIN,
+        k_milli: elo::K_MERGE,
+        agent_before,
+        ticket_before,
+        delta_milli: elo::game(agent_before, ticket_before, elo::WIN, elo::K_MERGE),
+    };
+    let cause = [game.key];
+    draft.event(&Author::forge(), &EntityId::Elo(Track::Antfarm), fact, None, &cause).map(drop)
+}

@@ -1,0 +1,444 @@
+//! A batch under construction: what is queued together becomes one ledger commit, all of it in scratch state.
+//!
+//! Invariant: a part that is refused leaves nothing behind; the parts before and after it stand.
+
+use imbl::{OrdMap, Vector};
+use notes_schema::batch::{Batch, Cursor, EventLine, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
+use notes_schema::envelope::{self, NO_EVENT};
+use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, refs};
+
+use super::message;
+use super::sequence::Sequence;
+use super::signer::Signer;
+use super::snapshot::Snapshot;
+use crate::answer::{Code, Refusal};
+use crate::git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, hash, tree};
+use crate::git::pack::write::{Builder, Pack};
+
+/// Who an event is by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The agent, or `forge`.
+    pub agent: AgentName,
+    /// `key:SHA256:…`, `token:<id>`, or `forge`.
+    pub credential: String,
+    /// The client's own id for what it asks, so that asking twice does it once.
+    pub intent: Option<[u8; 16]>,
+}
+
+impl Author {
+    /// The forge itself.
+    pub fn forge() -> Self {
+        Author { agent: AgentName::forge(), credential: "forge".to_owned(), intent: None }
+    }
+}
+
+/// An event that was added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its entity.
+    pub entity: EntityId,
+    /// Its number there.
+    pub n: u64,
+    /// Its forge-wide number.
+    pub q: u64,
+    /// Digest of its bytes.
+    pub digest: Sha256,
+}
+
+/// Most events of one batch, and most parents of a ledger commit.
+pub(super) const MOST_PARENTS: usize = 256;
+
+#[derive(Clone)]
+struct Work {
+    snapshot: Snapshot,
+    lines: OrdMap<RefName, RefLine>,
+    events: Vector<EventLine>,
+    subjects: Vector<String>,
+    chain_tips: OrdMap<EntityId, Oid>,
+    kept_tips: Vector<Oid>,
+    pushes: Vector<PushLine>,
+    packs: Vector<PackLine>,
+    outbox: Vector<OutboxLine>,
+    cursors: OrdMap<ProjectName, (u64, Oid)>,
+    seq_reserved: Option<u64>,
+    epoch_key: Option<String>,
+    housekeeping: bool,
+}
+
+/// A batch under construction.
+pub struct Draft<'a> {
+    before: &'a Snapshot,
+    sequence: &'a Sequence,
+    genesis: Vec<u8>,
+    t: u64,
+    objects: Vec<(Oid, Object)>,
+    taken: Vec<u64>,
+    work: Work,
+}
+
+/// Where a draft can return to when one of its parts is refused.
+pub(super) struct Savepoint {
+    objects: usize,
+    work: Work,
+}
+
+/// A batch ready to be appended.
+pub(super) struct Built {
+    pub pack: Pack,
+    pub objects: Vec<(Oid, Object)>,
+    pub snapshot: Snapshot,
+    pub batch: Batch,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(before: &'a Snapshot, sequence: &'a Sequence, genesis: Option<Oid>, now: u64) -> Self {
+        let t = now.max(before.t);
+        Draft {
+            before,
+            sequence,
+            genesis: genesis.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
+            t,
+            objects: Vec::new(),
+            taken: Vec::new(),
+            work: Work {
+                snapshot: before.clone(),
+                lines: OrdMap::new(),
+                events: Vector::new(),
+                subjects: Vector::new(),
+                chain_tips: OrdMap::new(),
+                kept_tips: Vector::new(),
+                pushes: Vector::new(),
+                packs: Vector::new(),
+                outbox: Vector::new(),
+                cursors: OrdMap::new(),
+                seq_reserved: None,
+                epoch_key: None,
+                housekeeping: false,
+            },
+        }
+    }
+
+    pub(super) fn savepoint(&self) -> Savepoint {
+        Savepoint { objects: self.objects.len(), work: self.work.clone() }
+    }
+
+    pub(super) fn roll_back(&mut self, to: Savepoint) {
+        self.objects.truncate(to.objects);
+        self.work = to.work;
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.work.events.len() + self.work.kept_tips.len() > MOST_PARENTS * 3 / 4
+    }
+
+    /// The state as of this point of the batch: durable batches and what this one added so far.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.work.snapshot
+    }
+
+    /// The batch's time, milliseconds since 1970.
+    pub fn now(&self) -> u64 {
+        self.t
+    }
+
+    /// Takes the next free number for an issue or pull request.
+    pub fn number(&mut self) -> u64 {
+        let n = self.work.snapshot.next_number;
+        self.work.snapshot.next_number += 1;
+        n
+    }
+
+    /// Adds an object to the batch's pack.
+    pub fn object(&mut self, object: Object) -> Result<Oid, Refusal> {
+        let id = object.id().map_err(|e| Refusal::new(Code::Refused, "object", e.to_string(), "help"))?;
+        self.objects.push((id, object));
+        Ok(id)
+    }
+
+    /// Adds an object whose id was computed before.
+    pub fn known_object(&mut self, id: Oid, object: Object) {
+        self.objects.push((id, object));
+    }
+
+    /// Names a large code pack that was made durable before and that this batch depends on.
+    pub fn depends_on(&mut self, pack: PackLine) {
+        self.work.packs.push_back(pack);
+    }
+
+    /// Keeps `id` reachable from the ledger for ever: the head of a pull request that ends.
+    pub fn keep(&mut self, id: Oid) {
+        self.work.kept_tips.push_back(id);
+    }
+
+    /// Notes an accepted push. Call it after its refs were set.
+    pub fn push(&mut self, line: PushLine) {
+        for record in &line.records {
+            let n = self.before.number + 1;
+            self.work.snapshot.know_record(&line.a, record, n);
+        }
+        self.work.pushes.push_back(line);
+    }
+
+    /// What must follow in `forge.git` because of an event.
+    pub fn outbox(&mut self, because: &Recorded) {
+        let line = OutboxLine { h: because.digest, e: because.entity.to_string() };
+        self.work.outbox.push_back(line);
+    }
+
+    /// In `forge.git`: a project's outbox has been worked off up to its batch `n`, ledger commit `commit`.
+    pub fn cursor(&mut self, project: &ProjectName, n: u64, commit: Oid) {
+        self.work.cursors.insert(project.clone(), (n, commit));
+        self.work.snapshot.cursors.insert(project.clone(), (n, commit));
+        self.work.housekeeping = true;
+    }
+
+    /// In `forge.git`: reserves numbers of the forge-wide sequence.
+    pub fn reserve_sequence(&mut self) {
+        self.raise_reservation(self.sequence.next_block());
+    }
+
+    fn raise_reservation(&mut self, to: u64) {
+        self.work.seq_reserved = Some(self.work.seq_reserved.unwrap_or(0).max(to));
+        self.work.housekeeping = true;
+    }
+
+    /// In `forge.git`: from this batch on, `public_key` signs.
+    pub fn open_epoch(&mut self, public_key: String) {
+        self.work.snapshot.epoch += 1;
+        self.work.snapshot.epochs.insert(self.work.snapshot.epoch, public_key.clone());
+        self.work.epoch_key = Some(public_key);
+        self.work.housekeeping = true;
+    }
+
+    /// In a project: the epoch that `forge.git` is in.
+    pub(super) fn set_epoch(&mut self, epoch: u32) {
+        self.work.snapshot.epoch = epoch;
+    }
+
+    /// Sets a ref that is expected to hold `old`; `None` stands for "does not exist". `peeled` is what an annotated tag
+    /// finally names; `pusher` owns a ref that is new.
+    pub fn set_ref(
+        &mut self,
+        name: &RefName,
+        old: Option<Oid>,
+        new: Option<Oid>,
+        peeled: Option<Oid>,
+        pusher: Option<&AgentName>,
+    ) -> Result<(), Refusal> {
+        let found = self.work.snapshot.ref_id(name);
+        if found != old {
+            let show = |id: Option<Oid>| id.map_or("nothing".to_owned(), |id| id.short());
+            return Err(Refusal::new(
+                Code::Stale,
+                name.as_str(),
+                format!("it names {}, not {} as you expect", show(found), show(old)),
+                "git fetch",
+            ));
+        }
+        let target = new.map_or(RefTarget::Nothing, RefTarget::Object);
+        self.work.snapshot.set_ref(name, &target, peeled, pusher);
+        self.note_line(name.clone(), target);
+        Ok(())
+    }
+
+    /// Sets what `HEAD` names.
+    pub fn set_head(&mut self, target: &RefName) {
+        let symbolic = RefTarget::Symbolic(target.clone());
+        self.work.snapshot.set_ref(&RefName::head(), &symbolic, None, None);
+        self.note_line(RefName::head(), symbolic);
+    }
+
+    fn note_line(&mut self, name: RefName, new: RefTarget) {
+        let old = self.before.ref_id(&name);
+        self.work.lines.insert(name.clone(), RefLine { name, new, old });
+    }
+
+    /// Adds an event to `id`'s chain.
+    pub fn event(
+        &mut self,
+        by: &Author,
+        id: &EntityId,
+        fact: impl Into<Fact>,
+        text: Option<&str>,
+        cause: &[Sha256],
+    ) -> Result<Recorded, Refusal> {
+        debug_assert!(self.before.number > 0, "the first batch is `begin`'s, or first parents would lead into a chain");
+        let fact = fact.into();
+        let text = text.map(str::trim_end).filter(|t| !t.is_empty());
+        let (event, intent_id) = self.envelope(by, id, &fact, text, cause)?;
+        let bytes = event.encode();
+        let digest = Sha256::of(&bytes);
+        let before = self.work.snapshot.fold.entities.get(id).map(|e| e.tip);
+        let state = {
+            let at = crate::state::Happened { agent: &event.a, t: event.t, q: event.q, text };
+            envelope::encode(&self.work.snapshot.fold.next_state(id, &fact, &at))
+        };
+        let mut entries = vec![self.file("event", bytes)?, self.file("state", state)?];
+        if let Some(text) = text {
+            entries.push(self.file("body.md", text.as_bytes().to_vec())?);
+        }
+        let root = self.object(tree(entries))?;
+        let commit = NewCommit {
+            tree: root,
+            parents: before.into_iter().collect(),
+            author: signature_of(&event.a, event.t),
+            committer: signature_of(&AgentName::forge(), event.t),
+            message: message::event(&self.before.project, id, &event, &fact, text, cause),
+        };
+        let tip = self.object(commit.encode(None))?;
+        self.work.subjects.push_back(message::event_line(id, &event, &fact));
+        self.work.snapshot.fold.apply(id, &event, &fact, text, tip, digest);
+        self.work.events.push_back(EventLine { e: id.to_string(), c: tip, h: digest });
+        self.work.chain_tips.insert(id.clone(), tip);
+        self.set_ref(&refs::entity(id), before, Some(tip), None, None)?;
+        let recorded = Recorded { entity: id.clone(), n: event.n, q: event.q, digest };
+        self.work.snapshot.intents.insert(intent_id, self.t, recorded.clone());
+        Ok(recorded)
+    }
+
+    fn envelope(
+        &mut self,
+        by: &Author,
+        id: &EntityId,
+        fact: &Fact,
+        text: Option<&str>,
+        cause: &[Sha256],
+    ) -> Result<(Event, Vec<u8>), Refusal> {
+        let intent_id = by.intent.unwrap_or_else(|| *uuid::Uuid::now_v7().as_bytes());
+        let mut intent = envelope::intent_for(&self.genesis, intent_id, &self.before.project, id, fact);
+        intent.text = text.map(|t| Sha256::of(t.as_bytes()));
+        intent.cause = cause.to_vec();
+        let entity = self.work.snapshot.fold.entities.get(id);
+        let (n, last) = entity.map_or((0, NO_EVENT), |e| (e.n, e.last));
+        let event = Event {
+            v: notes_schema::FORMAT_VERSION,
+            i: envelope::encode(&intent),
+            s: None,
+            a: by.agent.clone(),
+            k: by.credential.clone(),
+            n: n + 1,
+            l: self.before.number + 1,
+            q: self.take_number()?,
+            t: self.t,
+            p: last,
+        };
+        Ok((event, intent_id.to_vec()))
+    }
+
+    fn take_number(&mut self) -> Result<u64, Refusal> {
+        let q = if self.before.project.is_forge() {
+            let (q, reserve) = self.sequence.take_reserving();
+            if let Some(reserve) = reserve {
+                self.raise_reservation(reserve);
+            }
+            q
+        } else {
+            self.sequence.take().ok_or_else(|| {
+                Refusal::new(Code::TryLater, "event", "the forge is reserving more sequence numbers", "feed")
+            })?
+        };
+        self.taken.push(q);
+        Ok(q)
+    }
+
+    fn file(&mut self, name: &str, bytes: Vec<u8>) -> Result<TreeEntry, Refusal> {
+        let id = self.object(Object::new(Kind::Blob, bytes))?;
+        Ok(TreeEntry { mode: Mode::File, name: name.as_bytes().to_vec(), id })
+    }
+
+    /// Whether there is anything to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.work.lines.is_empty() && self.work.events.is_empty() && self.work.pushes.is_empty() && !self.work.housekeeping
+    }
+
+    /// Numbers taken so far, to be settled whatever becomes of the batch.
+    pub(super) fn taken(&self) -> &[u64] {
+        &self.taken
+    }
+
+    /// Closes the batch: its blobs, its signed ledger commit, its pack and the snapshot after it.
+    pub(super) fn build(mut self, signer: &Signer, authority: Option<Oid>) -> Result<Built, Refusal> {
+        let batch = self.batch(authority);
+        let batch_bytes = envelope::encode(&batch);
+        let refs_bytes = notes_schema::batch::encode_refs(self.work.lines.values()).into_bytes();
+        let digest = Sha256::of_parts(&[&batch_bytes, &refs_bytes]);
+        let entries = vec![self.file("batch", batch_bytes)?, self.file("refs", refs_bytes)?];
+        let root = self.object(tree(entries))?;
+        let prev = self.before.tip.map(|_| self.before.tip_digest);
+        let parents =
+            self.before.tip.into_iter().chain(self.work.chain_tips.values().copied()).chain(self.work.kept_tips.iter().copied());
+        let mut seen = std::collections::HashSet::new();
+        let forge = signature_of(&AgentName::forge(), self.t);
+        let lines = self.subject_lines();
+        let commit = NewCommit {
+            tree: root,
+            parents: parents.filter(|p| seen.insert(*p)).collect(),
+            author: forge.clone(),
+            committer: forge,
+            message: message::batch(batch.n, &lines, batch.epoch, prev, digest),
+        };
+        let armor = signer.sign(&commit.encode(None).data);
+        let object = commit.encode(Some(&armor));
+        let raw = object.data.clone();
+        let id = self.object(object)?;
+        let mut builder = Builder::default();
+        for (id, object) in &self.objects {
+            builder.add(*id, object);
+        }
+        let read = super::replay::ReadBatch {
+            commit: id,
+            commit_digest: Sha256::of(&raw),
+            raw,
+            parents: Vec::new(),
+            trailers: super::replay::Trailers { prev, digest: Some(digest) },
+            digest,
+            batch: batch.clone(),
+            refs: Vec::new(),
+        };
+        let mut snapshot = self.work.snapshot;
+        snapshot.absorb(&read);
+        Ok(Built { pack: builder.finish(), objects: self.objects, snapshot, batch })
+    }
+
+    fn batch(&self, authority: Option<Oid>) -> Batch {
+        let work = &self.work;
+        Batch {
+            v: notes_schema::FORMAT_VERSION,
+            project: self.before.project.clone(),
+            n: self.before.number + 1,
+            epoch: work.snapshot.epoch,
+            t: self.t,
+            next_number: work.snapshot.next_number,
+            events: work.events.iter().cloned().collect(),
+            packs: work.packs.iter().cloned().collect(),
+            pushes: work.pushes.iter().cloned().collect(),
+            outbox: work.outbox.iter().cloned().collect(),
+            authority,
+            cursors: work.cursors.iter().map(|(p, (n, c))| Cursor { project: p.clone(), n: *n, c: *c }).collect(),
+            seq_reserved: work.seq_reserved,
+            epoch_key: work.epoch_key.clone(),
+        }
+    }
+
+    fn subject_lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.work.subjects.iter().cloned().collect();
+        for push in &self.work.pushes {
+            let names: Vec<&str> = push.refs.iter().filter(|r| r.as_str().starts_with("refs/heads/") || r.as_str().starts_with("refs/tags/")).map(RefName::short).collect();
+            if !names.is_empty() {
+                lines.push(format!("pushed {} ({})", names.join(", "), push.a));
+            }
+        }
+        lines
+    }
+}
+
+/// The author line of an agent: its name at the forge, never an address that it made up.
+pub(crate) fn signature_of(agent: &AgentName, unix_ms: u64) -> Signature {
+    Signature { name: agent.to_string(), email: format!("{agent}@forge"), seconds: unix_ms / 1000 }
+}
+
+/// The id of an object that is about to be added.
+pub fn id_of(kind: Kind, data: &[u8]) -> Result<Oid, Refusal> {
+    hash(kind, data).map_err(|e| Refusal::new(Code::Refused, "object", e.to_string(), "help"))
+}

@@ -1,0 +1,139 @@
+//! Caches on disk, brought up to date behind the writers: refs, and small packs merged into larger ones.
+//!
+//! Invariant: what is deleted here is durable elsewhere already, and batch packs above the flushed number are never
+//! touched: they are the write-ahead log.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use notes_schema::Oid;
+use notes_schema::names::hex;
+
+use super::snapshot::Snapshot;
+use super::{fault, storage};
+use crate::git::pack::index::{self, Entry};
+use crate::git::{disk, packed_refs};
+
+/// How far refs on disk are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flushed {
+    /// The ledger number they reflect.
+    pub number: u64,
+    /// They were not written by this forge's flush (a mirror's), so they must be written once.
+    pub stale: bool,
+}
+
+/// Writes `packed-refs` and `HEAD` for `snapshot`, after the indexes that a restart will then trust.
+pub(super) fn flush_refs(git_dir: &Path, snapshot: &Snapshot, flushed: &mut Flushed) -> io::Result<()> {
+    if flushed.number == snapshot.number && !flushed.stale {
+        return Ok(());
+    }
+    for batch in storage::batches(git_dir)? {
+        if batch.n > flushed.number && batch.n <= snapshot.number {
+            File::open(batch.path.with_extension("idx"))?.sync_all()?;
+        }
+    }
+    disk::sync_dir(&storage::pack_dir(git_dir))?;
+    fault::point("flush-before-refs");
+    packed_refs::write(git_dir, &snapshot.refs, snapshot.head.as_ref())?;
+    fault::point("flush-after-refs");
+    *flushed = Flushed { number: snapshot.number, stale: false };
+    Ok(())
+}
+
+/// Fewer packs than this are left alone.
+const ENOUGH: usize = 16;
+/// Packs larger than this are never merged again.
+const LARGEST: u64 = 256 << 20;
+/// Name prefix of merged packs: whole objects only, like batches, so their entries can be copied as they are.
+const MERGED: &str = "pack-c1";
+
+/// Merges packs of ours that are not tail: all that are smaller than the sum of those below them, oldest law of
+/// geometric merging, so that each byte is copied a logarithmic number of times.
+pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
+    let mut packs: Vec<(u64, PathBuf)> = Vec::new();
+    for batch in storage::batches(git_dir)?.into_iter().filter(|b| b.n <= flushed) {
+        packs.push((fs::metadata(&batch.path)?.len(), batch.path));
+    }
+    if packs.len() < ENOUGH {
+        return Ok(());
+    }
+    for entry in fs::read_dir(storage::pack_dir(git_dir))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        if name.starts_with(MERGED) && name.ends_with(".pack") {
+            packs.push((fs::metadata(&path)?.len(), path));
+        }
+    }
+    packs.sort();
+    let mut sum = 0;
+    let chosen: Vec<PathBuf> = packs
+        .into_iter()
+        .take_while(|(size, path)| {
+            let is_batch = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("pack-b"));
+            let take = *size <= LARGEST && (is_batch || *size <= sum.max(1) * 2);
+            sum += size;
+            take
+        })
+        .map(|(_, path)| path)
+        .collect();
+    if chosen.len() < ENOUGH {
+        return Ok(());
+    }
+    let merged = write_merged(git_dir, &chosen)?;
+    fault::point("merge-before-delete");
+    for path in chosen.iter().filter(|path| **path != merged) {
+        // The index goes first: a pack without one is ignored by readers and found again by recovery.
+        fs::remove_file(path.with_extension("idx"))?;
+        fs::remove_file(path)?;
+    }
+    disk::sync_dir(&storage::pack_dir(git_dir))?;
+    fault::point("merge-after-delete");
+    Ok(())
+}
+
+fn write_merged(git_dir: &Path, packs: &[PathBuf]) -> io::Result<PathBuf> {
+    let dir = storage::pack_dir(git_dir);
+    let mut body = Vec::new();
+    let mut entries = Vec::new();
+    let mut seen = HashSet::new();
+    for path in packs {
+        copy_entries(path, &mut body, &mut entries, &mut seen)?;
+    }
+    let mut pack = Vec::with_capacity(body.len() + 32);
+    pack.extend_from_slice(b"PACK\0\0\0\x02");
+    pack.extend_from_slice(&(entries.len() as u32).to_be_bytes());
+    pack.append(&mut body);
+    let checksum = crate::git::pack::write::sha1(&pack);
+    pack.extend_from_slice(&checksum);
+    let stem = format!("{MERGED}{}", &hex(&checksum)[..38]);
+    let (pack_path, index_path) = (dir.join(format!("{stem}.pack")), dir.join(format!("{stem}.idx")));
+    for (path, bytes) in [(&pack_path, pack), (&index_path, index::encode(entries, checksum))] {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let temporary = dir.join(format!("tmp_{name}"));
+        let mut file = File::create(&temporary)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fault::point("merge-before-rename");
+        fs::rename(&temporary, path)?;
+    }
+    disk::sync_dir(&dir)?;
+    Ok(pack_path)
+}
+
+/// Copies every entry of a pack that holds whole objects only, each object once.
+fn copy_entries(path: &Path, body: &mut Vec<u8>, entries: &mut Vec<Entry>, seen: &mut HashSet<Oid>) -> io::Result<()> {
+    let pack = fs::read(path)?;
+    let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display()));
+    let found = crate::git::pack::scan::scan(&pack).map_err(|e| bad(e.to_string()))?;
+    for entry in found {
+        if seen.insert(entry.id) {
+            let raw = &pack[entry.offset as usize..entry.end as usize];
+            entries.push(Entry { id: entry.id, offset: 12 + body.len() as u64, crc32: entry.crc32 });
+            body.extend_from_slice(raw);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Commit messages that people read in `git log`. They are derived: nothing ever decodes them, except for the digests
+//! in a ledger commit's own trailers.
+
+use notes_schema::{EntityId, Event, Fact, ProjectName, Sha256};
+
+/// Longest part of a body that is repeated in a message, in bytes.
+const LONGEST_BODY: usize = 4096;
+
+/// The message of an event's commit.
+pub(super) fn event(project: &ProjectName, id: &EntityId, event: &Event, fact: &Fact, text: Option<&str>, cause: &[Sha256]) -> String {
+    let mut message = format!("{}\n\n", fact.subject());
+    if let Some(text) = text.map(quote_body).filter(|t| !t.is_empty()) {
+        message.push_str(&text);
+        message.push_str("\n\n");
+    }
+    message.push_str(&format!("Forge-Entity: {project} {id}\nForge-Seq: {}\nForge-Id: {}\n", event.q, Sha256::of(&event.encode())));
+    for digest in cause {
+        message.push_str(&format!("Forge-Cause: {digest}\n"));
+    }
+    message
+}
+
+/// Somebody's text as part of a message: no control characters, and no line that reads as one of our trailers.
+fn quote_body(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.trim().lines() {
+        let line: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+        if out.len() + line.len() > LONGEST_BODY {
+            out.push_str("… (the whole text is in body.md)");
+            break;
+        }
+        if line.trim_start().to_ascii_lowercase().starts_with("forge-") {
+            out.push_str("> ");
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out.trim_end().to_owned()
+}
+
+/// One line per event for a ledger commit: `parser issues/7: closed: fixed by parser#9 (alpha)`.
+pub(super) fn event_line(id: &EntityId, event: &Event, fact: &Fact) -> String {
+    format!("{id}: {} ({})", fact.subject(), event.a)
+}
+
+/// The message of a ledger commit.
+pub(super) fn batch(n: u64, lines: &[String], epoch: u32, prev: Option<Sha256>, digest: Sha256) -> String {
+    let subject = match lines {
+        [] if n == 1 => format!("#{n} the ledger begins"),
+        [] => format!("#{n} housekeeping"),
+        [only] => format!("#{n} {only}"),
+        [first, rest @ ..] => format!("#{n} {first}, and {} more", rest.len()),
+    };
+    let mut message = format!("{subject}\n\n");
+    if lines.len() > 1 {
+        for line in lines {
+            message.push_str(&format!("- {line}\n"));
+        }
+        message.push('\n');
+    }
+    let prev = prev.map_or_else(|| "none".to_owned(), |p| p.to_string());
+    message.push_str(&format!("Forge-Epoch: {epoch}\nForge-Prev: {prev}\nForge-Digest: {digest}\n"));
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_pose_as_a_trailer_or_move_the_terminal() {
+        assert_eq!(quote_body("hi\nForge-Seq: 9\n forge-id: x\n"), "hi\n> Forge-Seq: 9\n>  forge-id: x");
+        assert_eq!(quote_body("a\u{1b}[2Jb\0"), "a[2Jb");
+        let long = "word ".repeat(2000);
+        assert!(quote_body(&format!("{long}\n{long}")).len() < 9000);
+    }
+
+    #[test]
+    fn a_batch_of_one_event_reads_as_that_event() {
+        let message = batch(3, &["issues/1: opened: X (alpha)".into()], 1, None, Sha256::of(b""));
+        assert!(message.starts_with("#3 issues/1: opened: X (alpha)\n\nForge-Epoch: 1\nForge-Prev: none\n"));
+    }
+}

@@ -1,0 +1,230 @@
+//! Opening a repository after whatever happened to it: sweep, index, check the tail, fold.
+//!
+//! Invariant: what is served afterwards is durable. A damaged or contradictory tail is never repaired by guessing: the
+//! repository opens read-only at its last good batch and says why.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use notes_schema::envelope::DecodeError;
+use notes_schema::{Oid, ProjectName, refs};
+
+use super::maintain::Flushed;
+use super::replay::{self, ReadBatch, ReplayError};
+use super::snapshot::Snapshot;
+use super::storage::{self, BatchFile};
+use super::{fault, signer};
+use crate::git::object::Object;
+use crate::git::pack::index::{self, Entry};
+use crate::git::pack::scan::{self, Scanned};
+use crate::git::store::{Objects, ReadError, Store};
+use crate::git::{disk, packed_refs};
+
+/// Why a repository cannot be opened at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The disk failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is no repository.
+    #[error(transparent)]
+    Store(#[from] crate::git::store::OpenError),
+    /// A part of its ledger that was durable cannot be read any more.
+    #[error("damaged: {0}")]
+    Damaged(ReplayError),
+    /// It was written by a later version.
+    #[error("written by a newer format: {0}")]
+    Newer(DecodeError),
+}
+
+impl From<ReplayError> for RecoverError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Decode { source: source @ DecodeError::Newer { .. }, .. } => RecoverError::Newer(source),
+            other => RecoverError::Damaged(other),
+        }
+    }
+}
+
+pub(super) struct Recovered {
+    pub snapshot: Snapshot,
+    pub store: Store,
+    pub flushed: Flushed,
+    /// Why the repository must take no writes, if so.
+    pub damage: Option<String>,
+}
+
+/// Recovers the repository in `git_dir`. `authority` is `forge.git`'s snapshot, absent for `forge.git` itself.
+pub(super) fn recover(git_dir: &Path, name: &ProjectName, authority: Option<&Snapshot>) -> Result<Recovered, RecoverError> {
+    storage::sweep(git_dir)?;
+    let batches = storage::batches(git_dir)?;
+    let mut damage = index_batches(&batches)?;
+    let store = Store::open(git_dir)?;
+    let mut snapshot = Snapshot::empty(name.clone());
+    let flushed_tip = packed_refs::read_one(git_dir, refs::LEDGER)?;
+    if let Some(tip) = flushed_tip {
+        for commit in replay::first_parents(&store, tip)? {
+            let read = replay::read_batch(&store, commit)?;
+            replay::apply_batch(&mut snapshot, &store, &read, &mut |_, _, _, _| Ok(()))?;
+        }
+    }
+    let flushed = snapshot.number;
+    let stale = is_stale(git_dir, &snapshot)?;
+    let tail: Vec<&BatchFile> = batches.iter().filter(|b| b.n > flushed).collect();
+    if let Err(why) = take_tail(&mut snapshot, &store, &tail, authority)? {
+        damage = Some(why);
+    }
+    if let Some(why) = &damage {
+        tracing::error!(project = %name, why, "repository is damaged; it is served read-only");
+    }
+    drop_refs_without_objects(&mut snapshot, &store);
+    Ok(Recovered { snapshot, store, flushed: Flushed { number: flushed, stale }, damage })
+}
+
+/// Makes sure that every batch pack has a good index; only then may anyone read through them.
+fn index_batches(batches: &[BatchFile]) -> io::Result<Option<String>> {
+    let mut damage = None;
+    for batch in batches {
+        if index::is_good(&batch.path)? {
+            continue;
+        }
+        match scan_file(batch)? {
+            Ok((checksum, objects)) => {
+                let entries = objects.iter().map(|o| Entry { id: o.id, offset: o.offset, crc32: o.crc32 }).collect();
+                fs::write(batch.path.with_extension("idx"), index::encode(entries, checksum))?;
+            }
+            Err(why) => {
+                // Without an index nobody reads the damaged pack; it stays where it is as evidence.
+                let _ = fs::remove_file(batch.path.with_extension("idx"));
+                damage = Some(why);
+            }
+        }
+    }
+    fault::point("recovery-indexed");
+    Ok(damage)
+}
+
+fn scan_file(batch: &BatchFile) -> io::Result<Result<([u8; 20], Vec<Scanned>), String>> {
+    let bytes = fs::read(&batch.path)?;
+    let name = batch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let checked = scan::checksum(&bytes).and_then(|checksum| Ok((checksum, scan::scan(&bytes)?)));
+    Ok(match checked {
+        Err(error) => Err(format!("{name}: {error}")),
+        Ok((checksum, _)) if !notes_schema::names::hex(&checksum).starts_with(&batch.check) => {
+            Err(format!("{name}: its name does not match its checksum"))
+        }
+        Ok(good) => Ok(good),
+    })
+}
+
+/// Takes the batches above the flushed number in, in order. The inner error says why the tail ends early.
+fn take_tail(
+    snapshot: &mut Snapshot,
+    store: &Store,
+    tail: &[&BatchFile],
+    authority: Option<&Snapshot>,
+) -> Result<Result<(), String>, RecoverError> {
+    for (at, batch) in tail.iter().enumerate() {
+        let newest = at + 1 == tail.len();
+        if batch.n != snapshot.number + 1 {
+            let what = if batch.n == snapshot.number { "two batches have number" } else { "a gap stands before batch" };
+            return Ok(Err(format!("{what} {}", batch.n)));
+        }
+        let objects = match scan_file(batch)? {
+            Ok((_, objects)) => objects,
+            Err(why) => return Ok(Err(why)),
+        };
+        let Some(commit) = objects.last().map(|o| o.id) else { return Ok(Err(format!("batch {} is empty", batch.n))) };
+        let scratch = Scratch { objects: objects.into_iter().map(|o| (o.id, o.object)).collect(), store };
+        let read = match replay::read_batch(&scratch, commit) {
+            Ok(read) => read,
+            Err(ReplayError::Decode { source: source @ DecodeError::Newer { .. }, .. }) => return Err(RecoverError::Newer(source)),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if let Err(why) = check_link(snapshot, &read, authority) {
+            return Ok(Err(format!("batch {}: {why}", batch.n)));
+        }
+        if let Some(missing) = missing_pack(store, &read) {
+            if newest {
+                // Code packs are durable before the batch that names them, so this one was never acknowledged.
+                fs::remove_file(batch.path.with_extension("idx"))?;
+                fs::remove_file(&batch.path)?;
+                return Ok(Ok(()));
+            }
+            return Ok(Err(format!("batch {} needs {missing}, which is gone", batch.n)));
+        }
+        File::open(&batch.path)?.sync_all()?;
+        let mut next = snapshot.clone();
+        if let Err(error) = replay::apply_batch(&mut next, &scratch, &read, &mut |_, _, _, _| Ok(())) {
+            return Ok(Err(error.to_string()));
+        }
+        *snapshot = next;
+    }
+    if !tail.is_empty() {
+        disk::sync_dir(&storage::pack_dir(store.git_dir()))?;
+        fault::point("recovery-synced");
+    }
+    Ok(Ok(()))
+}
+
+/// Whether `read` may follow on `snapshot`: digests, parent and signature.
+pub(super) fn check_link(snapshot: &Snapshot, read: &ReadBatch, authority: Option<&Snapshot>) -> Result<(), String> {
+    if read.trailers.digest != Some(read.digest) {
+        return Err("its blobs differ from Forge-Digest".to_owned());
+    }
+    let prev = snapshot.tip.map(|_| snapshot.tip_digest);
+    if read.trailers.prev != prev {
+        return Err("Forge-Prev is not the digest of the ledger commit before".to_owned());
+    }
+    if read.batch.project != snapshot.project {
+        return Err(format!("it belongs to project {}", read.batch.project));
+    }
+    let epochs = &authority.unwrap_or(snapshot).epochs;
+    let opened = read.batch.epoch_key.as_ref().filter(|_| authority.is_none() && read.batch.epoch == snapshot.epoch + 1);
+    let key = opened.or_else(|| epochs.get(&read.batch.epoch));
+    let key = key.ok_or_else(|| format!("nothing says which key signs epoch {}", read.batch.epoch))?;
+    if !signer::is_signed_by(&read.raw, key) {
+        return Err(format!("its signature is not by the key of epoch {}", read.batch.epoch));
+    }
+    Ok(())
+}
+
+fn missing_pack(store: &Store, read: &ReadBatch) -> Option<String> {
+    let dir = storage::pack_dir(store.git_dir());
+    read.batch.packs.iter().map(|p| &p.name).find(|name| !dir.join(format!("{name}.pack")).exists()).cloned()
+}
+
+/// Whether refs on disk are not what a flush at `snapshot` would have written.
+fn is_stale(git_dir: &Path, snapshot: &Snapshot) -> io::Result<bool> {
+    let packed = packed_refs::read(git_dir)?;
+    let same = packed.len() == snapshot.refs.len()
+        && packed.iter().zip(&snapshot.refs).all(|((n, v), (name, value))| n == name && v.id == value.id);
+    Ok(!same || fs::read_dir(git_dir.join("refs"))?.next().is_some())
+}
+
+/// A mirror takes refs from the ledger, but may lack what only a deleted ref reached; such a ref is not served.
+fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &Store) {
+    let missing: Vec<_> = snapshot.refs.iter().filter(|(_, v)| !store.contains(v.id)).map(|(n, _)| n.clone()).collect();
+    for name in missing {
+        tracing::warn!(project = %snapshot.project, reference = %name, "its object is missing; the ref is not served");
+        snapshot.refs.remove(&name);
+    }
+}
+
+/// A batch's own objects before the store.
+struct Scratch<'a> {
+    objects: HashMap<Oid, Object>,
+    store: &'a Store,
+}
+
+impl Objects for Scratch<'_> {
+    fn get(&self, id: Oid) -> Result<Object, ReadError> {
+        self.objects.get(&id).cloned().map_or_else(|| self.store.get(id), Ok)
+    }
+
+    fn contains(&self, id: Oid) -> bool {
+        self.objects.contains_key(&id) || self.store.contains(id)
+    }
+}

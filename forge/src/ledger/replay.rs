@@ -1,0 +1,250 @@
+//! Reading the ledger back: one batch at a time, in order, into a snapshot. Recovery and verification share it.
+
+use notes_schema::batch::{self, Batch, BadRefLine, EventLine, RefLine, RefTarget};
+use notes_schema::envelope::{self, DecodeError};
+use notes_schema::{EntityId, Event, Fact, Intent, NameError, Oid, Sha256, budget, refs};
+
+use super::draft::Recorded;
+use super::snapshot::Snapshot;
+use crate::git::object::{self, Kind, TreeEntry};
+use crate::git::store::{Objects, ReadError};
+
+/// Why a part of the ledger could not be read. The text names the place.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// An object is missing or damaged.
+    #[error("{place}: {source}")]
+    Object {
+        /// The ledger commit or event it belongs to.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: ReadError,
+    },
+    /// Bytes are not what the format says.
+    #[error("{place}: {source}")]
+    Decode {
+        /// The ledger commit or event.
+        place: String,
+        /// What is wrong.
+        #[source]
+        source: DecodeError,
+    },
+    /// A rule of the format is broken.
+    #[error("{place}: {why}")]
+    Broken {
+        /// The ledger commit or event.
+        place: String,
+        /// Which rule, and how.
+        why: String,
+    },
+}
+
+impl ReplayError {
+    pub(super) fn broken(place: impl Into<String>, why: impl Into<String>) -> Self {
+        ReplayError::Broken { place: place.into(), why: why.into() }
+    }
+}
+
+/// A ledger commit, read.
+#[derive(Debug, Clone)]
+pub struct ReadBatch {
+    /// The commit.
+    pub commit: Oid,
+    /// Digest of the commit's bytes.
+    pub commit_digest: Sha256,
+    /// The commit's bytes.
+    pub raw: bytes::Bytes,
+    /// Its parents: the previous ledger commit first, then entity tips and ended pull requests' heads.
+    pub parents: Vec<Oid>,
+    /// What its message says of the previous commit and of its blobs.
+    pub trailers: Trailers,
+    /// Digest of `batch` and `refs`, computed.
+    pub digest: Sha256,
+    /// The blob `batch`.
+    pub batch: Batch,
+    /// The blob `refs`.
+    pub refs: Vec<RefLine>,
+}
+
+/// The trailers of a ledger commit that chain it by SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trailers {
+    /// `Forge-Prev`: digest of the previous ledger commit's bytes.
+    pub prev: Option<Sha256>,
+    /// `Forge-Digest`: digest of `batch` and `refs`.
+    pub digest: Option<Sha256>,
+}
+
+/// An event, read from its commit.
+#[derive(Debug, Clone)]
+pub struct ReadEvent {
+    /// Its commit.
+    pub commit: Oid,
+    /// The commit's parents.
+    pub parents: Vec<Oid>,
+    /// Digest of its bytes.
+    pub digest: Sha256,
+    /// The envelope.
+    pub event: Event,
+    /// The intent inside.
+    pub intent: Intent,
+    /// What it states.
+    pub fact: Fact,
+    /// `body.md`.
+    pub text: Option<String>,
+    /// The blob `state`, raw.
+    pub state: Option<bytes::Bytes>,
+}
+
+fn blob(objects: &dyn Objects, tree: &[TreeEntry], name: &str, place: &str) -> Result<Option<bytes::Bytes>, ReplayError> {
+    let Some(entry) = tree.iter().find(|e| e.name == name.as_bytes()) else { return Ok(None) };
+    let object = objects
+        .get_kind(entry.id, Kind::Blob)
+        .map_err(|source| ReplayError::Object { place: place.to_owned(), source })?;
+    Ok(Some(object.data))
+}
+
+/// Reads one ledger commit.
+pub fn read_batch(objects: &dyn Objects, commit: Oid) -> Result<ReadBatch, ReplayError> {
+    let place = format!("ledger commit {commit}");
+    let at = |source| ReplayError::Object { place: place.clone(), source };
+    let raw = objects.get_kind(commit, Kind::Commit).map_err(at)?.data;
+    let parsed = object::read_commit(&raw).map_err(|e| ReplayError::broken(&place, e.to_string()))?;
+    let tree = objects.tree(parsed.tree).map_err(at)?;
+    let missing = |name: &str| ReplayError::broken(&place, format!("its tree has no `{name}`"));
+    let batch_bytes = blob(objects, &tree, "batch", &place)?.ok_or_else(|| missing("batch"))?;
+    let refs_bytes = blob(objects, &tree, "refs", &place)?.ok_or_else(|| missing("refs"))?;
+    let batch: Batch = envelope::decode(&batch_bytes, budget::BATCH)
+        .map_err(|source| ReplayError::Decode { place: place.clone(), source })?;
+    if batch.v > notes_schema::FORMAT_VERSION {
+        return Err(ReplayError::Decode { place, source: DecodeError::Newer { found: batch.v } });
+    }
+    let refs_text = std::str::from_utf8(&refs_bytes).map_err(|_| ReplayError::broken(&place, "`refs` is not UTF-8"))?;
+    let refs = batch::decode_refs(refs_text).map_err(|e: BadRefLine| ReplayError::broken(&place, e.to_string()))?;
+    let trailer = |key: &str| {
+        parsed.message.lines().rev().find_map(|l| l.strip_prefix(key)).and_then(|value| value.trim().parse().ok())
+    };
+    Ok(ReadBatch {
+        commit,
+        commit_digest: Sha256::of(&raw),
+        parents: parsed.parents,
+        trailers: Trailers { prev: trailer("Forge-Prev:"), digest: trailer("Forge-Digest:") },
+        digest: Sha256::of_parts(&[&batch_bytes, &refs_bytes]),
+        raw,
+        batch,
+        refs,
+    })
+}
+
+/// Reads one event's commit.
+pub fn read_event(objects: &dyn Objects, commit: Oid, place: &str) -> Result<ReadEvent, ReplayError> {
+    let at = |source| ReplayError::Object { place: place.to_owned(), source };
+    let parsed = objects.commit(commit).map_err(at)?;
+    let tree = objects.tree(parsed.tree).map_err(at)?;
+    let bytes = blob(objects, &tree, "event", place)?.ok_or_else(|| ReplayError::broken(place, "its tree has no `event`"))?;
+    let decode = |source| ReplayError::Decode { place: place.to_owned(), source };
+    let event = Event::decode(&bytes).map_err(decode)?;
+    let intent = event.intent().map_err(decode)?;
+    let text = match blob(objects, &tree, "body.md", place)? {
+        None => None,
+        Some(raw) => Some(String::from_utf8(raw.to_vec()).map_err(|_| ReplayError::broken(place, "`body.md` is not UTF-8"))?),
+    };
+    Ok(ReadEvent {
+        commit,
+        parents: parsed.parents,
+        digest: Sha256::of(&bytes),
+        fact: intent.fact(),
+        text,
+        state: blob(objects, &tree, "state", place)?,
+        event,
+        intent,
+    })
+}
+
+/// Ledger commits from `tip` back to the first, oldest first.
+pub(super) fn first_parents(objects: &dyn Objects, tip: Oid) -> Result<Vec<Oid>, ReplayError> {
+    let mut chain = vec![tip];
+    let mut newest = tip;
+    loop {
+        let place = format!("ledger commit {newest}");
+        let raw = objects.get_kind(newest, Kind::Commit).map_err(|source| ReplayError::Object { place: place.clone(), source })?;
+        let parsed = object::read_commit(&raw.data).map_err(|e| ReplayError::broken(&place, e.to_string()))?;
+        let Some(parent) = parsed.parents.first() else { break };
+        chain.push(*parent);
+        newest = *parent;
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// Takes `read` into `snapshot`, which must stand at the batch before. Every event is handed to `seen` with the
+/// snapshot as it was before that event.
+pub(super) fn apply_batch(
+    snapshot: &mut Snapshot,
+    objects: &dyn Objects,
+    read: &ReadBatch,
+    seen: &mut dyn FnMut(&Snapshot, &EntityId, &EventLine, &ReadEvent) -> Result<(), ReplayError>,
+) -> Result<(), ReplayError> {
+    let place = format!("ledger commit {} (batch {})", read.commit, read.batch.n);
+    if read.batch.n != snapshot.number + 1 {
+        let why = format!("it has number {}, but {} must follow", read.batch.n, snapshot.number + 1);
+        return Err(ReplayError::broken(place, why));
+    }
+    if snapshot.tip.is_some() && read.parents.first().copied() != snapshot.tip {
+        return Err(ReplayError::broken(place, "its first parent is not the ledger commit before"));
+    }
+    for line in &read.batch.events {
+        let id: EntityId = line.e.parse().map_err(|e: NameError| ReplayError::broken(&place, e.to_string()))?;
+        let event_place = format!("{}: {} event commit {}", snapshot.project, id, line.c);
+        let event = read_event(objects, line.c, &event_place)?;
+        if event.digest != line.h {
+            return Err(ReplayError::broken(event_place, "its bytes differ from the digest in its batch"));
+        }
+        seen(snapshot, &id, line, &event)?;
+        let recorded = Recorded { entity: id.clone(), n: event.event.n, q: event.event.q, digest: event.digest };
+        snapshot.intents.insert(event.intent.id.clone(), event.event.t, recorded);
+        snapshot.fold.apply(&id, &event.event, &event.fact, event.text.as_deref(), line.c, event.digest);
+    }
+    let pusher = |name: &notes_schema::RefName| read.batch.pushes.iter().find(|p| p.refs.contains(name)).map(|p| &p.a);
+    for line in &read.refs {
+        let peeled = match &line.new {
+            RefTarget::Object(id) if line.name.as_str().starts_with("refs/tags/") => peel(objects, *id),
+            RefTarget::Object(_) | RefTarget::Symbolic(_) | RefTarget::Nothing => None,
+        };
+        snapshot.set_ref(&line.name, &line.new, peeled, pusher(&line.name));
+    }
+    snapshot.absorb(read);
+    Ok(())
+}
+
+/// What an annotated tag finally names; `None` when `id` is no tag. At most 16 deep.
+pub(crate) fn peel(objects: &dyn Objects, id: Oid) -> Option<Oid> {
+    let mut at = id;
+    for _ in 0..16 {
+        let object = objects.get(at).ok()?;
+        if object.kind != Kind::Tag {
+            break;
+        }
+        at = object::tag_target(&object.data).ok()?.0;
+    }
+    (at != id).then_some(at)
+}
+
+/// The ref lines that events of a batch imply: each entity's chain.
+pub(super) fn entity_ref(id: &EntityId) -> notes_schema::RefName {
+    refs::entity(id)
+}
+
+/// The newest `limit` events of a chain, oldest first.
+pub fn chain(objects: &dyn Objects, tip: Oid, limit: usize) -> Result<Vec<ReadEvent>, ReplayError> {
+    let mut events = Vec::new();
+    let mut at = Some(tip);
+    while let Some(commit) = at.filter(|_| events.len() < limit) {
+        let read = read_event(objects, commit, &format!("event commit {commit}"))?;
+        at = read.parents.first().copied();
+        events.push(read);
+    }
+    events.reverse();
+    Ok(events)
+}

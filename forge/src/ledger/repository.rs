@@ -1,0 +1,329 @@
+//! One repository: its snapshot for readers, its queue and committer for writers.
+//!
+//! Invariant: one writer at a time, and whoever waits longest commits for all that queued meanwhile; there is no timer,
+//! so an idle forge answers at once. After an unknown outcome the repository is read-only until it is opened again.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwap;
+use notes_schema::batch::Batch;
+use notes_schema::{Oid, ProjectName, RefName};
+
+use super::draft::{Built, Draft};
+use super::sequence::Sequence;
+use super::signer::Signer;
+use super::snapshot::Snapshot;
+use super::storage::{self, AppendError};
+use super::{fault, maintain, recover};
+use crate::answer::{Code, Refusal};
+use crate::git::store::Store;
+
+/// Milliseconds since 1970; injected, so that tests and replays own time.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The machine's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |d| d.as_millis() as u64)
+    })
+}
+
+/// What a repository shares with the rest of its forge.
+#[derive(Clone)]
+pub struct Deps {
+    /// Time.
+    pub clock: Clock,
+    /// The forge-wide sequence.
+    pub sequence: Arc<Sequence>,
+    /// The signing key of the current epoch.
+    pub signer: Arc<Signer>,
+    /// `forge.git`'s snapshot, for projects: which epoch signs, and which keys are valid.
+    pub authority: Option<Arc<Repository>>,
+}
+
+/// A batch that became durable a moment ago.
+pub struct Published<'a> {
+    /// The repository after it.
+    pub snapshot: &'a Arc<Snapshot>,
+    /// The batch.
+    pub batch: &'a Batch,
+}
+
+type Listener = Box<dyn Fn(&Published) + Send + Sync>;
+type Outcome = Result<Box<dyn Any + Send>, Refusal>;
+type Plan = Box<dyn FnOnce(&mut Draft) -> Outcome + Send>;
+
+struct Job {
+    plan: Plan,
+    answer: SyncSender<(Outcome, Arc<Snapshot>)>,
+}
+
+/// How far behind the ledger the machine's clock may be, milliseconds.
+const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
+/// After this many batches the refs on disk are brought up to date without waiting for an idle moment.
+const LONGEST_TAIL: u64 = 256;
+/// Most remembered object bytes before refs are flushed and memory is given back.
+const MOST_REMEMBERED: usize = 64 << 20;
+
+/// One bare repository with its ledger.
+pub struct Repository {
+    name: ProjectName,
+    git_dir: PathBuf,
+    store: Arc<Store>,
+    deps: Deps,
+    snapshot: ArcSwap<Snapshot>,
+    queue: Mutex<VecDeque<Job>>,
+    committer: Mutex<()>,
+    maintenance: Mutex<maintain::Flushed>,
+    read_only: Mutex<Option<String>>,
+    listener: OnceLock<Listener>,
+}
+
+impl Repository {
+    /// Recovers and opens the bare repository in `git_dir`. A damaged tail opens read-only at the last good batch.
+    pub fn open(git_dir: &Path, name: ProjectName, deps: Deps) -> Result<Repository, recover::RecoverError> {
+        let recovered = recover::recover(git_dir, &name, deps.authority.as_ref().map(|a| a.snapshot()).as_deref())?;
+        deps.sequence.saw_durable(recovered.snapshot.fold.max_q);
+        Ok(Repository {
+            name,
+            git_dir: git_dir.to_owned(),
+            store: Arc::new(recovered.store),
+            deps,
+            snapshot: ArcSwap::from_pointee(recovered.snapshot),
+            queue: Mutex::default(),
+            committer: Mutex::default(),
+            maintenance: Mutex::new(recovered.flushed),
+            read_only: Mutex::new(recovered.damage),
+            listener: OnceLock::new(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ProjectName {
+        &self.name
+    }
+
+    /// Its directory.
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// Its objects.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The newest durable moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Why it takes no writes, if it does not.
+    pub fn read_only(&self) -> Option<String> {
+        self.read_only.lock().expect("invariant: no panic under this lock").clone()
+    }
+
+    /// Calls `listener` after every batch, before its writers are answered. Only the first call counts.
+    pub fn on_publish(&self, listener: impl Fn(&Published) + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
+    }
+
+    /// Runs `plan` at the commit point and returns once its batch is durable and published. Preconditions and authority
+    /// belong inside `plan`: what it sees is what is written onto. Blocks.
+    pub fn commit<R, F>(&self, plan: F) -> Result<(R, Arc<Snapshot>), Refusal>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
+    {
+        if !self.name.is_forge() && self.deps.sequence.is_short() {
+            self.reserve_sequence()?;
+        }
+        let (answer, answered) = sync_channel(1);
+        let plan: Plan = Box::new(move |draft| plan(draft).map(|value| Box::new(value) as Box<dyn Any + Send>));
+        self.queue.lock().expect("invariant: no panic under this lock").push_back(Job { plan, answer });
+        let (outcome, snapshot) = self.lead_or_follow(&answered)?;
+        let value = outcome?.downcast::<R>().expect("invariant: a job is answered with its own type");
+        Ok((*value, snapshot))
+    }
+
+    /// Writes the first batch: it names the default branch and has no events, so that first parents end there. In
+    /// `forge.git` it opens the first epoch too.
+    pub fn begin(&self, default_branch: &RefName) -> Result<(), Refusal> {
+        let head = default_branch.clone();
+        let key = self.deps.authority.is_none().then(|| self.deps.signer.public_openssh());
+        let plan = move |draft: &mut Draft| {
+            if draft.snapshot().number == 0 {
+                draft.set_head(&head);
+                if let Some(key) = key {
+                    draft.open_epoch(key);
+                    draft.reserve_sequence();
+                }
+            }
+            Ok(())
+        };
+        self.commit(plan).map(drop)
+    }
+
+    fn lead_or_follow(&self, answered: &Receiver<(Outcome, Arc<Snapshot>)>) -> Result<(Outcome, Arc<Snapshot>), Refusal> {
+        loop {
+            let guard = self.committer.lock().map_err(|_| self.refuse_all("an earlier write failed unexpectedly"))?;
+            if let Ok(done) = answered.try_recv() {
+                return Ok(done);
+            }
+            self.lead();
+            drop(guard);
+            if let Ok(done) = answered.try_recv() {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn reserve_sequence(&self) -> Result<(), Refusal> {
+        let Some(forge) = &self.deps.authority else { return Ok(()) };
+        forge
+            .commit(|draft| {
+                draft.reserve_sequence();
+                Ok(())
+            })
+            .map(drop)
+    }
+
+    fn refuse_all(&self, why: &str) -> Refusal {
+        Refusal::new(Code::TryLater, format!("write to {}", self.name), why, "feed")
+    }
+
+    /// Commits one batch of what is queued. Called under the committer's lock.
+    fn lead(&self) {
+        let before = self.snapshot();
+        let mut answers: Vec<(SyncSender<(Outcome, Arc<Snapshot>)>, Outcome)> = Vec::new();
+        if let Some(why) = self.refuses_writes(&before) {
+            for job in self.take_jobs(usize::MAX) {
+                answers.push((job.answer, Err(self.refuse_all(&why))));
+            }
+            self.answer(answers, &before);
+            return;
+        }
+        let genesis = self.genesis(&before);
+        let mut draft = Draft::new(&before, &self.deps.sequence, genesis, (self.deps.clock)());
+        while !draft.is_full() {
+            let Some(job) = self.take_jobs(1).pop() else { break };
+            let savepoint = draft.savepoint();
+            let outcome = (job.plan)(&mut draft);
+            if outcome.is_err() {
+                draft.roll_back(savepoint);
+            }
+            answers.push((job.answer, outcome));
+        }
+        let taken = draft.taken().to_vec();
+        let after = if draft.is_empty() { Ok(before.clone()) } else { self.append(draft) };
+        self.deps.sequence.settle(&taken, false);
+        match after {
+            Ok(snapshot) => {
+                self.deps.sequence.saw_durable(snapshot.fold.max_q);
+                self.answer(answers, &snapshot);
+            }
+            Err(refusal) => {
+                let refused = answers.into_iter().map(|(to, outcome)| (to, outcome.and(Err(refusal.clone())))).collect();
+                self.answer(refused, &before);
+            }
+        }
+    }
+
+    fn take_jobs(&self, most: usize) -> Vec<Job> {
+        let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
+        let count = most.min(queue.len());
+        queue.drain(..count).collect()
+    }
+
+    fn answer(&self, answers: Vec<(SyncSender<(Outcome, Arc<Snapshot>)>, Outcome)>, snapshot: &Arc<Snapshot>) {
+        for (to, outcome) in answers {
+            // A writer that went away does not undo what is durable.
+            let _ = to.send((outcome, snapshot.clone()));
+        }
+    }
+
+    fn refuses_writes(&self, before: &Snapshot) -> Option<String> {
+        if let Some(why) = self.read_only() {
+            return Some(format!("the repository is read-only: {why}"));
+        }
+        let now = (self.deps.clock)();
+        (now + CLOCK_TOLERANCE_MS < before.t)
+            .then(|| "the machine's clock is more than a day behind the ledger; set it right".to_owned())
+    }
+
+    /// The forge's identity: first ledger commit of `forge.git`.
+    fn genesis(&self, own: &Snapshot) -> Option<Oid> {
+        match &self.deps.authority {
+            Some(forge) => forge.snapshot().genesis,
+            None => own.genesis,
+        }
+    }
+
+    fn append(&self, mut draft: Draft) -> Result<Arc<Snapshot>, Refusal> {
+        let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
+        if let Some(forge) = &authority {
+            draft.set_epoch(forge.epoch);
+        }
+        let built = draft.build(&self.deps.signer, authority.and_then(|forge| forge.tip))?;
+        fault::point("batch-built");
+        match storage::append(&self.git_dir, built.snapshot.number, &built.pack) {
+            Ok(()) => {}
+            Err(AppendError::NotWritten(error)) => {
+                tracing::error!(project = %self.name, %error, "batch not written");
+                return Err(self.refuse_all(&format!("the disk takes no writes: {error}")));
+            }
+            Err(AppendError::Unknown(error)) => {
+                let why = format!("the outcome of batch {} is unknown: {error}", built.snapshot.number);
+                tracing::error!(project = %self.name, why, "repository is read-only until the forge is restarted");
+                *self.read_only.lock().expect("invariant: no panic under this lock") = Some(why.clone());
+                return Err(self.refuse_all(&why));
+            }
+        }
+        Ok(self.publish(built))
+    }
+
+    fn publish(&self, built: Built) -> Arc<Snapshot> {
+        let Built { objects, snapshot, batch, .. } = built;
+        if let Some(reserved) = batch.seq_reserved {
+            self.deps.sequence.extend(reserved);
+        }
+        self.store.remember(objects);
+        let snapshot = Arc::new(snapshot);
+        self.snapshot.store(snapshot.clone());
+        fault::point("batch-published");
+        if let Some(listener) = self.listener.get() {
+            listener(&Published { snapshot: &snapshot, batch: &batch });
+        }
+        snapshot
+    }
+
+    /// Whether refs on disk are so far behind, or so much is remembered, that [`Repository::maintain`] is due at once.
+    pub fn is_maintenance_due(&self) -> bool {
+        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock").number;
+        self.snapshot().number.saturating_sub(flushed) >= LONGEST_TAIL || self.store.remembered() > MOST_REMEMBERED
+    }
+
+    /// Whether refs on disk lag at all.
+    pub fn is_behind(&self) -> bool {
+        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+        flushed.number != self.snapshot().number || flushed.stale
+    }
+
+    /// Brings refs on disk up to date and merges small packs. Writers and readers go on meanwhile.
+    pub fn maintain(&self) -> std::io::Result<()> {
+        let mut flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+        if self.read_only().is_some() {
+            return Ok(());
+        }
+        let snapshot = self.snapshot();
+        maintain::flush_refs(&self.git_dir, &snapshot, &mut flushed)?;
+        maintain::merge_packs(&self.git_dir, flushed.number)?;
+        self.store.forget();
+        Ok(())
+    }
+}

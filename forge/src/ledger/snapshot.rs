@@ -1,0 +1,206 @@
+//! One durable moment of a repository, complete and cheap to clone: what readers are served.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+use notes_schema::batch::{OutboxLine, RefTarget};
+use notes_schema::{AgentName, Oid, ProjectName, RefName, Sha256, refs};
+
+use super::draft::Recorded;
+use super::replay::ReadBatch;
+use crate::git::packed_refs::RefValue;
+use crate::state::Fold;
+
+/// A trace record that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRecord {
+    /// Digest of its canonical bytes.
+    pub digest: Sha256,
+    /// Whose.
+    pub agent: AgentName,
+    /// The blob that holds it.
+    pub blob: Oid,
+    /// The tree of its last attempt.
+    pub tree: Oid,
+    /// The issue it names.
+    pub issue: Option<u64>,
+    /// Number of the batch that brought it.
+    pub batch: u64,
+}
+
+/// Intents of the last two days: the same one sent twice happens once.
+#[derive(Debug, Clone, Default)]
+pub struct Intents {
+    by_id: OrdMap<Vec<u8>, Recorded>,
+    order: Vector<(u64, Vec<u8>)>,
+}
+
+/// How long an intent's id is remembered, milliseconds.
+pub const REMEMBERED_MS: u64 = 2 * 86_400_000;
+
+impl Intents {
+    /// What became of an intent.
+    pub fn get(&self, id: &[u8]) -> Option<&Recorded> {
+        self.by_id.get(id)
+    }
+
+    pub(super) fn insert(&mut self, id: Vec<u8>, t: u64, recorded: Recorded) {
+        while let Some((old, _)) = self.order.front()
+            && old + REMEMBERED_MS < t
+        {
+            if let Some((_, id)) = self.order.pop_front() {
+                self.by_id.remove(&id);
+            }
+        }
+        self.by_id.insert(id.clone(), recorded);
+        self.order.push_back((t, id));
+    }
+}
+
+/// A repository as of one batch.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The repository.
+    pub project: ProjectName,
+    /// Number of its newest ledger commit; 0 while there is none.
+    pub number: u64,
+    /// The first ledger commit: in `forge.git`, the forge's identity.
+    pub genesis: Option<Oid>,
+    /// The newest ledger commit.
+    pub tip: Option<Oid>,
+    /// Digest of that commit's bytes.
+    pub tip_digest: Sha256,
+    /// Its server time, milliseconds since 1970.
+    pub t: u64,
+    /// The next free number of an issue or pull request.
+    pub next_number: u64,
+    /// Epoch of the key that signed it.
+    pub epoch: u32,
+    /// What `HEAD` names.
+    pub head: Option<RefName>,
+    /// Every ref that is served, the ledger's own among them.
+    pub refs: OrdMap<RefName, RefValue>,
+    /// Which agent created a branch or tag.
+    pub owners: OrdMap<RefName, AgentName>,
+    /// Accepted trace records, by digest.
+    pub records: OrdMap<Sha256, Arc<KnownRecord>>,
+    /// The same records in the order in which they came.
+    pub record_order: Vector<Arc<KnownRecord>>,
+    /// In a project: what must follow in `forge.git`, with the number of the batch that asked for it.
+    pub outbox: Vector<(u64, Oid, OutboxLine)>,
+    /// In `forge.git`: how far each project's outbox has been worked off.
+    pub cursors: OrdMap<ProjectName, (u64, Oid)>,
+    /// In `forge.git`: numbers of the forge-wide sequence that may be in use.
+    pub seq_reserved: u64,
+    /// In `forge.git`: public keys by epoch.
+    pub epochs: OrdMap<u32, String>,
+    /// Recent intents.
+    pub intents: Intents,
+    /// Folded events.
+    pub fold: Fold,
+}
+
+impl Snapshot {
+    /// A repository without a single batch.
+    pub fn empty(project: ProjectName) -> Self {
+        Snapshot {
+            project,
+            number: 0,
+            genesis: None,
+            tip: None,
+            tip_digest: notes_schema::envelope::NO_EVENT,
+            t: 0,
+            next_number: 1,
+            epoch: 0,
+            head: None,
+            refs: OrdMap::new(),
+            owners: OrdMap::new(),
+            records: OrdMap::new(),
+            record_order: Vector::new(),
+            outbox: Vector::new(),
+            cursors: OrdMap::new(),
+            seq_reserved: 0,
+            epochs: OrdMap::new(),
+            intents: Intents::default(),
+            fold: Fold::default(),
+        }
+    }
+
+    /// What a ref names.
+    pub fn ref_id(&self, name: &RefName) -> Option<Oid> {
+        self.refs.get(name).map(|value| value.id)
+    }
+
+    /// The tip of the default branch, once it is born.
+    pub fn default_tip(&self) -> Option<Oid> {
+        self.ref_id(self.head.as_ref()?)
+    }
+
+    /// Records of one agent whose last attempt ran on `tree`, newest first.
+    pub fn records_for<'a>(&'a self, agent: &'a AgentName, tree: Oid) -> impl Iterator<Item = &'a Arc<KnownRecord>> {
+        self.record_order.iter().rev().filter(move |r| r.agent == *agent && r.tree == tree)
+    }
+
+    /// Takes in what a batch says besides its events and ref lines. `commit` is its ledger commit.
+    pub(super) fn absorb(&mut self, read: &ReadBatch) {
+        let batch = &read.batch;
+        self.number = batch.n;
+        self.genesis = self.genesis.or(Some(read.commit));
+        self.tip = Some(read.commit);
+        self.tip_digest = read.commit_digest;
+        self.t = batch.t;
+        self.next_number = batch.next_number;
+        self.epoch = batch.epoch;
+        if let Some(key) = &batch.epoch_key {
+            self.epochs.insert(batch.epoch, key.clone());
+        }
+        if let Some(reserved) = batch.seq_reserved {
+            self.seq_reserved = self.seq_reserved.max(reserved);
+        }
+        for cursor in &batch.cursors {
+            self.cursors.insert(cursor.project.clone(), (cursor.n, cursor.c));
+        }
+        for line in &batch.outbox {
+            self.outbox.push_back((batch.n, read.commit, line.clone()));
+        }
+        for push in &batch.pushes {
+            for line in &push.records {
+                self.know_record(&push.a, line, batch.n);
+            }
+        }
+        self.refs.insert(refs::ledger(), RefValue { id: read.commit, peeled: None });
+    }
+
+    pub(super) fn know_record(&mut self, agent: &AgentName, line: &notes_schema::batch::RecordLine, batch: u64) {
+        if self.records.contains_key(&line.h) {
+            return;
+        }
+        let known = Arc::new(KnownRecord {
+            digest: line.h,
+            agent: agent.clone(),
+            blob: line.blob,
+            tree: line.tree,
+            issue: line.issue,
+            batch,
+        });
+        self.records.insert(line.h, known.clone());
+        self.record_order.push_back(known);
+    }
+
+    /// Sets one ref. `pusher` owns it from here on if it is new.
+    pub(super) fn set_ref(&mut self, name: &RefName, new: &RefTarget, peeled: Option<Oid>, pusher: Option<&AgentName>) {
+        match new {
+            RefTarget::Object(id) => {
+                let was_there = self.refs.insert(name.clone(), RefValue { id: *id, peeled }).is_some();
+                if let (false, Some(agent)) = (was_there, pusher) {
+                    self.owners.insert(name.clone(), agent.clone());
+                }
+            }
+            RefTarget::Symbolic(target) => self.head = Some(target.clone()),
+            RefTarget::Nothing => {
+                self.refs.remove(name);
+                self.owners.remove(name);
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Batch packs on disk: put-if-absent under a dense number, and finding them again.
+//!
+//! Invariant: a number is taken by at most one batch, and once [`append`] has returned its batch survives a power loss.
+//! This is the seam where another store (one immutable value per number) would stand.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::fault;
+use crate::git::disk;
+use crate::git::pack::write::Pack;
+use notes_schema::names::hex;
+
+/// A batch pack found on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchFile {
+    /// Its ledger number.
+    pub n: u64,
+    /// The part of its checksum that its name holds.
+    pub check: String,
+    /// The `.pack` file.
+    pub path: PathBuf,
+}
+
+/// Why a batch was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing of it can appear later: the repository is as before.
+    #[error("nothing was written: {0}")]
+    NotWritten(#[source] io::Error),
+    /// It may or may not be on disk: only recovery can tell.
+    #[error("it is unknown whether the batch was written: {0}")]
+    Unknown(#[source] io::Error),
+}
+
+/// The directory of packs.
+pub fn pack_dir(git_dir: &Path) -> PathBuf {
+    git_dir.join("objects/pack")
+}
+
+fn stem(n: u64, checksum: &[u8; 20]) -> String {
+    format!("pack-b{n:015x}{}", &hex(checksum)[..24])
+}
+
+/// Appends batch `n`: write, sync, index, rename without replacing, sync of the directory.
+pub fn append(git_dir: &Path, n: u64, pack: &Pack) -> Result<(), AppendError> {
+    let dir = pack_dir(git_dir);
+    let stem = stem(n, &pack.checksum);
+    let temporary = dir.join(format!("tmp_{stem}.pack"));
+    let prepare = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(&pack.pack)?;
+        file.sync_data()?;
+        fault::point("batch-written");
+        // The index is rebuilt by recovery, so it is not synced here; under its final name git ignores it until the
+        // pack is there.
+        fs::write(dir.join(format!("{stem}.idx")), &pack.index)?;
+        fault::point("batch-indexed");
+        Ok(())
+    };
+    if let Err(error) = prepare() {
+        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(dir.join(format!("{stem}.idx")));
+        return Err(AppendError::NotWritten(error));
+    }
+    disk::rename_new(&temporary, &dir.join(format!("{stem}.pack"))).map_err(AppendError::Unknown)?;
+    fault::point("batch-renamed");
+    disk::sync_dir(&dir).map_err(AppendError::Unknown)?;
+    fault::point("batch-durable");
+    Ok(())
+}
+
+/// All batch packs, by number. Names that only look like one are left out.
+pub fn batches(git_dir: &Path) -> io::Result<Vec<BatchFile>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(pack_dir(git_dir))? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
+        let Some(rest) = name.strip_prefix("pack-b").and_then(|r| r.strip_suffix(".pack")) else { continue };
+        if rest.len() != 39 || !rest.is_ascii() {
+            continue;
+        }
+        let (number, check) = rest.split_at(15);
+        if let Ok(n) = u64::from_str_radix(number, 16) {
+            found.push(BatchFile { n, check: check.to_owned(), path });
+        }
+    }
+    found.sort_by_key(|b| b.n);
+    Ok(found)
+}
+
+/// Deletes what an interrupted write left: `tmp_*` files among the packs and quarantines.
+pub fn sweep(git_dir: &Path) -> io::Result<()> {
+    for (dir, prefix) in [(pack_dir(git_dir), "tmp_"), (git_dir.to_owned(), "tmp_"), (git_dir.to_owned(), "quarantine-")] {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if !entry.file_name().to_string_lossy().starts_with(prefix) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,394 @@
+//! The ledger without a socket: append, reopen, damage, verify; with real git reading what was written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use notes_schema::event::{Commented, ForgeFounded, IssueClosed, IssueOpened, IssueReopened};
+use notes_schema::{AgentName, EntityId, Fact, ProjectName, RefName};
+use proptest::prelude::*;
+
+use super::*;
+use crate::answer::{Code, Refusal};
+use crate::git::packed_refs;
+use crate::git::store::Objects as _;
+
+struct World {
+    dir: tempfile::TempDir,
+    time: Arc<AtomicU64>,
+    key: russh::keys::PrivateKey,
+}
+
+struct Open {
+    forge: Arc<Repository>,
+    parser: Repository,
+}
+
+impl World {
+    fn new() -> World {
+        let key = russh::keys::PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519).unwrap();
+        let world = World { dir: tempfile::tempdir().unwrap(), time: Arc::new(AtomicU64::new(1_000_000)), key };
+        fs::create_dir(world.dir.path().join("repositories")).unwrap();
+        for name in ["forge", "parser"] {
+            packed_refs::init_bare(&world.path(name), &RefName::branch("main").unwrap()).unwrap();
+        }
+        let open = world.open();
+        let main = RefName::branch("main").unwrap();
+        open.forge.begin(&main).unwrap();
+        open.parser.begin(&main).unwrap();
+        let founded = ForgeFounded { format: 1, object_format: "sha1".into() };
+        open.forge
+            .commit(|draft| draft.event(&Author::forge(), &EntityId::Project(ProjectName::forge()), founded, None, &[]))
+            .unwrap();
+        let created = notes_schema::event::ProjectCreated { default_branch: RefName::branch("main").unwrap(), description: String::new() };
+        open.forge
+            .commit(move |draft| draft.event(&alpha(), &EntityId::Project("parser".parse().unwrap()), created, None, &[]))
+            .unwrap();
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("repositories").join(format!("{name}.git"))
+    }
+
+    fn open(&self) -> Open {
+        let time = self.time.clone();
+        let sequence = Arc::new(Sequence::default());
+        let deps = Deps {
+            clock: Arc::new(move || time.fetch_add(1000, Ordering::SeqCst)),
+            sequence: sequence.clone(),
+            signer: Arc::new(Signer::new(self.key.clone())),
+            authority: None,
+        };
+        let forge = Arc::new(Repository::open(&self.path("forge"), ProjectName::forge(), deps.clone()).unwrap());
+        sequence.resume(forge.snapshot().seq_reserved);
+        let deps = Deps { authority: Some(forge.clone()), ..deps };
+        let parser = Repository::open(&self.path("parser"), "parser".parse().unwrap(), deps).unwrap();
+        Open { forge, parser }
+    }
+
+    fn git(&self, repository: &str, args: &[&str]) -> String {
+        let out = Command::new("git").arg("-C").arg(self.path(repository)).args(args).output().unwrap();
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    fn verify(&self) -> Vec<String> {
+        verify::verify(self.dir.path()).unwrap().faults
+    }
+}
+
+fn alpha() -> Author {
+    Author { agent: "alpha".parse().unwrap(), credential: "key:SHA256:x".into(), intent: None }
+}
+
+fn open_issue(repository: &Repository, title: &str) -> u64 {
+    let fact = IssueOpened { title: title.to_owned(), labels: vec![], dedupe: None };
+    let body = format!("{title} in words");
+    repository
+        .commit(move |draft| {
+            let n = draft.number();
+            draft.event(&alpha(), &EntityId::Issue(n), fact, Some(&body), &[])?;
+            Ok(n)
+        })
+        .unwrap()
+        .0
+}
+
+fn add(repository: &Repository, n: u64, fact: impl Into<Fact> + Send + 'static) {
+    repository.commit(move |draft| draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])).unwrap();
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_restart_without_any_cache() {
+    let world = World::new();
+    let open = world.open();
+    let n = open_issue(&open.parser, "Fix leak");
+    add(&open.parser, n, Commented {});
+    let before = open.parser.snapshot();
+    drop(open);
+    // Nothing was flushed: neither refs nor index may be needed.
+    for entry in fs::read_dir(world.path("parser").join("objects/pack")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "idx") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    fs::write(world.path("parser").join("objects/pack/tmp_torn.pack"), b"PACK").unwrap();
+    let after = world.open().parser.snapshot();
+    assert_eq!(after.number, before.number);
+    assert_eq!(after.fold.issue(n), before.fold.issue(n));
+    assert_eq!(after.next_number, before.next_number);
+    assert!(!world.path("parser").join("objects/pack/tmp_torn.pack").exists());
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
+
+#[test]
+fn git_reads_every_fact() {
+    let world = World::new();
+    let open = world.open();
+    let n = open_issue(&open.parser, "Fix leak");
+    add(&open.parser, n, IssueClosed { fixed_by: Some("parser#9".parse().unwrap()) });
+    open.parser.maintain().unwrap();
+    open.forge.maintain().unwrap();
+    let log = world.git("parser", &["log", "--format=%an: %s%n%b", "refs/forge/issues/1"]);
+    assert!(log.starts_with("alpha: closed: fixed by parser#9\n"), "{log}");
+    assert!(log.contains("alpha: opened: Fix leak\nFix leak in words\n"), "{log}");
+    let ledger = world.git("parser", &["log", "--first-parent", "--format=%s", "refs/forge/ledger"]);
+    assert_eq!(ledger, "#3 issues/1: closed: fixed by parser#9 (alpha)\n#2 issues/1: opened: Fix leak (alpha)\n#1 the ledger begins\n");
+    world.git("parser", &["fsck", "--full", "--strict"]);
+    world.git("forge", &["fsck", "--full", "--strict"]);
+    let signers = world.dir.path().join("signers");
+    fs::write(&signers, format!("forge@forge {}\n", Signer::new(world.key.clone()).public_openssh())).unwrap();
+    let config = format!("gpg.ssh.allowedSignersFile={}", signers.display());
+    world.git("parser", &["-c", &config, "verify-commit", "refs/forge/ledger"]);
+}
+
+#[test]
+fn a_refused_part_leaves_nothing_and_its_neighbours_stand() {
+    let world = World::new();
+    let open = world.open();
+    let refused = open.parser.commit(|draft| {
+        let n = draft.number();
+        let fact = IssueOpened { title: "x".into(), labels: vec![], dedupe: None };
+        draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
+        Err::<(), _>(Refusal::new(Code::Refused, "x", "y", "z"))
+    });
+    assert_eq!(refused.unwrap_err().what, "x");
+    assert_eq!(open.parser.snapshot().number, 1);
+    assert_eq!(open_issue(&open.parser, "y"), 1);
+    assert_eq!(open.parser.snapshot().fold.issues().count(), 1);
+}
+
+#[test]
+fn writers_that_wait_together_share_batches_and_all_are_answered() {
+    let world = World::new();
+    let open = world.open();
+    std::thread::scope(|scope| {
+        for writer in 0..16 {
+            let parser = &open.parser;
+            scope.spawn(move || {
+                for k in 0..10 {
+                    open_issue(parser, &format!("{writer}-{k}"));
+                }
+            });
+        }
+    });
+    let snapshot = open.parser.snapshot();
+    assert_eq!(snapshot.fold.issues().count(), 160);
+    assert!(snapshot.number <= 161);
+    let mut seqs: Vec<u64> = snapshot.fold.issues().map(|(_, i)| i.opened_q).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    assert_eq!(seqs.len(), 160);
+    drop(open);
+    assert_eq!(world.open().parser.snapshot().fold.issues().count(), 160);
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
+
+#[test]
+fn merging_small_packs_keeps_every_object_and_the_tail() {
+    let world = World::new();
+    let open = world.open();
+    for round in 0..3 {
+        for k in 0..20 {
+            open_issue(&open.parser, &format!("{round}-{k}"));
+        }
+        open.parser.maintain().unwrap();
+    }
+    open_issue(&open.parser, "tail");
+    let packs = fs::read_dir(world.path("parser").join("objects/pack")).unwrap().count();
+    assert!(packs < 40, "{packs} files");
+    drop(open);
+    assert_eq!(world.open().parser.snapshot().fold.issues().count(), 61);
+    assert_eq!(world.verify(), Vec::<String>::new());
+    world.git("parser", &["fsck", "--full", "--strict"]);
+}
+
+fn batch_files(repository: &Path) -> Vec<PathBuf> {
+    storage::batches(repository).unwrap().into_iter().map(|b| b.path).collect()
+}
+
+#[test]
+fn a_damaged_named_pack_makes_the_repository_read_only_not_the_forge() {
+    let world = World::new();
+    let open = world.open();
+    for title in ["one", "two", "three"] {
+        open_issue(&open.parser, title);
+    }
+    drop(open);
+    let newest = batch_files(&world.path("parser")).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    fs::write(&newest, bytes).unwrap();
+    fs::remove_file(newest.with_extension("idx")).unwrap();
+    let open = world.open();
+    assert!(open.parser.read_only().unwrap().contains("checksum"));
+    assert_eq!(open.parser.snapshot().fold.issues().count(), 2);
+    let refused = open.parser.commit(|draft| Ok(draft.number())).unwrap_err();
+    assert_eq!(refused.code, Code::TryLater);
+    assert!(newest.exists(), "evidence stays");
+    assert!(open.forge.read_only().is_none());
+}
+
+#[test]
+fn a_gap_in_the_tail_is_damage() {
+    let world = World::new();
+    let open = world.open();
+    for title in ["one", "two", "three"] {
+        open_issue(&open.parser, title);
+    }
+    drop(open);
+    fs::remove_file(&batch_files(&world.path("parser"))[2]).unwrap();
+    let open = world.open();
+    assert!(open.parser.read_only().unwrap().contains("gap"));
+    assert_eq!(open.parser.snapshot().number, 2);
+}
+
+#[test]
+fn an_old_batch_replayed_under_the_next_number_is_not_taken() {
+    let world = World::new();
+    let open = world.open();
+    open_issue(&open.parser, "one");
+    drop(open);
+    let newest = batch_files(&world.path("parser")).pop().unwrap();
+    let name = newest.file_name().unwrap().to_str().unwrap().replacen("b000000000000002", "b000000000000003", 1);
+    fs::copy(&newest, newest.with_file_name(name)).unwrap();
+    let open = world.open();
+    assert!(open.parser.read_only().is_some());
+    assert_eq!(open.parser.snapshot().number, 2);
+}
+
+#[test]
+fn a_clock_far_behind_the_ledger_takes_no_writes() {
+    let world = World::new();
+    world.time.store(10 * 86_400_000, Ordering::SeqCst);
+    open_issue(&world.open().parser, "later");
+    world.time.store(1, Ordering::SeqCst);
+    let open = world.open();
+    assert!(open.parser.commit(|draft| Ok(draft.number())).unwrap_err().why.contains("clock"));
+    world.time.store(10 * 86_400_000 - 5000, Ordering::SeqCst);
+    let t = open.parser.snapshot().t;
+    open_issue(&open.parser, "slightly earlier");
+    assert_eq!(open.parser.snapshot().t, t, "time does not run backwards");
+}
+
+#[test]
+fn one_flipped_byte_is_found_and_its_place_is_named() {
+    let world = World::new();
+    let open = world.open();
+    open_issue(&open.parser, "one");
+    add(&open.parser, 1, Commented {});
+    open.parser.maintain().unwrap();
+    drop(open);
+    let newest = batch_files(&world.path("parser")).pop().unwrap();
+    let good = fs::read(&newest).unwrap();
+    let mut named = 0;
+    for at in (12..good.len() - 20).step_by(7) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x01;
+        fs::write(&newest, &bad).unwrap();
+        let faults = world.verify();
+        assert!(!faults.is_empty(), "byte {at}");
+        named += usize::from(faults.iter().any(|f| f.contains("issues/1") || f.contains("ledger commit")));
+    }
+    assert!(named > 0);
+    fs::write(&newest, &good).unwrap();
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
+
+#[test]
+fn the_same_intent_twice_is_known() {
+    let world = World::new();
+    let open = world.open();
+    let by = Author { intent: Some(*uuid::Uuid::now_v7().as_bytes()), ..alpha() };
+    let n = open_issue(&open.parser, "one");
+    let first = by.clone();
+    open.parser.commit(move |d| d.event(&first, &EntityId::Issue(n), Commented {}, Some("hi"), &[])).unwrap();
+    let id = by.intent.unwrap();
+    assert_eq!(open.parser.snapshot().intents.get(&id).unwrap().n, 2);
+    drop(open);
+    assert_eq!(world.open().parser.snapshot().intents.get(&id).unwrap().n, 2);
+}
+
+#[test]
+fn numbers_go_on_after_a_restart_without_reuse() {
+    let world = World::new();
+    let mut last = 0;
+    for _ in 0..3 {
+        let open = world.open();
+        open_issue(&open.parser, "x");
+        let q = open.parser.snapshot().fold.max_q;
+        assert!(q > last, "{q} after {last}");
+        last = q;
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Open,
+    Comment(u64),
+    Close(u64),
+    Reopen(u64),
+    Maintain,
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => Just(Step::Open),
+        4 => (1..6u64).prop_map(Step::Comment),
+        1 => (1..6u64).prop_map(Step::Close),
+        1 => (1..6u64).prop_map(Step::Reopen),
+        1 => Just(Step::Maintain),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..24)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn replay_gives_what_was_served(steps in steps()) {
+        let world = World::new();
+        let mut open = world.open();
+        for step in steps {
+            let known = open.parser.snapshot().next_number;
+            match step {
+                Step::Open => drop(open_issue(&open.parser, "issue")),
+                Step::Comment(n) if n < known => add(&open.parser, n, Commented {}),
+                Step::Close(n) if n < known => add(&open.parser, n, IssueClosed { fixed_by: None }),
+                Step::Reopen(n) if n < known => add(&open.parser, n, IssueReopened {}),
+                Step::Maintain => open.parser.maintain().unwrap(),
+                Step::Restart => {
+                    let before = open.parser.snapshot();
+                    drop(open);
+                    open = world.open();
+                    let after = open.parser.snapshot();
+                    prop_assert_eq!(&before.fold.entities, &after.fold.entities);
+                    prop_assert_eq!(&before.refs, &after.refs);
+                    prop_assert_eq!(before.tip, after.tip);
+                    prop_assert_eq!(before.tip_digest, after.tip_digest);
+                    prop_assert_eq!(open.parser.read_only(), None);
+                }
+                Step::Comment(_) | Step::Close(_) | Step::Reopen(_) => {}
+            }
+        }
+        drop(open);
+        prop_assert_eq!(world.verify(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_agents_name_is_no_email_of_its_own() {
+    let who = draft::signature_of(&"alpha".parse::<AgentName>().unwrap(), 5000);
+    assert_eq!((who.email.as_str(), who.seconds), ("alpha@forge", 5));
+    let world = World::new();
+    let open = world.open();
+    open_issue(&open.parser, "x");
+    let tip = open.parser.snapshot().fold.entities[&EntityId::Issue(1)].tip;
+    assert_eq!(open.parser.store().commit(tip).unwrap().author, "alpha <alpha@forge>");
+}

@@ -1,0 +1,346 @@
+//! Checking repositories without a server: every object that matters is read and hashed again, every rule of the format
+//! is held against what is there, and faults are named by entity.
+//!
+//! What it cannot show is printed with the result: see [`CANNOT_SHOW`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use notes_schema::batch::RefTarget;
+use notes_schema::envelope::NO_EVENT;
+use notes_schema::{EntityId, FORGE_PROJECT, Oid, ProjectName, RefName, Sha256, refs};
+
+use super::recover::check_link;
+use super::replay::{self, ReadEvent, ReplayError};
+use super::snapshot::Snapshot;
+use super::storage;
+use crate::git::object::{self, Kind, Object};
+use crate::git::packed_refs;
+use crate::git::store::{Objects, ReadError, Store};
+
+/// What no check of a copy can tell, in words.
+pub const CANNOT_SHOW: &str = "Not shown by this: whether the operator invented unsigned events, their times or order; \
+whether something that nobody copied was dropped; whether another mirror was told something else. Compare ledger heads.";
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Repositories checked.
+    pub repositories: u64,
+    /// Ledger commits whose digests and signatures hold.
+    pub batches: u64,
+    /// Events whose chains hold.
+    pub events: u64,
+    /// Objects read and hashed.
+    pub objects: u64,
+    /// Faults, each naming its repository and entity, ref or pack.
+    pub faults: Vec<String>,
+}
+
+/// Checks every repository below `dir` (a data directory, a directory of bare repositories, or one of them).
+pub fn verify(dir: &Path) -> std::io::Result<Report> {
+    let mut report = Report::default();
+    let found = repositories(dir)?;
+    let forge = found.iter().find(|(name, _)| name.is_forge());
+    let mut authority = None;
+    match forge {
+        Some((name, path)) => authority = verify_one(&mut report, name, path, None),
+        None => report.faults.push(format!(
+            "{FORGE_PROJECT}: forge.git is not below {}, so no signature can be checked", dir.display())),
+    }
+    for (name, path) in found.iter().filter(|(name, _)| !name.is_forge()) {
+        if let Some(authority) = &authority {
+            if authority.fold.project(name).is_none() {
+                report.faults.push(format!("{name}: forge.git knows no such project"));
+            }
+            let snapshot = verify_one(&mut report, name, path, Some(authority));
+            if let Some(snapshot) = snapshot {
+                check_outbox(&mut report, &snapshot, authority);
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn repositories(dir: &Path) -> std::io::Result<Vec<(ProjectName, PathBuf)>> {
+    let below = [dir.join("repositories"), dir.to_owned()].into_iter().find(|d| d.is_dir());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(below.as_deref().unwrap_or(dir))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".git"));
+        if let Some(name) = name.and_then(|n| n.parse().ok())
+            && path.join("objects").is_dir()
+        {
+            found.push((name, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Reads through a store and hashes whatever it reads, so that a flipped byte is found where it matters.
+struct Hashing<'a> {
+    store: &'a Store,
+    read: std::cell::Cell<u64>,
+}
+
+impl Objects for Hashing<'_> {
+    fn get(&self, id: Oid) -> Result<Object, ReadError> {
+        let object = self.store.get(id)?;
+        self.read.set(self.read.get() + 1);
+        match object.id() {
+            Ok(found) if found == id => Ok(object),
+            _ => Err(ReadError::Store { id, why: "its content does not match its id".to_owned() }),
+        }
+    }
+
+    fn contains(&self, id: Oid) -> bool {
+        self.store.contains(id)
+    }
+}
+
+fn verify_one(report: &mut Report, name: &ProjectName, path: &Path, authority: Option<&Snapshot>) -> Option<Snapshot> {
+    report.repositories += 1;
+    let store = match Store::open(path) {
+        Ok(store) => store,
+        Err(error) => {
+            report.faults.push(format!("{name}: {error}"));
+            return None;
+        }
+    };
+    check_packs(report, name, path);
+    let objects = Hashing { store: &store, read: std::cell::Cell::new(0) };
+    let snapshot = check_ledger(report, name, path, &objects, authority);
+    if let Some(snapshot) = &snapshot {
+        check_refs(report, snapshot, path, &objects);
+    }
+    report.objects += objects.read.get();
+    snapshot
+}
+
+/// Every pack's own checksum: it finds damage in objects that nothing below reads.
+fn check_packs(report: &mut Report, name: &ProjectName, path: &Path) {
+    let dir = storage::pack_dir(path);
+    let entries = fs::read_dir(&dir).map(|d| d.filter_map(Result::ok).map(|e| e.path()).collect::<Vec<_>>());
+    for file in entries.unwrap_or_default() {
+        let is_checked = matches!(file.extension().and_then(|e| e.to_str()), Some("pack" | "idx"));
+        let shown = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !is_checked || shown.starts_with("tmp_") {
+            continue;
+        }
+        match fs::read(&file).map(|bytes| crate::git::pack::scan::checksum(&bytes)) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => report.faults.push(format!("{name}: {shown}: {error}")),
+            Err(error) => report.faults.push(format!("{name}: {shown}: {error}")),
+        }
+    }
+}
+
+/// The newest ledger commit: the ref's, or the newest batch pack's that a server has not flushed yet.
+fn ledger_tip(path: &Path) -> std::io::Result<Option<Oid>> {
+    if let Some(batch) = storage::batches(path)?.last()
+        && let Ok(objects) = crate::git::pack::scan::scan(&fs::read(&batch.path)?)
+        && let Some(last) = objects.last()
+    {
+        let flushed = packed_refs::read_one(path, refs::LEDGER)?;
+        // Batches at or below the flushed number wait for a merge; the ref is then the newer of the two.
+        let parents = object::read_commit(&last.object.data).map(|c| c.parents).unwrap_or_default();
+        let is_tail = flushed.is_none_or(|tip| tip != last.id && (parents.first() == Some(&tip) || !is_below(path, batch.n, tip)));
+        return Ok(if is_tail { Some(last.id) } else { flushed });
+    }
+    packed_refs::read_one(path, refs::LEDGER)
+}
+
+/// Whether batch `n` is at or below the ledger commit `tip`.
+fn is_below(path: &Path, n: u64, tip: Oid) -> bool {
+    let Ok(store) = Store::open(path) else { return false };
+    replay::read_batch(&store, tip).is_ok_and(|read| n <= read.batch.n)
+}
+
+fn check_ledger(
+    report: &mut Report,
+    name: &ProjectName,
+    path: &Path,
+    objects: &Hashing,
+    authority: Option<&Snapshot>,
+) -> Option<Snapshot> {
+    let mut snapshot = Snapshot::empty(name.clone());
+    let tip = match ledger_tip(path) {
+        Ok(Some(tip)) => tip,
+        Ok(None) => {
+            report.faults.push(format!("{name}: it has no {}", refs::LEDGER));
+            return None;
+        }
+        Err(error) => {
+            report.faults.push(format!("{name}: {error}"));
+            return None;
+        }
+    };
+    let chain = match replay::first_parents(objects, tip) {
+        Ok(chain) => chain,
+        Err(error) => {
+            report.faults.push(format!("{name}: {error}"));
+            return None;
+        }
+    };
+    for commit in chain {
+        if let Err(error) = check_batch(report, &mut snapshot, objects, commit, authority) {
+            report.faults.push(format!("{name}: {error}"));
+            // What follows builds on what is broken here; naming it again would only hide the place.
+            return None;
+        }
+    }
+    Some(snapshot)
+}
+
+fn check_batch(
+    report: &mut Report,
+    snapshot: &mut Snapshot,
+    objects: &Hashing,
+    commit: Oid,
+    authority: Option<&Snapshot>,
+) -> Result<(), ReplayError> {
+    let read = replay::read_batch(objects, commit)?;
+    let place = format!("ledger commit {commit} (batch {})", read.batch.n);
+    check_link(snapshot, &read, authority).map_err(|why| ReplayError::broken(&place, why))?;
+    let mut events = 0;
+    let number = read.batch.n;
+    replay::apply_batch(snapshot, objects, &read, &mut |before, id, line, event| {
+        events += 1;
+        check_event(before, id, line.c, event, number, authority.unwrap_or(before).genesis)
+    })?;
+    for line in &read.batch.events {
+        check_chain_line(&read, line.e.as_str(), &place)?;
+    }
+    report.batches += 1;
+    report.events += events;
+    Ok(())
+}
+
+/// An entity's new tip must stand among the ledger commit's parents and its ref lines.
+fn check_chain_line(read: &replay::ReadBatch, entity: &str, place: &str) -> Result<(), ReplayError> {
+    let last = read.batch.events.iter().rev().find(|l| l.e == entity).map(|l| l.c);
+    let id: EntityId = entity.parse().map_err(|_| ReplayError::broken(place, "an entity that is none"))?;
+    let name = replay::entity_ref(&id);
+    let in_refs = read.refs.iter().find(|l| l.name == name).map(|l| l.new.clone());
+    if last.is_none_or(|tip| !read.parents.contains(&tip) || in_refs != Some(RefTarget::Object(tip))) {
+        return Err(ReplayError::broken(place, format!("the new tip of {entity} is not a parent and a ref line of it")));
+    }
+    Ok(())
+}
+
+fn check_event(
+    before: &Snapshot,
+    id: &EntityId,
+    commit: Oid,
+    read: &ReadEvent,
+    number: u64,
+    genesis: Option<Oid>,
+) -> Result<(), ReplayError> {
+    let place = format!("{}: {id} event {} (commit {commit})", before.project, read.event.n);
+    let fail = |why: &str| Err(ReplayError::broken(&place, why));
+    let entity = before.fold.entities.get(id);
+    let (n, last, tip) = entity.map_or((0, NO_EVENT, None), |e| (e.n, e.last, Some(e.tip)));
+    let event = &read.event;
+    if event.n != n + 1 {
+        return fail("its number does not follow on the event before");
+    }
+    if event.p != last {
+        return fail("`p` is not the digest of the event before");
+    }
+    if event.l != number {
+        return fail("`l` is not the number of its batch");
+    }
+    if read.parents != Vec::from_iter(tip) {
+        return fail("its commit does not follow on the entity's commit before");
+    }
+    if event.t < before.t {
+        return fail("its time lies before the batch before");
+    }
+    if read.intent.forge != genesis.map(|id| id.as_bytes().to_vec()).unwrap_or_default() {
+        return fail("its intent names another forge");
+    }
+    if read.intent.to.project != before.project || read.intent.to.entity.as_deref() != Some(&id.to_string()) {
+        return fail("its intent is directed elsewhere");
+    }
+    if read.intent.text != read.text.as_ref().map(|t| Sha256::of(t.as_bytes())) {
+        return fail("`body.md` is not the text that its intent names");
+    }
+    let at = crate::state::Happened { agent: &event.a, t: event.t, q: event.q, text: read.text.as_deref() };
+    let folded = notes_schema::envelope::encode(&before.fold.next_state(id, &read.fact, &at));
+    if read.state.as_deref() != Some(&folded[..]) {
+        return fail("`state` is not what its events fold to");
+    }
+    Ok(())
+}
+
+/// Refs on disk against the ledger's last line for each, and every served ref's objects.
+fn check_refs(report: &mut Report, snapshot: &Snapshot, path: &Path, objects: &Hashing) {
+    let name = &snapshot.project;
+    match packed_refs::read_one(path, refs::LEDGER) {
+        // Refs on disk lag behind a running forge; then the ledger's own ref says so.
+        Ok(tip) if tip == snapshot.tip => {}
+        Ok(_) => return walk_tips(report, snapshot, objects),
+        Err(error) => return report.faults.push(format!("{name}: {error}")),
+    }
+    let packed: BTreeMap<RefName, Oid> =
+        packed_refs::read(path).unwrap_or_default().into_iter().map(|(n, v)| (n, v.id)).collect();
+    for (reference, value) in &snapshot.refs {
+        let on_disk = packed_refs::read_one_in(path, reference, &packed);
+        if on_disk.is_some_and(|id| id != value.id) {
+            report.faults.push(format!("{name}: {reference} on disk is not what the ledger says"));
+        }
+    }
+    walk_tips(report, snapshot, objects);
+}
+
+/// Reads everything that code refs reach, naming the ref at which something is damaged.
+fn walk_tips(report: &mut Report, snapshot: &Snapshot, objects: &Hashing) {
+    let mut seen = BTreeSet::new();
+    for (reference, value) in &snapshot.refs {
+        let is_code = !reference.as_str().starts_with(refs::FORGE_PREFIX) || reference.as_str().starts_with(refs::TRACES_PREFIX);
+        if !is_code || !objects.contains(value.id) {
+            continue;
+        }
+        if let Err(error) = walk(objects, value.id, &mut seen) {
+            report.faults.push(format!("{}: {reference}: {error}", snapshot.project));
+        }
+    }
+}
+
+fn walk(objects: &Hashing, tip: Oid, seen: &mut BTreeSet<Oid>) -> Result<(), ReadError> {
+    let mut todo = vec![tip];
+    while let Some(id) = todo.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let object = objects.get(id)?;
+        let malformed = |source| ReadError::Malformed { id, source };
+        match object.kind {
+            Kind::Blob => {}
+            Kind::Commit => {
+                let commit = object::read_commit(&object.data).map_err(malformed)?;
+                todo.push(commit.tree);
+                todo.extend(commit.parents);
+            }
+            Kind::Tree => {
+                let entries = object::read_tree(&object.data).map_err(malformed)?;
+                todo.extend(entries.iter().filter(|e| e.mode != object::Mode::Submodule).map(|e| e.id));
+            }
+            Kind::Tag => todo.push(object::tag_target(&object.data).map_err(malformed)?.0),
+        }
+    }
+    Ok(())
+}
+
+/// What a project asked of `forge.git` must have happened there, as far as its cursor says.
+fn check_outbox(report: &mut Report, project: &Snapshot, authority: &Snapshot) {
+    let done = authority.cursors.get(&project.project).map_or(0, |(n, _)| *n);
+    for (n, _, line) in &project.outbox {
+        if *n > done {
+            let why = "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
+            report.faults.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
+        }
+    }
+}

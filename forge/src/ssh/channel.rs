@@ -1,0 +1,214 @@
+//! One channel: its requests, its one command, its exit code.
+//!
+//! Invariant: a command ends with its channel. The client's messages are read to the end whatever the command does, so
+//! that a command that ignores its stdin blocks nobody, and one that ignores its client is given up.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use notes_schema::event::PublicKey;
+use russh::server::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
+use tokio::time::timeout;
+
+use super::Door;
+use super::line::{self, Request};
+use crate::answer::{Code, Refusal};
+use crate::authority::Actor;
+use crate::commands::{self, Call, Reply};
+use crate::git::wire::{self, Protocol, Service};
+use crate::socket::Stall;
+
+/// The one variable that is taken from a client.
+pub(super) const GIT_PROTOCOL: &str = "GIT_PROTOCOL";
+
+/// How much of stdin is held for a command that has not read it yet, in bytes.
+const PIPE: usize = 128 << 10;
+/// Most requests before the command; a client has no use for more.
+const REQUESTS: usize = 64;
+/// Longest value of [`GIT_PROTOCOL`], in bytes.
+const VALUE: usize = 256;
+
+/// What the client asked of this channel.
+struct Asked {
+    command: Vec<u8>,
+    protocol: Option<String>,
+    at_end: bool,
+}
+
+/// Serves one channel until its command or its client ends.
+pub(super) async fn serve(door: &Arc<Door>, key: PublicKey, channel: Channel<Msg>) {
+    let (mut read, write) = channel.split();
+    let limits = &door.config.limits;
+    let Ok(Some(asked)) = timeout(limits.idle(), asked(&mut read)).await else {
+        let _ = write.close().await;
+        return;
+    };
+    let (feed, stdin) = tokio::io::duplex(PIPE);
+    let feed = (!asked.at_end).then_some(feed);
+    let work = async {
+        let status = run(door, &key, asked.command, asked.protocol, stdin, &write).await;
+        finish(&write, status).await;
+    };
+    tokio::select! {
+        () = work => {}
+        () = pump(&mut read, feed, limits.idle()) => tracing::debug!("ssh: the client left before its answer"),
+    }
+}
+
+/// Waits for the command. `None`: the client left, or talks too much.
+async fn asked(read: &mut ChannelReadHalf) -> Option<Asked> {
+    let mut protocol = None;
+    let mut at_end = false;
+    for _ in 0..REQUESTS {
+        match read.wait().await? {
+            ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
+                if variable_name == GIT_PROTOCOL && variable_value.len() <= VALUE {
+                    protocol = Some(variable_value);
+                }
+            }
+            ChannelMsg::Exec { command, .. } => return Some(Asked { command, protocol, at_end }),
+            ChannelMsg::RequestShell { .. } => return Some(Asked { command: b"help".to_vec(), protocol, at_end: true }),
+            ChannelMsg::Eof => at_end = true,
+            ChannelMsg::Close => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Feeds stdin until the client leaves; drops what nobody reads any more. Returns when the command should be given up.
+async fn pump(read: &mut ChannelReadHalf, mut feed: Option<DuplexStream>, idle: Duration) {
+    while let Some(message) = read.wait().await {
+        match message {
+            ChannelMsg::Data { data } => {
+                let Some(pipe) = &mut feed else { continue };
+                match timeout(idle, pipe.write_all(&data)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => feed = None,
+                    Err(_) => return,
+                }
+            }
+            ChannelMsg::Eof => feed = None,
+            ChannelMsg::Close => return,
+            _ => {}
+        }
+    }
+}
+
+/// Runs the command and returns its exit code.
+async fn run(
+    door: &Arc<Door>,
+    key: &PublicKey,
+    command: Vec<u8>,
+    protocol: Option<String>,
+    stdin: DuplexStream,
+    write: &ChannelWriteHalf<Msg>,
+) -> u8 {
+    let actor = door.forge.actor_for_key(key);
+    match line::parse(&command) {
+        Ok(Request::Git(service, path)) => git(door, actor, service, path, protocol, stdin, write).await,
+        Ok(Request::Command(line)) => {
+            let reply = self::command(door, actor, line, stdin).await;
+            say(door, write, &reply).await;
+            reply.exit
+        }
+        Err(e) => refuse(door, write, &Refusal::new(Code::Usage, "command", e.to_string(), "help")).await,
+    }
+}
+
+async fn command(door: &Arc<Door>, actor: Actor, line: String, stdin: DuplexStream) -> Reply {
+    let line = if line.is_empty() { "help".to_owned() } else { line };
+    let call = Call { actor, door: commands::Door::Ssh, line, json: false };
+    // One byte more than allowed, so that the command can tell a body that is too long from one that just fits.
+    let mut body = Stall::new(stdin, door.config.limits.idle()).take(door.config.limits.body_bytes + 1);
+    commands::dispatch(&door.forge, call, &mut body).await
+}
+
+async fn git(
+    door: &Arc<Door>,
+    actor: Actor,
+    service: Service,
+    path: String,
+    protocol: Option<String>,
+    stdin: DuplexStream,
+    write: &ChannelWriteHalf<Msg>,
+) -> u8 {
+    let forge = door.forge.clone();
+    // May open and recover the repository.
+    let host = tokio::task::spawn_blocking(move || forge.host(&path, &actor, service)).await;
+    let host = match host {
+        Ok(Ok(host)) => host,
+        Ok(Err(refusal)) => return refuse(door, write, &refusal).await,
+        Err(e) => {
+            tracing::error!("opening a repository failed: {e}");
+            return Code::TryLater as u8;
+        }
+    };
+    let idle = door.config.limits.idle();
+    let protocol = Protocol::parse(protocol.as_deref());
+    let stdin = Stall::new(stdin, idle);
+    match wire::serve(host, service, protocol, stdin, Stdout::new(write, idle)).await {
+        Ok(()) => 0,
+        Err(e) => {
+            tracing::debug!("git over ssh: {e}");
+            let _ = Stdout::stderr(write, idle).write_all(format!("forge: {e}\n").as_bytes()).await;
+            Code::Refused as u8
+        }
+    }
+}
+
+async fn refuse(door: &Arc<Door>, write: &ChannelWriteHalf<Msg>, refusal: &Refusal) -> u8 {
+    let reply = Reply { stdout: String::new(), stderr: refusal.lines(), exit: refusal.code as u8, status: 0 };
+    say(door, write, &reply).await;
+    reply.exit
+}
+
+async fn say(door: &Arc<Door>, write: &ChannelWriteHalf<Msg>, reply: &Reply) {
+    let idle = door.config.limits.idle();
+    let said = async {
+        Stdout::new(write, idle).write_all(reply.stdout.as_bytes()).await?;
+        Stdout::stderr(write, idle).write_all(reply.stderr.as_bytes()).await
+    };
+    if let Err(e) = said.await {
+        tracing::debug!("ssh: answering: {e}");
+    }
+}
+
+async fn finish(write: &ChannelWriteHalf<Msg>, status: u8) {
+    let _ = write.exit_status(u32::from(status)).await;
+    let _ = write.eof().await;
+    let _ = write.close().await;
+}
+
+/// The client's side of stdout or stderr. Shutting it down sends nothing: the end is sent once, after the exit code.
+struct Stdout<'a>(Stall<Pin<Box<dyn AsyncWrite + Send + 'a>>>);
+
+impl<'a> Stdout<'a> {
+    fn new(write: &'a ChannelWriteHalf<Msg>, idle: Duration) -> Self {
+        Stdout(Stall::new(Box::pin(write.make_writer()), idle))
+    }
+
+    fn stderr(write: &'a ChannelWriteHalf<Msg>, idle: Duration) -> Self {
+        Stdout(Stall::new(Box::pin(write.make_writer_ext(Some(1))), idle))
+    }
+}
+
+impl AsyncWrite for Stdout<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // russh takes an empty write for an error.
+        if bytes.is_empty() { Poll::Ready(Ok(0)) } else { Pin::new(&mut self.0).poll_write(cx, bytes) }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

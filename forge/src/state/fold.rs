@@ -1,0 +1,280 @@
+//! The one fold: every event of a repository, in order, into what commands read.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use notes_schema::event::TokenIssued;
+use notes_schema::names::Track;
+use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, Sha256};
+
+use super::{AgentState, EloState, IssueState, ProjectState, PullState, Ratings, State, TokenState};
+use crate::state::IssueStatus;
+
+/// An event's circumstances, as folds need them.
+pub struct Happened<'a> {
+    /// Who did it.
+    pub agent: &'a AgentName,
+    /// Server time, milliseconds since 1970.
+    pub t: u64,
+    /// Forge-wide number.
+    pub q: u64,
+    /// What it said, if anything.
+    pub text: Option<&'a str>,
+}
+
+/// An entity after its last event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Commit of its last event.
+    pub tip: Oid,
+    /// How many events it has.
+    pub n: u64,
+    /// Digest of its last event.
+    pub last: Sha256,
+    /// What it is.
+    pub state: State,
+}
+
+/// A `start`: what a nonce was issued for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// To whom.
+    pub agent: AgentName,
+    /// The issue.
+    pub issue: u64,
+    /// When, milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Everything folded of one repository. Cloning is cheap: all maps share structure.
+#[derive(Debug, Clone, Default)]
+pub struct Fold {
+    /// Entities by id.
+    pub entities: OrdMap<EntityId, Arc<Entity>>,
+    /// In `forge.git`: agent by key fingerprint.
+    pub keys: OrdMap<String, AgentName>,
+    /// In `forge.git`: agent and limits by token id.
+    pub tokens: OrdMap<String, (AgentName, TokenState)>,
+    /// In `forge.git`: who joined what.
+    pub members: OrdSet<(AgentName, ProjectName)>,
+    /// In `forge.git`: the ratings.
+    pub ratings: Ratings,
+    /// In a project: what each nonce was issued for.
+    pub nonces: OrdMap<Vec<u8>, Started>,
+    /// In a project: open issues by dedupe key.
+    pub dedupe: OrdMap<String, u64>,
+    /// Each agent's last event here.
+    pub last_q: OrdMap<AgentName, u64>,
+    /// The last event of all.
+    pub max_q: u64,
+}
+
+impl Fold {
+    /// An issue's state.
+    pub fn issue(&self, n: u64) -> Option<&IssueState> {
+        match &self.entities.get(&EntityId::Issue(n))?.state {
+            State::Issue(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// A pull request's state.
+    pub fn pull(&self, n: u64) -> Option<&PullState> {
+        match &self.entities.get(&EntityId::Pull(n))?.state {
+            State::Pull(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// An agent's state.
+    pub fn agent(&self, name: &AgentName) -> Option<&AgentState> {
+        match &self.entities.get(&EntityId::Agent(name.clone()))?.state {
+            State::Agent(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// A project's registry entry.
+    pub fn project(&self, name: &ProjectName) -> Option<&ProjectState> {
+        match &self.entities.get(&EntityId::Project(name.clone()))?.state {
+            State::Project(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// All projects, by name.
+    pub fn projects(&self) -> impl Iterator<Item = (&ProjectName, &ProjectState)> {
+        self.entities.iter().filter_map(|(id, entity)| match (id, &entity.state) {
+            (EntityId::Project(name), State::Project(state)) => Some((name, state)),
+            _ => None,
+        })
+    }
+
+    /// All agents, by name.
+    pub fn agents(&self) -> impl Iterator<Item = (&AgentName, &AgentState)> {
+        self.entities.iter().filter_map(|(id, entity)| match (id, &entity.state) {
+            (EntityId::Agent(name), State::Agent(state)) => Some((name, state)),
+            _ => None,
+        })
+    }
+
+    /// All issues, by number.
+    pub fn issues(&self) -> impl DoubleEndedIterator<Item = (u64, &IssueState)> {
+        self.entities.iter().filter_map(|(id, entity)| match (id, &entity.state) {
+            (EntityId::Issue(n), State::Issue(state)) => Some((*n, state)),
+            _ => None,
+        })
+    }
+
+    /// All pull requests, by number.
+    pub fn pulls(&self) -> impl DoubleEndedIterator<Item = (u64, &PullState)> {
+        self.entities.iter().filter_map(|(id, entity)| match (id, &entity.state) {
+            (EntityId::Pull(n), State::Pull(state)) => Some((*n, state)),
+            _ => None,
+        })
+    }
+
+    /// The state of `id` after `fact`: a pure function of the state before. What does not fit (a verdict on an issue)
+    /// changes nothing.
+    pub fn next_state(&self, id: &EntityId, fact: &Fact, at: &Happened) -> State {
+        let mut state = self.entities.get(id).map_or(State::Nothing, |e| e.state.clone());
+        match &mut state {
+            State::Issue(issue) => issue.touched(at),
+            State::Pull(pull) => pull.touched(at),
+            State::Agent(_) | State::Project(_) | State::Elo(_) | State::Nothing => {}
+        }
+        match (fact, &mut state) {
+            (Fact::IssueOpened(f), s @ State::Nothing) => *s = State::Issue(IssueState::opened(f, at)),
+            (Fact::IssueClosed(f), State::Issue(s)) => s.closed(f),
+            (Fact::IssueReopened(_), State::Issue(s)) => s.status = IssueStatus::Open,
+            (Fact::Commented(_), State::Issue(s)) => s.commented(at),
+            (Fact::Commented(_), State::Pull(s)) => s.commented(at),
+            (Fact::WorkStarted(f), State::Issue(s)) => s.started(f, at),
+            (Fact::WorkAbandoned(_), State::Issue(s)) => s.stopped(at),
+            (Fact::PullOpened(f), s @ State::Nothing) => *s = State::Pull(PullState::opened(f, at)),
+            (Fact::PullRound(f), State::Pull(s)) => s.new_round(f),
+            (Fact::Reviewed(f), State::Pull(s)) => s.reviewed(f, at),
+            (Fact::PullMerged(f), State::Pull(s)) => s.merged(f, at),
+            (Fact::PullClosed(_), State::Pull(s)) => s.closed(at),
+            (Fact::AgentRegistered(f), s @ State::Nothing) => *s = State::Agent(AgentState::registered(f.key.clone(), at)),
+            (Fact::KeyAdded(f), State::Agent(s)) => s.key_added(f),
+            (Fact::KeyRevoked(f), State::Agent(s)) => s.key_revoked(&f.fingerprint),
+            (Fact::TokenIssued(f), State::Agent(s)) => drop(s.token_issued(f)),
+            (Fact::TokenRevoked(f), State::Agent(s)) => s.token_revoked(&f.id),
+            (Fact::ProjectCreated(f), s @ State::Nothing) => {
+                *s = State::Project(ProjectState {
+                    creator: at.agent.clone(),
+                    default_branch: f.default_branch.clone(),
+                    description: f.description.clone(),
+                    created_ms: at.t,
+                    members: 1,
+                    created_q: at.q,
+                });
+            }
+            (Fact::ProjectJoined(_), State::Project(s)) => {
+                if let EntityId::Project(name) = id
+                    && !self.members.contains(&(at.agent.clone(), name.clone()))
+                {
+                    s.members += 1;
+                }
+            }
+            (Fact::RatingSettled(f), s @ (State::Nothing | State::Elo(_))) => {
+                let games = if let State::Elo(before) = s { before.games } else { 0 };
+                *s = State::Elo(EloState { games: games + 1, last: f.key });
+            }
+            // No `_` on the left: a new fact must be decided above, or named here as one that does not fit.
+            (
+                Fact::IssueOpened(_) | Fact::IssueClosed(_) | Fact::IssueReopened(_) | Fact::Commented(_)
+                | Fact::WorkStarted(_) | Fact::WorkAbandoned(_) | Fact::PullOpened(_) | Fact::PullRound(_)
+                | Fact::Reviewed(_) | Fact::PullMerged(_) | Fact::PullClosed(_) | Fact::AgentRegistered(_)
+                | Fact::KeyAdded(_) | Fact::KeyRevoked(_) | Fact::TokenIssued(_) | Fact::TokenRevoked(_)
+                | Fact::ProjectCreated(_) | Fact::ProjectJoined(_) | Fact::RatingSettled(_) | Fact::ForgeFounded(_)
+                | Fact::Unknown { .. },
+                _,
+            ) => {}
+        }
+        state
+    }
+
+    /// Takes one event in: its entity's new state and everything that is looked up by something else than an entity.
+    pub fn apply(&mut self, id: &EntityId, event: &Event, fact: &Fact, text: Option<&str>, commit: Oid, digest: Sha256) {
+        let at = Happened { agent: &event.a, t: event.t, q: event.q, text };
+        let state = self.next_state(id, fact, &at);
+        self.index(id, fact, &at);
+        self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, state }));
+        self.last_q.insert(event.a.clone(), event.q);
+        self.max_q = self.max_q.max(event.q);
+    }
+
+    fn index(&mut self, id: &EntityId, fact: &Fact, at: &Happened) {
+        match (fact, id) {
+            (Fact::AgentRegistered(f), EntityId::Agent(name)) => {
+                if let Some(key) = &f.key {
+                    self.keys.insert(key.fingerprint.clone(), name.clone());
+                }
+            }
+            (Fact::KeyAdded(f), EntityId::Agent(name)) => {
+                self.keys.insert(f.key.fingerprint.clone(), name.clone());
+            }
+            (Fact::KeyRevoked(f), EntityId::Agent(_)) => {
+                self.keys.remove(&f.fingerprint);
+            }
+            (Fact::TokenIssued(f), EntityId::Agent(name)) => self.index_token(name, f),
+            (Fact::TokenRevoked(f), EntityId::Agent(_)) => {
+                self.tokens.remove(&f.id);
+            }
+            (Fact::ProjectCreated(_) | Fact::ProjectJoined(_), EntityId::Project(name)) => {
+                self.members.insert((at.agent.clone(), name.clone()));
+            }
+            (Fact::RatingSettled(f), EntityId::Elo(track)) => self.ratings.settled(f, *track, at),
+            (Fact::WorkStarted(f), EntityId::Issue(n)) => {
+                self.nonces.insert(f.nonce.clone(), Started { agent: at.agent.clone(), issue: *n, at_ms: at.t });
+            }
+            (Fact::IssueOpened(f), EntityId::Issue(n)) => {
+                if let Some(key) = &f.dedupe {
+                    self.dedupe.insert(key.clone(), *n);
+                }
+            }
+            (Fact::IssueClosed(_), EntityId::Issue(n)) => self.forget_dedupe(*n),
+            (
+                Fact::ForgeFounded(_) | Fact::IssueReopened(_) | Fact::Commented(_) | Fact::WorkAbandoned(_)
+                | Fact::PullOpened(_) | Fact::PullRound(_) | Fact::Reviewed(_) | Fact::PullMerged(_)
+                | Fact::PullClosed(_) | Fact::Unknown { .. } | Fact::AgentRegistered(_) | Fact::KeyAdded(_)
+                | Fact::KeyRevoked(_) | Fact::TokenIssued(_) | Fact::TokenRevoked(_) | Fact::ProjectCreated(_)
+                | Fact::ProjectJoined(_) | Fact::RatingSettled(_) | Fact::WorkStarted(_) | Fact::IssueOpened(_)
+                | Fact::IssueClosed(_),
+                _,
+            ) => {}
+        }
+    }
+
+    fn index_token(&mut self, name: &AgentName, fact: &TokenIssued) {
+        // The state names the newest tokens only; the one that gives way is void.
+        if let Some(agent) = self.agent(name)
+            && let Some(dropped) = agent.clone().token_issued(fact)
+        {
+            self.tokens.remove(&dropped.id);
+        }
+        let token = TokenState {
+            id: fact.id.clone(),
+            expires_ms: fact.expires_ms,
+            project: fact.project.clone(),
+            refs: fact.refs.clone(),
+            verbs: fact.verbs.clone(),
+        };
+        self.tokens.insert(fact.id.clone(), (name.clone(), token));
+    }
+
+    fn forget_dedupe(&mut self, n: u64) {
+        if let Some(key) = self.issue(n).and_then(|i| i.dedupe.clone())
+            && self.dedupe.get(&key) == Some(&n)
+        {
+            self.dedupe.remove(&key);
+        }
+    }
+
+    /// The three ratings' tier names and values belong to [`super::elo`]; this is the raw value.
+    pub fn rating(&self, agent: &AgentName, track: Track) -> i64 {
+        self.ratings.of(agent, track)
+    }
+}

@@ -1,0 +1,153 @@
+//! Issues and the work on them.
+
+use notes_schema::event::{IssueClosed, IssueOpened, WorkStarted};
+use notes_schema::{AgentName, ItemRef, Oid, RefName};
+use serde::{Deserialize, Serialize};
+
+use super::fold::Happened;
+use super::snippet;
+
+/// Longest comment shown in lists, in bytes.
+pub(super) const SNIPPET: usize = 160;
+/// How many workers the state of an issue names; the rest is a number.
+pub(super) const NAMED: usize = 32;
+
+/// Whether an issue is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IssueStatus {
+    /// To be done.
+    Open,
+    /// Done or given up.
+    Closed,
+}
+
+/// The newest comment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastComment {
+    /// Who wrote it.
+    pub by: AgentName,
+    /// Its forge-wide number.
+    pub q: u64,
+    /// Its beginning, one line.
+    pub snippet: String,
+}
+
+/// An agent at work on an issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Who.
+    pub agent: AgentName,
+    /// Tip of the default branch when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Oid>,
+    /// The branch name it was offered.
+    pub branch: RefName,
+    /// When it is due, milliseconds since 1970.
+    pub deadline_ms: u64,
+}
+
+/// An issue after its last event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueState {
+    /// One line.
+    pub title: String,
+    /// Who opened it.
+    pub author: AgentName,
+    /// Open or closed.
+    pub status: IssueStatus,
+    /// At most 16.
+    pub labels: Vec<String>,
+    /// While it is open, a second issue with this key is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+    /// At work now, the newest 32.
+    pub workers: Vec<Worker>,
+    /// How many work on it beyond those named.
+    pub more_workers: u64,
+    /// Comments so far.
+    pub comments: u64,
+    /// The newest comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_comment: Option<LastComment>,
+    /// The pull request that closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_by: Option<ItemRef>,
+    /// When it was opened, milliseconds since 1970.
+    pub opened_ms: u64,
+    /// Forge-wide number of its first event.
+    pub opened_q: u64,
+    /// Forge-wide number of its author's last event here.
+    pub author_q: u64,
+    /// Forge-wide number of its last event.
+    pub last_q: u64,
+}
+
+impl IssueState {
+    pub(super) fn opened(fact: &IssueOpened, at: &Happened) -> Self {
+        IssueState {
+            title: fact.title.clone(),
+            author: at.agent.clone(),
+            status: IssueStatus::Open,
+            labels: fact.labels.clone(),
+            dedupe: fact.dedupe.clone(),
+            workers: Vec::new(),
+            more_workers: 0,
+            comments: 0,
+            last_comment: None,
+            fixed_by: None,
+            opened_ms: at.t,
+            opened_q: at.q,
+            author_q: at.q,
+            last_q: at.q,
+        }
+    }
+
+    pub(super) fn touched(&mut self, at: &Happened) {
+        self.last_q = at.q;
+        if *at.agent == self.author {
+            self.author_q = at.q;
+        }
+    }
+
+    pub(super) fn closed(&mut self, fact: &IssueClosed) {
+        self.status = IssueStatus::Closed;
+        self.fixed_by = fact.fixed_by.clone();
+        self.workers.clear();
+        self.more_workers = 0;
+    }
+
+    pub(super) fn commented(&mut self, at: &Happened) {
+        self.comments += 1;
+        self.last_comment =
+            Some(LastComment { by: at.agent.clone(), q: at.q, snippet: snippet(at.text.unwrap_or(""), SNIPPET) });
+    }
+
+    pub(super) fn started(&mut self, fact: &WorkStarted, at: &Happened) {
+        self.stopped(at);
+        if self.workers.len() == NAMED {
+            self.workers.remove(0);
+            self.more_workers += 1;
+        }
+        self.workers.push(Worker {
+            agent: at.agent.clone(),
+            base: fact.base,
+            branch: fact.branch.clone(),
+            deadline_ms: fact.deadline_ms,
+        });
+    }
+
+    pub(super) fn stopped(&mut self, at: &Happened) {
+        self.workers.retain(|w| w.agent != *at.agent);
+    }
+
+    /// How many agents work on it.
+    pub fn working(&self) -> u64 {
+        self.workers.len() as u64 + self.more_workers
+    }
+
+    /// The named agent's work on it, when it is at work and named.
+    pub fn worker(&self, agent: &AgentName) -> Option<&Worker> {
+        self.workers.iter().find(|w| w.agent == *agent)
+    }
+}

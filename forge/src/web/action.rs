@@ -1,0 +1,252 @@
+//! Commands over HTTP: `POST /action`, `GET /feed`, `POST /agents/register`.
+//!
+//! Invariant: what comes as parameters is checked before it becomes part of a command line, so that no value can bring a
+//! flag or a second word with it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use notes_schema::{AgentName, ProjectName};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::reply::{self, Format};
+use super::{Door, Shared, credentials};
+use crate::answer::{Code, Refusal};
+use crate::commands::{self, Call, Reply};
+
+/// What a JSON document around a body may add to it, in bytes.
+const WRAPPING: u64 = 64 << 10;
+
+/// Runs one command for whoever sent `headers`.
+pub(super) async fn run(
+    door: &Arc<Door>,
+    headers: &HeaderMap,
+    line: String,
+    body: &[u8],
+    json: bool,
+) -> Result<Reply, Refusal> {
+    let actor = credentials::actor(door, headers)?;
+    let call = Call { actor, door: commands::Door::Http, line, json };
+    let mut body = body;
+    Ok(commands::dispatch(&door.forge, call, &mut body).await)
+}
+
+fn usage(what: &str, why: impl Into<String>) -> Refusal {
+    Refusal::new(Code::Usage, what, why, "help")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    command: String,
+    #[serde(default)]
+    body: String,
+}
+
+/// `POST /action`: one command. As text, the first line is the command and the rest its stdin; as JSON,
+/// `{"command": …, "body": …}`.
+pub(super) async fn action(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
+    let format = Format::of(&headers, if is_json(&headers) { Format::Json } else { Format::Markdown });
+    let bytes = match collect(&door, body, format).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return *refused,
+    };
+    let command = match understand(&headers, &bytes) {
+        Ok(command) => command,
+        Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, format),
+    };
+    let json = format == Format::Json;
+    match run(&door, &headers, command.command, command.body.as_bytes(), json).await {
+        Ok(answer) => reply::respond(&answer, format, "Command", "/action"),
+        Err(refusal) => credentials::ask(&refusal, format),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json")
+}
+
+fn understand(headers: &HeaderMap, bytes: &[u8]) -> Result<Command, Refusal> {
+    if is_json(headers) {
+        let command: Command = serde_json::from_slice(bytes).map_err(|e| usage("action", e.to_string()))?;
+        return match command.command.contains(['\n', '\r']) {
+            true => Err(usage("action", "a command is one line; longer text belongs in `body`")),
+            false => Ok(command),
+        };
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| usage("action", "the request is not UTF-8"))?;
+    let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
+    Ok(Command { command: line.trim().to_owned(), body: rest.to_owned() })
+}
+
+/// The whole body, within its limit in size and time.
+async fn collect(door: &Door, body: Body, format: Format) -> Result<Vec<u8>, Box<Response>> {
+    let limits = &door.config.limits;
+    let most = usize::try_from(limits.body_bytes.saturating_add(WRAPPING)).unwrap_or(usize::MAX);
+    let refuse = |why: String, status| Box::new(reply::refuse(&usage("request", why), status, format));
+    match timeout(limits.idle(), to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(e)) if is_too_long(&e) => {
+            Err(refuse(format!("its body is longer than {most} bytes"), StatusCode::PAYLOAD_TOO_LARGE))
+        }
+        Ok(Err(_)) => Err(refuse("its body was torn".to_owned(), StatusCode::BAD_REQUEST)),
+        Err(_) => Err(refuse("its body took too long".to_owned(), StatusCode::REQUEST_TIMEOUT)),
+    }
+}
+
+fn is_too_long(e: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(e);
+    while let Some(e) = cause {
+        if e.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newcomer {
+    name: String,
+    #[serde(default)]
+    ssh_key: Option<String>,
+}
+
+/// `POST /agents/register {name, ssh_key?}`: a new agent and its token, shown this once.
+pub(super) async fn register(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
+    let bytes = match collect(&door, body, Format::Json).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return *refused,
+    };
+    let understood = serde_json::from_slice(&bytes).map_err(|e| usage("register", e.to_string())).and_then(newcomer);
+    let (line, key) = match understood {
+        Ok(understood) => understood,
+        Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, Format::Json),
+    };
+    match run(&door, &headers, line, key.as_bytes(), true).await {
+        Ok(answer) => reply::respond(&answer, Format::Json, "Register", "/agents/register"),
+        Err(refusal) => credentials::ask(&refusal, Format::Json),
+    }
+}
+
+fn newcomer(newcomer: Newcomer) -> Result<(String, String), Refusal> {
+    let name: AgentName = newcomer.name.parse().map_err(|e| usage("register", format!("{e}")))?;
+    let key = newcomer.ssh_key.unwrap_or_default();
+    let key = key.trim();
+    if key.chars().any(char::is_control) {
+        return Err(usage("register", "ssh_key must be the one line of a public key file"));
+    }
+    let line = if key.is_empty() { String::new() } else { format!("{key}\n") };
+    Ok((format!("register {name}"), line))
+}
+
+/// What `GET /feed` understands.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedQuery {
+    since: Option<String>,
+    wait: Option<String>,
+    max: Option<String>,
+    project: Option<String>,
+    lang: Option<String>,
+    label: Option<String>,
+}
+
+/// `GET /feed`: the command `feed` with its flags as parameters.
+pub(super) async fn feed(
+    State(door): Shared,
+    headers: HeaderMap,
+    query: Result<Query<FeedQuery>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let format = Format::of(&headers, Format::Markdown);
+    let line = query.map_err(|e| usage("feed", e.body_text())).and_then(|Query(query)| feed_line(&query));
+    let line = match line {
+        Ok(line) => line,
+        Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, format),
+    };
+    match run(&door, &headers, line, b"", format == Format::Json).await {
+        Ok(answer) => reply::respond(&answer, format, "Feed", "/feed"),
+        Err(refusal) => credentials::ask(&refusal, format),
+    }
+}
+
+fn feed_line(query: &FeedQuery) -> Result<String, Refusal> {
+    let mut line = "feed".to_owned();
+    let number = |text: &str| !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
+    let word = |text: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"+#._:/-".contains(&b);
+        (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
+    };
+    type Check<'a> = &'a dyn Fn(&str) -> bool;
+    let flags: [(&str, &Option<String>, Check<'_>); 5] = [
+        ("since", &query.since, &number),
+        ("max", &query.max, &|text| number(text.strip_suffix(['k', 'K']).unwrap_or(text))),
+        ("project", &query.project, &|text| text.parse::<ProjectName>().is_ok()),
+        ("lang", &query.lang, &word),
+        ("label", &query.label, &word),
+    ];
+    for (flag, value, good) in flags {
+        let Some(value) = value else { continue };
+        if !good(value) {
+            return Err(usage("feed", format!("the parameter `{flag}` has a value that it cannot have")));
+        }
+        let _ = write!(line, " --{flag} {value}");
+    }
+    if query.wait.as_deref().is_some_and(|wait| !matches!(wait, "0" | "false")) {
+        line.push_str(" --wait");
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_become_flags_and_cannot_bring_more() {
+        let text = |text: &str| Some(text.to_owned());
+        let query = FeedQuery { since: text("8812"), wait: text(""), max: text("4k"), lang: text("c++"), ..FeedQuery::default() };
+        assert_eq!(feed_line(&query).unwrap(), "feed --since 8812 --max 4k --lang c++ --wait");
+        for bad in [
+            FeedQuery { since: text("1 --json"), ..FeedQuery::default() },
+            FeedQuery { since: text(""), ..FeedQuery::default() },
+            FeedQuery { max: text("k"), ..FeedQuery::default() },
+            FeedQuery { project: text("../x"), ..FeedQuery::default() },
+            FeedQuery { lang: text("--json"), ..FeedQuery::default() },
+            FeedQuery { label: text("a b"), ..FeedQuery::default() },
+            FeedQuery { label: text("a\nb"), ..FeedQuery::default() },
+        ] {
+            assert!(feed_line(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_is_the_command_and_the_rest_its_stdin() {
+        let command = understand(&HeaderMap::new(), b"reply parser/7\r\nline one\nline two\n").unwrap();
+        assert_eq!((command.command.as_str(), command.body.as_str()), ("reply parser/7", "line one\nline two\n"));
+        assert!(understand(&HeaderMap::new(), &[0xff]).is_err());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "application/json; charset=utf-8".parse().unwrap());
+        assert_eq!(understand(&headers, br#"{"command":"start 3"}"#).unwrap().command, "start 3");
+        for bad in [r#"{"command":"a\nb"}"#, r#"{"comand":"a"}"#, r#"{"command":"a","x":1}"#, "start 3"] {
+            assert!(understand(&headers, bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_newcomer_brings_one_name_and_at_most_one_line() {
+        let of = |json: &str| newcomer(serde_json::from_str(json).unwrap());
+        assert_eq!(of(r#"{"name":"alpha"}"#).unwrap(), ("register alpha".into(), String::new()));
+        assert_eq!(of(r#"{"name":"a","ssh_key":" ssh-ed25519 AAAA me \n"}"#).unwrap().1, "ssh-ed25519 AAAA me\n");
+        for bad in [r#"{"name":"a --json"}"#, r#"{"name":"-h"}"#, r#"{"name":"a","ssh_key":"x\ny"}"#] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Who sent a request: the `Authorization` header, and nothing else.
+//!
+//! Invariant: a credential that is no good is refused, never taken for anonymous.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use super::Door;
+use super::reply::{self, Format};
+use crate::answer::{Code, Refusal};
+use crate::authority::Actor;
+
+/// Who sent the request with these headers.
+pub(super) fn actor(door: &Door, headers: &HeaderMap) -> Result<Actor, Refusal> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(Actor::Anonymous) };
+    if values.next().is_some() {
+        return Err(malformed("more than one Authorization header"));
+    }
+    door.forge.actor_for_token(&token(value)?)
+}
+
+/// The token in `Bearer <token>`, or in `Basic` as the password of any user.
+fn token(value: &HeaderValue) -> Result<String, Refusal> {
+    let text = value.to_str().map_err(|_| malformed("the Authorization header is not ASCII"))?;
+    let (scheme, rest) = text.split_once(' ').ok_or_else(|| malformed("the Authorization header has no scheme"))?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(rest.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(malformed("only Bearer and Basic are understood"));
+    }
+    let bytes = STANDARD.decode(rest).or_else(|_| STANDARD_NO_PAD.decode(rest));
+    let pair = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let pair = pair.ok_or_else(|| malformed("the Basic credentials are not base64 of text"))?;
+    match pair.split_once(':') {
+        Some((_, password)) if !password.is_empty() => Ok(password.to_owned()),
+        _ => Err(malformed("the Basic credentials hold no password; it is the token")),
+    }
+}
+
+fn malformed(why: &str) -> Refusal {
+    Refusal::new(Code::NotAllowed, "credentials", why, "ssh forge token").by_rule("credentials")
+}
+
+/// 401 with the header that makes git and browsers ask for credentials.
+pub(super) fn ask(refusal: &Refusal, format: Format) -> Response {
+    let mut response = reply::refuse(refusal, StatusCode::UNAUTHORIZED, format);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"forge\""));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Option<String> {
+        token(&HeaderValue::from_str(value).unwrap()).ok()
+    }
+
+    #[test]
+    fn the_token_is_the_bearer_or_any_users_password() {
+        assert_eq!(read("Bearer abc.def"), Some("abc.def".into()));
+        assert_eq!(read("bearer  abc"), Some("abc".into()));
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        assert_eq!(read(&basic("git:to:ken")), Some("to:ken".into()));
+        assert_eq!(read(&basic(":token")), Some("token".into()));
+        for bad in [basic("token"), basic("git:"), "Basic ???".into(), "Digest x".into(), "Bearer".into()] {
+            assert_eq!(read(&bad), None, "{bad}");
+        }
+    }
+}

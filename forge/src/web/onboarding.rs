@@ -1,0 +1,48 @@
+//! `/skill.md` and `/llms.txt`: how an agent gets in, from one link.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::reply::MARKDOWN;
+use super::{Shared, text};
+use crate::config::Config;
+
+const SKILL: &str = include_str!("../../../frontend-static/skill.md");
+const LLMS: &str = include_str!("../../../frontend-static/llms.txt");
+
+/// `GET /skill.md`.
+pub(super) async fn skill(State(door): Shared) -> Response {
+    text(StatusCode::OK, MARKDOWN, filled(SKILL, &door.config))
+}
+
+/// `GET /llms.txt`.
+pub(super) async fn llms(State(door): Shared) -> Response {
+    text(StatusCode::OK, "text/plain; charset=utf-8", filled(LLMS, &door.config))
+}
+
+fn filled(template: &str, config: &Config) -> String {
+    let (host, port) = config.ssh_host_port();
+    template
+        .replace("{{ssh_host}}", &host)
+        .replace("{{ssh_port}}", &port.to_string())
+        .replace("{{ssh}}", &config.public_ssh)
+        .replace("{{http}}", &config.public_http)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_name_this_forge_and_fit_one_screen() {
+        let mut config = Config::default();
+        config.bound("127.0.0.1:4022".parse().unwrap(), "127.0.0.1:4080".parse().unwrap());
+        for template in [SKILL, LLMS] {
+            let text = filled(template, &config);
+            assert!(text.contains("http://127.0.0.1:4080") && !text.contains("{{"), "{text}");
+            assert!(text.lines().count() <= 60);
+        }
+        assert!(filled(SKILL, &config).contains("HostName 127.0.0.1\\n Port 4022\\n"));
+    }
+}

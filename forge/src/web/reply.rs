@@ -1,0 +1,99 @@
+//! From a command's reply to an HTTP answer: as a page, as Markdown or as JSON.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::page::{self, Page};
+use super::text;
+use crate::answer::Refusal;
+use crate::commands::Reply;
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A page for browsers.
+    Html,
+    /// Markdown, as over SSH.
+    Markdown,
+    /// JSON, as `--json`.
+    Json,
+}
+
+/// Content type of Markdown.
+pub(super) const MARKDOWN: &str = "text/markdown; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+impl Format {
+    /// What `Accept` names first of the three, or `otherwise`.
+    pub(super) fn of(headers: &HeaderMap, otherwise: Format) -> Format {
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let kind = |part: &str| match part.split(';').next().unwrap_or("").trim() {
+            "text/html" => Some(Format::Html),
+            "application/json" => Some(Format::Json),
+            "text/markdown" | "text/plain" => Some(Format::Markdown),
+            _ => None,
+        };
+        accept.split(',').find_map(kind).unwrap_or(otherwise)
+    }
+}
+
+/// A command's reply, for the page `path` named `title`.
+pub(super) fn respond(reply: &Reply, format: Format, title: &str, path: &str) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match format {
+        Format::Json => text(status, JSON, reply.stdout.clone()),
+        Format::Markdown => text(status, MARKDOWN, both(reply)),
+        Format::Html if reply.exit == 0 => {
+            text(status, HTML, page::render(&Page { title, path, markdown: &reply.stdout }))
+        }
+        Format::Html => failure(status, &reply.stderr, path),
+    };
+    let exit = HeaderValue::from(u16::from(reply.exit));
+    response.headers_mut().insert("x-forge-exit", exit);
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, authorization"));
+    response
+}
+
+/// stdout, and what SSH would print to stderr below it.
+fn both(reply: &Reply) -> String {
+    let gap = if reply.stdout.is_empty() || reply.stderr.is_empty() { "" } else { "\n" };
+    format!("{}{gap}{}", reply.stdout, reply.stderr)
+}
+
+/// A refusal that no command made, with its own status.
+pub(super) fn refuse(refusal: &Refusal, status: StatusCode, format: Format) -> Response {
+    match format {
+        Format::Json => text(status, JSON, format!("{}\n", refusal.json())),
+        Format::Markdown => text(status, PLAIN, refusal.lines()),
+        Format::Html => failure(status, &refusal.lines(), "/"),
+    }
+}
+
+/// A page that says what, why and what next. The lines stand in a code block: they may quote anything.
+fn failure(status: StatusCode, lines: &str, path: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let code: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+    let markdown = format!("# {title}\n\n{code}");
+    text(status, HTML, page::render(&Page { title, path, markdown: &markdown }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_kind_that_is_understood_wins() {
+        let of = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            Format::of(&headers, Format::Markdown)
+        };
+        assert_eq!(of("text/html,application/xhtml+xml,*/*;q=0.8"), Format::Html);
+        assert_eq!(of("application/json; charset=utf-8"), Format::Json);
+        assert_eq!(of("image/png, application/json"), Format::Json);
+        assert_eq!(of("*/*"), Format::Markdown);
+        assert_eq!(Format::of(&HeaderMap::new(), Format::Html), Format::Html);
+    }
+}

@@ -1,0 +1,226 @@
+//! Judges work that is submitted or about to land, and lists what is still missing.
+
+use notes_schema::event::{self, Level, Proof};
+use notes_schema::trace::Record;
+use notes_schema::{AgentName, ItemRef, Oid, RefName};
+use serde::Serialize;
+
+use crate::command::{quote, reference};
+use crate::rules::{approval, mergeable, no_changes_requested, proof, tests_passed};
+use crate::{Refusal, Repo, Undecided};
+
+/// One review, as its event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// Who.
+    pub agent: AgentName,
+    /// What they say.
+    pub verdict: event::Verdict,
+    /// Of which head.
+    pub head: Oid,
+}
+
+/// Whether the head could be merged into its target right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mergeability {
+    /// It could.
+    Clean,
+    /// These paths conflict.
+    Conflicts(Vec<String>),
+    /// There is nothing to merge: it has landed or was closed.
+    Done,
+    /// It could not be found out.
+    Unknown(String),
+}
+
+/// Work that wants to land.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// Its pull request; absent while it is being submitted for the first time.
+    pub pull: Option<&'a ItemRef>,
+    /// Where its commits are pushed.
+    pub branch: &'a RefName,
+    /// Who made it.
+    pub author: &'a AgentName,
+    /// Number of the issue that it answers.
+    pub issue: Option<u64>,
+    /// Its tip.
+    pub head: Oid,
+    /// The tip's tree.
+    pub tree: Oid,
+    /// Accepted records of this project that may be about it, in the order of arrival. Only the author's count.
+    pub records: &'a [Record],
+    /// All reviews of its pull request, oldest first.
+    pub reviews: &'a [Review],
+    /// Whether it would merge.
+    pub mergeable: &'a Mergeability,
+}
+
+impl<'a> Candidate<'a> {
+    /// The record that speaks for this head: the author's newest on the tip's tree, or else the author's newest.
+    pub fn record(&self) -> Option<&'a Record> {
+        let counts = |record: &&Record| {
+            record.agent == *self.author && (record.issue.is_none() || self.issue.is_none() || record.issue == self.issue)
+        };
+        let newest_first = || self.records.iter().rev().filter(counts);
+        newest_first().find(|record| record.last().tree == self.tree).or_else(|| newest_first().next())
+    }
+
+    /// Each reviewer's newest approval or request for changes on this very head. The author's own do not count.
+    pub fn live_reviews(&self) -> Vec<&'a Review> {
+        let mut live: Vec<&Review> = Vec::new();
+        for review in self.reviews {
+            let decides = match review.verdict {
+                event::Verdict::Approve | event::Verdict::RequestChanges => true,
+                event::Verdict::Comment => false,
+            };
+            if decides && review.head == self.head && review.agent != *self.author {
+                live.retain(|other| other.agent != review.agent);
+                live.push(review);
+            }
+        }
+        live
+    }
+
+    /// The command that shows it.
+    pub(crate) fn show(&self) -> String {
+        match self.pull {
+            Some(pull) => format!("ssh forge pr {}", reference(pull)),
+            None => format!("ssh forge submit {}", quote(self.branch.short())),
+        }
+    }
+}
+
+/// What a rule of the gate found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Satisfied, and by what.
+    Satisfied(String),
+    /// There is nothing to demand, and why.
+    NotApplicable(String),
+    /// Something is missing.
+    Missing {
+        /// `E08`, or the rule's word.
+        code: &'static str,
+        /// What.
+        why: String,
+        /// The command that helps.
+        next: String,
+    },
+}
+
+/// One rule of the gate.
+pub trait GateRule: Sync {
+    /// Its word in `gate[]`.
+    fn word(&self) -> &'static str;
+    /// What it demands, in one line.
+    fn demands(&self) -> &'static str;
+    /// Whether it is demanded at `submit` already, and not only at `merge`.
+    fn at_submit(&self) -> bool;
+    /// Looks.
+    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided>;
+}
+
+/// The rules of the gate, in the order in which they are shown and asked.
+pub const RULES: &[&dyn GateRule] = &[
+    &proof::ProofOfTree,
+    &tests_passed::TestsPassed,
+    &approval::Approval,
+    &no_changes_requested::NoChangesRequested,
+    &mergeable::Mergeable,
+];
+
+/// How a rule stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Fulfilled.
+    Satisfied,
+    /// Not fulfilled.
+    Unsatisfied,
+    /// Nothing to fulfil here.
+    NotApplicable,
+    /// Not fulfilled, and set aside by somebody who may.
+    Overridden,
+    /// Could not be decided: counts as not fulfilled.
+    Error,
+}
+
+/// One line of `gate[]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GateLine {
+    /// The rule's word.
+    pub rule: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// Whether it lets the work pass.
+    pub ok: bool,
+    /// By what it is fulfilled, or what is missing.
+    pub why: String,
+    /// The command that helps; one that shows the work where nothing is missing.
+    pub next: String,
+}
+
+/// The whole gate, every rule in order, whatever the others say.
+pub fn gate(repo: &dyn Repo, candidate: &Candidate<'_>) -> Vec<GateLine> {
+    RULES.iter().map(|rule| line(*rule, repo, candidate)).collect()
+}
+
+fn line(rule: &dyn GateRule, repo: &dyn Repo, candidate: &Candidate<'_>) -> GateLine {
+    let (state, why, next) = match rule.look(repo, candidate) {
+        Ok(Finding::Satisfied(why)) => (State::Satisfied, why, candidate.show()),
+        Ok(Finding::NotApplicable(why)) => (State::NotApplicable, why, candidate.show()),
+        Ok(Finding::Missing { code, why, next }) if code == rule.word() => (State::Unsatisfied, why, next),
+        Ok(Finding::Missing { code, why, next }) => (State::Unsatisfied, format!("{code}: {why}"), next),
+        Err(undecided) => (State::Error, undecided.to_string(), candidate.show()),
+    };
+    let ok = match state {
+        State::Satisfied | State::NotApplicable | State::Overridden => true,
+        State::Unsatisfied | State::Error => false,
+    };
+    // The same cleaning of control characters as in any refusal.
+    let clean = Refusal::new(rule.word(), "", why, next);
+    GateLine { rule: rule.word(), state, ok, why: clean.why, next: clean.next }
+}
+
+/// Whether `candidate` may become a pull request, or a new round of one; answers its proof.
+pub fn check_submit(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Refusal> {
+    check(repo, candidate, &format!("submit {}", candidate.branch.short()), |rule| rule.at_submit())
+}
+
+/// Whether `candidate` may land; answers its proof.
+pub fn check_merge(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Refusal> {
+    let what = candidate.pull.map_or(candidate.branch.short().to_owned(), ItemRef::to_string);
+    check(repo, candidate, &format!("merge {what}"), |_| true)
+}
+
+fn check(
+    repo: &dyn Repo, candidate: &Candidate<'_>, what: &str, asked: impl Fn(&dyn GateRule) -> bool,
+) -> Result<Proof, Refusal> {
+    for rule in RULES.iter().filter(|rule| asked(**rule)) {
+        match rule.look(repo, candidate) {
+            Ok(Finding::Satisfied(_) | Finding::NotApplicable(_)) => {}
+            Ok(Finding::Missing { code, why, next }) => return Err(Refusal::new(code, what, why, next)),
+            Err(undecided) => return Err(Refusal::new(rule.word(), what, undecided.to_string(), candidate.show())),
+        }
+    }
+    Ok(proof_of(candidate))
+}
+
+/// What is known of the proof of `candidate`'s tip: P1 when its author recorded a passing run on exactly its tree.
+pub fn proof_of(candidate: &Candidate<'_>) -> Proof {
+    let Some(record) = candidate.record() else { return Proof::none() };
+    let last = record.last();
+    if last.tree != candidate.tree || tests_passed::complaint(last).is_some() {
+        return Proof::none();
+    }
+    Proof {
+        level: Level::P1,
+        record: Some(record.digest()),
+        command: last.command(),
+        tests: last.tests.as_ref().map(|tests| tests.counts()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! A branch belongs to the agent that created it, so agents on one issue never overwrite each other.
+
+use crate::command::push_to_free_branch;
+use crate::push::PushedRef;
+use crate::{Judgement, Repo, Rule, Verdict};
+
+/// See the module.
+pub struct BranchOwner;
+
+impl Rule<PushedRef<'_>> for BranchOwner {
+    fn word(&self) -> &'static str {
+        "branch-owner"
+    }
+
+    fn demands(&self) -> &'static str {
+        "a branch is moved and deleted only by the agent that created it"
+    }
+
+    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+        let name = &pushed.update.name;
+        if name.branch_name().is_none() || *name == repo.default_branch() || !repo.ref_exists(name)? {
+            return Ok(Verdict::Ok);
+        }
+        let owner = repo.ref_owner(name)?;
+        if owner.as_ref() == Some(pushed.agent) {
+            return Ok(Verdict::Ok);
+        }
+        let whose = owner.map_or("somebody else".to_owned(), |owner| owner.to_string());
+        if pushed.update.new.is_none() {
+            let next = format!("ssh forge project show {}", repo.project());
+            return pushed.refuse(self.word(), format!("this branch belongs to {whose}"), next);
+        }
+        let next = push_to_free_branch(repo, pushed.agent, name)?;
+        pushed.refuse(self.word(), format!("this branch belongs to {whose}"), next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Fake, push_table};
+
+    #[test]
+    fn branches_are_their_creators() {
+        let mut repo = Fake::new();
+        repo.add("refs/heads/fix-leak", "alpha");
+        repo.add("refs/heads/beta/fix-leak", "beta");
+        push_table(&repo, "beta", &[
+            ("refs/heads/fix-leak", "branch-owner", "git push origin HEAD:refs/heads/beta/fix-leak-2"),
+            ("-refs/heads/fix-leak", "branch-owner", "ssh forge project show parser"),
+            ("refs/heads/beta/fix-leak", "", ""),
+            ("-refs/heads/beta/fix-leak", "", ""),
+            ("refs/heads/new", "", ""),
+        ]);
+        repo.add_without_owner("refs/heads/imported");
+        push_table(&repo, "beta", &[
+            ("refs/heads/imported", "branch-owner", "git push origin HEAD:refs/heads/beta/imported"),
+        ]);
+    }
+}

@@ -1,0 +1,55 @@
+//! The default branch moves through `merge`; only its first push, by the project's creator, comes from outside.
+
+use crate::command::push_to_free_branch;
+use crate::push::PushedRef;
+use crate::{Judgement, Repo, Rule, Verdict};
+
+/// See the module.
+pub struct DefaultBranch;
+
+impl Rule<PushedRef<'_>> for DefaultBranch {
+    fn word(&self) -> &'static str {
+        "default-branch"
+    }
+
+    fn demands(&self) -> &'static str {
+        "the default branch moves only through merge; while it is unborn its creator may push it once"
+    }
+
+    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+        let name = &pushed.update.name;
+        if *name != repo.default_branch() {
+            return Ok(Verdict::Ok);
+        }
+        let next = || push_to_free_branch(repo, pushed.agent, name);
+        if repo.ref_exists(name)? {
+            return pushed.refuse(self.word(), "it is the default branch and moves only through `merge`", next()?);
+        }
+        let creator = repo.creator()?;
+        if *pushed.agent == creator {
+            return Ok(Verdict::Ok);
+        }
+        pushed.refuse(self.word(), format!("the project is empty, and {creator} pushes its first commits"), next()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Fake, push_table};
+
+    #[test]
+    fn it_moves_only_through_merge() {
+        let next = "git push origin HEAD:refs/heads/maker/main";
+        push_table(&Fake::new(), "maker", &[
+            ("refs/heads/main", "default-branch", next),
+            ("-refs/heads/main", "default-branch", next),
+        ]);
+    }
+
+    #[test]
+    fn while_unborn_its_creator_may_push_it() {
+        push_table(&Fake::unborn(), "maker", &[("refs/heads/main", "", ""), ("refs/tags/v1", "", "")]);
+        let next = "git push origin HEAD:refs/heads/alpha/main";
+        push_table(&Fake::unborn(), "alpha", &[("refs/heads/main", "default-branch", next)]);
+    }
+}

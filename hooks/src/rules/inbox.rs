@@ -1,0 +1,46 @@
+//! An agent adds records under its own name, and never takes one back.
+
+use notes_schema::refs;
+
+use crate::push::PushedRef;
+use crate::{Judgement, Repo, Rule, Verdict};
+
+/// See the module.
+pub struct Inbox;
+
+impl Rule<PushedRef<'_>> for Inbox {
+    fn word(&self) -> &'static str {
+        "E03"
+    }
+
+    fn demands(&self) -> &'static str {
+        "records are pushed by the agent that made them, and stay"
+    }
+
+    fn judge(&self, _repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+        let Some((owner, _)) = refs::incoming_record(&pushed.update.name) else { return Ok(Verdict::Ok) };
+        let (out, inbox, agent) = (refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
+        if owner != *agent {
+            let next = format!("git push origin '{out}*:{inbox}{agent}/*'");
+            return pushed.refuse(self.word(), format!("this is where {owner} pushes records, and you are {agent}"), next);
+        }
+        if pushed.update.new.is_none() {
+            return pushed.refuse(self.word(), "a record that has arrived stays", "git push");
+        }
+        Ok(Verdict::Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Fake, push_table};
+
+    #[test]
+    fn records_come_from_their_owner_and_stay() {
+        push_table(&Fake::new(), "alpha", &[
+            ("refs/notes/forge/in/alpha/01J", "", ""),
+            ("refs/notes/forge/in/beta/01J", "E03", "git push origin 'refs/notes/forge/out/*:refs/notes/forge/in/alpha/*'"),
+            ("-refs/notes/forge/in/alpha/01J", "E03", "git push"),
+        ]);
+    }
+}

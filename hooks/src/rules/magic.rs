@@ -1,0 +1,45 @@
+//! Magic targets (`refs/for/…`) are not stored, and not yet understood.
+
+use notes_schema::refs;
+
+use crate::command::{free_branch, quote};
+use crate::push::PushedRef;
+use crate::{Judgement, Repo, Rule, Verdict};
+
+/// See the module.
+pub struct MagicTarget;
+
+impl Rule<PushedRef<'_>> for MagicTarget {
+    fn word(&self) -> &'static str {
+        "refs-for"
+    }
+
+    fn demands(&self) -> &'static str {
+        "a pull request is made by pushing a branch and submitting it"
+    }
+
+    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+        if !pushed.update.name.as_str().starts_with(refs::FOR_PREFIX) {
+            return Ok(Verdict::Ok);
+        }
+        let work = notes_schema::RefName::branch("work").expect("invariant: a plain name");
+        let branch = free_branch(repo, pushed.agent, &work)?;
+        let short = quote(branch.short());
+        let next = format!("git push origin HEAD:{branch} && ssh forge submit {short}");
+        pushed.refuse(self.word(), "this forge does not take magic targets: push a branch and submit it", next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Fake, push_table};
+
+    #[test]
+    fn a_magic_target_is_answered_with_two_commands() {
+        let next = "git push origin HEAD:refs/heads/alpha/work && ssh forge submit alpha/work";
+        push_table(&Fake::new(), "alpha", &[
+            ("refs/for/main", "refs-for", next),
+            ("refs/for/issues/7", "refs-for", next),
+        ]);
+    }
+}

@@ -1,0 +1,49 @@
+//! Agents push branches, tags and their own records; nothing else is stored.
+
+use notes_schema::refs;
+
+use crate::command::push_to_free_branch;
+use crate::push::PushedRef;
+use crate::{Judgement, Repo, Rule, Verdict};
+
+/// See the module.
+pub struct Namespace;
+
+impl Rule<PushedRef<'_>> for Namespace {
+    fn word(&self) -> &'static str {
+        "namespace"
+    }
+
+    fn demands(&self) -> &'static str {
+        "only refs/heads, refs/tags and one's own records are stored"
+    }
+
+    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+        let name = &pushed.update.name;
+        let stored = name.as_str().starts_with("refs/heads/")
+            || name.as_str().starts_with("refs/tags/")
+            || refs::incoming_record(name).is_some();
+        if stored {
+            return Ok(Verdict::Ok);
+        }
+        let why = "only branches, tags and an agent's own records are stored here";
+        pushed.refuse(self.word(), why, push_to_free_branch(repo, pushed.agent, name)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Fake, push_table};
+
+    #[test]
+    fn only_known_namespaces_are_stored() {
+        push_table(&Fake::new(), "alpha", &[
+            ("refs/heads/fix", "", ""),
+            ("refs/tags/v1", "", ""),
+            ("refs/notes/forge/in/alpha/01J", "", ""),
+            ("refs/notes/commits", "namespace", "git push origin HEAD:refs/heads/alpha/commits"),
+            ("refs/stash/x", "namespace", "git push origin HEAD:refs/heads/alpha/x"),
+            ("refs/remotes/origin/main", "namespace", "git push origin HEAD:refs/heads/alpha/main"),
+        ]);
+    }
+}

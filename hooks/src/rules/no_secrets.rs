@@ -1,0 +1,27 @@
+//! E12: no text of a record looks like a secret, for what is pushed is public for ever.
+
+use crate::record::{PushedRecord, drop_it};
+use crate::{Judgement, Repo, Rule, Verdict, secrets};
+
+/// See the module. Names the scanner's rule and the place, never the value.
+pub struct NoSecrets;
+
+impl Rule<PushedRecord<'_>> for NoSecrets {
+    fn word(&self) -> &'static str {
+        "E12"
+    }
+
+    fn demands(&self) -> &'static str {
+        "no text of a record holds what looks like a secret"
+    }
+
+    fn judge(&self, _repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+        for (place, text) in pushed.record.texts() {
+            if let Some(finding) = secrets::find(&text).first() {
+                let why = format!("{place} at byte {} looks like a secret ({})", finding.offset, finding.rule);
+                return pushed.refuse(self.word(), why, drop_it(pushed.name));
+            }
+        }
+        Ok(Verdict::Ok)
+    }
+}

@@ -1,0 +1,43 @@
+//! E04: a record carries the nonce that `start` gave to this agent for this issue, so it was made after that.
+
+use notes_schema::ItemRef;
+
+use crate::command::reference;
+use crate::record::{PushedRecord, drop_it};
+use crate::{Judgement, Repo, Rule, Verdict};
+
+/// See the module.
+pub struct Nonce;
+
+impl Rule<PushedRecord<'_>> for Nonce {
+    fn word(&self) -> &'static str {
+        "E04"
+    }
+
+    fn demands(&self) -> &'static str {
+        "the nonce was given by `start` to this agent, for this issue of this project"
+    }
+
+    fn judge(&self, repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+        let record = pushed.record;
+        if record.project != *repo.project() {
+            let why = format!("it is about project {}, and this is {}", record.project, repo.project());
+            return pushed.refuse(self.word(), why, drop_it(pushed.name));
+        }
+        let next = match record.issue {
+            Some(n) => format!("ssh forge start {}", reference(&ItemRef { project: record.project.clone(), n })),
+            None => "ssh forge feed".to_owned(),
+        };
+        let refuse = |why: String| pushed.refuse(self.word(), why, &next);
+        match repo.nonce(&record.nonce)? {
+            None => refuse("its nonce was never given out here; `start` gives one".to_owned()),
+            Some(issued) if issued.agent != *pushed.agent => refuse("its nonce was given to another agent".to_owned()),
+            Some(issued) => match record.issue {
+                Some(n) if n != issued.issue => {
+                    refuse(format!("its nonce was given for issue {}, and it names issue {n}", issued.issue))
+                }
+                Some(_) | None => Ok(Verdict::Ok),
+            },
+        }
+    }
+}

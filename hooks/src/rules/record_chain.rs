@@ -1,0 +1,30 @@
+//! E05: a record is new, and the record it says it follows is known.
+
+use crate::record::{PushedRecord, drop_it};
+use crate::{Judgement, Repo, Rule, Verdict};
+
+/// See the module. That the identical record was not accepted before is known when this is asked.
+pub struct RecordChain;
+
+impl Rule<PushedRecord<'_>> for RecordChain {
+    fn word(&self) -> &'static str {
+        "E05"
+    }
+
+    fn demands(&self) -> &'static str {
+        "a record was not seen before, and its `prev` is this agent's, known or in the same push"
+    }
+
+    fn judge(&self, repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+        if repo.ref_exists(pushed.name)? {
+            let why = "another record of yours has this id already";
+            return pushed.refuse(self.word(), why, drop_it(pushed.name));
+        }
+        let Some(prev) = pushed.record.prev else { return Ok(Verdict::Ok) };
+        if pushed.arrived.contains(&prev) || repo.record_maker(&prev)?.as_ref() == Some(pushed.agent) {
+            return Ok(Verdict::Ok);
+        }
+        let why = "the record that its `prev` names has not arrived from you";
+        pushed.refuse(self.word(), why, drop_it(pushed.name))
+    }
+}

@@ -1,0 +1,398 @@
+//! Finds what looks like a secret in text, and strikes it out.
+//!
+//! Invariant: time grows linearly with the text; a finding never carries the value. Struck-out text holds nothing that
+//! is found again.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// One place that looks like a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which rule found it.
+    pub rule: &'static str,
+    /// Where it begins, in bytes.
+    pub offset: usize,
+    /// How long it is, in bytes.
+    pub len: usize,
+}
+
+/// What else must hold for a match to be a secret.
+#[derive(Clone, Copy)]
+enum Also {
+    /// The form alone is proof enough.
+    Nothing,
+    /// The value looks random: letters and digits, many different ones.
+    Random,
+    /// The value is no placeholder.
+    NoPlaceholder,
+}
+
+/// Name, pattern (group 1 is the value, or else the whole match), and what else must hold.
+const PATTERNS: &[(&str, &str, Also)] = &[
+    ("aws-access-key", r"(?-u:\b)((?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})(?-u:\b)", Also::Nothing),
+    ("github-token", r"(?-u:\b)(gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255})", Also::Nothing),
+    ("gitlab-token", r"(?-u:\b)(gl(?:pat|ptt|cbt|dt|rt|soat|ft|oas)-[A-Za-z0-9_-]{20,300})", Also::Nothing),
+    ("slack-token", r"(?-u:\b)(xox[abeoprs]-[A-Za-z0-9-]{10,250}|xapp-[A-Za-z0-9-]{20,250})", Also::Nothing),
+    ("slack-webhook", r"(hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,200})", Also::Nothing),
+    ("stripe-key", r"(?-u:\b)((?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,250}|whsec_[A-Za-z0-9+/=]{24,250})", Also::Nothing),
+    ("npm-token", r"(?-u:\b)(npm_[A-Za-z0-9]{36,255})", Also::Nothing),
+    ("pypi-token", r"(?-u:\b)(pypi-[A-Za-z0-9_-]{50,})", Also::Nothing),
+    ("crates-io-token", r"(?-u:\b)(cio[A-Za-z0-9]{32})(?-u:\b)", Also::Random),
+    ("huggingface-token", r"(?-u:\b)(hf_[A-Za-z0-9]{30,100})", Also::Nothing),
+    ("google-api-key", r"(?-u:\b)(AIza[A-Za-z0-9_-]{35})", Also::Nothing),
+    ("model-api-key", r"(?-u:\b)(sk-[A-Za-z0-9_-]{20,300})", Also::Random),
+    ("sendgrid-key", r"(?-u:\b)(SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,128})", Also::Nothing),
+    ("jwt", r"(?-u:\b)(eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})", Also::Nothing),
+    ("bearer", r"(?i:(?-u:\b)bearer[ \t]+)([A-Za-z0-9._~+/-]{16,}=*)", Also::Random),
+    ("basic-auth", r"(?i:authorization[ \t]*[:=][ \t]*basic[ \t]+)([A-Za-z0-9+/]{8,}=*)", Also::Nothing),
+    ("url-password", r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\[\]]{0,100}:([^\s/@\[\]]{3,200})@", Also::NoPlaceholder),
+    (
+        "assignment",
+        concat!(
+            r"(?i:password|passwd|passphrase|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|",
+            r"signing[_-]?key|credentials?)[A-Za-z0-9_]{0,20}",
+            "[\"']?[ \\t]*(?:=>|:=|[=:])[ \\t]*[\"']?",
+            "([^\\s\"'`,;&<>(){}\\[\\]]{8,300})"
+        ),
+        Also::Random,
+    ),
+    (
+        "command-option",
+        r"--?(?i:password|passwd|secret|token|api-?key|access-key)[ \t]+([^-\s\[\]][^\s\[\]]{7,300})",
+        Also::Random,
+    ),
+];
+
+struct Pattern {
+    rule: &'static str,
+    regex: Regex,
+    also: Also,
+}
+
+static COMPILED: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+    let compile = |&(rule, text, also): &(&'static str, &str, Also)| Pattern {
+        rule,
+        regex: Regex::new(text).expect("invariant: the patterns are constant and tested"),
+        also,
+    };
+    PATTERNS.iter().map(compile).collect()
+});
+
+const KEY_RULE: &str = "private-key";
+const KEY_BEGIN: &str = "-----BEGIN ";
+const KEY_END: &str = "-----END ";
+
+/// The name of every rule.
+pub fn rules() -> impl Iterator<Item = &'static str> {
+    std::iter::once(KEY_RULE).chain(PATTERNS.iter().map(|(rule, ..)| *rule))
+}
+
+/// Everything in `text` that looks like a secret, in order, without overlaps.
+pub fn find(text: &str) -> Vec<Finding> {
+    let mut found = private_keys(text);
+    for pattern in COMPILED.iter() {
+        for captures in pattern.regex.captures_iter(text) {
+            let Some(value) = captures.get(1).or(captures.get(0)) else { continue };
+            let holds = match pattern.also {
+                Also::Nothing => true,
+                Also::Random => looks_random(value.as_str()),
+                Also::NoPlaceholder => !is_placeholder(value.as_str()),
+            };
+            if holds {
+                found.push(Finding { rule: pattern.rule, offset: value.start(), len: value.len() });
+            }
+        }
+    }
+    // The rule that begins first names an overlap; among those that begin together, the first in the table.
+    found.sort_by_key(|finding| finding.offset);
+    let mut merged: Vec<Finding> = Vec::with_capacity(found.len());
+    for finding in found {
+        match merged.last_mut() {
+            Some(last) if finding.offset < last.offset + last.len => {
+                last.len = last.len.max(finding.offset + finding.len - last.offset);
+            }
+            Some(_) | None => merged.push(finding),
+        }
+    }
+    merged
+}
+
+/// `text` with every finding replaced by `[redacted:<rule>]`, and how often each rule struck, sorted by its name.
+pub fn redact(text: &str) -> (String, Vec<(String, u64)>) {
+    let mut redactor = Redactor::default();
+    let clean = redactor.strike(text);
+    (clean, redactor.counts())
+}
+
+/// Strikes secrets out of text that comes in pieces, line by line: a private key may go over many of them.
+#[derive(Debug, Default)]
+pub struct Redactor {
+    counts: std::collections::BTreeMap<&'static str, u64>,
+    inside_key: bool,
+}
+
+impl Redactor {
+    /// The next line (with or without its line break), struck out.
+    pub fn line(&mut self, line: &str) -> String {
+        if self.inside_key {
+            let Some(end) = line.find(KEY_END) else {
+                // A key that never ends must not swallow the log: its lines hold base64 and headers alone.
+                if is_key_body(line) {
+                    return String::new();
+                }
+                self.inside_key = false;
+                return self.strike(line);
+            };
+            self.inside_key = false;
+            let rest = &line[end + KEY_END.len()..];
+            let rest = rest.find("-----").map_or("", |at| &rest[at + 5..]);
+            return if rest.trim().is_empty() { String::new() } else { self.strike(rest) };
+        }
+        if let Some(begin) = key_begins(line, 0)
+            && !line[begin..].contains(KEY_END)
+        {
+            self.inside_key = true;
+        }
+        self.strike(line)
+    }
+
+    /// How often each rule struck so far, sorted by its name.
+    pub fn counts(&self) -> Vec<(String, u64)> {
+        self.counts.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect()
+    }
+
+    fn strike(&mut self, text: &str) -> String {
+        let mut clean = text.to_owned();
+        // What is put in can complete another pattern with what stands around it; that ends after a few rounds.
+        for _ in 0..8 {
+            let found = find(&clean);
+            if found.is_empty() {
+                return clean;
+            }
+            let mut next = String::with_capacity(clean.len());
+            let mut at = 0;
+            for finding in &found {
+                *self.counts.entry(finding.rule).or_default() += 1;
+                next.push_str(&clean[at..finding.offset]);
+                next.push_str("[redacted:");
+                next.push_str(finding.rule);
+                next.push(']');
+                at = finding.offset + finding.len;
+            }
+            next.push_str(&clean[at..]);
+            clean = next;
+        }
+        if find(&clean).is_empty() { clean } else { "[redacted]".to_owned() }
+    }
+}
+
+/// Where `-----BEGIN … PRIVATE KEY` stands at or after `from`.
+fn key_begins(text: &str, from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(found) = text[at..].find(KEY_BEGIN) {
+        let begin = at + found;
+        let label = text[begin + KEY_BEGIN.len()..].split("-----").next().unwrap_or("");
+        let label: String = label.chars().take(60).collect();
+        if label.contains("PRIVATE KEY") && !label.contains('\n') {
+            return Some(begin);
+        }
+        at = begin + KEY_BEGIN.len();
+    }
+    None
+}
+
+fn private_keys(text: &str) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    let mut ends_left = true;
+    while let Some(begin) = key_begins(text, at) {
+        let after_label = begin + KEY_BEGIN.len();
+        let end = if ends_left { text[after_label..].find(KEY_END).map(|end| after_label + end) } else { None };
+        let stop = match end {
+            Some(end) => {
+                let label_end = text[end + KEY_END.len()..].find("-----").map(|at| end + KEY_END.len() + at + 5);
+                let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+                label_end.filter(|stop| *stop <= line_end).unwrap_or(line_end)
+            }
+            None => {
+                ends_left = false;
+                let line_end = text[after_label..].find('\n').map_or(text.len(), |at| after_label + at);
+                let body = text[line_end..].split_inclusive('\n').skip(1).take_while(|line| is_key_body(line));
+                let first = if line_end < text.len() { 1 } else { 0 };
+                let stop = line_end + first + body.map(str::len).sum::<usize>();
+                if text[..stop].ends_with('\n') { stop - 1 } else { stop }
+            }
+        };
+        found.push(Finding { rule: KEY_RULE, offset: begin, len: stop - begin });
+        at = stop;
+    }
+    found
+}
+
+/// Whether a line could stand inside a PEM block.
+fn is_key_body(line: &str) -> bool {
+    let line = line.trim();
+    let header = line.starts_with("Proc-Type:") || line.starts_with("DEK-Info:") || line.starts_with("Comment:");
+    header || line.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'=')
+}
+
+/// Whether a value stands for a secret instead of being one.
+fn is_placeholder(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let same = value.chars().all(|c| Some(c) == value.chars().next());
+    let word = ["password", "passwd", "pass", "secret", "token", "xxx", "example", "changeme", "redacted", "user"];
+    same || value.starts_with(['$', '<', '{', '%', '*', '[']) || word.contains(&lower.as_str())
+}
+
+/// Whether a value looks random rather than like a word, path, number, type or expression.
+fn looks_random(value: &str) -> bool {
+    let value = value.trim_end_matches(['.', ':', '!', '?', '\\']);
+    if value.len() < 8 || is_placeholder(value) || value.contains("::") || value.contains("->") || value.contains("://") {
+        return false;
+    }
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+    if digits == 0 || letters < 2 {
+        return false;
+    }
+    // `src/lib.rs:12:5` and `target/debug/deps/story-0123`: paths have dots and slashes where secrets have none.
+    let looks_like_path = value.contains('/') && (value.contains('.') || value.starts_with('/') || value.contains("deps/"));
+    let mut seen = [false; 256];
+    value.bytes().for_each(|b| seen[usize::from(b)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    !looks_like_path && different >= 6
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Letters and digits that no scanner of this repository takes for a real token, since they are put together here.
+    fn random(len: usize) -> String {
+        "a1B2c3D4e5F6g7H8j9K0".chars().cycle().take(len).collect()
+    }
+
+    fn found(text: &str) -> Vec<&'static str> {
+        find(text).into_iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn every_rule_finds_its_own_kind_and_nothing_is_left() {
+        let pem = |label: &str| format!("-----BEGIN {label}-----\n{}\n{}\n-----END {label}-----", random(64), random(20));
+        let cases: Vec<(&str, String)> = vec![
+            ("private-key", pem("OPENSSH PRIVATE KEY")),
+            ("private-key", pem("RSA PRIVATE KEY")),
+            ("aws-access-key", format!("AKIA{}", random(16).to_uppercase())),
+            ("github-token", format!("ghp_{}", random(36))),
+            ("github-token", format!("github_pat_{}", random(40))),
+            ("gitlab-token", format!("glpat-{}", random(20))),
+            ("slack-token", format!("xoxb-{}", random(24))),
+            ("slack-webhook", format!("https://hooks.slack.com/services/T0{}/B0/{}", random(8), random(24))),
+            ("stripe-key", format!("sk_live_{}", random(24))),
+            ("npm-token", format!("npm_{}", random(36))),
+            ("pypi-token", format!("pypi-{}", random(80))),
+            ("crates-io-token", format!("cio{}", random(32))),
+            ("huggingface-token", format!("hf_{}", random(34))),
+            ("google-api-key", format!("AIza{}", random(35))),
+            ("model-api-key", format!("sk-proj-{}", random(40))),
+            ("sendgrid-key", format!("SG.{}.{}", random(22), random(43))),
+            ("jwt", format!("eyJ{}.eyJ{}.{}", random(20), random(30), random(43))),
+            ("bearer", format!("Authorization: Bearer {}", random(32))),
+            ("basic-auth", format!("authorization: basic {}==", random(22))),
+            ("url-password", "postgres://app:hunter2@db:5432/x".to_owned()),
+            ("assignment", format!("DB_PASSWORD={}", random(12))),
+            ("assignment", format!("\"api_key\": \"{}\"", random(20))),
+            ("assignment", format!("client_secret = '{}'", random(20))),
+            ("command-option", format!("curl --token {}", random(20))),
+        ];
+        let mut seen = std::collections::BTreeSet::new();
+        for (rule, text) in &cases {
+            let text = format!("before {text} after\n");
+            assert_eq!(found(&text), [*rule], "{text}");
+            let (clean, counts) = redact(&text);
+            assert_eq!(counts, [((*rule).to_owned(), 1)]);
+            assert!(clean.starts_with("before ") && clean.ends_with(" after\n") && find(&clean).is_empty(), "{clean}");
+            assert!(!clean.contains(&random(8)) && !clean.contains("hunter2"), "{clean}");
+            seen.insert(*rule);
+        }
+        assert_eq!(seen, rules().collect(), "each rule has a case");
+    }
+
+    #[test]
+    fn ordinary_output_is_left_alone() {
+        for text in [
+            "   Compiling proc-macro2 v1.0.101",
+            "     Running unittests src/lib.rs (target/debug/deps/notes_schema-e709e0befe61a3d9)",
+            "test result: ok. 25 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.16s",
+            "error[E0425]: cannot find value `token1234` in this scope\n  --> src/lexer.rs:12:5",
+            "thread 'lexer::token::tests::reads_42' panicked at src/token.rs:88:9:",
+            "  left: Token { kind: Ident(\"x1\"), span: 0..12 }",
+            "commit 3f1c2ab0123456789012345678901234567890ab",
+            "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "next_token: TokenKind::Ident(Symbol(12))",
+            "password: String,",
+            "let token = lexer.next_token();",
+            "secret = \"changeme\"",
+            "token=$GITHUB_TOKEN api_key={{ api_key }} password=********",
+            "https://user@example.com/path:8080 http://127.0.0.1:8080/x@y",
+            "ssh://forge:2222/parser git@github.com:x/y.git",
+            "bearer authentication is required here",
+            "task-management-system-of-2024",
+            "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----",
+            "-----BEGIN SSH SIGNATURE-----",
+            "unexpected token: expected `;` at line 12345678",
+            "nonce 000102030405060708090a0b0c0d0e0f",
+            "checksum = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
+        ] {
+            assert_eq!(found(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_struck_out_line_by_line() {
+        let mut redactor = Redactor::default();
+        let lines = ["x\n", "-----BEGIN RSA PRIVATE KEY-----\n", "Proc-Type: 4,ENCRYPTED\n", "\n", "QUJD\n",
+            "-----END RSA PRIVATE KEY-----\n", "y\n"];
+        let clean: String = lines.iter().map(|line| redactor.line(line)).collect();
+        assert_eq!(clean, "x\n[redacted:private-key]\ny\n");
+        assert_eq!(redactor.counts(), [("private-key".to_owned(), 1)]);
+        // One that never ends swallows only what could be part of it.
+        let mut redactor = Redactor::default();
+        let clean: String =
+            ["-----BEGIN PRIVATE KEY-----\n", "QUJD\n", "test a ... ok\n"].iter().map(|l| redactor.line(l)).collect();
+        assert_eq!(clean, "[redacted:private-key]\ntest a ... ok\n");
+    }
+
+    #[test]
+    fn an_unfinished_key_is_found_to_its_last_line() {
+        let text = "-----BEGIN PRIVATE KEY-----\nQUJD\nREVG\nnot a key line\n";
+        assert_eq!(redact(text).0, "[redacted:private-key]\nnot a key line\n");
+    }
+
+    proptest! {
+        #[test]
+        fn findings_are_inside_and_nothing_survives_redaction(
+            pieces in prop::collection::vec(prop_oneof![
+                Just("-----BEGIN PRIVATE KEY-----".to_owned()), Just("-----END PRIVATE KEY-----".to_owned()),
+                Just("password=".to_owned()), Just("token: \"".to_owned()), Just("://u:".to_owned()), Just("@".to_owned()),
+                Just(random(40)), Just("\n".to_owned()), Just("Bearer ".to_owned()), Just("--token ".to_owned()),
+                Just("eyJ".to_owned()), Just(".".to_owned()), ".{0,12}", "[a-zA-Z0-9_=:/-]{0,40}",
+            ], 0..12)
+        ) {
+            let text = pieces.concat();
+            for finding in find(&text) {
+                prop_assert!(text.get(finding.offset..finding.offset + finding.len).is_some());
+            }
+            let (clean, counts) = redact(&text);
+            prop_assert!(find(&clean).is_empty(), "{clean:?}");
+            prop_assert_eq!(counts.is_empty(), clean == text);
+            let mut redactor = Redactor::default();
+            let lines: String = text.split_inclusive('\n').map(|line| redactor.line(line)).collect();
+            prop_assert!(lines.split_inclusive('\n').all(|line| find(line).is_empty()), "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A repository in memory for the rules' tests.
+
+use std::collections::BTreeMap;
+
+use notes_schema::trace::{Nonce, Record};
+use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
+
+use crate::push::{self, PushedRef, RefUpdate};
+use crate::{IssuedNonce, Refusal, Repo, Undecided};
+
+pub fn agent(text: &str) -> AgentName {
+    text.parse().unwrap()
+}
+
+pub fn name(text: &str) -> RefName {
+    text.parse().unwrap()
+}
+
+pub fn oid(digit: u8) -> Oid {
+    Oid::from_bytes([digit; 20])
+}
+
+/// Nonce 1 was given to alpha, nonce 2 to beta, both for issue 12.
+pub fn nonce(digit: u8) -> Nonce {
+    Nonce::from_bytes([digit; 16])
+}
+
+/// Project `parser`, created by `maker`.
+pub struct Fake {
+    project: ProjectName,
+    refs: BTreeMap<RefName, Option<AgentName>>,
+    pub pulls: BTreeMap<RefName, ItemRef>,
+    pub known: BTreeMap<Sha256, AgentName>,
+    pub paths: Result<Vec<String>, Undecided>,
+}
+
+impl Fake {
+    pub fn new() -> Self {
+        let mut fake = Self::unborn();
+        fake.add("refs/heads/main", "maker");
+        fake
+    }
+
+    pub fn unborn() -> Self {
+        Fake {
+            project: "parser".parse().unwrap(),
+            refs: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            known: BTreeMap::new(),
+            paths: Ok(Vec::new()),
+        }
+    }
+
+    pub fn add(&mut self, text: &str, owner: &str) {
+        self.refs.insert(name(text), Some(agent(owner)));
+    }
+
+    pub fn add_without_owner(&mut self, text: &str) {
+        self.refs.insert(name(text), None);
+    }
+}
+
+impl Repo for Fake {
+    fn project(&self) -> &ProjectName {
+        &self.project
+    }
+    fn creator(&self) -> Result<AgentName, Undecided> {
+        Ok(agent("maker"))
+    }
+    fn default_branch(&self) -> RefName {
+        name("refs/heads/main")
+    }
+    fn ref_exists(&self, name: &RefName) -> Result<bool, Undecided> {
+        Ok(self.refs.contains_key(name))
+    }
+    fn conflicting_ref(&self, name: &RefName) -> Result<Option<RefName>, Undecided> {
+        Ok(self.refs.keys().find(|other| other.conflicts_with(name)).cloned())
+    }
+    fn ref_owner(&self, name: &RefName) -> Result<Option<AgentName>, Undecided> {
+        Ok(self.refs.get(name).cloned().flatten())
+    }
+    fn open_pull(&self, branch: &RefName) -> Result<Option<ItemRef>, Undecided> {
+        Ok(self.pulls.get(branch).cloned())
+    }
+    fn nonce(&self, given: &Nonce) -> Result<Option<IssuedNonce>, Undecided> {
+        let issued = |who| Some(IssuedNonce { agent: agent(who), issue: 12, started_ms: 1000 });
+        Ok(if *given == nonce(1) {
+            issued("alpha")
+        } else if *given == nonce(2) {
+            issued("beta")
+        } else {
+            None
+        })
+    }
+    fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided> {
+        Ok(self.known.get(digest).cloned())
+    }
+    fn differing_paths(&self, _: Oid, _: Oid, most: usize) -> Result<Vec<String>, Undecided> {
+        self.paths.clone().map(|paths| paths.into_iter().take(most).collect())
+    }
+}
+
+fn update(text: &str) -> RefUpdate {
+    match text.strip_prefix('-') {
+        Some(deleted) => RefUpdate { name: name(deleted), new: None },
+        None => RefUpdate { name: name(text), new: Some(oid(1)) },
+    }
+}
+
+/// The refusal of the last of several updates in one push.
+pub fn refused(repo: &Fake, who: &str, updates: &[&str]) -> Option<Refusal> {
+    let updates: Vec<RefUpdate> = updates.iter().map(|text| update(text)).collect();
+    let (last, earlier) = updates.split_last().unwrap();
+    push::judge(repo, &PushedRef { agent: &agent(who), update: last, earlier }).err()
+}
+
+/// Judges each ref (`-` before it deletes) by all rules and compares the rule that refused (empty: none) and its `next`.
+pub fn push_table(repo: &Fake, who: &str, cases: &[(&str, &str, &str)]) {
+    for (text, rule, next) in cases {
+        let (got_rule, got_next) =
+            refused(repo, who, &[text]).map_or(Default::default(), |refusal| (refusal.rule, refusal.next));
+        assert_eq!((got_rule.as_str(), got_next.as_str()), (*rule, *next), "{who} pushes {text}");
+    }
+}
+
+/// A record by alpha for issue 12 whose one attempt passed on tree 5.
+pub fn record() -> Record {
+    let tree = oid(5);
+    let json = format!(
+        r#"{{"v":1,"id":"r1","project":"parser","issue":12,"agent":"alpha","nonce":"{}","head_tree":"{tree}",
+            "attempts":[{{"argv":["cargo","test"],"exit":0,"tree":"{tree}"}}]}}"#,
+        nonce(1)
+    );
+    Record::decode_json(json.as_bytes()).unwrap()
+}

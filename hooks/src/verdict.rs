@@ -1,0 +1,81 @@
+//! What a rule answers: fine, or a refusal that says what, why and what next; or that it could not decide.
+
+use std::fmt;
+
+use crate::Repo;
+
+/// Why something may not land, in words for one line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The rule's code or word: `E08`, `branch-owner`.
+    pub rule: String,
+    /// What was refused.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// A command that can be run as it stands. Never built from text that somebody else wrote.
+    pub next: String,
+}
+
+impl Refusal {
+    /// A refusal; line breaks and other control characters become spaces.
+    pub fn new(rule: &str, what: impl AsRef<str>, why: impl AsRef<str>, next: impl AsRef<str>) -> Self {
+        let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Refusal { rule: rule.to_owned(), what: line(what.as_ref()), why: line(why.as_ref()), next: line(next.as_ref()) }
+    }
+
+    /// The one line that git shows beside a refused ref.
+    pub fn line(&self) -> String {
+        format!("{self}; next: {}", self.next)
+    }
+}
+
+/// `E08 submit fix-leak: the last run was on another tree`.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.rule, self.what, self.why)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What a rule decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing against it.
+    Ok,
+    /// It may not land.
+    Refused(Refusal),
+}
+
+/// A rule could not decide: something it must know could not be read. The change is refused for now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not decide: {0}")]
+pub struct Undecided(pub String);
+
+/// A verdict, or no decision, which refuses too.
+pub type Judgement = Result<Verdict, Undecided>;
+
+/// One rule about things of kind `S`.
+pub trait Rule<S: ?Sized>: Sync {
+    /// Its code or word, as refusals carry it.
+    fn word(&self) -> &'static str;
+    /// What it demands, in one line, for the list of rules.
+    fn demands(&self) -> &'static str;
+    /// Judges one thing.
+    fn judge(&self, repo: &dyn Repo, subject: &S) -> Judgement;
+}
+
+/// The first refusal of `rules`, in their order; no decision is a refusal by that rule, with `retry` as the next command.
+pub(crate) fn first_refusal<S: ?Sized>(
+    rules: &[&dyn Rule<S>], repo: &dyn Repo, subject: &S, what: &str, retry: &str,
+) -> Result<(), Refusal> {
+    for rule in rules {
+        match rule.judge(repo, subject) {
+            Ok(Verdict::Ok) => {}
+            Ok(Verdict::Refused(refusal)) => return Err(refusal),
+            Err(undecided) => return Err(Refusal::new(rule.word(), what, undecided.to_string(), retry)),
+        }
+    }
+    Ok(())
+}

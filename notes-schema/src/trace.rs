@@ -1,1 +1,0 @@
-//! The trace record: what an agent recorded of its runs.

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Installs what building and testing need beside Rust: quiet and fast where everything is there already.
+# Prints what is missing, and fails, where it may not install.
+set -eu
+
+missing=''
+need() { # need <program> <Debian package>
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+
+need git git
+need ssh openssh-client
+need ssh-keygen openssh-client
+need curl curl
+need make make
+need cc gcc
+need timeout coreutils
+[ -e /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki ] || [ "$(uname)" = Darwin ] || missing="$missing ca-certificates"
+if command -v cc >/dev/null 2>&1 && ! printf '#include <stdlib.h>\n' | cc -E - >/dev/null 2>&1; then
+    missing="$missing libc6-dev"
+fi
+case "$missing" in *gcc*) missing="$missing libc6-dev" ;; esac
+
+if [ -n "$missing" ]; then
+    missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "setup: missing here: $missing(names of Debian packages); install them and run this again" >&2
+        exit 1
+    elif [ "$(id -u)" = 0 ]; then
+        as_root=''
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        as_root='sudo -n'
+    else
+        echo "setup: missing here; run: sudo apt-get install -y $missing" >&2
+        exit 1
+    fi
+    echo "setup: installing $missing"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086 # both are lists of words
+    { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends $missing; } >/dev/null
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: cargo is missing; install Rust from https://rustup.rs and run this again" >&2
+    exit 1
+fi
+for tool in fmt clippy; do
+    cargo "$tool" --version >/dev/null 2>&1 && continue
+    component=$tool
+    [ "$tool" = fmt ] && component=rustfmt
+    if command -v rustup >/dev/null 2>&1; then
+        rustup --quiet component add "$component"
+    else
+        echo "setup: cargo $tool is missing; install the Rust component $component" >&2
+        exit 1
+    fi
+done
