@@ -121,7 +121,8 @@ impl Mode {
         }
     }
 
-    fn parse(digits: &[u8]) -> Option<Mode> {
+    /// Reads the octal digits of a tree; spellings of old versions of git are known too.
+    pub(in crate::git) fn parse(digits: &[u8]) -> Option<Mode> {
         Some(match digits {
             b"40000" | b"040000" => Mode::Tree,
             b"100644" | b"100664" => Mode::File,

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::{Mutex, RwLock};
 
 use gix::objs::Exists as _;
 use notes_schema::Oid;
@@ -90,12 +90,28 @@ pub struct Store {
     git_dir: PathBuf,
     repository: gix::ThreadSafeRepository,
     recent: RwLock<HashMap<Oid, Object>>,
+    /// Handles between two reads: making one anew costs more than most reads.
+    idle: Mutex<Vec<gix::Repository>>,
+}
+
+/// See [`Store::known`].
+pub(in crate::git) struct Known(gix::Repository);
+
+impl Known {
+    /// The object, when it is known to be there.
+    pub(in crate::git) fn get(&self, id: Oid) -> Option<Object> {
+        let found = self.0.try_find_object(object::to_gix(id)).ok()??.detach();
+        Some(Object::new(found.kind.into(), found.data))
+    }
 }
 
 /// Pack index slots of a store: packs below this number need no reopening.
 const SLOTS: u16 = 1024;
 /// Largest object that gix may allocate for, in bytes.
 const LARGEST_OBJECT: usize = 256 << 20;
+/// Most handles kept between reads, and what each may cache of delta bases.
+const IDLE: usize = 4;
+const BASE_CACHE: usize = 8 << 20;
 
 impl Store {
     /// Opens a bare repository, ignoring every configuration but its own.
@@ -103,10 +119,13 @@ impl Store {
         let options = gix::open::Options::isolated()
             .open_path_as_is(true)
             .object_store_slots(gix::odb::store::init::Slots::Given(SLOTS))
-            .config_overrides([format!("core.allocLimit={LARGEST_OBJECT}")]);
+            .config_overrides([
+                format!("core.allocLimit={LARGEST_OBJECT}"),
+                format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
+            ]);
         let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
             .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
-        Ok(Store { git_dir: git_dir.to_owned(), repository, recent: RwLock::default() })
+        Ok(Store { git_dir: git_dir.to_owned(), repository, recent: RwLock::default(), idle: Mutex::default() })
     }
 
     /// The repository's directory.
@@ -134,6 +153,36 @@ impl Store {
         self.repository.to_thread_local()
     }
 
+    /// What the object is, without reading it in full; `None` when it is not there.
+    pub fn kind(&self, id: Oid) -> Result<Option<Kind>, ReadError> {
+        if let Some(object) = self.recent(id) {
+            return Ok(Some(object.kind));
+        }
+        let header = self.with_gix(|repository| {
+            repository.try_find_header(object::to_gix(id)).map_err(|e| ReadError::Store { id, why: e.to_string() })
+        })?;
+        Ok(header.map(|header| header.kind().into()))
+    }
+
+    /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.
+    pub(in crate::git) fn known(&self) -> Known {
+        let mut repository = self.gix();
+        repository.objects.refresh_never();
+        Known(repository)
+    }
+
+    /// Runs `read` with a handle that may have caches from earlier reads.
+    fn with_gix<T>(&self, read: impl FnOnce(&gix::Repository) -> T) -> T {
+        let idle = self.idle.lock().expect("invariant: no panic under this lock").pop();
+        let repository = idle.unwrap_or_else(|| self.gix());
+        let answer = read(&repository);
+        let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
+        if idle.len() < IDLE {
+            idle.push(repository);
+        }
+        answer
+    }
+
     fn recent(&self, id: Oid) -> Option<Object> {
         self.recent.read().expect("invariant: no panic under this lock").get(&id).cloned()
     }
@@ -144,17 +193,18 @@ impl Objects for Store {
         if let Some(object) = self.recent(id) {
             return Ok(object);
         }
-        let repository = self.gix();
-        let found = repository
-            .try_find_object(object::to_gix(id))
-            .map_err(|e| ReadError::Store { id, why: e.to_string() })?
-            .ok_or(ReadError::Missing(id))?
-            .detach();
-        Ok(Object::new(found.kind.into(), found.data))
+        self.with_gix(|repository| {
+            let found = repository
+                .try_find_object(object::to_gix(id))
+                .map_err(|e| ReadError::Store { id, why: e.to_string() })?
+                .ok_or(ReadError::Missing(id))?
+                .detach();
+            Ok(Object::new(found.kind.into(), found.data))
+        })
     }
 
     fn contains(&self, id: Oid) -> bool {
         self.recent.read().expect("invariant: no panic under this lock").contains_key(&id)
-            || self.gix().objects.exists(&object::to_gix(id))
+            || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
     }
 }

@@ -42,9 +42,7 @@ impl Builder {
             return;
         }
         let start = self.body.len();
-        entry_header(&mut self.body, object.kind, object.data.len() as u64);
-        let mut deflate = ZlibEncoder::new(&mut self.body, Compression::fast());
-        deflate.write_all(&object.data).and_then(|()| deflate.finish().map(drop)).expect("invariant: memory takes writes");
+        whole_entry(&mut self.body, object);
         let crc32 = crc32fast::hash(&self.body[start..]);
         self.entries.push(Entry { id, offset: HEADER + start as u64, crc32 });
     }
@@ -80,6 +78,13 @@ impl Builder {
         let objects = self.entries.len();
         Pack { pack, index: super::index::encode(self.entries, checksum), checksum, objects }
     }
+}
+
+/// Appends `object` as an entry of its own: header and zlib stream.
+pub(super) fn whole_entry(out: &mut Vec<u8>, object: &Object) {
+    entry_header(out, object.kind, object.data.len() as u64);
+    let mut deflate = ZlibEncoder::new(out, Compression::fast());
+    deflate.write_all(&object.data).and_then(|()| deflate.finish().map(drop)).expect("invariant: memory takes writes");
 }
 
 fn entry_header(out: &mut Vec<u8>, kind: Kind, mut size: u64) {

@@ -1,4 +1,0 @@
-//! Taking a foreign pack under budgets, into memory or into a directory by its size.
-
-/// stub
-pub struct Quarantine;
