@@ -98,13 +98,15 @@ pub struct Answer {
     pub json: serde_json::Value,
     /// What to do next; goes to stderr over SSH so that stdout stays data. May be empty.
     pub hint: String,
+    /// It says that nothing changed, so that `--wait` may wait on.
+    pub nothing_new: bool,
 }
 
 impl Answer {
     /// Renders `value` both ways.
     pub fn of(value: &impl Render) -> Self {
         let json = serde_json::to_value(value).expect("invariant: answers are maps with text keys");
-        Answer { markdown: value.markdown(), json, hint: String::new() }
+        Answer { markdown: value.markdown(), json, hint: String::new(), nothing_new: false }
     }
 
     /// Adds the hint that goes to stderr.

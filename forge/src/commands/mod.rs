@@ -1,10 +1,32 @@
-//! One command language for every door.
+//! One command language for every door: one file per group of commands, one slice that lists them all.
+//!
+//! Invariant: only [`dispatch`] authorises, by what each command declares it needs; a command cannot forget to ask,
+//! because it does not compile without the declaration.
+
+mod agents;
+mod context;
+mod feed;
+mod help;
+mod issues;
+mod items;
+mod line;
+mod pulls;
+mod projects;
+mod review;
+mod submit;
+mod text;
+mod trace;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::authority::Actor;
+pub use context::Context;
+pub use line::{Args, Shape, Stdin, Takes};
+
+use crate::answer::{Answer, Code, Refusal};
+use crate::authority::{self, Actor, Needs};
 use crate::forge::Forge;
 
 /// Which door a command came through; answers may name that door's URLs.
@@ -42,39 +64,200 @@ pub struct Reply {
     pub status: u16,
 }
 
-/// Parses, authorises and runs one command. Reads `body` only where the command takes one.
-///
-/// Stand-in until the real one is merged.
-pub async fn dispatch(_forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead + Send + Unpin)) -> Reply {
-    use crate::answer::{Code, Refusal};
-    use tokio::io::AsyncReadExt as _;
-    let good = |text: &str, json: serde_json::Value| Reply {
-        stdout: if call.json { format!("{json}\n") } else { text.to_owned() },
-        stderr: String::new(),
-        exit: 0,
-        status: 200,
-    };
-    let bad = |code: Code, what: &str| {
-        let refusal = Refusal::new(code, what, "not here", "help");
-        let (stdout, stderr) = match call.json {
-            true => (format!("{}\n", refusal.json()), String::new()),
-            false => (String::new(), refusal.lines()),
-        };
-        Reply { stdout, stderr, exit: code as u8, status: code.http_status() }
-    };
-    let words: Vec<&str> = call.line.split_whitespace().collect();
-    match words.as_slice() {
-        ["help"] => good("# Commands\n\nhelp\n", serde_json::json!({ "commands": ["help"] })),
-        ["project", "list"] => good("# Projects\n", serde_json::json!({ "projects": [] })),
-        ["feed", ..] => good(&format!("# SynStack feed\n\n{}\n", call.line), serde_json::json!({ "line": call.line })),
-        ["search", ..] => good(&format!("{}\n", call.line), serde_json::json!({ "line": call.line })),
-        ["whoami"] => bad(Code::NotAllowed, "whoami"),
-        ["project", "show", name] => bad(Code::NotFound, name),
-        ["register", name] => {
-            let mut key = String::new();
-            let _ = body.read_to_string(&mut key).await;
-            good("", serde_json::json!({ "agent": name, "fingerprint": key.trim(), "token": "t", "seq": 1 }))
-        }
-        _ => bad(Code::Usage, &call.line),
+/// One command.
+pub trait Command: Sync {
+    /// Its name: one word, or two.
+    fn name(&self) -> &'static str;
+    /// Other names for it.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
     }
+    /// What it needs of the actor.
+    fn needs(&self) -> Needs;
+    /// What its line may hold.
+    fn shape(&self) -> Shape;
+    /// How it is called, for help: the part after its name.
+    fn usage(&self) -> &'static str;
+    /// What it does, in one line.
+    fn summary(&self) -> &'static str;
+    /// A line that runs.
+    fn example(&self) -> &'static str;
+    /// Does it. Blocks.
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal>;
+}
+
+/// Every command, in the order in which help lists them.
+pub const COMMANDS: &[&dyn Command] = &[
+    &help::Help,
+    &agents::Register,
+    &agents::Whoami,
+    &agents::KeyAdd,
+    &agents::KeyList,
+    &agents::KeyRevoke,
+    &agents::TokenNew,
+    &feed::Feed,
+    &feed::MyWork,
+    &items::Search,
+    &items::Details,
+    &items::Reply,
+    &projects::ProjectNew,
+    &projects::ProjectList,
+    &projects::ProjectShow,
+    &projects::Join,
+    &issues::IssueNew,
+    &issues::IssueList,
+    &issues::IssueClose,
+    &issues::IssueReopen,
+    &issues::Start,
+    &issues::Abandon,
+    &submit::Submit,
+    &pulls::Pr,
+    &pulls::PrList,
+    &pulls::PrClose,
+    &review::Review,
+    &review::Merge,
+    &trace::Trace,
+    &agents::Profile,
+    &agents::Leaderboard,
+];
+
+/// Finds a command by name or alias.
+pub fn find(name: &str) -> Option<&'static dyn Command> {
+    COMMANDS.iter().copied().find(|c| c.name() == name || c.aliases().contains(&name))
+}
+
+/// How long `--wait` waits before it answers with nothing new.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Parses, authorises and runs one command. Reads `body` only where the command takes one.
+pub async fn dispatch(forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead + Send + Unpin)) -> Reply {
+    let mut args = Args::default();
+    let outcome = answer(forge, &call, body, &mut args).await;
+    let json = call.json || args.has("json");
+    match outcome {
+        Ok(answer) => Reply {
+            stdout: if json { format!("{}\n", answer.json) } else { answer.markdown },
+            stderr: if json || answer.hint.is_empty() { String::new() } else { format!("next: {}\n", answer.hint) },
+            exit: 0,
+            status: 200,
+        },
+        Err(refusal) => Reply {
+            stdout: if json { format!("{}\n", refusal.json()) } else { String::new() },
+            stderr: if json { String::new() } else { refusal.lines() },
+            exit: refusal.code as u8,
+            status: refusal.code.http_status(),
+        },
+    }
+}
+
+async fn answer(
+    forge: &Arc<Forge>,
+    call: &Call,
+    body: &mut (dyn AsyncRead + Send + Unpin),
+    args: &mut Args,
+) -> Result<Answer, Refusal> {
+    let names = line::head(&call.line, args)?;
+    let found = names.iter().find_map(|(name, rest)| Some((find(name)?, *rest)));
+    let (command, rest) = match found {
+        Some(found) => found,
+        None => unknown(names.last().map_or("", |(name, _)| name))?,
+    };
+    let verb = command.name().split(' ').next().unwrap_or("");
+    let permitted = authority::permit(&call.actor, command.needs(), verb, None, forge.config().read);
+    // Whoever may not do it is told so before being told how it is spelled.
+    permitted?;
+    // A bare number is a reference: it is shown.
+    let rest = if command.name() == "details" && line_is_number(&call.line) { call.line.trim() } else { rest };
+    let shape = command.shape();
+    line::tail(command.name(), rest, &shape, args)?;
+    let text = read_body(forge, call, &shape, args, body).await?;
+    let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
+    let mut changes = forge.changes();
+    loop {
+        changes.mark_unchanged();
+        let answer = run(forge, call, command, args, text.clone()).await?;
+        if !(answer.nothing_new && args.has("wait")) {
+            return Ok(answer);
+        }
+        match tokio::time::timeout_at(deadline, changes.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Ok(answer),
+        }
+    }
+}
+
+fn line_is_number(line: &str) -> bool {
+    notes_schema::names::parse_number(line.trim()).is_some()
+}
+
+fn unknown(name: &str) -> Result<(&'static dyn Command, &'static str), Refusal> {
+    if notes_schema::names::parse_number(name).is_some() {
+        return Ok((&items::Details, ""));
+    }
+    let near = COMMANDS.iter().map(|c| c.name()).min_by_key(|known| distance(known, name));
+    let near = near.filter(|known| distance(known, name) <= 2);
+    let next = near.map_or("help".to_owned(), |near| format!("help {near}"));
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    Err(Refusal::new(Code::Usage, shown, "there is no such command", next))
+}
+
+/// Edit distance of two short words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(40).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+async fn read_body(
+    forge: &Arc<Forge>,
+    call: &Call,
+    shape: &Shape,
+    args: &Args,
+    body: &mut (dyn AsyncRead + Send + Unpin),
+) -> Result<Option<String>, Refusal> {
+    let dash = args.words.iter().any(|w| w == "-") || args.value("record") == Some("-");
+    let wanted = match shape.stdin {
+        Stdin::Dash => dash,
+        Stdin::InsteadOfText => args.text.is_none(),
+        Stdin::Always => true,
+        Stdin::OverHttp => call.door == Door::Http,
+    };
+    if !wanted {
+        return Ok(None);
+    }
+    let most = forge.config().limits.body_bytes;
+    let refuse = |why: String| Refusal::new(Code::Usage, "body", why, "help");
+    let mut bytes = Vec::new();
+    body.take(most + 1).read_to_end(&mut bytes).await.map_err(|e| refuse(format!("it could not be read: {e}")))?;
+    if bytes.len() as u64 > most {
+        return Err(refuse(format!("it is longer than {most} bytes")));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+    Ok(Some(text).filter(|t| !t.trim().is_empty()))
+}
+
+async fn run(
+    forge: &Arc<Forge>,
+    call: &Call,
+    command: &'static dyn Command,
+    args: &Args,
+    body: Option<String>,
+) -> Result<Answer, Refusal> {
+    let (forge, call, args) = (forge.clone(), call.clone(), args.clone());
+    let ran = tokio::task::spawn_blocking(move || {
+        let context = Context::new(&forge, &call.actor, call.door, command, &args, body)?;
+        command.run(&context, &args)
+    });
+    ran.await.unwrap_or_else(|error| {
+        tracing::error!(%error, command = command.name(), "a command failed unexpectedly");
+        Err(Refusal::new(Code::TryLater, command.name(), "it failed unexpectedly; the log says how", "help"))
+    })
 }

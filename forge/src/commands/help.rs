@@ -1,0 +1,98 @@
+//! `help`: generated from the registry, so it cannot lie about what there is.
+
+use serde::Serialize;
+
+use super::{Args, COMMANDS, Command, Context, Shape, find};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::Needs;
+
+/// `help`.
+pub struct Help;
+
+#[derive(Serialize)]
+struct Entry {
+    name: &'static str,
+    aliases: Vec<&'static str>,
+    usage: String,
+    summary: &'static str,
+    example: &'static str,
+    flags: Vec<&'static str>,
+}
+
+impl Entry {
+    fn of(command: &dyn Command) -> Self {
+        Entry {
+            name: command.name(),
+            aliases: command.aliases().to_vec(),
+            usage: format!("{} {}", command.name(), command.usage()).trim_end().to_owned(),
+            summary: command.summary(),
+            example: command.example(),
+            flags: command.shape().flags.iter().map(|(name, _)| *name).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Overview {
+    commands: Vec<Entry>,
+}
+
+impl Render for Overview {
+    fn markdown(&self) -> String {
+        let mut out = String::from("# Commands\n\n");
+        for entry in &self.commands {
+            out.push_str(&format!("    {:<44} {}\n", entry.usage, entry.summary));
+        }
+        out.push_str("\n`--json` before the command gives data. `parser#7` and `parser/7` are the same; a bare 7 is in your\n");
+        out.push_str("current project. Longer text comes on stdin. Exit codes: 0 done, 1 refused, 2 usage, 3 not found,\n");
+        out.push_str("4 not allowed, 5 stale, 75 try later.\n\nThe loop: feed, start, (work, `forge run -- <tests>`, `git push`), submit, review, merge.\n");
+        out.push_str("---\nnext: feed\n");
+        out
+    }
+}
+
+impl Render for Entry {
+    fn markdown(&self) -> String {
+        let mut out = format!("# {}\n\n{}\n\n    {}\n", self.name, self.summary, self.usage);
+        if !self.aliases.is_empty() {
+            out.push_str(&format!("\nAlso: {}\n", self.aliases.join(", ")));
+        }
+        out.push_str(&format!("\nExample: `{}`\n", self.example));
+        out
+    }
+}
+
+impl Command for Help {
+    fn name(&self) -> &'static str {
+        "help"
+    }
+    fn needs(&self) -> Needs {
+        Needs::Nothing
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(0, 2)
+    }
+    fn usage(&self) -> &'static str {
+        "[command]"
+    }
+    fn summary(&self) -> &'static str {
+        "what there is, and how one command is called"
+    }
+    fn example(&self) -> &'static str {
+        "help start"
+    }
+    fn run(&self, _: &Context, args: &Args) -> Result<Answer, Refusal> {
+        if args.words.is_empty() {
+            return Ok(Answer::of(&Overview { commands: COMMANDS.iter().map(|c| Entry::of(*c)).collect() }));
+        }
+        let name = args.words.join(" ");
+        let first = args.word(0).unwrap_or("");
+        let group: Vec<Entry> =
+            COMMANDS.iter().filter(|c| c.name().split(' ').next() == Some(first)).map(|c| Entry::of(*c)).collect();
+        match find(&name).or_else(|| find(first)) {
+            Some(command) => Ok(Answer::of(&Entry::of(command))),
+            None if !group.is_empty() => Ok(Answer::of(&Overview { commands: group })),
+            None => Err(Refusal::new(Code::NotFound, name, "there is no such command", "help")),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What issues and pull requests have in common: details, replies, search.
+
+use notes_schema::event::Commented;
+use notes_schema::refs::show_time;
+use notes_schema::{AgentName, EntityId, Fact, ItemRef};
+use serde::Serialize;
+
+use super::context::{Item, Project};
+use super::text::{inline, quote};
+use super::{Args, Command, Context, Shape, Stdin};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::Needs;
+use crate::ledger::{self, ReadEvent};
+use crate::state::{IssueStatus, snippet};
+
+/// One event of an item, as commands show it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Shown {
+    pub seq: u64,
+    pub n: u64,
+    pub kind: String,
+    pub by: AgentName,
+    pub time_ms: u64,
+    pub summary: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl Shown {
+    fn of(read: &ReadEvent) -> Self {
+        Shown {
+            seq: read.event.q,
+            n: read.event.n,
+            kind: read.fact.kind().to_owned(),
+            by: read.event.a.clone(),
+            time_ms: read.event.t,
+            summary: read.fact.subject(),
+            text: read.text.clone(),
+        }
+    }
+
+    pub(super) fn markdown(&self) -> String {
+        let when = format!(", {} (seq {})", show_time(self.time_ms), self.seq);
+        let mut out = format!("- {} {}{when}\n", self.by, inline(&self.summary));
+        if let Some(text) = &self.text {
+            out.push('\n');
+            out.push_str(&quote(&self.by, "", text));
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// All events of an item, oldest first.
+pub(super) fn events(project: &Project, id: &EntityId) -> Result<Vec<Shown>, Refusal> {
+    let Some(entity) = project.snapshot.fold.entities.get(id) else { return Ok(Vec::new()) };
+    let read = ledger::chain(project.repository.store().as_ref(), entity.tip, usize::MAX);
+    let read = read.map_err(|e| Refusal::new(Code::TryLater, id.to_string(), e.to_string(), "feed"))?;
+    Ok(read.iter().map(Shown::of).collect())
+}
+
+pub(super) fn entity(n: u64, item: &Item) -> EntityId {
+    match item {
+        Item::Issue => EntityId::Issue(n),
+        Item::Pull => EntityId::Pull(n),
+    }
+}
+
+/// `details`.
+pub struct Details;
+
+#[derive(Serialize)]
+struct Whole {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    kind: &'static str,
+    title: String,
+    state: &'static str,
+    body: String,
+    author: AgentName,
+    labels: Vec<String>,
+    events: Vec<Shown>,
+    working: Vec<AgentName>,
+    next: String,
+}
+
+impl Render for Whole {
+    fn markdown(&self) -> String {
+        let mut facts = vec![self.kind.to_owned(), self.state.to_owned(), format!("by {}", self.author)];
+        facts.extend(self.labels.iter().map(|l| inline(l)));
+        if !self.working.is_empty() {
+            let names: Vec<&str> = self.working.iter().map(AgentName::as_str).collect();
+            facts.push(format!("working: {}", names.join(", ")));
+        }
+        let mut out = format!("# {}: {}\n\n{}\n\n", self.reference, inline(&self.title), facts.join(" · "));
+        for event in &self.events {
+            out.push_str(&event.markdown());
+        }
+        out.push_str(&format!("---\nnext: {}\n", self.next));
+        out
+    }
+}
+
+impl Command for Details {
+    fn name(&self) -> &'static str {
+        "details"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["info", "issue view", "issue show"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Read
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(1, 1)
+    }
+    fn usage(&self) -> &'static str {
+        "<ref>"
+    }
+    fn summary(&self) -> &'static str {
+        "an issue or pull request with its whole thread"
+    }
+    fn example(&self) -> &'static str {
+        "details parser/12"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
+        let fold = &project.snapshot.fold;
+        let n = reference.n;
+        let events = events(&project, &entity(n, &item))?;
+        let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
+        let path = format!("{}/{n}", reference.project);
+        let whole = match (fold.issue(n), fold.pull(n)) {
+            (Some(issue), _) => Whole {
+                kind: "issue",
+                title: issue.title.clone(),
+                state: if issue.status == IssueStatus::Open { "open" } else { "closed" },
+                author: issue.author.clone(),
+                labels: issue.labels.clone(),
+                working: issue.workers.iter().map(|w| w.agent.clone()).collect(),
+                next: if issue.status == IssueStatus::Open { format!("start {path}") } else { "feed".to_owned() },
+                reference,
+                body,
+                events,
+            },
+            (None, Some(pull)) => Whole {
+                kind: "pull",
+                title: pull.title.clone(),
+                state: pull.status.as_str(),
+                author: pull.author.clone(),
+                labels: Vec::new(),
+                working: Vec::new(),
+                next: format!("pr {path}"),
+                reference,
+                body,
+                events,
+            },
+            (None, None) => return Err(Refusal::new(Code::NotFound, reference.to_string(), "it is gone", "feed")),
+        };
+        Ok(Answer::of(&whole))
+    }
+}
+
+/// `reply`.
+pub struct Reply;
+
+#[derive(Serialize)]
+struct Replied {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    seq: u64,
+}
+
+impl Render for Replied {
+    fn markdown(&self) -> String {
+        format!("Said on {}.\n---\nnext: details {}/{}\n", self.reference, self.reference.project, self.reference.n)
+    }
+}
+
+impl Command for Reply {
+    fn name(&self) -> &'static str {
+        "reply"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["comment"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Agent
+    }
+    fn shape(&self) -> Shape {
+        Shape { text: true, stdin: Stdin::InsteadOfText, ..Shape::words(1, 1) }
+    }
+    fn usage(&self) -> &'static str {
+        "<ref> <text>   (or text on stdin)"
+    }
+    fn summary(&self) -> &'static str {
+        "say something on an issue or pull request"
+    }
+    fn example(&self) -> &'static str {
+        "reply parser/47 Done, see the new round"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
+        let text = args.text.clone().or_else(|| context.body.clone());
+        let text = text.filter(|t| !t.trim().is_empty()).ok_or_else(|| context.usage("there is nothing to say"))?;
+        if let Some(done) = context.done_before(&project.snapshot) {
+            return Ok(Answer::of(&Replied { reference, seq: done.q }));
+        }
+        let (by, id) = (context.author()?, entity(reference.n, &item));
+        let (q, _) = context.commit(&project.repository, move |draft| {
+            draft.event(&by, &id, Fact::from(Commented {}), Some(&text), &[]).map(|r| r.q)
+        })?;
+        Ok(Answer::of(&Replied { reference, seq: q }))
+    }
+}
+
+/// `search`.
+pub struct Search;
+
+#[derive(Serialize)]
+struct Found {
+    hits: Vec<Hit>,
+}
+
+#[derive(Serialize)]
+struct Hit {
+    #[serde(rename = "ref")]
+    reference: String,
+    kind: &'static str,
+    state: &'static str,
+    title: String,
+    snippet: String,
+    next: String,
+}
+
+impl Render for Found {
+    fn markdown(&self) -> String {
+        let mut out = format!("# Found ({})\n\n", self.hits.len());
+        for hit in &self.hits {
+            out.push_str(&format!("{}  {}    {} · {}\n", hit.reference, inline(&hit.title), hit.kind, hit.state));
+            if !hit.snippet.is_empty() {
+                out.push_str(&format!("  \"{}\"\n", inline(&hit.snippet)));
+            }
+            out.push_str(&format!("  → {}\n", hit.next));
+        }
+        if self.hits.is_empty() {
+            out.push_str("Nothing.\n---\nnext: feed\n");
+        }
+        out
+    }
+}
+
+impl Command for Search {
+    fn name(&self) -> &'static str {
+        "search"
+    }
+    fn needs(&self) -> Needs {
+        Needs::Read
+    }
+    fn shape(&self) -> Shape {
+        Shape { text: true, ..Shape::words(0, 0) }
+    }
+    fn usage(&self) -> &'static str {
+        "<words> [is:open|closed|merged|issue|pr] [label:L] [author:A] [project:P]"
+    }
+    fn summary(&self) -> &'static str {
+        "find issues and pull requests by their words"
+    }
+    fn example(&self) -> &'static str {
+        "search memory leak is:open"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let text = args.text.as_deref().ok_or_else(|| context.usage("it needs words to look for"))?;
+        let failed = |e: search::Error| Refusal::new(Code::TryLater, "search", e.to_string(), "feed");
+        let hits = context.forge.index()?.search(text, 30).map_err(failed)?;
+        let hit = |hit: search::Hit| {
+            let verb = if hit.kind == search::Kind::Pull { "pr" } else { "details" };
+            let project_entry = hit.n == 0;
+            Hit {
+                reference: if project_entry { hit.project.to_string() } else { format!("{}#{}", hit.project, hit.n) },
+                kind: hit.kind.as_str(),
+                state: hit.state.as_str(),
+                next: if project_entry { format!("project show {}", hit.project) } else { format!("{verb} {}/{}", hit.project, hit.n) },
+                title: hit.title,
+                snippet: snippet(&hit.snippet, 240),
+            }
+        };
+        Ok(Answer::of(&Found { hits: hits.into_iter().map(hit).collect() }))
+    }
+}

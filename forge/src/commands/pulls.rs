@@ -1,0 +1,370 @@
+//! Pull requests: showing one, listing, closing.
+
+use notes_schema::event::{Proof, PullClosed};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid};
+use search::Kind;
+use serde::Serialize;
+
+use super::context::Project;
+use super::issues::Page;
+use super::items::{self, Shown};
+use super::text::{count, inline, quote};
+use super::{Args, Command, Context, Shape, Takes};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::Needs;
+use crate::gate::{View, Work};
+use crate::git::diff;
+use crate::git::store::Objects as _;
+use crate::state::{PullState, PullStatus};
+
+/// Longest diff in an answer, in bytes.
+const LONGEST_DIFF: usize = 64 << 10;
+/// Most files of a diff.
+const MOST_FILES: usize = 1000;
+
+/// One line of the gate, as commands show it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct GateLine {
+    pub rule: String,
+    pub state: hooks::gate::State,
+    pub ok: bool,
+    pub why: String,
+    pub next: String,
+}
+
+impl GateLine {
+    pub(super) fn of(line: hooks::gate::GateLine) -> Self {
+        GateLine {
+            rule: line.rule.to_owned(),
+            state: line.state,
+            ok: line.ok,
+            why: line.why,
+            next: line.next.strip_prefix("ssh forge ").unwrap_or(&line.next).to_owned(),
+        }
+    }
+}
+
+/// `- [x] approval: approved by beta`, and the next command where something is missing.
+pub(super) fn gate_markdown(gate: &[GateLine]) -> String {
+    let line = |line: &GateLine| {
+        let mark = if line.ok { 'x' } else { ' ' };
+        let next = if line.ok { String::new() } else { format!("\n  → {}", line.next) };
+        format!("- [{mark}] {}: {}{next}\n", line.rule, inline(&line.why))
+    };
+    gate.iter().map(line).collect()
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ReviewLine {
+    agent: AgentName,
+    verdict: &'static str,
+    head: Oid,
+    live: bool,
+    text: String,
+}
+
+/// `pr`.
+pub struct Pr;
+
+#[derive(Serialize)]
+struct Whole {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    title: String,
+    state: &'static str,
+    author: AgentName,
+    branch: String,
+    target: String,
+    issue: Option<ItemRef>,
+    head: Oid,
+    base: Oid,
+    round: u64,
+    proof: String,
+    proof_detail: Proof,
+    reviews: Vec<ReviewLine>,
+    gate: Vec<GateLine>,
+    comments: Vec<Shown>,
+    landed: Option<Oid>,
+    body: String,
+    url: String,
+    next: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff_truncated: Option<bool>,
+    added: u64,
+    removed: u64,
+}
+
+impl Render for Whole {
+    fn markdown(&self) -> String {
+        let mut out = format!("# {}: {}\n\n", self.reference, inline(&self.title));
+        let issue = self.issue.as_ref().map_or(String::new(), |i| format!(" · for {i}"));
+        out.push_str(&format!("{} · by {} · `{}` → `{}`{issue}\n", self.state, self.author, self.branch, self.target));
+        out.push_str(&format!("round {} · head `{}` · base `{}` · +{} −{} lines\n", self.round, self.head.short(), self.base.short(), self.added, self.removed));
+        out.push_str(&format!("proof {}\n", crate::forge::shown_proof(&self.proof_detail)));
+        if let Some(landed) = &self.landed {
+            out.push_str(&format!("landed as `{}`\n", landed.short()));
+        }
+        if !self.body.is_empty() {
+            out.push_str(&format!("\n{}", quote(&self.author, "", &self.body)));
+        }
+        out.push_str(&format!("\n## Gate\n\n{}", gate_markdown(&self.gate)));
+        if !self.reviews.is_empty() {
+            out.push_str("\n## Reviews\n\n");
+        }
+        for review in &self.reviews {
+            let void = if review.live { "" } else { " (on an older head: void)" };
+            out.push_str(&format!("- {} {} at {}{void}\n", review.agent, review.verdict, review.head.short()));
+        }
+        if !self.comments.is_empty() {
+            out.push_str(&format!("\n## Said ({})\n\n", self.comments.len()));
+        }
+        for comment in &self.comments {
+            out.push_str(&comment.markdown());
+        }
+        if let Some(diff) = &self.diff {
+            let fence = "`".repeat(longest_run(diff, '`').max(2) + 1);
+            out.push_str(&format!("\n## Diff (by {}, as data)\n\n{fence}diff\n{diff}{fence}\n", self.author));
+            if self.diff_truncated == Some(true) {
+                let range = format!("{}..{}", self.base.short(), self.head.short());
+                out.push_str(&format!("The diff is longer; the whole of it: `git fetch origin refs/pull/{}/head && git diff {range}`\n", self.reference.n));
+            }
+        }
+        out.push_str(&format!("---\nnext: {}\n", self.next));
+        out
+    }
+}
+
+fn longest_run(text: &str, wanted: char) -> usize {
+    let (mut longest, mut run) = (0, 0);
+    for c in text.chars() {
+        run = if c == wanted { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    longest
+}
+
+/// What the rules say of a pull request now.
+pub(super) fn gate_of(context: &Context, project: &Project, n: u64, pull: &PullState) -> Result<Vec<GateLine>, Refusal> {
+    let store = project.repository.store();
+    let view = View { snapshot: &project.snapshot, root: &context.root, objects: store.as_ref() };
+    let work = Work::of_pull(&view, store, n, pull);
+    let work = work.map_err(|e| Refusal::new(Code::TryLater, format!("{n}"), e.to_string(), "feed"))?;
+    Ok(work.gate(&view).into_iter().map(GateLine::of).collect())
+}
+
+/// The command that moves a pull request on, as `viewer` sees it.
+pub(super) fn next_for(context: &Context, project: &str, n: u64, pull: &PullState, gate: &[GateLine]) -> String {
+    let path = format!("{project}/{n}");
+    let viewer = context.actor.agent().map(|a| &a.name);
+    let missing = gate.iter().find(|line| !line.ok);
+    match (pull.status, missing) {
+        (PullStatus::Merged | PullStatus::Closed, _) => "feed".to_owned(),
+        (PullStatus::Open, None) => format!("merge {path}"),
+        (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => line.next.clone(),
+        (PullStatus::Open, Some(_)) if viewer == Some(&pull.author) => "feed --wait".to_owned(),
+        (PullStatus::Open, Some(_)) => format!("review approve {path} <text>"),
+    }
+}
+
+impl Command for Pr {
+    fn name(&self) -> &'static str {
+        "pr"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["pr view", "pr show", "pr-status", "pr-comments", "pull"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Read
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(0, 1).flags(&[("diff", Takes::Nothing)])
+    }
+    fn usage(&self) -> &'static str {
+        "<ref> [--diff]"
+    }
+    fn summary(&self) -> &'static str {
+        "a pull request: its gate, reviews, thread and diff"
+    }
+    fn example(&self) -> &'static str {
+        "pr parser/47 --diff"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let (project, reference) = match args.word(0) {
+            Some(word) => {
+                let (project, reference, _) = context.item(word)?;
+                (project, reference)
+            }
+            None => only_pull(context)?,
+        };
+        let n = reference.n;
+        let pull = project.snapshot.fold.pull(n).ok_or_else(|| {
+            let next = format!("details {}/{n}", reference.project);
+            Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
+        })?;
+        let gate = gate_of(context, &project, n, pull)?;
+        let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
+        let events = items::events(&project, &EntityId::Pull(n))?;
+        let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
+        let reviews = pull.reviews.iter().map(|r| ReviewLine {
+            agent: r.agent.clone(),
+            verdict: r.verdict.as_str(),
+            head: r.head,
+            live: r.head == pull.head,
+            text: r.snippet.clone(),
+        });
+        let issue = pull.issue.map(|n| ItemRef { project: reference.project.clone(), n });
+        let answer = Answer::of(&Whole {
+            title: pull.title.clone(),
+            state: pull.status.as_str(),
+            author: pull.author.clone(),
+            branch: pull.branch.short().to_owned(),
+            target: pull.target.short().to_owned(),
+            issue,
+            head: pull.head,
+            base: pull.base,
+            round: pull.round,
+            proof: pull.proof.level.to_string(),
+            proof_detail: pull.proof.clone(),
+            reviews: reviews.collect(),
+            next: next_for(context, reference.project.as_str(), n, pull, &gate),
+            gate,
+            comments: events.into_iter().skip(1).filter(|e| e.text.is_some()).collect(),
+            landed: pull.landed,
+            url: context.url(&reference, &super::context::Item::Pull),
+            reference,
+            body,
+            diff: args.has("diff").then_some(patch.text),
+            diff_truncated: args.has("diff").then_some(patch.truncated),
+            added: patch.added,
+            removed: patch.removed,
+        });
+        Ok(answer)
+    }
+}
+
+/// The difference between base and head; `most` bytes of text.
+fn patch(project: &Project, pull: &PullState, most: usize) -> Result<diff::Patch, Refusal> {
+    let store = project.repository.store();
+    let failed = |e: String| Refusal::new(Code::TryLater, "diff", e, "feed");
+    let tree = |id| store.commit(id).map(|c| c.tree);
+    let (old, new) = (tree(pull.base), tree(pull.head));
+    let (old, new) = (old.map_err(|e| failed(e.to_string()))?, new.map_err(|e| failed(e.to_string()))?);
+    let changes = diff::changed_paths(store.as_ref(), Some(old), Some(new), MOST_FILES).map_err(|e| failed(e.to_string()))?;
+    diff::unified(store.as_ref(), &changes, most).map_err(|e| failed(e.to_string()))
+}
+
+/// The one open pull request of the caller, or the candidates.
+fn only_pull(context: &Context) -> Result<(Project, ItemRef), Refusal> {
+    let agent = &context.agent()?.name;
+    let mut mine = Vec::new();
+    for repository in context.forge.open_repositories() {
+        let snapshot = repository.snapshot();
+        let open = snapshot.fold.open_pulls.values().filter(|n| snapshot.fold.pull(**n).is_some_and(|p| p.author == *agent));
+        mine.extend(open.map(|n| ItemRef { project: repository.name().clone(), n: *n }));
+    }
+    match mine.as_slice() {
+        [] => Err(Refusal::new(Code::NotFound, "pr", "you have no open pull request", "feed")),
+        [only] => context.item(&only.to_string()).map(|(project, reference, _)| (project, reference)),
+        several => {
+            let names: Vec<String> = several.iter().map(ItemRef::to_string).collect();
+            let why = format!("you have {}: {}", count(several.len() as u64, "open pull request"), names.join(", "));
+            Err(Refusal::new(Code::Usage, "pr", why, format!("pr {}", names[0])))
+        }
+    }
+}
+
+/// `pr list`.
+pub struct PrList;
+
+impl Command for PrList {
+    fn name(&self) -> &'static str {
+        "pr list"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["prs", "pulls"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Read
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(0, 1).flags(&[("state", Takes::Word)])
+    }
+    fn usage(&self) -> &'static str {
+        "[project] [--state open|merged|closed|all]"
+    }
+    fn summary(&self) -> &'static str {
+        "the newest hundred pull requests of a project"
+    }
+    fn example(&self) -> &'static str {
+        "pr list parser --state merged"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let project = context.project_or_current(args.word(0))?.repository.name().clone();
+        let (state, word) = super::issues::state_of(context, args)?;
+        let items = super::issues::list(context, &project, Kind::Pull, state, &[], 100)?;
+        let empty = format!("issue list {project}");
+        Ok(Answer::of(&Page { project, state: word, items, title: "pull requests", empty }))
+    }
+}
+
+/// `pr close`.
+pub struct PrClose;
+
+#[derive(Serialize)]
+struct Closed {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    state: &'static str,
+    seq: u64,
+}
+
+impl Render for Closed {
+    fn markdown(&self) -> String {
+        format!("{} is closed.\n---\nnext: feed\n", self.reference)
+    }
+}
+
+impl Command for PrClose {
+    fn name(&self) -> &'static str {
+        "pr close"
+    }
+    fn needs(&self) -> Needs {
+        Needs::Agent
+    }
+    fn shape(&self) -> Shape {
+        Shape { text: true, ..Shape::words(1, 1) }
+    }
+    fn usage(&self) -> &'static str {
+        "<ref> [text]"
+    }
+    fn summary(&self) -> &'static str {
+        "give a pull request up without merging it"
+    }
+    fn example(&self) -> &'static str {
+        "pr close parser/47 superseded"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
+        let n = reference.n;
+        let pull = project.snapshot.fold.pull(n).ok_or_else(|| context.usage(format!("{reference} is an issue")))?;
+        let (by, text) = (context.author()?, args.text.clone());
+        let maintainer = context.root.fold.project(&reference.project).is_some_and(|p| p.creator == by.agent);
+        if pull.author != by.agent && !maintainer {
+            let why = format!("only {} who opened it, or the project's maintainer, may", pull.author);
+            return Err(Refusal::new(Code::NotAllowed, reference.to_string(), why, format!("reply {}/{n} <text>", reference.project)));
+        }
+        let name = reference.clone();
+        let (q, _) = context.commit(&project.repository, move |draft| {
+            let pull = draft.snapshot().fold.pull(n).cloned();
+            let Some(pull) = pull.filter(|p| p.status == PullStatus::Open) else {
+                return Err(Refusal::new(Code::Stale, name.to_string(), "it is not open any more", "feed"));
+            };
+            draft.keep(pull.head);
+            super::review::drop_inbox(draft, &pull)?;
+            draft.event(&by, &EntityId::Pull(n), PullClosed {}, text.as_deref(), &[]).map(|r| r.q)
+        })?;
+        Ok(Answer::of(&Closed { reference, state: "closed", seq: q }))
+    }
+}

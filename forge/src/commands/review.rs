@@ -1,0 +1,367 @@
+//! Verdicts and merging.
+
+use std::sync::Arc;
+
+use notes_schema::event::{IssueClosed, PullMerged, Reviewed, Verdict};
+use notes_schema::names::Track;
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256, refs};
+use serde::Serialize;
+
+use super::context::Project;
+use super::text::inline;
+use super::{Args, Command, Context, Shape, Stdin};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::Needs;
+use crate::gate::{View, Work};
+use crate::git::merge::{self, Outcome};
+use crate::git::object::{NewCommit, Object};
+use crate::git::store::{Objects as _, Store};
+use crate::ledger::{Author, Draft, Recorded, Snapshot};
+use crate::state::elo::show_change;
+use crate::state::{IssueStatus, PullState, PullStatus};
+
+/// `review`.
+pub struct Review;
+
+#[derive(Serialize)]
+struct Given {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    verdict: &'static str,
+    head: Oid,
+    seq: u64,
+    next: String,
+}
+
+impl Render for Given {
+    fn markdown(&self) -> String {
+        format!("{} on {} at {}.\n---\nnext: {}\n", self.verdict, self.reference, self.head.short(), self.next)
+    }
+}
+
+fn verdict(word: &str) -> Option<Verdict> {
+    Some(match word {
+        "approve" | "approved" | "lgtm" => Verdict::Approve,
+        "request-changes" | "reject" | "changes" => Verdict::RequestChanges,
+        "comment" => Verdict::Comment,
+        _ => return None,
+    })
+}
+
+impl Command for Review {
+    fn name(&self) -> &'static str {
+        "review"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["lgtm", "approve"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Agent
+    }
+    fn shape(&self) -> Shape {
+        // `lgtm 7` gives one word; `review approve 7` two, in either order. Whatever follows is text.
+        Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 1) }
+    }
+    fn usage(&self) -> &'static str {
+        "approve|request-changes|comment <ref> [text]"
+    }
+    fn summary(&self) -> &'static str {
+        "give a verdict on a pull request's head"
+    }
+    fn example(&self) -> &'static str {
+        "review approve parser/47 reads well"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let (verdict, word, text) = spelled(context, args)?;
+        let (project, reference, _) = context.item(&word)?;
+        let n = reference.n;
+        let by = context.author()?;
+        let text = text.or_else(|| context.body.clone()).filter(|t| !t.trim().is_empty());
+        if verdict != Verdict::Approve && text.is_none() {
+            return Err(context.usage(format!("{} needs words that say why", verdict.as_str())));
+        }
+        let expected = context.if_match.clone();
+        let name = reference.clone();
+        let (head, q) = context
+            .commit(&project.repository, move |draft| give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref()))?
+            .0;
+        let path = format!("{}/{n}", reference.project);
+        let next = if verdict == Verdict::Approve { format!("merge {path}") } else { "feed --wait".to_owned() };
+        Ok(Answer::of(&Given { reference, verdict: verdict.as_str(), head, seq: q, next }))
+    }
+}
+
+/// Verdict, reference and text, in whichever order they came.
+fn spelled(context: &Context, args: &Args) -> Result<(Verdict, String, Option<String>), Refusal> {
+    let first = args.word(0).unwrap_or("").to_owned();
+    let rest = args.text.clone().unwrap_or_default();
+    let (second, after) = rest.split_once(char::is_whitespace).unwrap_or((&rest, ""));
+    let text = |text: &str| (!text.trim().is_empty()).then(|| unquoted(text.trim()).to_owned());
+    if let Some(found) = verdict(&first) {
+        if second.is_empty() {
+            return Err(context.usage("it needs the pull request, for example parser/47"));
+        }
+        return Ok((found, second.to_owned(), text(after)));
+    }
+    match verdict(second) {
+        Some(found) => Ok((found, first, text(after))),
+        // `lgtm 7` and `approve 7`: the name is the verdict.
+        None => Ok((Verdict::Approve, first, text(&rest))).and_then(|parts| {
+            if context.named_as(&["lgtm", "approve"]) {
+                Ok(parts)
+            } else {
+                Err(context.usage("a verdict is approve, request-changes or comment"))
+            }
+        }),
+    }
+}
+
+fn unquoted(text: &str) -> &str {
+    let inner = |q: char| text.strip_prefix(q).and_then(|t| t.strip_suffix(q)).filter(|t| !t.contains(q));
+    inner('\'').or_else(|| inner('"')).unwrap_or(text)
+}
+
+fn give(
+    draft: &mut Draft,
+    by: &Author,
+    reference: &ItemRef,
+    verdict: Verdict,
+    text: Option<&str>,
+    expected: Option<&str>,
+) -> Result<(Oid, u64), Refusal> {
+    let (path, shown) = (format!("{}/{}", reference.project, reference.n), reference.to_string());
+    let pull = draft.snapshot().fold.pull(reference.n);
+    let pull = pull.ok_or_else(|| Refusal::new(Code::NotFound, &shown, "it is an issue", format!("details {path}")))?;
+    if pull.status != PullStatus::Open {
+        return Err(Refusal::new(Code::Stale, shown, format!("it is {} already", pull.status.as_str()), "feed"));
+    }
+    if pull.author == by.agent && verdict != Verdict::Comment {
+        let why = "nobody reviews their own work; another agent must";
+        return Err(Refusal::new(Code::NotAllowed, format!("review {shown}"), why, "feed --wait"));
+    }
+    let head = pull.head;
+    if expected.is_some_and(|e| e.len() < 7 || !head.to_string().starts_with(e)) {
+        let why = format!("its head is {} now", head.short());
+        return Err(Refusal::new(Code::Stale, shown, why, format!("pr {path} --diff")));
+    }
+    if let Some(done) = by.intent.and_then(|id| draft.snapshot().intents.get(&id)) {
+        return Ok((head, done.q));
+    }
+    let recorded = draft.event(by, &EntityId::Pull(reference.n), Reviewed { verdict, head }, text, &[])?;
+    Ok((head, recorded.q))
+}
+
+/// `merge`.
+pub struct Merge;
+
+#[derive(Serialize)]
+struct Landed {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    landed: Oid,
+    strategy: String,
+    ratings: Vec<Rated>,
+    seq: u64,
+}
+
+#[derive(Serialize)]
+struct Rated {
+    agent: AgentName,
+    track: Track,
+    delta_milli: i64,
+}
+
+impl Render for Landed {
+    fn markdown(&self) -> String {
+        let mut out = format!("{} landed as `{}` ({}).\n", self.reference, self.landed.short(), inline(&self.strategy));
+        for rated in &self.ratings {
+            out.push_str(&format!("{} {} {}\n", rated.agent, show_change(rated.delta_milli), rated.track.as_str()));
+        }
+        if self.ratings.is_empty() {
+            out.push_str("It rates nobody: that needs an issue, and an approval, by others than the author.\n");
+        }
+        out.push_str("---\nnext: feed\n");
+        out
+    }
+}
+
+/// How often a merge is tried again when the target moved meanwhile.
+const TRIES: usize = 8;
+
+impl Command for Merge {
+    fn name(&self) -> &'static str {
+        "merge"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["pr merge"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Agent
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(1, 1)
+    }
+    fn usage(&self) -> &'static str {
+        "<ref>"
+    }
+    fn summary(&self) -> &'static str {
+        "land a pull request whose gate is satisfied"
+    }
+    fn example(&self) -> &'static str {
+        "merge parser/47"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
+        let mut outcome = None;
+        for _ in 0..TRIES {
+            let current = Project { snapshot: project.repository.snapshot(), repository: project.repository.clone() };
+            match attempt(context, &current, &reference) {
+                Err(refusal) if refusal.rule == MOVED => {}
+                other => {
+                    outcome = Some(other);
+                    break;
+                }
+            }
+        }
+        let busy = || Err(Refusal::new(Code::TryLater, reference.to_string(), "its target keeps moving", format!("merge {}/{}", reference.project, reference.n)));
+        let (landed, strategy, merged, author) = outcome.unwrap_or_else(busy)?;
+        context.forge.settle(&project.repository)?;
+        let root = context.forge.root();
+        let change = root.fold.ratings.change_for(&author, &merged.digest);
+        let ratings: Vec<Rated> =
+            change.iter().map(|c| Rated { agent: author.clone(), track: c.track, delta_milli: c.delta_milli }).collect();
+        Ok(Answer::of(&Landed { reference, landed, strategy, ratings, seq: merged.q }))
+    }
+}
+
+/// The rule word by which an attempt says that the target moved under it.
+const MOVED: &str = "moved";
+
+type Attempt = (Oid, String, Recorded, AgentName);
+
+/// Merges in memory outside the committer, and lands the result if nothing moved meanwhile.
+fn attempt(context: &Context, project: &Project, reference: &ItemRef) -> Result<Attempt, Refusal> {
+    let n = reference.n;
+    let path = format!("{}/{n}", reference.project);
+    let pull = project.snapshot.fold.pull(n).cloned();
+    let pull = pull.ok_or_else(|| {
+        Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", format!("details {path}"))
+    })?;
+    if pull.status != PullStatus::Open {
+        return Err(Refusal::new(Code::Stale, reference.to_string(), format!("it is {} already", pull.status.as_str()), "feed"));
+    }
+    let store = project.repository.store().clone();
+    check_gate(&project.snapshot, &context.root, &store, n, &pull)?;
+    let onto = project.snapshot.ref_id(&pull.target);
+    let onto = onto.ok_or_else(|| Refusal::new(Code::Refused, reference.to_string(), "its target does not exist", format!("pr {path}")))?;
+    let (tree, objects) = merged_tree(&store, onto, pull.head, reference)?;
+    let (by, root, name) = (context.author()?, context.root.clone(), reference.clone());
+    let author = pull.author.clone();
+    let ((landed, strategy, recorded), _) = context.commit(&project.repository, move |draft| {
+        land(draft, &store, &root, &by, &name, &pull, Ready { onto, tree, objects })
+    })?;
+    Ok((landed, strategy, recorded, author))
+}
+
+fn check_gate(snapshot: &Snapshot, root: &Arc<Snapshot>, store: &Store, n: u64, pull: &PullState) -> Result<(), Refusal> {
+    let view = View { snapshot, root, objects: store };
+    let work = Work::of_pull(&view, store, n, pull);
+    let work = work.map_err(|e| Refusal::new(Code::TryLater, format!("merge {n}"), e.to_string(), "feed"))?;
+    work.check_merge(&view).map(drop)
+}
+
+fn merged_tree(store: &Store, onto: Oid, head: Oid, reference: &ItemRef) -> Result<(Oid, Vec<(Oid, Object)>), Refusal> {
+    let failed = |e: String| Refusal::new(Code::TryLater, format!("merge {reference}"), e, "feed");
+    if crate::git::history::is_ancestor(store, onto, head).map_err(|e| failed(e.to_string()))? {
+        return Ok((store.commit(head).map_err(|e| failed(e.to_string()))?.tree, Vec::new()));
+    }
+    match merge::merge(store, onto, head).map_err(|e| failed(e.to_string()))? {
+        Outcome::Clean(merged) => Ok((merged.tree, merged.objects)),
+        Outcome::Conflicts(paths) => {
+            let why = format!("it conflicts with its target in {}", paths.iter().take(5).cloned().collect::<Vec<_>>().join(", "));
+            let next = "git fetch origin && git merge origin/HEAD";
+            Err(Refusal::new(Code::Stale, format!("merge {reference}"), why, next).by_rule("mergeable"))
+        }
+    }
+}
+
+/// A merge that was computed outside the committer.
+struct Ready {
+    onto: Oid,
+    tree: Oid,
+    objects: Vec<(Oid, Object)>,
+}
+
+fn land(
+    draft: &mut Draft,
+    store: &Arc<Store>,
+    root: &Arc<Snapshot>,
+    by: &Author,
+    reference: &ItemRef,
+    judged: &PullState,
+    ready: Ready,
+) -> Result<(Oid, String, Recorded), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let pull = snapshot.fold.pull(reference.n);
+    let unchanged = pull.is_some_and(|p| p.head == judged.head && p.status == judged.status && p.reviews == judged.reviews);
+    if !unchanged || snapshot.ref_id(&judged.target) != Some(ready.onto) {
+        return Err(Refusal::new(Code::Stale, reference.to_string(), "it moved", "feed").by_rule(MOVED));
+    }
+    check_gate(&snapshot, root, store, reference.n, judged)?;
+    let seconds = draft.now() / 1000;
+    let mut forge = crate::ledger::draft::signature_of(&AgentName::forge(), draft.now());
+    forge.seconds = seconds;
+    let commit = NewCommit {
+        tree: ready.tree,
+        parents: vec![ready.onto, judged.head],
+        author: crate::ledger::draft::signature_of(&judged.author, draft.now()),
+        committer: forge,
+        message: message(reference, judged, by),
+    };
+    for (id, object) in ready.objects {
+        draft.known_object(id, object);
+    }
+    let landed = draft.object(commit.encode(None))?;
+    draft.set_ref(&judged.target, Some(ready.onto), Some(landed), None, None)?;
+    draft.keep(judged.head);
+    let strategy = "merge".to_owned();
+    let fact = PullMerged { landed, onto: ready.onto, head: judged.head, strategy: strategy.clone(), issue: judged.issue };
+    let merged = draft.event(by, &EntityId::Pull(reference.n), fact, None, &[])?;
+    if let Some(issue) = judged.issue {
+        close_issue(draft, by, reference, issue, merged.digest)?;
+        draft.outbox(&merged);
+    }
+    drop_inbox(draft, judged)?;
+    Ok((landed, strategy, merged))
+}
+
+fn message(reference: &ItemRef, pull: &PullState, by: &Author) -> String {
+    let issue = pull.issue.map_or(String::new(), |n| format!("Closes {}#{n}\n", reference.project));
+    let approvals: Vec<String> = pull.live(Verdict::Approve).map(|r| format!("Approved-by: {}\n", r.agent)).collect();
+    let proof = crate::forge::shown_proof(&pull.proof);
+    let title: String = pull.title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("Merge {reference}: {title}\n\n{issue}Proof: {proof}\n{}Merged-by: {}\n", approvals.concat(), by.agent)
+}
+
+fn close_issue(draft: &mut Draft, by: &Author, pull: &ItemRef, issue: u64, because: Sha256) -> Result<(), Refusal> {
+    if draft.snapshot().fold.issue(issue).is_none_or(|i| i.status == IssueStatus::Closed) {
+        return Ok(());
+    }
+    let by = Author { intent: None, ..by.clone() };
+    let fact = IssueClosed { fixed_by: Some(pull.clone()) };
+    draft.event(&by, &EntityId::Issue(issue), fact, None, &[because]).map(drop)
+}
+
+/// The refs that brought an ended pull request's records go; the records stay in their months.
+pub(super) fn drop_inbox(draft: &mut Draft, pull: &PullState) -> Result<(), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let prefix = format!("{}{}/", refs::IN_PREFIX, pull.author);
+    let theirs = snapshot.record_order.iter().filter(|r| r.agent == pull.author && r.issue == pull.issue);
+    for record in theirs.filter(|r| r.name.as_str().starts_with(&prefix)) {
+        let old = snapshot.ref_id(&record.name);
+        if old.is_some() {
+            draft.set_ref(&record.name, old, None, None, None)?;
+        }
+    }
+    Ok(())
+}

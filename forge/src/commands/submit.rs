@@ -1,0 +1,219 @@
+//! `submit`: work becomes a pull request.
+
+use notes_schema::event::PullOpened;
+use notes_schema::{EntityId, ItemRef, Oid, RefName, refs};
+use serde::Serialize;
+
+use super::context::{Item, Project};
+use super::pulls::{GateLine, gate_markdown, gate_of, next_for};
+use super::text::inline;
+use super::{Args, Command, Context, Shape, Stdin, Takes};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::Needs;
+use crate::forge::merge_base;
+use crate::gate::{self, View, Work};
+use crate::git::history;
+use crate::git::store::Objects as _;
+use crate::ledger::{Author, Draft, Snapshot};
+use crate::state::{IssueStatus, PullStatus};
+
+/// `submit`.
+pub struct Submit;
+
+#[derive(Serialize)]
+struct Submitted {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    url: String,
+    title: String,
+    round: u64,
+    head: Oid,
+    proof: String,
+    gate: Vec<GateLine>,
+    seq: u64,
+    next: String,
+}
+
+impl Render for Submitted {
+    fn markdown(&self) -> String {
+        format!(
+            "# {}: {}\n\nround {} · head `{}` · proof {}\n{}\n\n## Gate\n\n{}---\nnext: {}\n",
+            self.reference,
+            inline(&self.title),
+            self.round,
+            self.head.short(),
+            self.proof,
+            self.url,
+            gate_markdown(&self.gate),
+            self.next
+        )
+    }
+}
+
+/// What is being submitted, found out from what was said.
+struct Asked {
+    branch: RefName,
+    issue: Option<u64>,
+    title: Option<String>,
+    text: Option<String>,
+}
+
+impl Command for Submit {
+    fn name(&self) -> &'static str {
+        "submit"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["pr create", "pr new"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Agent
+    }
+    fn shape(&self) -> Shape {
+        let flags = &[("issue", Takes::Word), ("title", Takes::Words), ("body", Takes::Words), ("project", Takes::Word)];
+        Shape { stdin: Stdin::Dash, ..Shape::words(0, 2).flags(flags) }
+    }
+    fn usage(&self) -> &'static str {
+        "<branch> [--issue REF] [--title TEXT] [--project P]"
+    }
+    fn summary(&self) -> &'static str {
+        "open a pull request from a branch that you pushed"
+    }
+    fn example(&self) -> &'static str {
+        "submit alpha/12-fix-leak"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let (project, asked) = find(context, args)?;
+        let by = context.author()?;
+        let root = context.root.clone();
+        let store = project.repository.store().clone();
+        let ((n, q), after) = context.commit(&project.repository, move |draft| open(draft, &root, &store, &by, &asked))?;
+        let project = Project { repository: project.repository, snapshot: after };
+        let reference = ItemRef { project: project.repository.name().clone(), n };
+        let pull = project.snapshot.fold.pull(n);
+        let pull = pull.ok_or_else(|| Refusal::new(Code::Stale, reference.to_string(), "it is gone", "feed"))?;
+        let gate = gate_of(context, &project, n, pull)?;
+        Ok(Answer::of(&Submitted {
+            url: context.url(&reference, &Item::Pull),
+            title: pull.title.clone(),
+            round: pull.round,
+            head: pull.head,
+            proof: pull.proof.level.to_string(),
+            seq: q,
+            next: next_for(context, reference.project.as_str(), n, pull, &gate),
+            gate,
+            reference,
+        }))
+    }
+}
+
+/// Where the branch is, and for which issue.
+fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
+    let agent = &context.agent()?.name;
+    let issue = args.value("issue").map(|text| context.item(text)).transpose()?;
+    let named = args.value("project").map(|name| context.project(name)).transpose()?;
+    let (project, branch) = match args.word(0).filter(|w| *w != "-") {
+        Some(word) => {
+            let short = word.strip_prefix("refs/heads/").unwrap_or(word);
+            let branch = RefName::branch(short).map_err(|e| context.usage(e.to_string()))?;
+            let from_issue = issue.as_ref().map(|(p, _, _)| Project { repository: p.repository.clone(), snapshot: p.snapshot.clone() });
+            (locate(context, &branch, named.or(from_issue))?, branch)
+        }
+        None => {
+            let (project, reference) = super::issues::only_work(context, agent)?;
+            let branch = project.snapshot.fold.issue(reference.n).and_then(|i| i.worker(agent)).map(|w| w.branch.clone());
+            let branch = branch.ok_or_else(|| context.usage("say which branch"))?;
+            (project, branch)
+        }
+    };
+    let started = || {
+        let mut issues = project.snapshot.fold.issues();
+        issues.find(|(_, i)| i.worker(agent).is_some_and(|w| w.branch == branch)).map(|(n, _)| n)
+    };
+    let issue = match issue {
+        Some((other, reference, Item::Issue)) if other.repository.name() == project.repository.name() => Some(reference.n),
+        Some((_, reference, _)) => return Err(context.usage(format!("{reference} is no issue of {}", project.repository.name()))),
+        None => started(),
+    };
+    let title = args.value("title").map(|t| crate::state::snippet(t, 200));
+    let asked = Asked { branch, issue, title, text: args.value("body").map(str::to_owned) };
+    Ok((project, asked))
+}
+
+/// The project that has the branch: named, current, or the only one that has it.
+fn locate(context: &Context, branch: &RefName, named: Option<Project>) -> Result<Project, Refusal> {
+    let has = |project: &Project| project.snapshot.refs.contains_key(branch);
+    let missing = |place: &str| {
+        let why = format!("{place} no branch {}: push it first", branch.short());
+        Refusal::new(Code::NotFound, branch.short(), why, "git push")
+    };
+    if let Some(project) = named {
+        let place = format!("{} has", project.repository.name());
+        return if has(&project) { Ok(project) } else { Err(missing(&place)) };
+    }
+    if let Some(current) = context.current_project().filter(|project| has(project)) {
+        return Ok(current);
+    }
+    let mut having: Vec<Project> = Vec::new();
+    for repository in context.forge.open_repositories() {
+        let project = Project { snapshot: repository.snapshot(), repository };
+        if has(&project) {
+            having.push(project);
+        }
+    }
+    match having.len() {
+        0 => Err(missing("there is")),
+        1 => Ok(having.remove(0)),
+        _ => {
+            let names: Vec<String> = having.iter().map(|p| p.repository.name().to_string()).collect();
+            let next = format!("submit {} --project {}", branch.short(), names[0]);
+            Err(Refusal::new(Code::Usage, branch.short(), format!("several projects have it: {}", names.join(", ")), next))
+        }
+    }
+}
+
+/// Opens the pull request, or finds the one that is open for the same head.
+fn open(
+    draft: &mut Draft,
+    root: &Snapshot,
+    store: &crate::git::store::Store,
+    by: &Author,
+    asked: &Asked,
+) -> Result<(u64, u64), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let branch = &asked.branch;
+    let refuse = |why: &str, next: String| Refusal::new(Code::Refused, format!("submit {}", branch.short()), why, next);
+    let head = snapshot.ref_id(branch).ok_or_else(|| refuse("there is no such branch any more", "git push".to_owned()))?;
+    let owner = snapshot.owners.get(branch);
+    if owner.is_some_and(|owner| *owner != by.agent) {
+        let next = format!("git push origin HEAD:refs/heads/{}/{}", by.agent, branch.short().rsplit('/').next().unwrap_or("work"));
+        return Err(Refusal::new(Code::NotAllowed, format!("submit {}", branch.short()), "the branch belongs to another agent", next));
+    }
+    if let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) {
+        return Ok((n, pull.last_q));
+    }
+    let target = snapshot.head.clone().unwrap_or_else(RefName::head);
+    if *branch == target {
+        return Err(refuse("it is the default branch itself", "feed".to_owned()));
+    }
+    let onto = snapshot.ref_id(&target);
+    let unreadable = |e: crate::git::store::ReadError| refuse(&e.to_string(), "git push".to_owned());
+    let onto = onto.ok_or_else(|| refuse("the default branch does not exist yet", "git push origin HEAD:refs/heads/main".to_owned()))?;
+    if history::is_ancestor(store, head, onto).map_err(unreadable)? {
+        let why = format!("it has nothing that {} lacks: commit something first", target.short());
+        return Err(refuse(&why, "git commit -a && git push".to_owned()).by_rule("empty"));
+    }
+    let view = View { snapshot: &snapshot, root, objects: store };
+    let issue = asked.issue.filter(|n| snapshot.fold.issue(*n).is_some_and(|i| i.status == IssueStatus::Open));
+    let proof = Work::new(&view, branch, &by.agent, issue, head).map_err(unreadable)?.check_submit(&view)?;
+    let title = match &asked.title {
+        Some(title) => title.clone(),
+        None => crate::state::snippet(store.commit(head).map_err(unreadable)?.subject(), 200),
+    };
+    let n = draft.number();
+    let base = merge_base(store, Some(onto), head)?;
+    let fact = PullOpened { title, branch: branch.clone(), target, issue, head, base, proof };
+    let recorded = draft.event(by, &EntityId::Pull(n), fact, asked.text.as_deref(), &[])?;
+    draft.set_ref(&refs::pull_head(n), None, Some(head), None, None)?;
+    debug_assert!(draft.snapshot().fold.pull(n).is_some_and(|p| p.status == PullStatus::Open));
+    Ok((n, recorded.q))
+}

@@ -1,0 +1,169 @@
+//! `trace`: what was run before a commit landed, failures included.
+
+use notes_schema::event::Level;
+use notes_schema::{ItemRef, Oid};
+use serde::Serialize;
+
+use super::context::Project;
+use super::text::inline;
+use super::{Args, Command, Context, Shape, Takes};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::Needs;
+use crate::gate;
+use crate::git::history;
+use crate::git::store::Objects as _;
+use crate::state::PullState;
+
+/// `trace`.
+pub struct Trace;
+
+#[derive(Serialize)]
+struct Traced {
+    commit: Oid,
+    tree: Oid,
+    level: Level,
+    #[serde(rename = "ref")]
+    reference: Option<ItemRef>,
+    attempts: Vec<Attempt>,
+}
+
+#[derive(Serialize)]
+struct Attempt {
+    seq: u64,
+    argv: Vec<String>,
+    exit: Option<i64>,
+    signal: Option<u64>,
+    timed_out: bool,
+    dur_ms: u64,
+    tree: Oid,
+    tests: Option<notes_schema::trace::Tests>,
+    agent: notes_schema::AgentName,
+    record: notes_schema::Sha256,
+}
+
+impl Render for Traced {
+    fn markdown(&self) -> String {
+        let of = self.reference.as_ref().map_or(String::new(), |r| format!(" · {r}"));
+        let mut out = format!("# Trace of {}{of}\n\nproof {} · tree `{}`\n\n", self.commit.short(), self.level, self.tree.short());
+        for attempt in &self.attempts {
+            let end = match (attempt.exit, attempt.signal) {
+                (Some(code), _) => format!("exit {code}"),
+                (None, Some(signal)) => format!("signal {signal}"),
+                (None, None) => "no exit".to_owned(),
+            };
+            let tests = attempt.tests.as_ref().map_or(String::new(), |t| format!(" · {} passed, {} failed", t.passed, t.failed));
+            out.push_str(&format!(
+                "{}. {} · `{}` on tree {}{tests} · {} ms, by {}\n",
+                attempt.seq,
+                end,
+                inline(&crate::state::snippet(&attempt.argv.join(" "), 120)),
+                attempt.tree.short(),
+                attempt.dur_ms,
+                attempt.agent
+            ));
+        }
+        if self.attempts.is_empty() {
+            out.push_str("No run was recorded for it.\n");
+        }
+        if let Some(reference) = &self.reference {
+            out.push_str(&format!("---\nnext: pr {}/{}\n", reference.project, reference.n));
+        }
+        out
+    }
+}
+
+impl Command for Trace {
+    fn name(&self) -> &'static str {
+        "trace"
+    }
+    fn needs(&self) -> Needs {
+        Needs::Read
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(1, 1).flags(&[("project", Takes::Word)])
+    }
+    fn usage(&self) -> &'static str {
+        "<commit> [--project P]"
+    }
+    fn summary(&self) -> &'static str {
+        "every recorded run behind a commit, failures included"
+    }
+    fn example(&self) -> &'static str {
+        "trace 3f1c2ab0123456789012345678901234567890ab"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        let word = args.word(0).unwrap_or("");
+        let (named, word) = match word.split_once(':') {
+            Some((project, commit)) => (Some(project), commit),
+            None => (args.value("project"), word),
+        };
+        let commit: Oid = word.parse().map_err(|_| context.usage("a commit is named by its 40 hexadecimal digits"))?;
+        let project = match named {
+            Some(name) => context.project(name)?,
+            None => having(context, commit)?,
+        };
+        let store = project.repository.store();
+        let missing = |e: crate::git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
+        let tree = store.commit(commit).map_err(missing)?.tree;
+        let Some((n, pull)) = pull_of(&project, commit) else {
+            return Ok(Answer::of(&Traced { commit, tree, level: Level::P0, reference: None, attempts: Vec::new() }));
+        };
+        let reference = ItemRef { project: project.repository.name().clone(), n };
+        let attempts = attempts(&project, &pull);
+        Ok(Answer::of(&Traced { commit, tree, level: pull.proof.level, reference: Some(reference), attempts }))
+    }
+}
+
+fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {
+    let has = |project: &Project| project.repository.store().commit(commit).is_ok();
+    if let Some(current) = context.current_project().filter(|p| has(p)) {
+        return Ok(current);
+    }
+    let all = context.forge.open_repositories().into_iter();
+    let found = all.map(|repository| Project { snapshot: repository.snapshot(), repository }).find(|project| has(project));
+    found.ok_or_else(|| Refusal::new(Code::NotFound, commit.to_string(), "no project has this commit", "project list"))
+}
+
+/// The pull request that a commit is the landing, the head or a part of.
+fn pull_of(project: &Project, commit: Oid) -> Option<(u64, PullState)> {
+    let fold = &project.snapshot.fold;
+    let is_it = |p: &PullState| p.landed == Some(commit) || p.head == commit;
+    if let Some((n, pull)) = fold.pulls().rev().find(|(_, p)| is_it(p)) {
+        return Some((n, pull.clone()));
+    }
+    let store = project.repository.store().as_ref();
+    let contains = |p: &PullState| {
+        history::is_ancestor(store, commit, p.head).unwrap_or(false) && !history::is_ancestor(store, commit, p.base).unwrap_or(true)
+    };
+    fold.pulls().rev().find(|(_, p)| contains(p)).map(|(n, p)| (n, p.clone()))
+}
+
+/// Every attempt of every record of a pull request's author for its issue, in order; of the records on its trees where
+/// it answers no issue.
+fn attempts(project: &Project, pull: &PullState) -> Vec<Attempt> {
+    let snapshot = &project.snapshot;
+    let store = project.repository.store().as_ref();
+    let tree = store.commit(pull.head).map(|c| c.tree).ok();
+    let belongs = |r: &&std::sync::Arc<crate::ledger::KnownRecord>| {
+        r.agent == pull.author && if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
+    };
+    let mut all = Vec::new();
+    for known in snapshot.record_order.iter().filter(belongs) {
+        let Some(record) = gate::read_record(store, known) else { continue };
+        for attempt in record.attempts {
+            all.push(Attempt {
+                seq: all.len() as u64 + 1,
+                argv: attempt.argv,
+                exit: attempt.exit,
+                signal: attempt.signal,
+                timed_out: attempt.timed_out,
+                dur_ms: attempt.dur_ms,
+                tree: attempt.tree,
+                tests: attempt.tests,
+                agent: known.agent.clone(),
+                record: known.digest,
+            });
+        }
+    }
+    all
+}

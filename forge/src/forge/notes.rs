@@ -1,0 +1,167 @@
+//! Notes on commits, for people who read `git log --notes=forge/traces`: derived from events, coalesced, rebuilt from
+//! where the notes themselves say they are.
+
+use std::sync::Arc;
+
+use notes_schema::event::Proof;
+use notes_schema::{Fact, Oid, RefName, refs};
+
+use super::Forge;
+use crate::answer::{Code, Refusal};
+use crate::git::object::{Kind, NewCommit, Object};
+use crate::git::store::Objects as _;
+use crate::ledger::{self, Draft, Repository, fanout};
+
+/// What one event adds to the notes.
+struct Note {
+    list: &'static str,
+    commit: Oid,
+    text: String,
+}
+
+/// The trailer of a notes commit that says up to which batch it reflects the events.
+const REFLECTS: &str = "Forge-Ledger: ";
+/// Most batches that one round looks at, so that the first one after a long time stays short.
+const MOST_BATCHES: u64 = 2000;
+
+impl Forge {
+    /// Writes the notes that are missing, if any. Blocks.
+    pub(super) fn write_notes(&self, repository: &Arc<Repository>) -> Result<(), Refusal> {
+        let snapshot = repository.snapshot();
+        if repository.name().is_forge() || repository.read_only().is_some() {
+            return Ok(());
+        }
+        let known = self.notes.lock().expect("invariant: no panic under this lock").get(repository.name()).copied();
+        let from = match known {
+            Some(number) => number,
+            None => reflected(repository).map_err(unreadable)?,
+        };
+        let upto = snapshot.number.min(from + MOST_BATCHES);
+        let notes = missing(repository, from, upto).map_err(unreadable)?;
+        if !notes.is_empty() {
+            let store = repository.store().clone();
+            repository.commit(move |draft| add(draft, &store, notes, upto))?;
+        }
+        self.notes.lock().expect("invariant: no panic under this lock").insert(repository.name().clone(), upto);
+        Ok(())
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Code::TryLater, "notes", error.to_string(), "feed")
+}
+
+fn list(name: &'static str) -> RefName {
+    name.parse().expect("invariant: a good name")
+}
+
+/// The newest batch that the notes on disk reflect.
+fn reflected(repository: &Repository) -> Result<u64, crate::git::store::ReadError> {
+    let snapshot = repository.snapshot();
+    let mut newest = 0;
+    for name in [refs::TRACE_NOTES, refs::REVIEW_NOTES] {
+        let Some(tip) = snapshot.ref_id(&list(name)) else { continue };
+        let message = repository.store().commit(tip)?.message;
+        let number = message.lines().find_map(|l| l.strip_prefix(REFLECTS)).and_then(|n| n.trim().parse().ok());
+        newest = newest.max(number.unwrap_or(0));
+    }
+    Ok(newest)
+}
+
+/// What the batches after `from` up to `upto` add.
+fn missing(repository: &Repository, from: u64, upto: u64) -> Result<Vec<Note>, ledger::ReplayError> {
+    let store = repository.store().as_ref();
+    let mut at = repository.snapshot().tip;
+    let mut batches = Vec::new();
+    while let Some(commit) = at {
+        let read = ledger::read_batch(store, commit)?;
+        if read.batch.n <= from {
+            break;
+        }
+        at = (read.batch.n > 1).then(|| read.parents.first().copied()).flatten();
+        if read.batch.n <= upto {
+            batches.push(read);
+        }
+    }
+    let mut notes = Vec::new();
+    for line in batches.iter().rev().flat_map(|read| &read.batch.events) {
+        let event = ledger::read_event(store, line.c, &line.e)?;
+        notes.extend(note(&line.e, &event));
+    }
+    Ok(notes)
+}
+
+fn note(entity: &str, read: &ledger::ReadEvent) -> Option<Note> {
+    let by = &read.event.a;
+    let proof = |commit: Oid, proof: &Proof| {
+        let record = proof.record?;
+        let tests = proof.tests.as_ref().map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
+        let month = refs::trace_month(read.event.t);
+        let text = format!("proof {} by {by}: `{}`{tests} ({entity})\nrecord {record} in {month}\n", proof.level, proof.command);
+        Some(Note { list: refs::TRACE_NOTES, commit, text })
+    };
+    match &read.fact {
+        Fact::PullOpened(fact) => proof(fact.head, &fact.proof),
+        Fact::PullRound(fact) => proof(fact.head, &fact.proof),
+        Fact::PullMerged(fact) => {
+            let text = format!("landed by {by} as {} of {entity}, head {}\n", fact.strategy, fact.head);
+            Some(Note { list: refs::TRACE_NOTES, commit: fact.landed, text })
+        }
+        Fact::Reviewed(fact) => {
+            let said = read.text.as_deref().map_or(String::new(), |t| format!(": {}", crate::state::snippet(t, 400)));
+            let text = format!("{by} {} ({entity}){said}\n", fact.verdict.past());
+            Some(Note { list: refs::REVIEW_NOTES, commit: fact.head, text })
+        }
+        Fact::ForgeFounded(_) | Fact::AgentRegistered(_) | Fact::KeyAdded(_) | Fact::KeyRevoked(_)
+        | Fact::TokenIssued(_) | Fact::TokenRevoked(_) | Fact::ProjectCreated(_) | Fact::ProjectJoined(_)
+        | Fact::IssueOpened(_) | Fact::IssueClosed(_) | Fact::IssueReopened(_) | Fact::Commented(_)
+        | Fact::WorkStarted(_) | Fact::WorkAbandoned(_) | Fact::PullClosed(_) | Fact::RatingSettled(_)
+        | Fact::Unknown { .. } => None,
+    }
+}
+
+/// Appends to each list's tree in one event-less batch.
+fn add(draft: &mut Draft, store: &crate::git::store::Store, notes: Vec<Note>, upto: u64) -> Result<(), Refusal> {
+    for name in [refs::TRACE_NOTES, refs::REVIEW_NOTES] {
+        let mut texts: Vec<(Oid, String)> = Vec::new();
+        for note in notes.iter().filter(|n| n.list == name) {
+            match texts.iter_mut().find(|(commit, _)| *commit == note.commit) {
+                Some((_, text)) => text.push_str(&note.text),
+                None => texts.push((note.commit, note.text.clone())),
+            }
+        }
+        if texts.is_empty() {
+            continue;
+        }
+        let name = list(name);
+        let before = draft.snapshot().ref_id(&name);
+        let mut files = Vec::new();
+        for (commit, text) in texts {
+            let text = earlier(store, before, commit)? + &text;
+            files.push((commit.to_string(), draft.object(Object::new(Kind::Blob, text.into_bytes()))?));
+        }
+        let change = fanout::add(store, before, files).map_err(unreadable)?;
+        for (id, object) in change.objects {
+            draft.known_object(id, object);
+        }
+        let forge = ledger::draft::signature_of(&notes_schema::AgentName::forge(), draft.now());
+        let commit = NewCommit {
+            tree: change.tree,
+            parents: before.into_iter().collect(),
+            author: forge.clone(),
+            committer: forge,
+            message: format!("Notes up to batch {upto}\n\n{REFLECTS}{upto}\n"),
+        };
+        let tip = draft.object(commit.encode(None))?;
+        draft.set_ref(&name, before, Some(tip), None, None)?;
+    }
+    Ok(())
+}
+
+/// The note that a commit has already.
+fn earlier(store: &crate::git::store::Store, tip: Option<Oid>, commit: Oid) -> Result<String, Refusal> {
+    let Some(tip) = tip else { return Ok(String::new()) };
+    let Some(blob) = fanout::find(store, tip, &commit.to_string()).map_err(unreadable)? else { return Ok(String::new()) };
+    let object = store.get(blob).map_err(unreadable)?;
+    Ok(String::from_utf8_lossy(&object.data).into_owned())
+}
