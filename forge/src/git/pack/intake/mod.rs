@@ -27,8 +27,6 @@ use crate::git::store::{Known, ReadError, Store};
 pub use landing::{LandablePack, LandedPack};
 pub use quarantine::{Kept, Overlay, Quarantine, remove_stale};
 
-pub(in crate::git) use links::Link;
-
 use links::Links;
 use spool::Spool;
 
