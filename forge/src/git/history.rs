@@ -76,6 +76,8 @@ pub fn log<O: Objects + ?Sized>(objects: &O, tip: Oid, limit: usize) -> Result<V
 }
 
 /// The newest `limit` commits that can be reached from `tip` and from none of `not`: `git log tip ^not`.
+///
+/// Looks at all of them, whatever the limit. Exact unless more than a few hundred commits lie about their dates.
 pub fn range<O: Objects + ?Sized>(
     objects: &O,
     tip: Oid,
@@ -88,15 +90,13 @@ pub fn range<O: Objects + ?Sized>(
         walk.start(id, RIGHT)?;
     }
     let mut order = Vec::new();
-    let mut oldest = i64::MAX;
     let mut slop = SLOP;
-    while walk.pending(|marks| marks & RIGHT == 0) || (slop > 0 && walk.youngest() >= Some(oldest)) {
+    while slop > 0 {
         if !walk.pending(|marks| marks & RIGHT == 0) {
             slop -= 1;
         }
         let Some(id) = walk.step(|marks| marks)? else { break };
         if walk.marks(id) & RIGHT == 0 {
-            oldest = oldest.min(walk.nodes[&id].date);
             order.push(id);
         }
     }
@@ -179,11 +179,6 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
         (0u8..8).any(|marks| self.counts[marks as usize] > 0 && such(marks))
     }
 
-    /// The date of whoever is next.
-    fn youngest(&self) -> Option<i64> {
-        self.queue.peek().map(|(date, ..)| *date)
-    }
-
     fn mark(&mut self, id: Oid, marks: u8) -> Result<(), ReadError> {
         let node = match self.nodes.entry(id) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -220,5 +215,119 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
             self.mark(parent, marks)?;
         }
         Ok(Some(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::git::object::{NewCommit, Object, Signature};
+    use crate::git::testing::Repo;
+
+    struct Memory(HashMap<Oid, Object>);
+
+    impl Objects for Memory {
+        fn get(&self, id: Oid) -> Result<Object, ReadError> {
+            self.0.get(&id).cloned().ok_or(ReadError::Missing(id))
+        }
+
+        fn contains(&self, id: Oid) -> bool {
+            self.0.contains_key(&id)
+        }
+    }
+
+    /// A history in which commit n has the given parents among the earlier ones, and whatever date.
+    fn graph(shape: &[(Vec<prop::sample::Index>, u64)]) -> (Memory, Vec<Oid>, Vec<HashSet<usize>>) {
+        let (mut memory, mut ids, mut reach) = (Memory(HashMap::new()), Vec::new(), Vec::<HashSet<usize>>::new());
+        for (number, (parents, seconds)) in shape.iter().enumerate() {
+            let parents: BTreeSet<usize> =
+                parents.iter().filter(|_| number > 0).map(|at| number - 1 - at.index(number.min(6))).collect();
+            let who = Signature { name: "alpha".into(), email: "a@example.org".into(), seconds: *seconds };
+            let commit = NewCommit {
+                tree: Oid::from_bytes([1; 20]),
+                parents: parents.iter().map(|n| ids[*n]).collect(),
+                author: who.clone(),
+                committer: who,
+                message: format!("{number}\n"),
+            };
+            let object = commit.encode(None);
+            let id = object.id().expect("no collision");
+            let mut below: HashSet<usize> = parents.iter().flat_map(|n| reach[*n].iter().copied()).collect();
+            below.insert(number);
+            memory.0.insert(id, object);
+            ids.push(id);
+            reach.push(below);
+        }
+        (memory, ids, reach)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// With whatever dates, answers are what the graph says.
+        #[test]
+        fn dates_never_decide(
+            shape in prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0u64..50), 2..40),
+            a in any::<prop::sample::Index>(),
+            b in any::<prop::sample::Index>(),
+        ) {
+            let (memory, ids, reach) = graph(&shape);
+            let (a, b) = (a.index(ids.len()), b.index(ids.len()));
+            prop_assert_eq!(is_ancestor(&memory, ids[a], ids[b]).expect("readable"), reach[b].contains(&a));
+            let common: HashSet<usize> = reach[a].intersection(&reach[b]).copied().collect();
+            let best: HashSet<Oid> = common
+                .iter()
+                .filter(|c| !common.iter().any(|other| other != *c && reach[*other].contains(c)))
+                .map(|c| ids[*c])
+                .collect();
+            match merge_base(&memory, ids[a], ids[b]).expect("readable") {
+                Some(found) => prop_assert!(best.contains(&found)),
+                None => prop_assert!(best.is_empty()),
+            }
+            let listed = range(&memory, ids[a], &[ids[b]], 1000).expect("readable");
+            let expected: HashSet<Oid> = reach[a].difference(&reach[b]).map(|n| ids[*n]).collect();
+            prop_assert_eq!(listed.len(), expected.len());
+            prop_assert_eq!(listed.into_iter().map(|(id, _)| id).collect::<HashSet<_>>(), expected);
+            let all = log(&memory, ids[a], 1000).expect("readable");
+            prop_assert_eq!(all.len(), reach[a].len());
+        }
+    }
+
+    #[test]
+    fn agrees_with_git() {
+        let repo = Repo::new();
+        repo.write("dir/sub/a", "1\n");
+        let first = repo.commit("first");
+        repo.git(&["checkout", "-q", "-b", "side"]);
+        repo.write("b", "1\n");
+        let side = repo.commit("side");
+        repo.git(&["checkout", "-q", "main"]);
+        repo.write("c", "1\n");
+        let main = repo.commit("main");
+        repo.git(&["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        repo.git(&["tag", "-a", "-m", "one", "v1"]);
+        repo.git(&["tag", "-a", "-m", "two", "v2", "v1"]);
+        let (store, tip) = (repo.store(), repo.id("main"));
+        let listed = log(&store, tip, 3).expect("readable");
+        let theirs = repo.git(&["log", "-3", "--format=%H %s"]);
+        let mine: Vec<String> = listed.iter().map(|(id, commit)| format!("{id} {}", commit.subject())).collect();
+        assert_eq!(mine.join("\n"), theirs);
+        assert_eq!(merge_base(&store, side, main).expect("readable"), Some(first));
+        assert_eq!(range(&store, tip, &[main], 1).expect("readable")[0].0, tip);
+        assert_eq!(peel(&store, repo.id("v2")).expect("readable"), tip);
+        assert_eq!(peel(&store, tip).expect("readable"), tip);
+        let tree = store.commit(tip).expect("a commit").tree;
+        let at = |path: &str| entry_at(&store, tree, path).expect("readable").map(|entry| entry.id);
+        assert_eq!(at("dir/sub/a"), Some(repo.id("main:dir/sub/a")));
+        assert_eq!(at("dir/sub"), Some(repo.id("main:dir/sub")));
+        for nothing in ["", "/", "dir/", "dir//a", "b/c", "none", "../b"] {
+            assert_eq!(at(nothing), None, "{nothing}");
+        }
+        let missing = Oid::from_bytes([9; 20]);
+        assert!(matches!(is_ancestor(&store, missing, tip), Err(ReadError::Missing(id)) if id == missing));
     }
 }

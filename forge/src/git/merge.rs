@@ -170,3 +170,179 @@ fn merge_platform(store: &Store) -> gix::merge::blob::Platform {
         Default::default(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::pack::write::Builder;
+    use crate::git::testing::Repo;
+
+    /// A repository in which `ours` and `theirs` go apart from a common commit.
+    fn fork(base: &dyn Fn(&Repo), ours: &dyn Fn(&Repo), theirs: &dyn Fn(&Repo)) -> (Repo, Oid, Oid) {
+        let repo = Repo::new();
+        base(&repo);
+        repo.commit("base");
+        repo.git(&["checkout", "-q", "-b", "theirs"]);
+        theirs(&repo);
+        let theirs = repo.commit("theirs");
+        repo.git(&["checkout", "-q", "main"]);
+        ours(&repo);
+        let ours = repo.commit("ours");
+        (repo, ours, theirs)
+    }
+
+    fn lines(change: &[(usize, &str)]) -> String {
+        let mut lines: Vec<String> = (0..30).map(|n| format!("line {n}")).collect();
+        change.iter().for_each(|(at, text)| lines[*at] = (*text).to_owned());
+        lines.join("\n") + "\n"
+    }
+
+    /// What `git merge-tree` makes of it: the tree, and whether it is clean.
+    fn by_git(repo: &Repo, ours: Oid, theirs: Oid) -> (bool, String) {
+        let (clean, stdout, _) =
+            repo.try_git(&["merge-tree", "--write-tree", "--name-only", &ours.to_string(), &theirs.to_string()], b"");
+        (clean, String::from_utf8(stdout).expect("text"))
+    }
+
+    fn count(repo: &Repo) -> String {
+        repo.git(&["count-objects", "-v"])
+    }
+
+    fn assert_clean(repo: &Repo, ours: Oid, theirs: Oid) -> Merged {
+        let (store, before) = (repo.store(), count(repo));
+        let merged = merge(&store, ours, theirs).expect("merges");
+        assert_eq!(merge(&store, ours, theirs).expect("merges"), merged, "the same again");
+        assert_eq!(count(repo), before, "nothing is written");
+        for (id, object) in &merged.objects {
+            assert_eq!(object.id().expect("no collision"), *id);
+            assert!(!store.contains(*id));
+        }
+        let mut builder = Builder::default();
+        merged.objects.iter().for_each(|(id, object)| builder.add(*id, object));
+        repo.git_bytes(&["index-pack", "--stdin", "--strict"], &builder.finish().pack);
+        let (ours_hex, theirs_hex, tree) = (ours.to_string(), theirs.to_string(), merged.tree.to_string());
+        let commit = repo.git(&["commit-tree", &tree, "-p", &ours_hex, "-p", &theirs_hex, "-m", "merge"]);
+        repo.git(&["update-ref", "refs/heads/merged", &commit]);
+        repo.assert_clean();
+        assert_eq!(by_git(repo, ours, theirs), (true, format!("{}\n", merged.tree)));
+        merged
+    }
+
+    fn assert_conflicts(repo: &Repo, ours: Oid, theirs: Oid, expected: &[&str]) {
+        assert!(!by_git(repo, ours, theirs).0, "git finds no conflict");
+        match merge(&repo.store(), ours, theirs) {
+            Err(MergeError::Conflicts { paths }) => assert_eq!(paths, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn merges_what_does_not_meet() {
+        let base = |repo: &Repo| {
+            repo.write("a/b/file", lines(&[]));
+            repo.write("gone", "x\n");
+            repo.write("other", "y\n");
+        };
+        let ours = |repo: &Repo| {
+            repo.write("a/b/file", lines(&[(2, "ours")]));
+            repo.write("a/new", "ours\n");
+            repo.git(&["rm", "-q", "gone"]);
+        };
+        let theirs = |repo: &Repo| {
+            repo.write("a/b/file", lines(&[(20, "theirs")]));
+            repo.write("z/new", "theirs\n");
+            repo.git(&["update-index", "--chmod=+x", "other"]);
+            repo.git(&["checkout-index", "-f", "other"]);
+        };
+        let (repo, ours, theirs) = fork(&base, &ours, &theirs);
+        let merged = assert_clean(&repo, ours, theirs);
+        let file = super::super::history::entry_at(&repo.store(), merged.tree, "a/b/file").expect("readable").expect("there");
+        let file = repo.git_bytes(&["cat-file", "blob", &file.id.to_string()], b"");
+        assert_eq!(String::from_utf8_lossy(&file), lines(&[(2, "ours"), (20, "theirs")]));
+        // root, a, a/b and the file; everything else was there.
+        assert_eq!(merged.objects.len(), 4);
+    }
+
+    #[test]
+    fn follows_renames() {
+        let (repo, ours, theirs) = fork(
+            &|repo| repo.write("old", lines(&[])),
+            &|repo| drop(repo.git(&["mv", "old", "new"])),
+            &|repo| repo.write("old", lines(&[(5, "theirs")])),
+        );
+        assert_clean(&repo, ours, theirs);
+    }
+
+    #[test]
+    fn names_conflicts() {
+        let (repo, ours, theirs) = fork(
+            &|repo| repo.write("dir/file", lines(&[])),
+            &|repo| repo.write("dir/file", lines(&[(5, "ours")])),
+            &|repo| repo.write("dir/file", lines(&[(5, "theirs")])),
+        );
+        assert_conflicts(&repo, ours, theirs, &["dir/file"]);
+        let (repo, ours, theirs) = fork(
+            &|repo| repo.write("a", "1\n"),
+            &|repo| repo.write("b", "ours\n"),
+            &|repo| repo.write("b", "theirs\n"),
+        );
+        assert_conflicts(&repo, ours, theirs, &["b"]);
+        let (repo, ours, theirs) = fork(
+            &|repo| repo.write("a", lines(&[])),
+            &|repo| drop(repo.git(&["rm", "-q", "a"])),
+            &|repo| repo.write("a", lines(&[(1, "theirs")])),
+        );
+        assert_conflicts(&repo, ours, theirs, &["a"]);
+        let (repo, ours, theirs) = fork(
+            &|repo| repo.write("a", b"\0one"),
+            &|repo| repo.write("a", b"\0two"),
+            &|repo| repo.write("a", b"\0three"),
+        );
+        assert_conflicts(&repo, ours, theirs, &["a"]);
+    }
+
+    #[test]
+    fn merges_over_several_bases() {
+        let (repo, ours, theirs) = fork(
+            &|repo| repo.write("f", lines(&[])),
+            &|repo| repo.write("f", lines(&[(2, "ours")])),
+            &|repo| repo.write("f", lines(&[(25, "theirs")])),
+        );
+        repo.git(&["merge", "-q", "--no-ff", "-m", "theirs into ours", &theirs.to_string()]);
+        repo.write("f", lines(&[(2, "ours again"), (25, "theirs")]));
+        let left = repo.commit("left");
+        repo.git(&["checkout", "-q", "theirs"]);
+        repo.git(&["merge", "-q", "--no-ff", "-m", "ours into theirs", &ours.to_string()]);
+        repo.write("f", lines(&[(2, "ours"), (25, "theirs again")]));
+        let right = repo.commit("right");
+        assert_clean(&repo, left, right);
+    }
+
+    #[test]
+    fn attributes_and_configuration_take_no_part() {
+        let (repo, ours, theirs) = fork(
+            &|repo| {
+                repo.write(".gitattributes", "* merge=run\n");
+                repo.write("f", lines(&[]));
+            },
+            &|repo| repo.write("f", lines(&[(2, "ours")])),
+            &|repo| repo.write("f", lines(&[(20, "theirs")])),
+        );
+        let before = merge(&repo.store(), ours, theirs).expect("merges");
+        let witness = repo.path().join("witness");
+        repo.git(&["config", "merge.run.driver", &format!("touch {}; false", witness.display())]);
+        assert_eq!(merge(&repo.store(), ours, theirs).expect("merges"), before);
+        assert!(!witness.exists());
+    }
+
+    #[test]
+    fn refuses_the_unrelated_and_the_missing() {
+        let (repo, ours, _) = fork(&|repo| repo.write("a", "1\n"), &|_| {}, &|_| {});
+        let tree = repo.git(&["write-tree"]);
+        let alone: Oid = repo.git(&["commit-tree", &tree, "-m", "alone"]).parse().expect("an id");
+        assert!(matches!(merge(&repo.store(), ours, alone), Err(MergeError::Unrelated { .. })));
+        assert!(matches!(merge(&repo.store(), ours, Oid::from_bytes([9; 20])), Err(MergeError::Failed { .. })));
+        let tree: Oid = tree.parse().expect("an id");
+        assert!(matches!(merge(&repo.store(), ours, tree), Err(MergeError::Failed { .. })));
+    }
+}
