@@ -68,7 +68,11 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
     let mut repository = store.gix().with_object_memory();
     repository.object_cache_size_if_unset(4 << 20);
     let mut graph = repository.revision_graph(None);
-    let labels = Labels { ancestor: None, current: Some("ours".into()), other: Some("theirs".into()) };
+    let labels = Labels {
+        ancestor: None,
+        current: Some("ours".into()),
+        other: Some("theirs".into()),
+    };
     let outcome = gix::merge::plumbing::commit(
         object::to_gix(ours),
         object::to_gix(theirs),
@@ -90,14 +94,25 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
         }
     }
     if !paths.is_empty() {
-        return Err(MergeError::Conflicts { paths: paths.into_iter().collect() });
+        return Err(MergeError::Conflicts {
+            paths: paths.into_iter().collect(),
+        });
     }
-    let written = merge.tree.write(|tree| gix::objs::Write::write(&repository, tree)).map_err(|e| failed(e.to_string()))?;
+    let written = merge
+        .tree
+        .write(|tree| gix::objs::Write::write(&repository, tree))
+        .map_err(|e| failed(e.to_string()))?;
     let tree = object::from_gix(&written);
     drop((merge, graph));
     let made = repository.objects.take_object_memory().unwrap_or_default();
-    let made = |id: Oid| made.get(&object::to_gix(id)).map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()));
-    Ok(Merged { tree, objects: new_objects(store, tree, made).map_err(|e| failed(e.to_string()))? })
+    let made = |id: Oid| {
+        made.get(&object::to_gix(id))
+            .map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()))
+    };
+    Ok(Merged {
+        tree,
+        objects: new_objects(store, tree, made).map_err(|e| failed(e.to_string()))?,
+    })
 }
 
 /// What is reachable from `tree` and not in the store, parents before children.
@@ -111,9 +126,16 @@ fn new_objects(
     let mut open = vec![tree];
     while let Some(id) = open.pop() {
         // What was not made just now was there before, and so was everything below it.
-        let Some(object) = made(id).filter(|_| !store.contains(id)) else { continue };
+        let Some(object) = made(id).filter(|_| !store.contains(id)) else {
+            continue;
+        };
         if object.kind == Kind::Tree {
-            open.extend(object::read_tree(&object.data)?.into_iter().map(|e| e.id).filter(|id| seen.insert(*id)));
+            open.extend(
+                object::read_tree(&object.data)?
+                    .into_iter()
+                    .map(|e| e.id)
+                    .filter(|id| seen.insert(*id)),
+            );
         }
         objects.push((id, object));
     }
@@ -125,13 +147,19 @@ fn options() -> gix::merge::plumbing::commit::Options {
         diff_algorithm: gix::diff::blob::Algorithm::Histogram,
         ..Default::default()
     };
-    let rewrites = gix::diff::Rewrites { limit: RENAMES, ..Default::default() };
+    let rewrites = gix::diff::Rewrites {
+        limit: RENAMES,
+        ..Default::default()
+    };
     gix::merge::plumbing::commit::Options {
         allow_missing_merge_base: false,
         use_first_merge_base: false,
         tree_merge: gix::merge::plumbing::tree::Options {
             rewrites: Some(rewrites),
-            blob_merge: gix::merge::blob::platform::merge::Options { text, ..Default::default() },
+            blob_merge: gix::merge::blob::platform::merge::Options {
+                text,
+                ..Default::default()
+            },
             ..Default::default()
         },
     }
@@ -140,7 +168,13 @@ fn options() -> gix::merge::plumbing::commit::Options {
 /// No attributes: those of `HEAD` on disk may be old, and building an index of them costs more than a merge.
 fn no_attributes(store: &Store) -> gix::worktree::Stack {
     let state = gix::worktree::stack::State::AttributesStack(Default::default());
-    gix::worktree::Stack::new(store.git_dir(), state, gix::glob::pattern::Case::Sensitive, Vec::new(), Vec::new())
+    gix::worktree::Stack::new(
+        store.git_dir(),
+        state,
+        gix::glob::pattern::Case::Sensitive,
+        Vec::new(),
+        Vec::new(),
+    )
 }
 
 fn no_filter() -> gix::filter::plumbing::Pipeline {
@@ -148,7 +182,10 @@ fn no_filter() -> gix::filter::plumbing::Pipeline {
 }
 
 fn diff_platform(store: &Store) -> gix::diff::blob::Platform {
-    let limits = gix::diff::blob::pipeline::Options { large_file_threshold_bytes: LARGEST_TEXT, ..Default::default() };
+    let limits = gix::diff::blob::pipeline::Options {
+        large_file_threshold_bytes: LARGEST_TEXT,
+        ..Default::default()
+    };
     gix::diff::blob::Platform::new(
         gix::diff::blob::platform::Options {
             algorithm: Some(gix::diff::blob::Algorithm::Histogram),
@@ -161,7 +198,9 @@ fn diff_platform(store: &Store) -> gix::diff::blob::Platform {
 }
 
 fn merge_platform(store: &Store) -> gix::merge::blob::Platform {
-    let limits = gix::merge::blob::pipeline::Options { large_file_threshold_bytes: LARGEST_TEXT };
+    let limits = gix::merge::blob::pipeline::Options {
+        large_file_threshold_bytes: LARGEST_TEXT,
+    };
     gix::merge::blob::Platform::new(
         gix::merge::blob::Pipeline::new(Default::default(), no_filter(), limits),
         gix::merge::blob::pipeline::Mode::ToGit,
@@ -199,8 +238,16 @@ mod tests {
 
     /// What `git merge-tree` makes of it: the tree, and whether it is clean.
     fn by_git(repo: &Repo, ours: Oid, theirs: Oid) -> (bool, String) {
-        let (clean, stdout, _) =
-            repo.try_git(&["merge-tree", "--write-tree", "--name-only", &ours.to_string(), &theirs.to_string()], b"");
+        let (clean, stdout, _) = repo.try_git(
+            &[
+                "merge-tree",
+                "--write-tree",
+                "--name-only",
+                &ours.to_string(),
+                &theirs.to_string(),
+            ],
+            b"",
+        );
         (clean, String::from_utf8(stdout).expect("text"))
     }
 
@@ -256,7 +303,9 @@ mod tests {
         };
         let (repo, ours, theirs) = fork(&base, &ours, &theirs);
         let merged = assert_clean(&repo, ours, theirs);
-        let file = super::super::history::entry_at(&repo.store(), merged.tree, "a/b/file").expect("readable").expect("there");
+        let file = super::super::history::entry_at(&repo.store(), merged.tree, "a/b/file")
+            .expect("readable")
+            .expect("there");
         let file = repo.git_bytes(&["cat-file", "blob", &file.id.to_string()], b"");
         assert_eq!(String::from_utf8_lossy(&file), lines(&[(2, "ours"), (20, "theirs")]));
         // root, a, a/b and the file; everything else was there.
@@ -330,7 +379,11 @@ mod tests {
         );
         let before = merge(&repo.store(), ours, theirs).expect("merges");
         let witness = repo.path().join("witness");
-        repo.git(&["config", "merge.run.driver", &format!("touch {}; false", witness.display())]);
+        repo.git(&[
+            "config",
+            "merge.run.driver",
+            &format!("touch {}; false", witness.display()),
+        ]);
         assert_eq!(merge(&repo.store(), ours, theirs).expect("merges"), before);
         assert!(!witness.exists());
     }
@@ -340,9 +393,18 @@ mod tests {
         let (repo, ours, _) = fork(&|repo| repo.write("a", "1\n"), &|_| {}, &|_| {});
         let tree = repo.git(&["write-tree"]);
         let alone: Oid = repo.git(&["commit-tree", &tree, "-m", "alone"]).parse().expect("an id");
-        assert!(matches!(merge(&repo.store(), ours, alone), Err(MergeError::Unrelated { .. })));
-        assert!(matches!(merge(&repo.store(), ours, Oid::from_bytes([9; 20])), Err(MergeError::Failed { .. })));
+        assert!(matches!(
+            merge(&repo.store(), ours, alone),
+            Err(MergeError::Unrelated { .. })
+        ));
+        assert!(matches!(
+            merge(&repo.store(), ours, Oid::from_bytes([9; 20])),
+            Err(MergeError::Failed { .. })
+        ));
         let tree: Oid = tree.parse().expect("an id");
-        assert!(matches!(merge(&repo.store(), ours, tree), Err(MergeError::Failed { .. })));
+        assert!(matches!(
+            merge(&repo.store(), ours, tree),
+            Err(MergeError::Failed { .. })
+        ));
     }
 }

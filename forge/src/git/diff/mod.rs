@@ -61,7 +61,11 @@ impl Level {
         new: Option<Oid>,
     ) -> Result<Level, ReadError> {
         let list = |tree: Option<Oid>| tree.map_or(Ok(Vec::new()), |tree| objects.tree(tree));
-        Ok(Level { prefix, old: list(old)?.into_iter(), new: list(new)?.into_iter() })
+        Ok(Level {
+            prefix,
+            old: list(old)?.into_iter(),
+            new: list(new)?.into_iter(),
+        })
     }
 
     /// The next name on either side, with what stands there.
@@ -82,7 +86,11 @@ impl Level {
 
 /// Where a tree sorts an entry: directories as if their names ended with a slash.
 fn in_tree(entry: &TreeEntry) -> impl Iterator<Item = u8> + '_ {
-    entry.name.iter().copied().chain((entry.mode == Mode::Tree).then_some(b'/'))
+    entry
+        .name
+        .iter()
+        .copied()
+        .chain((entry.mode == Mode::Tree).then_some(b'/'))
 }
 
 /// The first `limit` files that differ between two trees, sorted as git sorts them. To learn whether there are more, ask
@@ -108,14 +116,20 @@ pub fn changed_paths<O: Objects + ?Sized>(
         };
         let side = |entry: &Option<TreeEntry>| entry.as_ref().map(|entry| (entry.mode, entry.id));
         let (old_side, new_side) = (side(&old), side(&new));
-        let Some(name) = old.or(new).map(|entry| entry.name) else { continue };
+        let Some(name) = old.or(new).map(|entry| entry.name) else {
+            continue;
+        };
         if old_side == new_side {
             continue;
         }
         let mut path = [level.prefix.as_slice(), &name].concat();
         let directory = |side: Option<(Mode, Oid)>| side.filter(|(mode, _)| *mode == Mode::Tree).map(|(_, id)| id);
         if directory(old_side).is_none() && directory(new_side).is_none() {
-            changes.push(Change { path, old: old_side, new: new_side });
+            changes.push(Change {
+                path,
+                old: old_side,
+                new: new_side,
+            });
             continue;
         }
         path.push(b'/');

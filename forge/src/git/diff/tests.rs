@@ -17,7 +17,12 @@ fn between(repo: &Repo, old: Oid, new: Oid) -> (Vec<Change>, Patch) {
 
 fn by_git(repo: &Repo, options: &[&str], old: Oid, new: Oid) -> String {
     let (old, new) = (old.to_string(), new.to_string());
-    let args = [&["diff", "--histogram", "--no-renames", "--abbrev=10"], options, &[old.as_str(), new.as_str()]].concat();
+    let args = [
+        &["diff", "--histogram", "--no-renames", "--abbrev=10"],
+        options,
+        &[old.as_str(), new.as_str()],
+    ]
+    .concat();
     String::from_utf8_lossy(&repo.git_bytes(&args, b"")).into_owned()
 }
 
@@ -25,7 +30,9 @@ fn source(functions: usize, change: &[(usize, &str)]) -> String {
     let mut text = String::new();
     for n in 0..functions {
         let body = change.iter().find(|(at, _)| *at == n).map_or("same", |(_, body)| body);
-        text.push_str(&format!("fn number_{n}() {{\n    let a = {n};\n    let b = a;\n    {body}\n    let c = b;\n    c\n}}\n\n"));
+        text.push_str(&format!(
+            "fn number_{n}() {{\n    let a = {n};\n    let b = a;\n    {body}\n    let c = b;\n    c\n}}\n\n"
+        ));
     }
     text
 }
@@ -47,7 +54,10 @@ fn two_commits() -> (Repo, Oid, Oid) {
     write("odd \"name\"\t\u{e9}", "1\n");
     write("same", "1\n");
     let old = repo.commit("old");
-    write("src/lib.rs", &source(9, &[(1, "changed"), (2, "changed"), (8, "changed\n    twice")]));
+    write(
+        "src/lib.rs",
+        &source(9, &[(1, "changed"), (2, "changed"), (8, "changed\n    twice")]),
+    );
     repo.git(&["rm", "-q", "-r", "src/gone"]);
     write("mode and content", "1\n3\n");
     write("no newline", "a\nc");
@@ -92,7 +102,14 @@ fn prints_what_git_prints() {
         }
         assert_eq!((patch.added, patch.removed), (added, removed));
         let totals = numstat(&repo.store(), &changes).expect("readable");
-        assert_eq!(totals, Totals { files: changes.len(), added, removed });
+        assert_eq!(
+            totals,
+            Totals {
+                files: changes.len(),
+                added,
+                removed
+            }
+        );
     }
 }
 
@@ -101,9 +118,22 @@ fn a_first_commit_is_all_new() {
     let (repo, old, _) = two_commits();
     let store = repo.store();
     let changes = changed_paths(&store, None, tree_of(&store, old), usize::MAX).expect("readable");
-    assert_eq!(changes.len(), repo.git(&["ls-tree", "-r", "--name-only", &old.to_string()]).lines().count());
-    assert!(changes.iter().all(|change| change.old.is_none() && change.new.is_some()));
-    assert!(changed_paths(&store, tree_of(&store, old), tree_of(&store, old), 10).expect("readable").is_empty());
+    assert_eq!(
+        changes.len(),
+        repo.git(&["ls-tree", "-r", "--name-only", &old.to_string()])
+            .lines()
+            .count()
+    );
+    assert!(
+        changes
+            .iter()
+            .all(|change| change.old.is_none() && change.new.is_some())
+    );
+    assert!(
+        changed_paths(&store, tree_of(&store, old), tree_of(&store, old), 10)
+            .expect("readable")
+            .is_empty()
+    );
 }
 
 #[test]
@@ -130,7 +160,11 @@ fn refuses_endless_directories() {
     for _ in 0..DEEPEST + 2 {
         let id = tree.id().expect("no collision");
         builder.add(id, &tree);
-        tree = crate::git::object::tree(vec![TreeEntry { mode: Mode::Tree, name: b"d".to_vec(), id }]);
+        tree = crate::git::object::tree(vec![TreeEntry {
+            mode: Mode::Tree,
+            name: b"d".to_vec(),
+            id,
+        }]);
     }
     let top = tree.id().expect("no collision");
     builder.add(top, &tree);
