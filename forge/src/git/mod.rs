@@ -11,4 +11,6 @@ pub mod object;
 pub mod pack;
 pub mod packed_refs;
 pub mod store;
+#[cfg(test)]
+pub(in crate::git) mod testing;
 pub mod wire;

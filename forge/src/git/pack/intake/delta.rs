@@ -39,7 +39,9 @@ pub(super) fn apply(base: &[u8], delta: &[u8], limit: u64) -> Result<Vec<u8>, Ba
             0x80.. => {
                 let (start, length) = copy(op, &mut rest)?;
                 let end = start.checked_add(length).filter(|&end| end <= base.len());
-                let Some(end) = end else { return damaged("the delta copies from outside its base") };
+                let Some(end) = end else {
+                    return damaged("the delta copies from outside its base");
+                };
                 &base[start..end]
             }
         };
@@ -113,7 +115,10 @@ mod tests {
             &[],
             &[0xff; 12],
         ] {
-            assert!(matches!(apply(base, delta, 100), Err(BadDelta::Damaged(_))), "{delta:?}");
+            assert!(
+                matches!(apply(base, delta, 100), Err(BadDelta::Damaged(_))),
+                "{delta:?}"
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ const LONGEST_ATTRIBUTE_LINE: usize = 2048;
 
 /// Whether a checkout of `name` could end up in `.git`.
 pub(super) fn is_git(name: &[u8]) -> bool {
-    hfs_name(name) == ".git" || ntfs_tails(name).any(|tail| ntfs_git(tail))
+    hfs_name(name) == ".git" || ntfs_tails(name).any(ntfs_git)
 }
 
 /// Whether `name` could be read as `.gitmodules`.
@@ -26,25 +26,36 @@ pub(super) fn is_gitattributes(name: &[u8]) -> bool {
 /// As HFS+ sees it: without code points that it ignores, in small letters, up to the first byte that is no UTF-8.
 fn hfs_name(name: &[u8]) -> String {
     let valid = name.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    let ignored = |c: &char| {
-        matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
-    };
+    let ignored = |c: &char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     // Longer than any name in question: enough to tell them apart.
-    valid.chars().filter(|c| !ignored(c)).take(32).map(|c| c.to_ascii_lowercase()).collect()
+    valid
+        .chars()
+        .filter(|c| !ignored(c))
+        .take(32)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// The name and whatever follows a backslash in it: Windows takes that for a path.
 fn ntfs_tails(name: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let inner = name.iter().enumerate().filter(|(_, b)| **b == b'\\').map(|(at, _)| &name[at + 1..]);
+    let inner = name
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'\\')
+        .map(|(at, _)| &name[at + 1..]);
     std::iter::once(name).chain(inner)
 }
 
 fn starts_with_ignoring_case(name: &[u8], prefix: &[u8]) -> bool {
-    name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    name.get(..prefix.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 fn ntfs_git(name: &[u8]) -> bool {
-    let Some(prefix) = [&b".git"[..], b"git~1"].into_iter().find(|p| starts_with_ignoring_case(name, p)) else {
+    let Some(prefix) = [&b".git"[..], b"git~1"]
+        .into_iter()
+        .find(|p| starts_with_ignoring_case(name, p))
+    else {
         return false;
     };
     ntfs_end(&name[prefix.len()..])
@@ -65,7 +76,9 @@ fn ntfs_file(name: &[u8], long: &[u8], hashed: &[u8; 6]) -> bool {
     if short[..6].eq_ignore_ascii_case(&long[..6]) && short[6] == b'~' && matches!(short[7], b'1'..=b'4') {
         return ntfs_end(&name[8..]);
     }
-    let Some(tilde) = short.iter().position(|&b| b == b'~').filter(|&at| at < 7) else { return false };
+    let Some(tilde) = short.iter().position(|&b| b == b'~').filter(|&at| at < 7) else {
+        return false;
+    };
     short[..tilde].eq_ignore_ascii_case(&hashed[..tilde.min(6)])
         && matches!(short[tilde + 1], b'1'..=b'9')
         && short[tilde + 2..].iter().all(u8::is_ascii_digit)
@@ -75,10 +88,19 @@ fn ntfs_file(name: &[u8], long: &[u8], hashed: &[u8; 6]) -> bool {
 /// Whether a `.gitattributes` is one that git reads in full.
 pub(super) fn check_attributes(data: &[u8]) -> Result<(), Fault> {
     if data.len() > LARGEST_ATTRIBUTES {
-        return Err(("gitattributesLarge", format!("a .gitattributes has {} bytes", data.len())));
+        return Err((
+            "gitattributesLarge",
+            format!("a .gitattributes has {} bytes", data.len()),
+        ));
     }
-    match data.split(|&b| b == b'\n').find(|line| line.len() >= LONGEST_ATTRIBUTE_LINE) {
-        Some(line) => Err(("gitattributesLineLength", format!("a .gitattributes has a line of {} bytes", line.len()))),
+    match data
+        .split(|&b| b == b'\n')
+        .find(|line| line.len() >= LONGEST_ATTRIBUTE_LINE)
+    {
+        Some(line) => Err((
+            "gitattributesLineLength",
+            format!("a .gitattributes has a line of {} bytes", line.len()),
+        )),
         None => Ok(()),
     }
 }
@@ -103,7 +125,9 @@ fn setting(submodule: &[u8], key: &[u8], value: &[u8]) -> Result<(), Fault> {
     }
     match key {
         b"url" if !url_is_harmless(value) => Err(("gitmodulesUrl", format!("the url {} is not allowed", shown(value)))),
-        b"path" if value.starts_with(b"-") => Err(("gitmodulesPath", format!("the path {} is an option", shown(value)))),
+        b"path" if value.starts_with(b"-") => {
+            Err(("gitmodulesPath", format!("the path {} is an option", shown(value))))
+        }
         b"update" if value.trim_ascii_start().starts_with(b"!") => {
             Err(("gitmodulesUpdate", format!("the update {} is a command", shown(value))))
         }
@@ -133,7 +157,10 @@ fn url_is_harmless(url: &[u8]) -> bool {
     match after.strip_prefix(b"://") {
         // A host must stand there, or a credential helper could be asked for the wrong one.
         Some(rest) if matches!(url.first(), Some(b'h' | b'f')) && !url.starts_with(b"file") => {
-            let host = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next().unwrap_or_default();
+            let host = rest
+                .split(|b| matches!(b, b'/' | b'?' | b'#'))
+                .next()
+                .unwrap_or_default();
             let host = host.rsplit(|&b| b == b'@').next().unwrap_or_default();
             !host.is_empty() && !host.starts_with(b":") && host.iter().all(|b| b.is_ascii_graphic())
         }
@@ -172,7 +199,10 @@ fn each_setting(data: &[u8], mut found: impl FnMut(&[u8], &[u8], &[u8])) {
             Some(b'#' | b';') => rest = after_line(rest),
             Some(b'[') => (submodule, rest) = section(rest),
             Some(_) => {
-                let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
+                let length = rest
+                    .iter()
+                    .take_while(|b| b.is_ascii_alphanumeric() || **b == b'-')
+                    .count();
                 let key = rest[..length].to_ascii_lowercase();
                 let line = &rest[length..];
                 let blanks = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
@@ -196,12 +226,20 @@ fn after_line(rest: &[u8]) -> &[u8] {
 
 /// The name in `[submodule "name"]`, and what follows.
 fn section(rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
-    let close = rest.iter().position(|b| matches!(b, b'"' | b']' | b'\n')).unwrap_or(rest.len());
+    let close = rest
+        .iter()
+        .position(|b| matches!(b, b'"' | b']' | b'\n'))
+        .unwrap_or(rest.len());
     let word = rest[1..close].trim_ascii();
     if rest.get(close) != Some(&b'"') {
         // `[submodule.name]` is the same, in an older spelling.
-        let dotted = word.split_at_checked(10).filter(|(head, _)| head.eq_ignore_ascii_case(b"submodule."));
-        return (dotted.map(|(_, name)| name.to_ascii_lowercase()), &rest[(close + 1).min(rest.len())..]);
+        let dotted = word
+            .split_at_checked(10)
+            .filter(|(head, _)| head.eq_ignore_ascii_case(b"submodule."));
+        return (
+            dotted.map(|(_, name)| name.to_ascii_lowercase()),
+            &rest[(close + 1).min(rest.len())..],
+        );
     }
     let mut name = Vec::new();
     let mut at = close + 1;
@@ -273,22 +311,59 @@ mod tests {
     #[test]
     fn tells_disguises_of_git() {
         for name in [
-            &b".git"[..], b".GIT", b".git.", b".git ", b".git . ", b"git~1", b"GIT~1", b".git:x", b"a\\.git", b".git\\b",
-            ".g\u{200c}it".as_bytes(), "\u{feff}.git".as_bytes(), b".git\xff", b".git::$INDEX_ALLOCATION",
+            &b".git"[..],
+            b".GIT",
+            b".git.",
+            b".git ",
+            b".git . ",
+            b"git~1",
+            b"GIT~1",
+            b".git:x",
+            b"a\\.git",
+            b".git\\b",
+            ".g\u{200c}it".as_bytes(),
+            "\u{feff}.git".as_bytes(),
+            b".git\xff",
+            b".git::$INDEX_ALLOCATION",
         ] {
             assert!(is_git(name), "{}", shown(name));
         }
-        for name in [&b".gitignore"[..], b"git", b".github", b"git~2", b".gi", b"a.git", b".git-x", b"\\", b""] {
+        for name in [
+            &b".gitignore"[..],
+            b"git",
+            b".github",
+            b"git~2",
+            b".gi",
+            b"a.git",
+            b".git-x",
+            b"\\",
+            b"",
+        ] {
             assert!(!is_git(name), "{}", shown(name));
         }
     }
 
     #[test]
     fn tells_disguises_of_gitmodules() {
-        for name in [&b".gitmodules"[..], b".GITMODULES", b".gitmodules .", b"gitmod~1", b"GI7EBA~1", b"gi7eb~12", b"~1000000"] {
+        for name in [
+            &b".gitmodules"[..],
+            b".GITMODULES",
+            b".gitmodules .",
+            b"gitmod~1",
+            b"GI7EBA~1",
+            b"gi7eb~12",
+            b"~1000000",
+        ] {
             assert!(is_gitmodules(name), "{}", shown(name));
         }
-        for name in [&b".gitmodules2"[..], b"gitmod~5", b"gitmodules", b"gi7ebb~1", b"gi7eba~0", b"gi7eba~"] {
+        for name in [
+            &b".gitmodules2"[..],
+            b"gitmod~5",
+            b"gitmodules",
+            b"gi7ebb~1",
+            b"gi7eba~0",
+            b"gi7eba~",
+        ] {
             assert!(!is_gitmodules(name), "{}", shown(name));
         }
         assert!(is_gitattributes(b".gitattributes") && is_gitattributes(b"GI7D29~1"));
@@ -300,22 +375,46 @@ mod tests {
 
     #[test]
     fn refuses_dangerous_submodules() {
-        assert_eq!(rule("[submodule \"a\"]\n\tpath = a\n\turl = https://example.org/a.git\n"), None);
-        assert_eq!(rule("[submodule \"a\"]\n\turl = ../a.git # here\n[other]\n\turl = -x\n"), None);
+        assert_eq!(
+            rule("[submodule \"a\"]\n\tpath = a\n\turl = https://example.org/a.git\n"),
+            None
+        );
+        assert_eq!(
+            rule("[submodule \"a\"]\n\turl = ../a.git # here\n[other]\n\turl = -x\n"),
+            None
+        );
         assert_eq!(rule("[submodule \"../a\"]\n\tpath = a\n"), Some("gitmodulesName"));
         assert_eq!(rule("[submodule \"a\"]\n\tpath = -a\n"), Some("gitmodulesPath"));
-        assert_eq!(rule("[submodule \"a\"]\n\turl = --upload-pack=x\n"), Some("gitmodulesUrl"));
+        assert_eq!(
+            rule("[submodule \"a\"]\n\turl = --upload-pack=x\n"),
+            Some("gitmodulesUrl")
+        );
         assert_eq!(rule("[submodule \"a\"]\n\turl = \"-\"x\n"), Some("gitmodulesUrl"));
         assert_eq!(rule("[submodule \"a\"]\n\turl = https://\n"), Some("gitmodulesUrl"));
         assert_eq!(rule("[submodule \"a\"]\n\turl = ../../:x\n"), Some("gitmodulesUrl"));
-        assert_eq!(rule("[submodule \"a\"]\n\turl = https://a/%0ahost=b\n"), Some("gitmodulesUrl"));
-        assert_eq!(rule("nonsense\n[submodule \"a\"] UPDATE = !touch x\n"), Some("gitmodulesUpdate"));
+        assert_eq!(
+            rule("[submodule \"a\"]\n\turl = https://a/%0ahost=b\n"),
+            Some("gitmodulesUrl")
+        );
+        assert_eq!(
+            rule("nonsense\n[submodule \"a\"] UPDATE = !touch x\n"),
+            Some("gitmodulesUpdate")
+        );
         assert_eq!(rule("<<<<<<< HEAD\n[submodule \"a\"]\n=======\n"), None);
     }
 
     #[test]
     fn reads_any_bytes() {
-        for text in ["[", "[submodule \"", "[submodule \"\\", "[submodule \"a\"]\nurl=\\", "a", "[]", "=", "[submodule \"a\"] url = \"x"] {
+        for text in [
+            "[",
+            "[submodule \"",
+            "[submodule \"\\",
+            "[submodule \"a\"]\nurl=\\",
+            "a",
+            "[]",
+            "=",
+            "[submodule \"a\"] url = \"x",
+        ] {
             let _ = check_modules(text.as_bytes());
         }
     }

@@ -31,9 +31,12 @@ impl Links {
     /// `by` refers to `id` as a `kind`.
     pub(super) fn want(&mut self, id: Oid, kind: Kind, by: Oid) -> Result<(), PackError> {
         match self.wanted.entry(id) {
-            Entry::Occupied(earlier) if earlier.get().0 != kind => {
-                Err(PackError::WrongKind { id, by, wanted: kind, found: earlier.get().0 })
-            }
+            Entry::Occupied(earlier) if earlier.get().0 != kind => Err(PackError::WrongKind {
+                id,
+                by,
+                wanted: kind,
+                found: earlier.get().0,
+            }),
             Entry::Occupied(_) => Ok(()),
             Entry::Vacant(free) => {
                 free.insert((kind, by));
@@ -52,7 +55,14 @@ impl Links {
             match inside(id) {
                 None => outside.push(Link { id, kind, by }),
                 Some(found) if found == kind => {}
-                Some(found) => return Err(PackError::WrongKind { id, by, wanted: kind, found }),
+                Some(found) => {
+                    return Err(PackError::WrongKind {
+                        id,
+                        by,
+                        wanted: kind,
+                        found,
+                    });
+                }
             }
         }
         outside.sort_unstable_by_key(|link| link.id);

@@ -27,8 +27,6 @@ use crate::git::store::{Known, ReadError, Store};
 pub use landing::{LandablePack, LandedPack};
 pub use quarantine::{Kept, Overlay, Quarantine, remove_stale};
 
-pub(in crate::git) use links::Link;
-
 use links::Links;
 use spool::Spool;
 
@@ -250,7 +248,9 @@ impl<'a> Intake<'a> {
     fn charge(&mut self, bytes: u64) -> Result<(), PackError> {
         self.inflated = self.inflated.saturating_add(bytes);
         if self.inflated > self.limits.inflated_bytes {
-            return Err(PackError::TooMuchInflated { limit: self.limits.inflated_bytes });
+            return Err(PackError::TooMuchInflated {
+                limit: self.limits.inflated_bytes,
+            });
         }
         if self.inflated > self.limits.memory_bytes {
             self.spool.spill(self.store.git_dir()).map_err(PackError::Disk)?;

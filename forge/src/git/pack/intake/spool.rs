@@ -28,12 +28,20 @@ pub(super) struct Spool {
 enum Place {
     Memory(Vec<u8>),
     /// `tail` holds the last bytes, not yet in `file`.
-    File { dir: TempDir, file: File, tail: Vec<u8> },
+    File {
+        dir: TempDir,
+        file: File,
+        tail: Vec<u8>,
+    },
 }
 
 impl Spool {
     pub(super) fn new(memory_bytes: u64) -> Self {
-        Spool { place: Place::Memory(Vec::new()), len: 0, memory_bytes }
+        Spool {
+            place: Place::Memory(Vec::new()),
+            len: 0,
+            memory_bytes,
+        }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -65,12 +73,21 @@ impl Spool {
 
     /// Moves to a directory below `git_dir`, where it is not there yet.
     pub(super) fn spill(&mut self, git_dir: &Path) -> io::Result<()> {
-        let Place::Memory(all) = &mut self.place else { return Ok(()) };
+        let Place::Memory(all) = &mut self.place else {
+            return Ok(());
+        };
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(git_dir)?;
-        let mut file =
-            File::options().create_new(true).read(true).write(true).open(dir.path().join(PACK))?;
+        let mut file = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(dir.path().join(PACK))?;
         file.write_all(all)?;
-        self.place = Place::File { dir, file, tail: Vec::new() };
+        self.place = Place::File {
+            dir,
+            file,
+            tail: Vec::new(),
+        };
         Ok(())
     }
 
@@ -104,9 +121,13 @@ impl Spool {
     pub(super) fn scratch(&self) -> io::Result<Option<File>> {
         match &self.place {
             Place::Memory(_) => Ok(None),
-            Place::File { dir, .. } => {
-                File::options().create(true).truncate(true).read(true).write(true).open(dir.path().join("scratch")).map(Some)
-            }
+            Place::File { dir, .. } => File::options()
+                .create(true)
+                .truncate(true)
+                .read(true)
+                .write(true)
+                .open(dir.path().join("scratch"))
+                .map(Some),
         }
     }
 }
@@ -127,11 +148,22 @@ pub(super) enum Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn memory(all: &'a [u8], at: u64) -> Self {
-        Reader::Memory(usize::try_from(at).ok().and_then(|at| all.get(at..)).unwrap_or_default())
+        Reader::Memory(
+            usize::try_from(at)
+                .ok()
+                .and_then(|at| all.get(at..))
+                .unwrap_or_default(),
+        )
     }
 
     pub(super) fn file(file: &'a File, at: u64, end: u64) -> Self {
-        Reader::File { file, next: at, end, buffer: Vec::new(), pos: 0 }
+        Reader::File {
+            file,
+            next: at,
+            end,
+            buffer: Vec::new(),
+            pos: 0,
+        }
     }
 }
 
@@ -139,10 +171,18 @@ impl Input for Reader<'_> {
     fn fill(&mut self) -> Result<&[u8], PackError> {
         match self {
             Reader::Memory(rest) => Ok(rest),
-            Reader::File { file, next, end, buffer, pos } => {
+            Reader::File {
+                file,
+                next,
+                end,
+                buffer,
+                pos,
+            } => {
                 if *pos == buffer.len() {
                     // Most entries are small: begin with little and grow, or millions of them cost gigabytes of copies.
-                    let want = (buffer.len() * 4).clamp(1 << 10, CHUNK).min(usize::try_from(*end - *next).unwrap_or(CHUNK));
+                    let want = (buffer.len() * 4)
+                        .clamp(1 << 10, CHUNK)
+                        .min(usize::try_from(*end - *next).unwrap_or(CHUNK));
                     buffer.resize(want, 0);
                     let got = file.read_at(buffer, *next).map_err(PackError::Disk)?;
                     buffer.truncate(got);

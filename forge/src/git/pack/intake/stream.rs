@@ -35,11 +35,16 @@ impl<R: Read> Source<'_, '_, '_, R> {
     fn settle(&mut self) -> Result<(), PackError> {
         let run = &self.buffer[self.done..self.pos];
         if self.intake.spool.len() + run.len() as u64 > self.intake.limits.pack_bytes {
-            return Err(PackError::PackTooLarge { limit: self.intake.limits.pack_bytes });
+            return Err(PackError::PackTooLarge {
+                limit: self.intake.limits.pack_bytes,
+            });
         }
         self.hasher.update(run);
         self.crc.update(run);
-        self.intake.spool.append(run, self.intake.store.git_dir()).map_err(PackError::Disk)?;
+        self.intake
+            .spool
+            .append(run, self.intake.store.git_dir())
+            .map_err(PackError::Disk)?;
         self.done = self.pos;
         Ok(())
     }
@@ -93,7 +98,18 @@ pub(super) fn receive(
         hasher: gix::hash::hasher(gix::hash::Kind::Sha1),
         crc: crc32fast::Hasher::new(),
     };
-    let objects = pack_header(&mut source)?;
+    let read = read_all(&mut source, progress);
+    let at = source.at();
+    read.map_err(|e| match e {
+        PackError::Truncated { .. } if at == 0 => PackError::NoPack("nothing was sent"),
+        PackError::Truncated { .. } => PackError::Truncated { at },
+        other => other,
+    })?;
+    intake.spool.flush().map_err(PackError::Disk)
+}
+
+fn read_all<R: Read>(source: &mut Source<'_, '_, '_, R>, progress: &mut dyn FnMut(&str)) -> Result<(), PackError> {
+    let objects = pack_header(source)?;
     let limit = source.intake.limits.objects;
     if objects > limit {
         return Err(PackError::TooManyObjects { objects, limit });
@@ -104,17 +120,13 @@ pub(super) fn receive(
         if number > 0 && number % REPORT_EVERY == 0 {
             progress(&format!("received {number} of {objects} objects"));
         }
-        entry(&mut source, &mut inflater)?;
+        entry(source, &mut inflater)?;
     }
-    trailer(&mut source)?;
-    intake.spool.flush().map_err(PackError::Disk)
+    trailer(source)
 }
 
 fn pack_header<R: Read>(source: &mut Source<'_, '_, '_, R>) -> Result<u32, PackError> {
-    let header: [u8; 12] = fixed(source).map_err(|e| match e {
-        PackError::Truncated { at: 0 } => PackError::NoPack("nothing was sent"),
-        other => other,
-    })?;
+    let header: [u8; 12] = fixed(source, 0)?;
     if &header[..4] != b"PACK" {
         return Err(PackError::NoPack("it does not begin with `PACK`"));
     }
@@ -140,7 +152,13 @@ fn entry<R: Read>(source: &mut Source<'_, '_, '_, R>, inflater: &mut Inflater) -
             Base::Entry(found.ok_or(PackError::BadEntry { at: offset, why })? as u32)
         }
     };
-    intake.entries.push(Entry { offset, crc32, base, kind: None, id: Oid::from_bytes([0; 20]) });
+    intake.entries.push(Entry {
+        offset,
+        crc32,
+        base,
+        kind: None,
+        id: Oid::from_bytes([0; 20]),
+    });
     if let Some(kept) = &mut intake.kept {
         kept.push(None);
     }
@@ -157,10 +175,13 @@ fn trailer<R: Read>(source: &mut Source<'_, '_, '_, R>) -> Result<(), PackError>
     let at = source.at();
     let hasher = std::mem::replace(&mut source.hasher, gix::hash::hasher(gix::hash::Kind::Sha1));
     let computed = object::from_gix(&hasher.try_finalize().map_err(|_| PackError::Collision { at: 0 })?);
-    let stated: [u8; CHECKSUM] = fixed(source)?;
+    let stated: [u8; CHECKSUM] = fixed(source, at)?;
     source.settle()?;
     if stated != *computed.as_bytes() {
-        return Err(PackError::Checksum { stated: Oid::from_bytes(stated), computed });
+        return Err(PackError::Checksum {
+            stated: Oid::from_bytes(stated),
+            computed,
+        });
     }
     debug_assert_eq!(source.at(), at + CHECKSUM as u64);
     source.intake.checksum = stated;
@@ -196,7 +217,10 @@ pub(super) fn entry_header(input: &mut impl Input, at: u64, limits: &Limits) -> 
     let (mut last, mut shift) = (first, 4);
     while last & 0x80 != 0 {
         if shift > 56 {
-            return Err(PackError::BadEntry { at, why: "its size is absurd" });
+            return Err(PackError::BadEntry {
+                at,
+                why: "its size is absurd",
+            });
         }
         last = byte(input, at)?;
         size |= u64::from(last & 0x7f) << shift;
@@ -212,8 +236,13 @@ pub(super) fn entry_header(input: &mut impl Input, at: u64, limits: &Limits) -> 
         3 => RestsOn::Nothing(Kind::Blob),
         4 => RestsOn::Nothing(Kind::Tag),
         6 => RestsOn::Distance(distance(input, at)?),
-        7 => RestsOn::Id(Oid::from_bytes(fixed(input)?)),
-        _ => return Err(PackError::BadEntry { at, why: "its type is unknown" }),
+        7 => RestsOn::Id(Oid::from_bytes(fixed(input, at)?)),
+        _ => {
+            return Err(PackError::BadEntry {
+                at,
+                why: "its type is unknown",
+            });
+        }
     };
     Ok(EntryHeader { size, rests_on })
 }
@@ -223,7 +252,10 @@ fn distance(input: &mut impl Input, at: u64) -> Result<u64, PackError> {
     let mut distance = u64::from(last & 0x7f);
     while last & 0x80 != 0 {
         if distance >> 55 != 0 {
-            return Err(PackError::BadEntry { at, why: "the way to its base is absurd" });
+            return Err(PackError::BadEntry {
+                at,
+                why: "the way to its base is absurd",
+            });
         }
         last = byte(input, at)?;
         distance = ((distance + 1) << 7) | u64::from(last & 0x7f);
@@ -237,10 +269,10 @@ fn byte(input: &mut impl Input, at: u64) -> Result<u8, PackError> {
     Ok(byte)
 }
 
-fn fixed<const N: usize>(input: &mut impl Input) -> Result<[u8; N], PackError> {
+fn fixed<const N: usize>(input: &mut impl Input, at: u64) -> Result<[u8; N], PackError> {
     let mut bytes = [0; N];
-    for (at, slot) in bytes.iter_mut().enumerate() {
-        *slot = byte(input, at as u64)?;
+    for slot in &mut bytes {
+        *slot = byte(input, at)?;
     }
     Ok(bytes)
 }
@@ -254,7 +286,10 @@ pub(super) struct Inflater {
 
 impl Default for Inflater {
     fn default() -> Self {
-        Inflater { zlib: Decompress::new(true), out: Vec::new() }
+        Inflater {
+            zlib: Decompress::new(true),
+            out: Vec::new(),
+        }
     }
 }
 
