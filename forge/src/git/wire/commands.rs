@@ -85,8 +85,16 @@ where
     if entries.is_empty() {
         return Ok(None);
     }
-    let options = if can.options { read_options(reader).await? } else { Vec::new() };
-    Ok(Some(Request { ballot: Ballot::new(entries, can.atomic), has_pack, options }))
+    let options = if can.options {
+        read_options(reader).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Some(Request {
+        ballot: Ballot::new(entries, can.atomic),
+        has_pack,
+        options,
+    }))
 }
 
 fn refused<T>(why: impl Into<String>) -> Result<T, WireError> {
@@ -94,7 +102,11 @@ fn refused<T>(why: impl Into<String>) -> Result<T, WireError> {
 }
 
 fn limit(count: usize, most: usize, what: &str) -> Result<(), WireError> {
-    if count > most { refused(format!("a push may have at most {most} {what}")) } else { Ok(()) }
+    if count > most {
+        refused(format!("a push may have at most {most} {what}"))
+    } else {
+        Ok(())
+    }
 }
 
 impl Capabilities {
@@ -147,7 +159,9 @@ async fn read_options<R: AsyncRead + Unpin>(reader: &mut PktReader<R>) -> Result
             Some(Packet::Data(line)) => {
                 let line = pktline::text(line);
                 limit(line.len(), MAX_OPTION, "bytes in a push option")?;
-                let Ok(option) = std::str::from_utf8(line) else { return refused("a push option is not UTF-8") };
+                let Ok(option) = std::str::from_utf8(line) else {
+                    return refused("a push option is not UTF-8");
+                };
                 options.push(option.to_owned());
                 limit(options.len(), MAX_OPTIONS, "push options")?;
             }
@@ -186,10 +200,16 @@ mod tests {
         .unwrap();
         assert!(request.has_pack);
         let open = request.ballot.open();
-        assert_eq!((open.len(), open[0].name.as_str(), open[0].old), (1, "refs/heads/good", None));
+        assert_eq!(
+            (open.len(), open[0].name.as_str(), open[0].old),
+            (1, "refs/heads/good", None)
+        );
         let report = String::from_utf8(request.ballot.report()).unwrap();
         assert_eq!(report.matches("ng refs/heads/").count(), 4, "{report}");
-        assert!(report.contains("ng refs/heads/../../x ref `refs/heads/../../x` holds `..`"), "{report}");
+        assert!(
+            report.contains("ng refs/heads/../../x ref `refs/heads/../../x` holds `..`"),
+            "{report}"
+        );
     }
 
     #[tokio::test]

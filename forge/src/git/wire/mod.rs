@@ -102,17 +102,13 @@ pub enum WireError {
     /// The connection failed.
     #[error("the connection failed: {0}")]
     Io(#[from] std::io::Error),
-    /// The stock git behind the seam could not be run or gave up.
-    #[error("git {what} failed: {why}")]
-    Stock {
-        /// The subcommand.
-        what: &'static str,
-        /// Its last words; for the log alone, because they may name paths.
-        why: String,
-    },
-    /// This server failed, not the client.
-    #[error("inside the server: {0}")]
-    Inside(String),
+    /// The stock git behind the seam, this subcommand of it, could not be run or gave up. Why is in the log alone,
+    /// because it may name paths.
+    #[error("git {0} failed on the server")]
+    Stock(&'static str),
+    /// This server failed, not the client. Why is in the log.
+    #[error("the server failed on this request; please report it if it stays")]
+    Inside,
 }
 
 impl WireError {
@@ -121,16 +117,20 @@ impl WireError {
         match self {
             WireError::Refused(why) => Some(why.clone()),
             // A child's end is told where its answer is passed on: only there it is known whether one has begun.
-            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock { .. } => None,
-            WireError::Framing(error) => Some(error.to_string()),
-            WireError::Inside(_) => Some("the server failed on this request; please report it if it stays".to_owned()),
+            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) => None,
+            WireError::Framing(_) | WireError::Inside => Some(self.to_string()),
         }
+    }
+
+    fn inside(why: impl std::fmt::Display) -> WireError {
+        tracing::error!("git: {why}");
+        WireError::Inside
     }
 }
 
 /// Runs what may block on a thread where it may.
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, WireError> {
-    tokio::task::spawn_blocking(job).await.map_err(|e| WireError::Inside(e.to_string()))
+    tokio::task::spawn_blocking(job).await.map_err(WireError::inside)
 }
 
 async fn advertisement(host: &Arc<dyn Host>, service: Service) -> Result<Advertisement, WireError> {
@@ -152,44 +152,38 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     let protocol = protocol.for_service(service);
-    let first = first_words(&host, service, protocol, false).await;
-    let shown = match &first {
-        Ok(words) => words.clone(),
-        Err(error) => error.public().map(|why| pktline::error(&why)).unwrap_or_default(),
-    };
-    writer.write_all(&shown).await?;
+    writer
+        .write_all(&first_words(&host, service, protocol, false).await)
+        .await?;
     writer.flush().await?;
-    first?;
     match service {
         Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,
         Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
     }
 }
 
-async fn first_words(
-    host: &Arc<dyn Host>,
-    service: Service,
-    protocol: Protocol,
-    stateless: bool,
-) -> Result<Vec<u8>, WireError> {
+/// The advertisement; should the host fail on it, an `ERR` line in its place.
+async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol, stateless: bool) -> Vec<u8> {
     if protocol == Protocol::V2 {
-        return Ok(advertise::version2());
+        return advertise::version2();
     }
-    let shown = advertisement(host, service).await?;
-    Ok(advertise::refs(service, protocol, &shown, stateless))
+    match advertisement(host, service).await {
+        Ok(shown) => advertise::refs(service, protocol, &shown, stateless),
+        Err(error) => pktline::error(&error.to_string()),
+    }
 }
 
 /// The body that answers `GET …/info/refs?service=…`. Like git's own server it opens with a `# service=` line under v0
 /// and v1, and without one under v2.
-pub async fn info_refs(host: Arc<dyn Host>, service: Service, protocol: Protocol) -> Result<Vec<u8>, WireError> {
+pub async fn info_refs(host: Arc<dyn Host>, service: Service, protocol: Protocol) -> Vec<u8> {
     let protocol = protocol.for_service(service);
     let mut out = Vec::new();
     if protocol != Protocol::V2 {
         pktline::line(&mut out, &format!("# service={}", service.as_str()));
         out.extend_from_slice(pktline::FLUSH);
     }
-    out.extend(first_words(&host, service, protocol, true).await?);
-    Ok(out)
+    out.extend(first_words(&host, service, protocol, true).await);
+    out
 }
 
 /// Answers the body of `POST …/git-upload-pack` or `POST …/git-receive-pack`, already decompressed. A refusal is part

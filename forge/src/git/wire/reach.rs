@@ -12,8 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::stock::Running;
 use super::{Advertisement, Host, Service, WireError};
-use crate::git::object::{self, Kind};
-use crate::git::store::Objects as _;
+use crate::git::object::Kind;
 
 /// The most objects that one search visits.
 const MAX_VISITED: u64 = 50_000_000;
@@ -36,7 +35,11 @@ pub async fn unreachable(host: &Arc<dyn Host>, mut ids: BTreeSet<Oid>) -> Result
         walk(host, &["--objects", "--no-object-names", "--no-walk"], &code, &mut ids).await?;
     }
     if !ids.is_empty() {
-        let options: &[&str] = if only_commits { &[] } else { &["--objects", "--no-object-names", "--in-commit-order"] };
+        let options: &[&str] = if only_commits {
+            &[]
+        } else {
+            &["--objects", "--no-object-names", "--in-commit-order"]
+        };
         walk(host, options, &tips(&shown, |_| true), &mut ids).await?;
     }
     Ok(ids.first().copied())
@@ -45,15 +48,15 @@ pub async fn unreachable(host: &Arc<dyn Host>, mut ids: BTreeSet<Oid>) -> Result
 /// An id that the store lacks, or whether all are commits.
 fn look(host: &dyn Host, ids: &BTreeSet<Oid>) -> Result<bool, Oid> {
     let store = host.store();
-    if let Some(absent) = ids.iter().find(|&&id| !store.contains(id)) {
-        return Err(*absent);
+    let mut only_commits = true;
+    for &id in ids {
+        match store.kind(id) {
+            Ok(Some(kind)) => only_commits &= kind == Kind::Commit,
+            // What cannot be read cannot be served either.
+            Ok(None) | Err(_) => return Err(id),
+        }
     }
-    let repository = store.gix();
-    let is_commit = |id: &Oid| match repository.try_find_header(object::to_gix(*id)) {
-        Ok(Some(header)) => Kind::from(header.kind()) == Kind::Commit,
-        Ok(None) | Err(_) => false,
-    };
-    Ok(ids.iter().all(is_commit))
+    Ok(only_commits)
 }
 
 fn tips(shown: &Advertisement, choose: impl Fn(&str) -> bool) -> Vec<u8> {
@@ -62,12 +65,7 @@ fn tips(shown: &Advertisement, choose: impl Fn(&str) -> bool) -> Vec<u8> {
 }
 
 /// Strikes from `ids` what a walk from `tips` meets, and stops once none is left.
-async fn walk(
-    host: &Arc<dyn Host>,
-    options: &[&str],
-    tips: &[u8],
-    ids: &mut BTreeSet<Oid>,
-) -> Result<(), WireError> {
+async fn walk(host: &Arc<dyn Host>, options: &[&str], tips: &[u8], ids: &mut BTreeSet<Oid>) -> Result<(), WireError> {
     let mut run = Running::rev_list(host.git_dir(), options)?;
     let (mut stdin, stdout) = run.pipes()?;
     let feed = async move {
@@ -78,7 +76,9 @@ async fn walk(
         let mut lines = BufReader::new(stdout).lines();
         let mut visited = 0;
         while !ids.is_empty() && visited < MAX_VISITED {
-            let Some(line) = lines.next_line().await? else { return Ok(true) };
+            let Some(line) = lines.next_line().await? else {
+                return Ok(true);
+            };
             if let Ok(id) = line.parse::<Oid>() {
                 ids.remove(&id);
             }

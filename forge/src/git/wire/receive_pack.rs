@@ -77,7 +77,11 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send,
 {
-    let Request { mut ballot, has_pack, options } = request;
+    let Request {
+        mut ballot,
+        has_pack,
+        options,
+    } = request;
     let (asked, open) = (host.clone(), ballot.open());
     ballot.judge(&super::blocking(move || prechecked(&*asked, &open)).await?);
 
@@ -87,7 +91,12 @@ where
         let updates = ballot.open();
         if !updates.is_empty() {
             let (judge, atomic) = (host.clone(), can.atomic);
-            let push = Push { updates, atomic, options, quarantine };
+            let push = Push {
+                updates,
+                atomic,
+                options,
+                quarantine,
+            };
             let outcome = work(out, false, move |_| judge.receive(push)).await?;
             ballot.decided(outcome.results);
             out.progress(&outcome.messages.join("\n")).await?;
@@ -203,5 +212,5 @@ where
             Err(_) => out.keep_alive().await?,
         }
     }
-    task.await.map_err(|e| WireError::Inside(e.to_string()))
+    task.await.map_err(WireError::inside)
 }

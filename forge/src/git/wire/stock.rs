@@ -40,7 +40,12 @@ impl Running {
     /// `git rev-list --stdin` with `options` of our own.
     pub fn rev_list(git_dir: &Path, options: &[&str]) -> Result<Running, WireError> {
         let mut command = git();
-        command.arg("--git-dir").arg(git_dir).args(["rev-list", "--ignore-missing"]).args(options).arg("--stdin");
+        command
+            .arg("--git-dir")
+            .arg(git_dir)
+            .args(["rev-list", "--ignore-missing"])
+            .args(options)
+            .arg("--stdin");
         Running::spawn("rev-list", command)
     }
 
@@ -54,8 +59,9 @@ impl Running {
     }
 
     fn spawn(what: &'static str, mut command: Command) -> Result<Running, WireError> {
-        let failed = |e: std::io::Error| WireError::Stock { what, why: format!("it cannot be started: {e}") };
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command
+            .spawn()
+            .map_err(|e| failed(what, format!("it cannot be started: {e}")))?;
         let words = child.stderr.take().map(|mut stderr| {
             tokio::spawn(async move {
                 let mut kept = Vec::new();
@@ -71,7 +77,7 @@ impl Running {
     pub fn pipes(&mut self) -> Result<(ChildStdin, ChildStdout), WireError> {
         match (self.child.stdin.take(), self.child.stdout.take()) {
             (Some(stdin), Some(stdout)) => Ok((stdin, stdout)),
-            _ => Err(WireError::Inside("a child process without pipes".to_owned())),
+            _ => Err(WireError::inside("a child process without pipes")),
         }
     }
 
@@ -85,18 +91,26 @@ impl Running {
             Some(words) => words.await.unwrap_or_default(),
             None => String::new(),
         };
-        Err(WireError::Stock { what: self.what, why: format!("{status}: {words}") })
+        Err(failed(self.what, format!("{status}: {words}")))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Known only until it was waited for, so the number cannot belong to another process by now.
-        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
         if let Some(group) = pid {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
+}
+
+fn failed(what: &'static str, why: String) -> WireError {
+    tracing::warn!("git {what}: {why}");
+    WireError::Stock(what)
 }
 
 fn git() -> Command {
@@ -113,18 +127,16 @@ fn git() -> Command {
         ("GIT_NO_LAZY_FETCH", "1"),
     ]);
     command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     command
 }
 
 /// Answers one self-contained request: any of v2, or one round of v0 over HTTP.
-pub async fn stateless<W>(
-    git_dir: &Path,
-    protocol: Protocol,
-    request: Vec<u8>,
-    writer: &mut W,
-) -> Result<(), WireError>
+pub async fn stateless<W>(git_dir: &Path, protocol: Protocol, request: Vec<u8>, writer: &mut W) -> Result<(), WireError>
 where
     W: AsyncWrite + Unpin + Send,
 {
@@ -200,7 +212,9 @@ where
 async fn end<W: AsyncWrite + Unpin>(run: Running, relayed: u64, writer: &mut W) -> Result<(), WireError> {
     let ended = run.finish().await;
     if ended.is_err() && relayed == 0 {
-        writer.write_all(&pktline::error("upload-pack: the server could not complete this fetch")).await?;
+        writer
+            .write_all(&pktline::error("upload-pack: the server could not complete this fetch"))
+            .await?;
         writer.flush().await?;
     }
     ended

@@ -42,7 +42,14 @@ where
         },
         Protocol::V0 | Protocol::V1 => match needs(&host, &mut reader).await {
             Ok(Some(fetch)) => {
-                stock::stateful(host.git_dir(), fetch.lines, reader.into_inner(), MAX_REQUEST, &mut writer).await
+                stock::stateful(
+                    host.git_dir(),
+                    fetch.lines,
+                    reader.into_inner(),
+                    MAX_REQUEST,
+                    &mut writer,
+                )
+                .await
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
@@ -101,7 +108,9 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let Some((name, arguments)) = read_command(reader).await? else { return Ok(false) };
+    let Some((name, arguments)) = read_command(reader).await? else {
+        return Ok(false);
+    };
     match name.as_str() {
         "ls-refs" => {
             let shown = super::advertisement(host, Service::UploadPack).await?;
@@ -119,7 +128,11 @@ where
             request.extend_from_slice(pktline::FLUSH);
             stock::stateless(host.git_dir(), Protocol::V2, request, writer).await?;
         }
-        other => return Err(WireError::Refused(format!("unknown command `{other}`: ls-refs and fetch are known"))),
+        other => {
+            return Err(WireError::Refused(format!(
+                "unknown command `{other}`: ls-refs and fetch are known"
+            )));
+        }
     }
     Ok(true)
 }
@@ -159,7 +172,9 @@ fn capability(line: &str, name: &mut Option<String>) -> Result<(), WireError> {
 
 /// The refusal of a client that speaks another hash.
 pub fn wrong_format(asked: &str) -> WireError {
-    WireError::Refused(format!("object-format `{asked}` is not supported: repositories here are sha1"))
+    WireError::Refused(format!(
+        "object-format `{asked}` is not supported: repositories here are sha1"
+    ))
 }
 
 /// What a client under v0 or v1 needs, admitted. `None` when it wants nothing.
@@ -204,7 +219,9 @@ impl Fetch {
     }
 
     fn version0_line(&mut self, line: &[u8]) -> Result<(), WireError> {
-        let (b"want", rest) = split(line) else { return self.option(line) };
+        let (b"want", rest) = split(line) else {
+            return self.option(line);
+        };
         let (id, capabilities) = split(rest);
         if self.wants.is_empty() {
             for word in capabilities.split(|&b| b == b' ') {
@@ -250,7 +267,8 @@ fn split(line: &[u8]) -> (&[u8], &[u8]) {
 
 fn oid(hex: &[u8]) -> Result<Oid, WireError> {
     let text = String::from_utf8_lossy(hex);
-    text.parse().map_err(|e: notes_schema::NameError| WireError::Refused(format!("upload-pack: {e}")))
+    text.parse()
+        .map_err(|e: notes_schema::NameError| WireError::Refused(format!("upload-pack: {e}")))
 }
 
 fn is_number(text: &[u8]) -> bool {
@@ -258,7 +276,10 @@ fn is_number(text: &[u8]) -> bool {
 }
 
 fn unexpected(line: &[u8]) -> WireError {
-    WireError::Refused(format!("upload-pack: unexpected line: `{}`", String::from_utf8_lossy(line)))
+    WireError::Refused(format!(
+        "upload-pack: unexpected line: `{}`",
+        String::from_utf8_lossy(line)
+    ))
 }
 
 /// Refuses a fetch that wants what is neither shown nor reachable from it; readies the refs on disk where they matter.
@@ -268,10 +289,15 @@ async fn admit(host: &Arc<dyn Host>, fetch: &Fetch) -> Result<(), WireError> {
         if reads_refs {
             asked.flush_refs()?;
         }
-        Ok::<_, std::io::Error>(wants.into_iter().filter(|&id| !asked.may_want(id)).collect::<BTreeSet<_>>())
+        Ok::<_, std::io::Error>(
+            wants
+                .into_iter()
+                .filter(|&id| !asked.may_want(id))
+                .collect::<BTreeSet<_>>(),
+        )
     })
     .await?
-    .map_err(|e| WireError::Inside(format!("the refs cannot be flushed: {e}")))?;
+    .map_err(|e| WireError::inside(format!("the refs cannot be flushed: {e}")))?;
     match reach::unreachable(host, others).await? {
         Some(id) => Err(WireError::Refused(format!("upload-pack: not our ref {id}"))),
         None => Ok(()),

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
@@ -12,7 +12,8 @@ use axum::http::HeaderMap;
 use notes_schema::{Oid, RefName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::git::pack::intake::Quarantine;
+use crate::git::pack::intake::{Kept, Quarantine};
+use crate::git::pack::write::Builder;
 use crate::git::store::Store;
 use crate::git::wire::pktline::{Packet, PktReader};
 use crate::git::wire::{self, AdvertisedRef, Advertisement, Host, Protocol, Push, PushOutcome, RefUpdate, Service};
@@ -23,13 +24,26 @@ pub const HIDDEN: &str = "refs/hidden/";
 pub struct BareHost {
     dir: PathBuf,
     store: Arc<Store>,
+    /// What is shown in place of the refs on disk.
+    pub ahead: Mutex<Option<Advertisement>>,
     pub flushed: AtomicUsize,
     pub received: AtomicUsize,
 }
 
 /// Puts the objects of a push into the bare repository.
-fn install(quarantine: Quarantine, _git_dir: &Path) {
-    drop(quarantine);
+fn install(quarantine: Quarantine, git_dir: &Path) {
+    let packs = git_dir.join("objects/pack");
+    match quarantine.into_kept() {
+        Kept::Memory(objects) => {
+            let mut builder = Builder::default();
+            objects.iter().for_each(|(id, object)| builder.add(*id, object));
+            let pack = builder.finish();
+            let name = format!("pack-{}", notes_schema::names::hex(&pack.checksum));
+            std::fs::write(packs.join(&name).with_extension("pack"), &pack.pack).unwrap();
+            std::fs::write(packs.join(&name).with_extension("idx"), &pack.index).unwrap();
+        }
+        Kept::Directory(pack) => drop(pack.land(&packs).unwrap()),
+    }
 }
 
 impl BareHost {
@@ -43,28 +57,48 @@ impl BareHost {
         }
         let id = |id: Option<Oid>| id.map_or("0".repeat(40), |id| id.to_string());
         let done = self.git(&["update-ref", update.name.as_str(), &id(update.new), &id(update.old)]);
-        if done.status.success() { Ok(()) } else { Err("stale info".to_owned()) }
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err("stale info".to_owned())
+        }
     }
 }
 
 impl Host for BareHost {
     fn advertise(&self, _service: Service) -> Advertisement {
+        if let Some(ahead) = &*self.ahead.lock().unwrap() {
+            return ahead.clone();
+        }
         let listed = self.git(&["for-each-ref", "--format=%(objectname) %(refname) %(*objectname)"]);
         let one = |line: &str| {
             let mut words = line.split(' ');
             let id = words.next()?.parse().ok()?;
             let name: RefName = words.next()?.parse().ok()?;
-            Some(AdvertisedRef { name, id, peeled: words.next().and_then(|w| w.parse().ok()) })
+            Some(AdvertisedRef {
+                name,
+                id,
+                peeled: words.next().and_then(|w| w.parse().ok()),
+            })
         };
-        let mut refs: Vec<_> = String::from_utf8_lossy(&listed.stdout).lines().filter_map(one).collect();
+        let mut refs: Vec<_> = String::from_utf8_lossy(&listed.stdout)
+            .lines()
+            .filter_map(one)
+            .collect();
         refs.retain(|r| !r.name.as_str().starts_with(HIDDEN));
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         let head = String::from_utf8(self.git(&["symbolic-ref", "HEAD"]).stdout).unwrap();
-        Advertisement { refs, head: head.trim().parse().ok() }
+        Advertisement {
+            refs,
+            head: head.trim().parse().ok(),
+        }
     }
 
     fn may_want(&self, id: Oid) -> bool {
-        self.advertise(Service::UploadPack).refs.iter().any(|r| r.id == id || r.peeled == Some(id))
+        self.advertise(Service::UploadPack)
+            .refs
+            .iter()
+            .any(|r| r.id == id || r.peeled == Some(id))
     }
 
     fn store(&self) -> Arc<Store> {
@@ -81,14 +115,24 @@ impl Host for BareHost {
     }
 
     fn precheck(&self, update: &RefUpdate) -> Result<(), String> {
-        if update.name.as_str().starts_with("refs/heads/early") { Err("refused early".to_owned()) } else { Ok(()) }
+        if update.name.as_str().starts_with("refs/heads/early") {
+            Err("refused early".to_owned())
+        } else {
+            Ok(())
+        }
     }
 
     fn receive(&self, push: Push) -> PushOutcome {
         self.received.fetch_add(1, Ordering::Relaxed);
         install(push.quarantine, &self.dir);
         let refused = push.atomic && push.updates.iter().any(|u| u.name.as_str() == "refs/heads/locked");
-        let judge = |u: &RefUpdate| if refused { Err("sunk together".to_owned()) } else { self.update(u) };
+        let judge = |u: &RefUpdate| {
+            if refused {
+                Err("sunk together".to_owned())
+            } else {
+                self.update(u)
+            }
+        };
         let results = push.updates.iter().map(|u| (u.name.clone(), judge(u))).collect();
         let mut messages = vec!["see parser#7\u{1b}[31m".to_owned()];
         messages.extend(push.options.iter().map(|o| format!("option {o}")));
@@ -112,8 +156,19 @@ impl Server {
         let dir = temp.path().join("repo.git");
         ok(temp.path(), &["init", "-q", "--bare", "-b", "main", "repo.git"]);
         let store = Arc::new(Store::open(&dir).unwrap());
-        let host = Arc::new(BareHost { dir, store, flushed: AtomicUsize::new(0), received: AtomicUsize::new(0) });
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (ahead, flushed, received) = Default::default();
+        let host = Arc::new(BareHost {
+            dir,
+            store,
+            ahead,
+            flushed,
+            received,
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let (stream, http) = runtime.block_on(async {
             let stream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let http = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -127,7 +182,13 @@ impl Server {
             tokio::spawn(async { axum::serve(http, router).await.unwrap() });
             addresses
         });
-        Server { _runtime: runtime, temp, host, stream, http }
+        Server {
+            _runtime: runtime,
+            temp,
+            host,
+            stream,
+            http,
+        }
     }
 
     /// A repository with a little history: `main` of 40 commits, `side`, two tags, and a commit that is never shown.
@@ -161,7 +222,10 @@ impl Server {
 
     /// Both doors in all versions: a name for clones, the address, and the option that chooses the version.
     pub fn doors(&self) -> Vec<(String, String, String)> {
-        let addresses = [("stream", format!("git://{}/x", self.stream)), ("http", format!("http://{}/x", self.http))];
+        let addresses = [
+            ("stream", format!("git://{}/x", self.stream)),
+            ("http", format!("http://{}/x", self.http)),
+        ];
         let versions = |(name, url): (&str, String)| {
             [0, 1, 2].map(|v| (format!("{name}{v}"), url.clone(), format!("protocol.version={v}")))
         };
@@ -180,7 +244,9 @@ async fn accept(listener: tokio::net::TcpListener, host: Arc<BareHost>) {
 async fn greet(socket: tokio::net::TcpStream, host: Arc<BareHost>) {
     let (reader, writer) = socket.into_split();
     let mut reader = PktReader::new(reader, false, 4096);
-    let Ok(Some(Packet::Data(line))) = reader.next().await else { return };
+    let Ok(Some(Packet::Data(line))) = reader.next().await else {
+        return;
+    };
     let preface = String::from_utf8(line.to_vec()).unwrap();
     let service = Service::parse(preface.split(' ').next().unwrap()).unwrap();
     let protocol = Protocol::parse(preface.split('\0').find(|w| w.starts_with("version=")));
@@ -202,8 +268,11 @@ type Answer = ([(&'static str, String); 1], Vec<u8>);
 
 async fn info_refs(State(host): State<Arc<BareHost>>, Query(asked): Query<Asked>, headers: HeaderMap) -> Answer {
     let service = Service::parse(&asked.service).unwrap();
-    let body = wire::info_refs(host, service, version(&headers)).await.unwrap();
-    ([("content-type", format!("application/x-{}-advertisement", asked.service))], body)
+    let body = wire::info_refs(host, service, version(&headers)).await;
+    (
+        [("content-type", format!("application/x-{}-advertisement", asked.service))],
+        body,
+    )
 }
 
 async fn rpc(
@@ -239,7 +308,10 @@ pub async fn call(
 
 pub fn git_command(dir: &Path) -> Command {
     let mut command = Command::new("git");
-    command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap());
     command.envs([
         ("HOME", "/nonexistent"),
         ("GIT_CONFIG_GLOBAL", "/dev/null"),
@@ -257,15 +329,25 @@ pub fn git_command(dir: &Path) -> Command {
 /// Runs git, which must succeed; gives its output, or what it said where that is all.
 pub fn ok<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(dir: &Path, args: &[S]) -> String {
     let done = git_command(dir).args(args).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
     assert!(done.status.success(), "git {args:?} failed:\n{out}\n{err}");
-    if out.is_empty() { err.into_owned() } else { out.trim_end().to_owned() }
+    if out.is_empty() {
+        err.into_owned()
+    } else {
+        out.trim_end().to_owned()
+    }
 }
 
 /// Runs git, which must fail; gives all that it said.
 pub fn fails<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(dir: &Path, args: &[S]) -> String {
     let done = git_command(dir).args(args).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
     assert!(!done.status.success(), "git {args:?} did not fail:\n{out}\n{err}");
     format!("{out}{err}")
 }
@@ -279,6 +361,12 @@ pub fn commit(dir: &Path, file: &str, content: &str, n: u64) -> String {
     let date = format!("{} +0000", 1_700_000_000 + n);
     let mut command = git_command(dir);
     command.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
-    assert!(command.args(["commit", "-qm", &format!("change {n}")]).status().unwrap().success());
+    assert!(
+        command
+            .args(["commit", "-qm", &format!("change {n}")])
+            .status()
+            .unwrap()
+            .success()
+    );
     ok(dir, &["rev-parse", "HEAD"])
 }
