@@ -241,7 +241,7 @@ fn is_key_body(line: &str) -> bool {
 /// Whether a value stands for a secret instead of being one.
 fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    let same = value.chars().all(|c| Some(c) == value.chars().next());
+    let same = value.bytes().all(|b| value.as_bytes().first() == Some(&b));
     let word = ["password", "passwd", "pass", "secret", "token", "xxx", "example", "changeme", "redacted", "user"];
     same || value.starts_with(['$', '<', '{', '%', '*', '[']) || word.contains(&lower.as_str())
 }
