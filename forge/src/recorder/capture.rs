@@ -66,7 +66,11 @@ impl Capture {
 
     /// Breaks a line that is too long: after its last space, or else between two characters.
     fn break_line(&mut self) {
-        let space = self.pending.iter().rposition(|b| *b == b' ' || *b == b'\t').map(|at| at + 1);
+        let space = self
+            .pending
+            .iter()
+            .rposition(|b| *b == b' ' || *b == b'\t')
+            .map(|at| at + 1);
         let between = || {
             let starts = |b: u8| b & 0b1100_0000 != 0b1000_0000;
             let last = self.pending.iter().rposition(|&b| starts(b)).unwrap_or(0);
@@ -112,7 +116,11 @@ impl Capture {
             head: self.head,
             tail: Vec::from(self.tail).concat(),
         };
-        Captured { output, tests: self.counter.finish(), redactions: self.redactor.counts() }
+        Captured {
+            output,
+            tests: self.counter.finish(),
+            redactions: self.redactor.counts(),
+        }
     }
 }
 
@@ -132,7 +140,10 @@ mod tests {
     fn short_output_is_kept_whole() {
         let captured = capture(&[b"one\ntw", b"o\nthree"]);
         let output = captured.output;
-        assert_eq!((output.bytes, output.lines, output.head.as_str(), output.tail.as_str()), (13, 3, "one\ntwo\nthree", ""));
+        assert_eq!(
+            (output.bytes, output.lines, output.head.as_str(), output.tail.as_str()),
+            (13, 3, "one\ntwo\nthree", "")
+        );
         assert_eq!(output.sha256, Some(Sha256::of(b"one\ntwo\nthree")));
     }
 
@@ -144,7 +155,9 @@ mod tests {
         assert_eq!((output.bytes, output.lines), (text.len() as u64, 200_000));
         assert_eq!(output.sha256, Some(Sha256::of(text.as_bytes())));
         assert!(text.starts_with(&output.head) && output.head.len() > limits::HEAD - 20);
-        assert!(text.ends_with(&output.tail) && output.tail.len() > limits::TAIL - 20 && output.tail.len() <= limits::TAIL);
+        assert!(
+            text.ends_with(&output.tail) && output.tail.len() > limits::TAIL - 20 && output.tail.len() <= limits::TAIL
+        );
     }
 
     #[test]
@@ -152,9 +165,16 @@ mod tests {
         let token = format!("ghp_{}", "a1B2".repeat(9));
         let text = format!("export T={token}\ntest result: ok. 2 passed; 0 failed; 0 ignored\n");
         let captured = capture(&text.as_bytes().chunks(7).collect::<Vec<_>>());
-        assert_eq!(captured.output.head.lines().next(), Some("export T=[redacted:github-token]"));
+        assert_eq!(
+            captured.output.head.lines().next(),
+            Some("export T=[redacted:github-token]")
+        );
         assert_eq!(captured.redactions, [("github-token".to_owned(), 1)]);
-        assert_eq!(captured.output.sha256, Some(Sha256::of(captured.output.head.as_bytes())), "of the redacted text");
+        assert_eq!(
+            captured.output.sha256,
+            Some(Sha256::of(captured.output.head.as_bytes())),
+            "of the redacted text"
+        );
         assert_eq!(captured.tests.map(|t| t.passed), Some(2));
     }
 
