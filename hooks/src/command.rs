@@ -9,7 +9,11 @@ use crate::{Repo, Undecided};
 /// `text` as one word of a POSIX shell.
 pub fn quote(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// `parser/12`: how a reference is written in a shell, where `#` might begin a comment.
@@ -20,15 +24,26 @@ pub fn reference(item: &ItemRef) -> String {
 /// A branch of `agent` that does not exist yet and could: made from the last part of the name that was wanted.
 pub fn free_branch(repo: &dyn Repo, agent: &AgentName, wanted: &RefName) -> Result<RefName, Undecided> {
     let last = wanted.as_str().rsplit('/').next().unwrap_or("");
-    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' { c } else { '-' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' {
+            c
+        } else {
+            '-'
+        }
+    };
     let leaf: String = last.chars().map(safe).take(60).collect();
-    let leaf = leaf.trim_matches(['-', '.']).trim_end_matches(".lock").replace("..", "-");
+    let leaf = leaf
+        .trim_matches(['-', '.'])
+        .trim_end_matches(".lock")
+        .replace("..", "-");
     let leaf = if leaf.is_empty() { "work" } else { &leaf };
     // A branch named like the agent leaves no room below it: then the names stand beside it.
     for joint in ['/', '-'] {
         for n in 1..100u32 {
             let number = if n == 1 { String::new() } else { format!("-{n}") };
-            let Ok(name) = RefName::branch(&format!("{agent}{joint}{leaf}{number}")) else { break };
+            let Ok(name) = RefName::branch(&format!("{agent}{joint}{leaf}{number}")) else {
+                break;
+            };
             if repo.conflicting_ref(&name)?.is_some() {
                 if joint == '/' { break } else { continue }
             }
@@ -53,7 +68,9 @@ mod tests {
     #[test]
     fn words_survive_a_shell() {
         for text in ["fix-leak", "a b", "", "$(date)", "it's", "`x`;rm", "-h", "a\\b"] {
-            let out = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quote(text))]).output();
+            let out = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", quote(text))])
+                .output();
             let out = out.unwrap();
             if text == "-h" {
                 continue; // printf itself reads it; quoting cannot help there

@@ -67,11 +67,15 @@ impl Counter {
 
     fn cargo_line(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("test result: ") {
-            let Some((_, counts)) = rest.split_once(". ") else { return };
+            let Some((_, counts)) = rest.split_once(". ") else {
+                return;
+            };
             self.cargo_seen = true;
             for part in counts.split(';') {
                 let mut words = part.split_whitespace();
-                let (Some(number), Some(word)) = (words.next(), words.next()) else { continue };
+                let (Some(number), Some(word)) = (words.next(), words.next()) else {
+                    continue;
+                };
                 let Ok(number) = number.parse::<u64>() else { continue };
                 let field = match word {
                     "passed" => &mut self.cargo.passed,
@@ -81,7 +85,10 @@ impl Counter {
                 };
                 *field = field.saturating_add(number);
             }
-        } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+        } else if let Some(name) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
             self.cargo.fail(name);
         }
     }
@@ -151,7 +158,9 @@ mod tests {
     fn count(text: &str) -> Option<(String, u64, u64, u64, Vec<String>)> {
         let mut counter = Counter::new();
         text.lines().for_each(|line| counter.line(line));
-        counter.finish().map(|t| (t.framework, t.passed, t.failed, t.ignored, t.failed_names))
+        counter
+            .finish()
+            .map(|t| (t.framework, t.passed, t.failed, t.ignored, t.failed_names))
     }
 
     #[test]
@@ -166,23 +175,46 @@ test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
 test result: \u{1b}[32mok\u{1b}[0m. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
 ";
         assert_eq!(count(text), Some(("cargo-test".into(), 5, 1, 1, vec!["a::bad".into()])));
-        assert_eq!(count("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out"),
-            Some(("cargo-test".into(), 0, 0, 0, vec![])));
+        assert_eq!(
+            count("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out"),
+            Some(("cargo-test".into(), 0, 0, 0, vec![]))
+        );
     }
 
     #[test]
     fn tap_is_read_with_its_plan() {
         let text = "TAP version 14\n1..6\nok 1 - reads\nnot ok 2 - writes\n  not ok 1 - inner\nok 3 # SKIP no disk\n\
                     not ok 4 - later # TODO soon\nok\n";
-        assert_eq!(count(text), Some(("tap".into(), 2, 2, 2, vec!["writes".into()])), "one of six is missing");
-        assert_eq!(count("1..0 # skipped: nothing here\n"), Some(("tap".into(), 0, 0, 0, vec![])));
-        assert_eq!(count("ok 1\n1..1\n"), Some(("tap".into(), 1, 0, 0, vec![])), "the plan may come last");
-        assert_eq!(count("1..1\nBail out! no database\n"), Some(("tap".into(), 0, 1, 0, vec![])));
+        assert_eq!(
+            count(text),
+            Some(("tap".into(), 2, 2, 2, vec!["writes".into()])),
+            "one of six is missing"
+        );
+        assert_eq!(
+            count("1..0 # skipped: nothing here\n"),
+            Some(("tap".into(), 0, 0, 0, vec![]))
+        );
+        assert_eq!(
+            count("ok 1\n1..1\n"),
+            Some(("tap".into(), 1, 0, 0, vec![])),
+            "the plan may come last"
+        );
+        assert_eq!(
+            count("1..1\nBail out! no database\n"),
+            Some(("tap".into(), 0, 1, 0, vec![]))
+        );
     }
 
     #[test]
     fn other_output_counts_nothing() {
-        for text in ["", "ok  \tgithub.com/x/y\t0.12s\n", "ok, done\n", "error: test failed\n", "ok 1 - no plan\n", "1..x\n"] {
+        for text in [
+            "",
+            "ok  \tgithub.com/x/y\t0.12s\n",
+            "ok, done\n",
+            "error: test failed\n",
+            "ok 1 - no plan\n",
+            "1..x\n",
+        ] {
             assert_eq!(count(text), None, "{text:?}");
         }
     }

@@ -60,10 +60,13 @@ impl<'a> Candidate<'a> {
     /// The record that speaks for this head: the author's newest on the tip's tree, or else the author's newest.
     pub fn record(&self) -> Option<&'a Record> {
         let counts = |record: &&Record| {
-            record.agent == *self.author && (record.issue.is_none() || self.issue.is_none() || record.issue == self.issue)
+            record.agent == *self.author
+                && (record.issue.is_none() || self.issue.is_none() || record.issue == self.issue)
         };
         let newest_first = || self.records.iter().rev().filter(counts);
-        newest_first().find(|record| record.last().tree == self.tree).or_else(|| newest_first().next())
+        newest_first()
+            .find(|record| record.last().tree == self.tree)
+            .or_else(|| newest_first().next())
     }
 
     /// Each reviewer's newest approval or request for changes on this very head. The author's own do not count.
@@ -180,22 +183,38 @@ fn line(rule: &dyn GateRule, repo: &dyn Repo, candidate: &Candidate<'_>) -> Gate
     };
     // The same cleaning of control characters as in any refusal.
     let clean = Refusal::new(rule.word(), "", why, next);
-    GateLine { rule: rule.word(), state, ok, why: clean.why, next: clean.next }
+    GateLine {
+        rule: rule.word(),
+        state,
+        ok,
+        why: clean.why,
+        next: clean.next,
+    }
 }
 
 /// Whether `candidate` may become a pull request, or a new round of one; answers its proof.
 pub fn check_submit(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Refusal> {
-    check(repo, candidate, &format!("submit {}", candidate.branch.short()), |rule| rule.at_submit())
+    check(
+        repo,
+        candidate,
+        &format!("submit {}", candidate.branch.short()),
+        |rule| rule.at_submit(),
+    )
 }
 
 /// Whether `candidate` may land; answers its proof.
 pub fn check_merge(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Refusal> {
-    let what = candidate.pull.map_or(candidate.branch.short().to_owned(), ItemRef::to_string);
+    let what = candidate
+        .pull
+        .map_or(candidate.branch.short().to_owned(), ItemRef::to_string);
     check(repo, candidate, &format!("merge {what}"), |_| true)
 }
 
 fn check(
-    repo: &dyn Repo, candidate: &Candidate<'_>, what: &str, asked: impl Fn(&dyn GateRule) -> bool,
+    repo: &dyn Repo,
+    candidate: &Candidate<'_>,
+    what: &str,
+    asked: impl Fn(&dyn GateRule) -> bool,
 ) -> Result<Proof, Refusal> {
     for rule in RULES.iter().filter(|rule| asked(**rule)) {
         match rule.look(repo, candidate) {
@@ -209,7 +228,9 @@ fn check(
 
 /// What is known of the proof of `candidate`'s tip: P1 when its author recorded a passing run on exactly its tree.
 pub fn proof_of(candidate: &Candidate<'_>) -> Proof {
-    let Some(record) = candidate.record() else { return Proof::none() };
+    let Some(record) = candidate.record() else {
+        return Proof::none();
+    };
     let last = record.last();
     if last.tree != candidate.tree || tests_passed::complaint(last).is_some() {
         return Proof::none();

@@ -2,7 +2,9 @@
 
 use notes_schema::{AgentName, Oid, RefName};
 
-use crate::rules::{branch_owner, conflict, default_branch, inbox, magic, namespace, open_pull, server_owned, tag_owner};
+use crate::rules::{
+    branch_owner, conflict, default_branch, inbox, magic, namespace, open_pull, server_owned, tag_owner,
+};
 use crate::verdict::{Refusal, Rule, first_refusal};
 use crate::{Judgement, Repo, Verdict};
 

@@ -21,7 +21,12 @@ impl Refusal {
     /// A refusal; line breaks and other control characters become spaces.
     pub fn new(rule: &str, what: impl AsRef<str>, why: impl AsRef<str>, next: impl AsRef<str>) -> Self {
         let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Refusal { rule: rule.to_owned(), what: line(what.as_ref()), why: line(why.as_ref()), next: line(next.as_ref()) }
+        Refusal {
+            rule: rule.to_owned(),
+            what: line(what.as_ref()),
+            why: line(why.as_ref()),
+            next: line(next.as_ref()),
+        }
     }
 
     /// The one line that git shows beside a refused ref.
@@ -68,7 +73,11 @@ pub trait Rule<S: ?Sized>: Sync {
 
 /// The first refusal of `rules`, in their order; no decision is a refusal by that rule, with `retry` as the next command.
 pub(crate) fn first_refusal<S: ?Sized>(
-    rules: &[&dyn Rule<S>], repo: &dyn Repo, subject: &S, what: &str, retry: &str,
+    rules: &[&dyn Rule<S>],
+    repo: &dyn Repo,
+    subject: &S,
+    what: &str,
+    retry: &str,
 ) -> Result<(), Refusal> {
     for rule in rules {
         match rule.judge(repo, subject) {

@@ -1,1 +1,371 @@
-//! The recorder: `forge run`.
+//! The recorder, `forge run -- <command>`: runs a command on the work tree as it is and records what happened, bound to
+//! that tree. A tool for an agent's own clone; it uses stock `git` and never talks to a server.
+//!
+//! Invariant: it never keeps a command from running and never changes its exit status; whatever cannot be recorded is
+//! said on stderr. Nothing is written that was not searched for secrets first, and nothing outside the object store and
+//! one new ref below `refs/notes/forge/out/`.
+
+mod capture;
+mod child;
+mod environment;
+mod git;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hooks::secrets::{self, Redactor};
+use notes_schema::trace::{Attempt, ObjectFormat, Record, Tool, limits};
+use notes_schema::{Oid, refs};
+
+use child::{Ending, Ran};
+use git::{Git, GitError, Settings};
+
+/// What `forge run` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunArgs {
+    /// End the command after this many seconds; it counts as failed, with exit status 124.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
+    /// What you had in mind, kept with the run (at most 8 KiB; it becomes public).
+    #[arg(long, value_name = "TEXT")]
+    pub reasoning: Option<String>,
+    /// Run the command of the newest record in this clone again.
+    #[arg(long, conflicts_with = "command")]
+    pub again: bool,
+    /// The command and its arguments.
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "again"
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// Where the command's output and the recorder's own words go.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    out: Arc<Mutex<dyn Write + Send>>,
+    err: Arc<Mutex<dyn Write + Send>>,
+}
+
+impl Streams {
+    fn standard() -> Self {
+        Streams {
+            out: Arc::new(Mutex::new(std::io::stdout())),
+            err: Arc::new(Mutex::new(std::io::stderr())),
+        }
+    }
+
+    /// One line of the recorder's own.
+    fn say(&self, text: &str) {
+        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mut err = self.err.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Nobody may be listening; the run goes on all the same.
+        let _ = writeln!(err, "forge: {line}").and_then(|()| err.flush());
+    }
+}
+
+/// Runs and records; answers the command's own exit status.
+pub fn run(args: RunArgs) -> ExitCode {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    ExitCode::from(run_in(&here, args, &Streams::standard()))
+}
+
+fn run_in(here: &Path, args: RunArgs, streams: &Streams) -> u8 {
+    let clone = Workspace::find(here);
+    let (command, here) = if args.again {
+        match clone
+            .as_ref()
+            .map_err(|e| e.to_string())
+            .and_then(|clone| clone.last_command())
+        {
+            Ok(last) => last,
+            Err(why) => {
+                streams.say(&format!("no run to repeat: {why}; next: forge run -- <command>"));
+                return 2;
+            }
+        }
+    } else {
+        (args.command.clone(), here.to_owned())
+    };
+    let before = clone.and_then(|clone| {
+        let tree = clone.git.snapshot()?;
+        Ok((clone, tree))
+    });
+    let ran = child::run(&command, &here, args.timeout.map(Duration::from_secs), streams);
+    let exit = ran.ending.exit_status();
+    match before {
+        Ok((clone, tree)) => clone.record(&command, &here, tree, ran, args.reasoning.as_deref(), streams),
+        Err(error) => streams.say(&format!("not recorded: {error}; next: git status")),
+    }
+    exit
+}
+
+/// The clone that the command runs in, and what `start` set in its configuration.
+struct Workspace {
+    git: Git,
+    settings: Settings,
+}
+
+impl Workspace {
+    fn find(here: &Path) -> Result<Workspace, GitError> {
+        let git = Git::find(here)?;
+        let settings = git.settings()?;
+        Ok(Workspace { git, settings })
+    }
+
+    /// Command and directory of the newest record here.
+    fn last_command(&self) -> Result<(Vec<OsString>, PathBuf), String> {
+        let records = store::newest(&self.git).map_err(|e| e.to_string())?;
+        let record = records
+            .first()
+            .ok_or(format!("there is no record below {} here", refs::OUT_PREFIX))?;
+        let last = record.last();
+        if last
+            .argv
+            .iter()
+            .any(|arg| arg.contains("[redacted") || arg.contains(OMITTED))
+        {
+            return Err("the last command was not recorded in full".to_owned());
+        }
+        let directory = if last.cwd.is_empty() {
+            self.git.top().to_owned()
+        } else {
+            self.git.top().join(&last.cwd)
+        };
+        Ok((last.argv.iter().map(OsString::from).collect(), directory))
+    }
+
+    fn record(
+        &self,
+        command: &[OsString],
+        here: &Path,
+        tree: Oid,
+        ran: Ran,
+        reasoning: Option<&str>,
+        streams: &Streams,
+    ) {
+        self.warn(tree, streams);
+        let Some(identity) = self.settings.identity() else {
+            let missing = self.settings.missing().join(", ");
+            let next = self.settings.start_command();
+            streams.say(&format!(
+                "not recorded: git's configuration lacks {missing}; next: {next}"
+            ));
+            return;
+        };
+        let written = self
+            .build(identity, command, here, tree, ran, reasoning)
+            .and_then(|record| {
+                store::write(&self.git, &record)?;
+                Ok(record)
+            });
+        match written {
+            Ok(record) => {
+                let last = record.last();
+                let tests = last
+                    .tests
+                    .as_ref()
+                    .map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
+                let committed = self.git.tree_of("HEAD").is_ok_and(|head| head == tree);
+                let next = if !last.succeeded() {
+                    "forge run --again"
+                } else if committed {
+                    "git push"
+                } else {
+                    "git add -A && git commit"
+                };
+                streams.say(&format!(
+                    "recorded {} on tree {} ({}{tests}); next: {next}",
+                    record.id,
+                    tree.short(),
+                    last.ending()
+                ));
+            }
+            Err(error) => streams.say(&format!("not recorded: {error}; next: forge run --again")),
+        }
+    }
+
+    /// Says at once what would make the record prove less than its maker thinks.
+    fn warn(&self, tree: Oid, streams: &Streams) {
+        if let Ok(untracked) = self.git.untracked()
+            && !untracked.is_empty()
+        {
+            let names = name_some(&untracked);
+            streams.say(&format!(
+                "the tested tree holds untracked files that a commit would not: {names}; next: git add -A"
+            ));
+        }
+        let Ok(after) = self.git.snapshot() else { return };
+        if after != tree {
+            let changed = self.git.differing(tree, after).unwrap_or_default();
+            let names = name_some(&changed);
+            streams.say(&format!(
+                "the run changed files of the tree it tested: {names}; next: git status"
+            ));
+        }
+    }
+
+    fn build(
+        &self,
+        identity: git::Identity,
+        command: &[OsString],
+        here: &Path,
+        tree: Oid,
+        ran: Ran,
+        reasoning: Option<&str>,
+    ) -> Result<Record, GitError> {
+        let mut redactor = Redactor::default();
+        let argv = argv(command, &mut redactor);
+        let reasoning = reasoning.map(|text| fit(text, limits::REASONING, &mut redactor));
+        let cwd = here
+            .strip_prefix(self.git.top())
+            .map_or(String::new(), |path| path.to_string_lossy().into_owned());
+        let mut redactions = redactor.counts();
+        for (rule, count) in ran.stdout.redactions.iter().chain(&ran.stderr.redactions) {
+            match redactions.iter_mut().find(|(known, _)| known == rule) {
+                Some((_, sum)) => *sum += count,
+                None => redactions.push((rule.clone(), *count)),
+            }
+        }
+        redactions.sort();
+        let (exit, signal, timed_out) = match ran.ending {
+            Ending::Exited(status) => (Some(i64::from(status)), None, false),
+            Ending::Killed(signal) => (None, Some(u64::from(signal)), false),
+            Ending::TimedOut { signal } => (signal.is_none().then_some(124), signal.map(u64::from), true),
+        };
+        let attempt = Attempt {
+            seq: 1,
+            started_ms: ran.started_ms,
+            dur_ms: ran.dur_ms,
+            argv,
+            cwd,
+            tree,
+            patch: None,
+            patch_omitted: true,
+            exit,
+            signal,
+            timed_out,
+            tests: ran.stdout.tests.or(ran.stderr.tests),
+            stdout: Some(ran.stdout.output),
+            stderr: Some(ran.stderr.output),
+            reasoning,
+            cpu_ms: None,
+            max_rss_kib: None,
+        };
+        let base_tree = identity.base.and_then(|base| self.git.tree_of(&base.to_string()).ok());
+        let record = Record {
+            v: notes_schema::FORMAT_VERSION,
+            id: ulid::Ulid::new().to_string(),
+            prev: store::previous(&self.git, &identity)?,
+            project: identity.project,
+            issue: identity.issue,
+            mode: None,
+            agent: identity.agent,
+            key_fp: identity.key_fp,
+            nonce: identity.nonce,
+            object_format: ObjectFormat::Sha1,
+            base_commit: identity.base,
+            base_tree,
+            head_tree: tree,
+            subject: None,
+            recorder: Some(Tool {
+                name: "forge".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            }),
+            model: None,
+            tokens: None,
+            env: Some(environment::describe(self.git.top(), command)),
+            redactions,
+            trajectory_sha256: None,
+            attempts: vec![attempt],
+        };
+        record.check().map_err(|e| GitError::Unexpected(e.to_string()))?;
+        Ok(record)
+    }
+}
+
+/// Stands where arguments were left out.
+const OMITTED: &str = "[more arguments left out]";
+
+/// The command as it is recorded: redacted, and short enough.
+fn argv(command: &[OsString], redactor: &mut Redactor) -> Vec<String> {
+    let mut argv: Vec<String> = Vec::new();
+    let mut room = limits::ARGV - OMITTED.len();
+    let mut secret_follows = false;
+    for arg in command {
+        let text = arg.to_string_lossy();
+        let clean = if secret_follows {
+            // `--token X` is two arguments, so that no pattern sees both: they are looked at together.
+            let joined = format!("--token {text}");
+            let clean = redactor.line(&joined);
+            clean
+                .strip_prefix("--token ")
+                .unwrap_or("[redacted:command-option]")
+                .to_owned()
+        } else {
+            redactor.line(&text)
+        };
+        if clean.len() > room || argv.len() + 1 == limits::ARGS {
+            argv.push(OMITTED.to_owned());
+            break;
+        }
+        secret_follows = names_a_secret(&text);
+        room -= clean.len();
+        argv.push(clean);
+    }
+    argv
+}
+
+/// Whether the argument after this one is a password or the like.
+fn names_a_secret(option: &str) -> bool {
+    let name = option.trim_start_matches('-').to_ascii_lowercase().replace('_', "-");
+    option.starts_with('-')
+        && [
+            "password",
+            "passwd",
+            "secret",
+            "token",
+            "api-key",
+            "apikey",
+            "access-key",
+        ]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+/// `text`, redacted and cut to `limit` bytes.
+fn fit(text: &str, limit: usize, redactor: &mut Redactor) -> String {
+    let mut clean: String = text.split_inclusive('\n').map(|line| redactor.line(line)).collect();
+    // A cut can make a new match of what was none, and a redaction lengthens: both shrink to nothing in few rounds.
+    while clean.len() > limit || !secrets::find(&clean).is_empty() {
+        let end = (0..=limit.min(clean.len()))
+            .rev()
+            .find(|at| clean.is_char_boundary(*at))
+            .unwrap_or(0);
+        clean.truncate(end);
+        clean = clean
+            .rsplit_once(char::is_whitespace)
+            .map_or(String::new(), |(kept, _)| kept.to_owned());
+    }
+    clean
+}
+
+fn name_some(paths: &[String]) -> String {
+    let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
+    let more = paths.len().saturating_sub(shown.len());
+    if more == 0 {
+        shown.join(", ")
+    } else {
+        format!("{} and {more} more", shown.join(", "))
+    }
+}

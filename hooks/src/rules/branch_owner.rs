@@ -44,16 +44,30 @@ mod tests {
         let mut repo = Fake::new();
         repo.add("refs/heads/fix-leak", "alpha");
         repo.add("refs/heads/beta/fix-leak", "beta");
-        push_table(&repo, "beta", &[
-            ("refs/heads/fix-leak", "branch-owner", "git push origin HEAD:refs/heads/beta/fix-leak-2"),
-            ("-refs/heads/fix-leak", "branch-owner", "ssh forge project show parser"),
-            ("refs/heads/beta/fix-leak", "", ""),
-            ("-refs/heads/beta/fix-leak", "", ""),
-            ("refs/heads/new", "", ""),
-        ]);
+        push_table(
+            &repo,
+            "beta",
+            &[
+                (
+                    "refs/heads/fix-leak",
+                    "branch-owner",
+                    "git push origin HEAD:refs/heads/beta/fix-leak-2",
+                ),
+                ("-refs/heads/fix-leak", "branch-owner", "ssh forge project show parser"),
+                ("refs/heads/beta/fix-leak", "", ""),
+                ("-refs/heads/beta/fix-leak", "", ""),
+                ("refs/heads/new", "", ""),
+            ],
+        );
         repo.add_without_owner("refs/heads/imported");
-        push_table(&repo, "beta", &[
-            ("refs/heads/imported", "branch-owner", "git push origin HEAD:refs/heads/beta/imported"),
-        ]);
+        push_table(
+            &repo,
+            "beta",
+            &[(
+                "refs/heads/imported",
+                "branch-owner",
+                "git push origin HEAD:refs/heads/beta/imported",
+            )],
+        );
     }
 }

@@ -26,12 +26,17 @@ impl Rule<PushedRef<'_>> for Conflict {
         // An existing ref counts even when the same push deletes it: without `--atomic` the deletion may yet be refused.
         let sibling = || {
             let created = pushed.earlier.iter().filter(|other| other.new.is_some());
-            created.map(|other| &other.name).find(|other| other.conflicts_with(name)).cloned()
+            created
+                .map(|other| &other.name)
+                .find(|other| other.conflicts_with(name))
+                .cloned()
         };
         // A branch must also leave room for the default branch that is still to come.
         let head = repo.default_branch();
         let unborn = || name.conflicts_with(&head).then_some(head.clone());
-        let Some(other) = repo.conflicting_ref(name)?.or_else(sibling).or_else(unborn) else { return Ok(Verdict::Ok) };
+        let Some(other) = repo.conflicting_ref(name)?.or_else(sibling).or_else(unborn) else {
+            return Ok(Verdict::Ok);
+        };
         let why = format!("{other} is there, and git cannot keep one ref below another");
         pushed.refuse(self.word(), why, next(repo, pushed, name)?)
     }
@@ -53,20 +58,38 @@ mod tests {
         let mut repo = Fake::new();
         repo.add("refs/heads/fix", "beta");
         repo.add("refs/heads/deep/er", "beta");
-        push_table(&repo, "alpha", &[
-            ("refs/heads/fix/it", "ref-conflict", "git push origin HEAD:refs/heads/alpha/it"),
-            ("refs/heads/deep", "ref-conflict", "git push origin HEAD:refs/heads/alpha/deep"),
-            ("refs/heads/fixes", "", ""),
-            ("refs/heads/deep/down", "", ""),
-            ("refs/tags/fix/it", "", ""),
-        ]);
+        push_table(
+            &repo,
+            "alpha",
+            &[
+                (
+                    "refs/heads/fix/it",
+                    "ref-conflict",
+                    "git push origin HEAD:refs/heads/alpha/it",
+                ),
+                (
+                    "refs/heads/deep",
+                    "ref-conflict",
+                    "git push origin HEAD:refs/heads/alpha/deep",
+                ),
+                ("refs/heads/fixes", "", ""),
+                ("refs/heads/deep/down", "", ""),
+                ("refs/tags/fix/it", "", ""),
+            ],
+        );
     }
 
     #[test]
     fn the_unborn_default_branch_keeps_its_place() {
-        push_table(&Fake::unborn(), "alpha", &[
-            ("refs/heads/main/x", "ref-conflict", "git push origin HEAD:refs/heads/alpha/x"),
-        ]);
+        push_table(
+            &Fake::unborn(),
+            "alpha",
+            &[(
+                "refs/heads/main/x",
+                "ref-conflict",
+                "git push origin HEAD:refs/heads/alpha/x",
+            )],
+        );
     }
 
     #[test]

@@ -18,11 +18,17 @@ impl Rule<PushedRef<'_>> for Inbox {
     }
 
     fn judge(&self, _repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let Some((owner, _)) = refs::incoming_record(&pushed.update.name) else { return Ok(Verdict::Ok) };
+        let Some((owner, _)) = refs::incoming_record(&pushed.update.name) else {
+            return Ok(Verdict::Ok);
+        };
         let (out, inbox, agent) = (refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
         if owner != *agent {
             let next = format!("git push origin '{out}*:{inbox}{agent}/*'");
-            return pushed.refuse(self.word(), format!("this is where {owner} pushes records, and you are {agent}"), next);
+            return pushed.refuse(
+                self.word(),
+                format!("this is where {owner} pushes records, and you are {agent}"),
+                next,
+            );
         }
         if pushed.update.new.is_none() {
             return pushed.refuse(self.word(), "a record that has arrived stays", "git push");
@@ -37,10 +43,18 @@ mod tests {
 
     #[test]
     fn records_come_from_their_owner_and_stay() {
-        push_table(&Fake::new(), "alpha", &[
-            ("refs/notes/forge/in/alpha/01J", "", ""),
-            ("refs/notes/forge/in/beta/01J", "E03", "git push origin 'refs/notes/forge/out/*:refs/notes/forge/in/alpha/*'"),
-            ("-refs/notes/forge/in/alpha/01J", "E03", "git push"),
-        ]);
+        push_table(
+            &Fake::new(),
+            "alpha",
+            &[
+                ("refs/notes/forge/in/alpha/01J", "", ""),
+                (
+                    "refs/notes/forge/in/beta/01J",
+                    "E03",
+                    "git push origin 'refs/notes/forge/out/*:refs/notes/forge/in/alpha/*'",
+                ),
+                ("-refs/notes/forge/in/alpha/01J", "E03", "git push"),
+            ],
+        );
     }
 }

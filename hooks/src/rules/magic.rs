@@ -26,7 +26,11 @@ impl Rule<PushedRef<'_>> for MagicTarget {
         let branch = free_branch(repo, pushed.agent, &work)?;
         let short = quote(branch.short());
         let next = format!("git push origin HEAD:{branch} && ssh forge submit {short}");
-        pushed.refuse(self.word(), "this forge does not take magic targets: push a branch and submit it", next)
+        pushed.refuse(
+            self.word(),
+            "this forge does not take magic targets: push a branch and submit it",
+            next,
+        )
     }
 }
 
@@ -37,9 +41,13 @@ mod tests {
     #[test]
     fn a_magic_target_is_answered_with_two_commands() {
         let next = "git push origin HEAD:refs/heads/alpha/work && ssh forge submit alpha/work";
-        push_table(&Fake::new(), "alpha", &[
-            ("refs/for/main", "refs-for", next),
-            ("refs/for/issues/7", "refs-for", next),
-        ]);
+        push_table(
+            &Fake::new(),
+            "alpha",
+            &[
+                ("refs/for/main", "refs-for", next),
+                ("refs/for/issues/7", "refs-for", next),
+            ],
+        );
     }
 }

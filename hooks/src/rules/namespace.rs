@@ -37,13 +37,25 @@ mod tests {
 
     #[test]
     fn only_known_namespaces_are_stored() {
-        push_table(&Fake::new(), "alpha", &[
-            ("refs/heads/fix", "", ""),
-            ("refs/tags/v1", "", ""),
-            ("refs/notes/forge/in/alpha/01J", "", ""),
-            ("refs/notes/commits", "namespace", "git push origin HEAD:refs/heads/alpha/commits"),
-            ("refs/stash/x", "namespace", "git push origin HEAD:refs/heads/alpha/x"),
-            ("refs/remotes/origin/main", "namespace", "git push origin HEAD:refs/heads/alpha/main"),
-        ]);
+        push_table(
+            &Fake::new(),
+            "alpha",
+            &[
+                ("refs/heads/fix", "", ""),
+                ("refs/tags/v1", "", ""),
+                ("refs/notes/forge/in/alpha/01J", "", ""),
+                (
+                    "refs/notes/commits",
+                    "namespace",
+                    "git push origin HEAD:refs/heads/alpha/commits",
+                ),
+                ("refs/stash/x", "namespace", "git push origin HEAD:refs/heads/alpha/x"),
+                (
+                    "refs/remotes/origin/main",
+                    "namespace",
+                    "git push origin HEAD:refs/heads/alpha/main",
+                ),
+            ],
+        );
     }
 }

@@ -20,7 +20,9 @@ impl Rule<PushedRecord<'_>> for RecordChain {
             let why = "another record of yours has this id already";
             return pushed.refuse(self.word(), why, drop_it(pushed.name));
         }
-        let Some(prev) = pushed.record.prev else { return Ok(Verdict::Ok) };
+        let Some(prev) = pushed.record.prev else {
+            return Ok(Verdict::Ok);
+        };
         if pushed.arrived.contains(&prev) || repo.record_maker(&prev)?.as_ref() == Some(pushed.agent) {
             return Ok(Verdict::Ok);
         }

@@ -24,7 +24,12 @@ impl Rule<PushedRef<'_>> for ServerOwned {
             return Ok(Verdict::Ok);
         }
         if name.as_str().starts_with(refs::OUT_PREFIX) {
-            let next = format!("git push origin '{}*:{}{}/*'", refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
+            let next = format!(
+                "git push origin '{}*:{}{}/*'",
+                refs::OUT_PREFIX,
+                refs::IN_PREFIX,
+                pushed.agent
+            );
             return pushed.refuse(self.word(), "records arrive under the agent's own name", next);
         }
         pushed.refuse(self.word(), "only the forge writes this ref", hint(repo, name))
@@ -33,7 +38,12 @@ impl Rule<PushedRef<'_>> for ServerOwned {
 
 /// The command that says or does what the ref is about.
 fn hint(repo: &dyn Repo, name: &RefName) -> String {
-    let item = |n| reference(&ItemRef { project: repo.project().clone(), n });
+    let item = |n| {
+        reference(&ItemRef {
+            project: repo.project().clone(),
+            n,
+        })
+    };
     if let Some(entity) = refs::entity_of(name) {
         return match entity {
             EntityId::Issue(n) => format!("ssh forge details {}", item(n)),
@@ -43,7 +53,10 @@ fn hint(repo: &dyn Repo, name: &RefName) -> String {
             EntityId::Elo(_) => "ssh forge profile".to_owned(),
         };
     }
-    let pull = name.as_str().strip_prefix(refs::PULL_PREFIX).and_then(|rest| rest.split('/').next());
+    let pull = name
+        .as_str()
+        .strip_prefix(refs::PULL_PREFIX)
+        .and_then(|rest| rest.split('/').next());
     match pull.and_then(notes_schema::names::parse_number) {
         Some(n) => format!("ssh forge pr {}", item(n)),
         None => "ssh forge help".to_owned(),
@@ -56,18 +69,25 @@ mod tests {
 
     #[test]
     fn refs_of_the_forge_are_refused_with_the_command_for_them() {
-        push_table(&Fake::new(), "alpha", &[
-            ("refs/forge/ledger", "server-owned", "ssh forge help"),
-            ("refs/forge/issues/7", "server-owned", "ssh forge details parser/7"),
-            ("-refs/forge/pulls/7", "server-owned", "ssh forge pr parser/7"),
-            ("refs/forge/agents/alpha", "server-owned", "ssh forge profile alpha"),
-            ("refs/pull/3/head", "server-owned", "ssh forge pr parser/3"),
-            ("refs/notes/forge/reviews", "server-owned", "ssh forge help"),
-            ("refs/notes/forge", "server-owned", "ssh forge help"),
-            ("refs/queue/main", "server-owned", "ssh forge help"),
-            ("HEAD", "server-owned", "ssh forge help"),
-            ("refs/notes/forge/out/1", "server-owned",
-                "git push origin 'refs/notes/forge/out/*:refs/notes/forge/in/alpha/*'"),
-        ]);
+        push_table(
+            &Fake::new(),
+            "alpha",
+            &[
+                ("refs/forge/ledger", "server-owned", "ssh forge help"),
+                ("refs/forge/issues/7", "server-owned", "ssh forge details parser/7"),
+                ("-refs/forge/pulls/7", "server-owned", "ssh forge pr parser/7"),
+                ("refs/forge/agents/alpha", "server-owned", "ssh forge profile alpha"),
+                ("refs/pull/3/head", "server-owned", "ssh forge pr parser/3"),
+                ("refs/notes/forge/reviews", "server-owned", "ssh forge help"),
+                ("refs/notes/forge", "server-owned", "ssh forge help"),
+                ("refs/queue/main", "server-owned", "ssh forge help"),
+                ("HEAD", "server-owned", "ssh forge help"),
+                (
+                    "refs/notes/forge/out/1",
+                    "server-owned",
+                    "git push origin 'refs/notes/forge/out/*:refs/notes/forge/in/alpha/*'",
+                ),
+            ],
+        );
     }
 }

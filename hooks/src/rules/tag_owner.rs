@@ -20,7 +20,9 @@ impl Rule<PushedRef<'_>> for TagOwner {
 
     fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
         let name = &pushed.update.name;
-        let Some(tag) = name.as_str().strip_prefix("refs/tags/") else { return Ok(Verdict::Ok) };
+        let Some(tag) = name.as_str().strip_prefix("refs/tags/") else {
+            return Ok(Verdict::Ok);
+        };
         if !repo.ref_exists(name)? {
             return Ok(Verdict::Ok);
         }
@@ -40,12 +42,20 @@ impl Rule<PushedRef<'_>> for TagOwner {
 }
 
 fn free_tag(repo: &dyn Repo, pushed: &PushedRef<'_>, tag: &str) -> Result<RefName, Undecided> {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' { c } else { '-' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' {
+            c
+        } else {
+            '-'
+        }
+    };
     let leaf: String = tag.chars().map(safe).take(60).collect();
     let leaf = leaf.trim_matches(['-', '.']).replace("..", "-");
     for n in 1..100u32 {
         let number = if n == 1 { String::new() } else { format!("-{n}") };
-        let Ok(name) = format!("refs/tags/{}-{leaf}{number}", pushed.agent).parse::<RefName>() else { break };
+        let Ok(name) = format!("refs/tags/{}-{leaf}{number}", pushed.agent).parse::<RefName>() else {
+            break;
+        };
         if !repo.ref_exists(&name)? && repo.conflicting_ref(&name)?.is_none() {
             return Ok(name);
         }
@@ -61,11 +71,19 @@ mod tests {
     fn tags_are_created_by_anyone_and_kept_by_their_creator() {
         let mut repo = Fake::new();
         repo.add("refs/tags/v1", "alpha");
-        push_table(&repo, "beta", &[
-            ("refs/tags/v2", "", ""),
-            ("refs/tags/v1", "tag-owner", "git push origin refs/tags/v1:refs/tags/beta-v1"),
-            ("-refs/tags/v1", "tag-owner", "ssh forge project show parser"),
-        ]);
+        push_table(
+            &repo,
+            "beta",
+            &[
+                ("refs/tags/v2", "", ""),
+                (
+                    "refs/tags/v1",
+                    "tag-owner",
+                    "git push origin refs/tags/v1:refs/tags/beta-v1",
+                ),
+                ("-refs/tags/v1", "tag-owner", "ssh forge project show parser"),
+            ],
+        );
         push_table(&repo, "alpha", &[("refs/tags/v1", "", ""), ("-refs/tags/v1", "", "")]);
     }
 }

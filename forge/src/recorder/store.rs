@@ -1,0 +1,94 @@
+//! Records in an agent's clone: one commit each below `refs/notes/forge/out/`, its tree holding one blob.
+
+use std::collections::HashSet;
+
+use notes_schema::trace::Record;
+use notes_schema::{Sha256, refs};
+
+use super::git::{Git, GitError, Identity};
+
+/// How many of the newest records are looked through for the agent's own.
+const LOOK_BACK: usize = 32;
+
+/// Writes a record under its own ref, which `git push` sends.
+pub fn write(git: &Git, record: &Record) -> Result<(), GitError> {
+    let bytes = record.canonical();
+    Record::decode_msgpack(&bytes).map_err(|e| GitError::Unexpected(e.to_string()))?;
+    let blob = git.call(&["hash-object", "-w", "--stdin"]).input(&bytes).id()?;
+    let tree = git
+        .call(&["mktree"])
+        .input(format!("100644 blob {blob}\trecord\n").as_bytes())
+        .id()?;
+    let last = record.last();
+    let message = format!("{}: {}\n", last.command(), last.ending());
+    let name = record.agent.as_str();
+    let mail = format!("{name}@forge.invalid");
+    // In UTC: the zone is nobody's business. The agent needs no identity of git's own for this.
+    let date = format!("@{} +0000", (last.started_ms + last.dur_ms) / 1000);
+    let commit = git
+        .call(&["-c", "commit.gpgSign=false", "commit-tree", &tree.to_string()])
+        .env("GIT_AUTHOR_NAME", name)
+        .env("GIT_AUTHOR_EMAIL", &mail)
+        .env("GIT_AUTHOR_DATE", &date)
+        .env("GIT_COMMITTER_NAME", name)
+        .env("GIT_COMMITTER_EMAIL", &mail)
+        .env("GIT_COMMITTER_DATE", &date)
+        .input(message.as_bytes())
+        .id()?;
+    let name = format!("{}{}", refs::OUT_PREFIX, record.id);
+    // All zeros: the ref must not exist yet.
+    git.call(&["update-ref", &name, &commit.to_string(), &"0".repeat(40)])
+        .bytes()?;
+    Ok(())
+}
+
+/// The newest records, newest first; what is no record is passed over.
+pub fn newest(git: &Git) -> Result<Vec<Record>, GitError> {
+    let commits = git
+        .call(&[
+            "for-each-ref",
+            "--sort=-refname",
+            "--sort=-committerdate",
+            "--format=%(objectname)",
+            refs::OUT_PREFIX,
+        ])
+        .bytes()?;
+    let commits = String::from_utf8_lossy(&commits).into_owned();
+    let asked: String = commits
+        .lines()
+        .take(LOOK_BACK)
+        .map(|commit| format!("{commit}:record\n{commit}:record.json\n"))
+        .collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let answers = git.call(&["cat-file", "--batch"]).input(asked.as_bytes()).bytes()?;
+    let mut records = blobs(&answers);
+    // Within one second the dates do not tell; but what another record follows is not the newest.
+    let followed: HashSet<Sha256> = records.iter().filter_map(|record| record.prev).collect();
+    records.sort_by_cached_key(|record| followed.contains(&record.digest()));
+    Ok(records)
+}
+
+/// Records in the answers of `git cat-file --batch`: a line of id, kind and size, then the bytes; or a line without size.
+fn blobs(mut answers: &[u8]) -> Vec<Record> {
+    let mut records = Vec::new();
+    while let Some(end) = answers.iter().position(|&b| b == b'\n') {
+        let header = String::from_utf8_lossy(&answers[..end]).into_owned();
+        answers = &answers[end + 1..];
+        let mut words = header.split(' ').skip(1);
+        let (Some("blob"), Some(Ok(size))) = (words.next(), words.next().map(str::parse::<usize>)) else {
+            continue;
+        };
+        let Some(blob) = answers.get(..size) else { break };
+        records.extend(Record::decode_msgpack(blob).or_else(|_| Record::decode_json(blob)).ok());
+        answers = answers.get(size + 1..).unwrap_or_default();
+    }
+    records
+}
+
+/// Digest of this agent's newest record for this project here.
+pub fn previous(git: &Git, identity: &Identity) -> Result<Option<Sha256>, GitError> {
+    let own = |record: &&Record| record.agent == identity.agent && record.project == identity.project;
+    Ok(newest(git)?.iter().find(own).map(Record::digest))
+}

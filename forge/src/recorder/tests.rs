@@ -1,0 +1,404 @@
+use std::process::Command;
+
+use notes_schema::Sha256;
+
+use super::*;
+
+const NONCE: &str = "000102030405060708090a0b0c0d0e0f";
+
+/// A clone in a temporary directory, with one commit.
+struct Work {
+    dir: tempfile::TempDir,
+}
+
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+/// Exit status, stdout and stderr of a recorded run.
+struct Seen {
+    exit: u8,
+    out: String,
+    err: String,
+}
+
+impl Work {
+    /// Without the settings of `start`.
+    fn bare() -> Work {
+        let work = Work {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        work.git(&["init", "-q", "-b", "main"]);
+        work.file("lib.sh", "exit 1\n");
+        work.file(".gitignore", "*.log\n");
+        work.git(&["add", "-A"]);
+        work.git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "first"]);
+        work
+    }
+
+    fn new() -> Work {
+        let work = Work::bare();
+        let base = work.git(&["rev-parse", "HEAD"]);
+        for (key, value) in [
+            ("agent", "alpha"),
+            ("key", "SHA256:abc"),
+            ("issue", "12"),
+            ("nonce", NONCE),
+            ("base", &base),
+            ("project", "parser"),
+        ] {
+            work.git(&["config", "--replace-all", &format!("forge.{key}"), value]);
+        }
+        work
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(self.path())
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    fn run(&self, command: &[&str]) -> Seen {
+        self.run_with(command, |_| {})
+    }
+
+    fn run_with(&self, command: &[&str], change: impl FnOnce(&mut RunArgs)) -> Seen {
+        let command = command.iter().map(OsString::from).collect();
+        let mut args = RunArgs {
+            timeout: None,
+            reasoning: None,
+            again: false,
+            command,
+        };
+        change(&mut args);
+        let (out, err) = (Sink::default(), Sink::default());
+        let streams = Streams {
+            out: Arc::new(Mutex::new(out.clone())),
+            err: Arc::new(Mutex::new(err.clone())),
+        };
+        let exit = run_in(self.path(), args, &streams);
+        Seen {
+            exit,
+            out: out.text(),
+            err: err.text(),
+        }
+    }
+
+    /// Newest first.
+    fn records(&self) -> Vec<Record> {
+        store::newest(&Git::find(self.path()).unwrap()).unwrap()
+    }
+
+    /// The tree that `git add -A && git commit` would make, by git alone.
+    fn commit_tree(&self) -> Oid {
+        self.git(&["add", "-A"]);
+        self.git(&["write-tree"]).parse().unwrap()
+    }
+}
+
+#[test]
+fn failure_and_success_are_recorded_on_their_trees_and_chained() {
+    let work = Work::new();
+    let failed = work.run(&["sh", "lib.sh"]);
+    assert_eq!(failed.exit, 1);
+    assert!(
+        failed.err.contains("exit 1") && failed.err.contains("next: forge run --again"),
+        "{}",
+        failed.err
+    );
+
+    work.file("lib.sh", "echo '1..1'; echo 'ok 1 - works'; echo careful >&2\n");
+    let passed = work.run_with(&["sh", "lib.sh"], |args| {
+        args.reasoning = Some("it must not exit".into())
+    });
+    assert_eq!((passed.exit, passed.out.as_str()), (0, "1..1\nok 1 - works\n"));
+    assert!(passed.err.starts_with("careful\n"), "{}", passed.err);
+    assert!(
+        passed.err.contains("1 passed, 0 failed") && passed.err.contains("next: git add -A && git commit"),
+        "{}",
+        passed.err
+    );
+
+    let records = work.records();
+    let [second, first] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert_eq!((first.last().exit, second.last().exit), (Some(1), Some(0)));
+    assert_eq!((first.prev, second.prev), (None, Some(first.digest())));
+    let base: Oid = work.git(&["rev-parse", "HEAD"]).parse().unwrap();
+    assert_eq!(first.head_tree.to_string(), work.git(&["rev-parse", "HEAD^{tree}"]));
+    assert_eq!(
+        (second.base_commit, second.base_tree),
+        (Some(base), Some(first.head_tree))
+    );
+    assert_eq!(second.head_tree, work.commit_tree());
+    assert_eq!(
+        (second.agent.as_str(), second.project.as_str(), second.issue),
+        ("alpha", "parser", Some(12))
+    );
+    assert_eq!(
+        (second.nonce.to_string().as_str(), second.key_fp.as_deref()),
+        (NONCE, Some("SHA256:abc"))
+    );
+    let last = second.last();
+    assert_eq!(last.argv, ["sh", "lib.sh"]);
+    assert_eq!(last.stdout.as_ref().unwrap().head, "1..1\nok 1 - works\n");
+    assert_eq!(last.stderr.as_ref().unwrap().sha256, Some(Sha256::of(b"careful\n")));
+    assert_eq!(last.tests.as_ref().map(|t| (t.passed, t.failed)), Some((1, 0)));
+    assert_eq!(last.reasoning.as_deref(), Some("it must not exit"));
+    let subject = work.git(&[
+        "log",
+        "--format=%an %s",
+        "-1",
+        &format!("refs/notes/forge/out/{}", second.id),
+    ]);
+    assert_eq!(subject, "alpha sh lib.sh: exit 0");
+}
+
+#[test]
+fn the_snapshot_is_the_later_commits_tree_and_leaves_the_index_alone() {
+    let work = Work::new();
+    work.file("new/file.txt", "untracked\n");
+    work.file("noise.log", "ignored\n");
+    std::fs::remove_file(work.path().join("lib.sh")).unwrap();
+    let before = work.git(&["status", "--porcelain"]);
+    let seen = work.run(&["true"]);
+    assert!(
+        seen.err
+            .contains("untracked files that a commit would not: new/file.txt; next: git add -A"),
+        "{}",
+        seen.err
+    );
+    assert_eq!(work.git(&["status", "--porcelain"]), before);
+    assert_eq!(work.records()[0].head_tree, work.commit_tree());
+    let left = std::fs::read_dir(work.path().join(".git"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name());
+    assert!(
+        !left
+            .into_iter()
+            .any(|name| name.to_string_lossy().starts_with("forge-run-"))
+    );
+}
+
+#[test]
+fn a_change_in_the_moment_of_the_index_is_seen() {
+    // Same size, same second as the index: git tells it by the index's own time, which the copy must keep.
+    let work = Work::new();
+    let same = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let touch = |name: &str| {
+        std::fs::File::options()
+            .append(true)
+            .open(work.path().join(name))
+            .unwrap()
+            .set_modified(same)
+            .unwrap();
+    };
+    work.git(&["config", "core.trustctime", "false"]);
+    touch("lib.sh");
+    work.git(&["update-index", "--refresh"]);
+    work.file("lib.sh", "exit 2\n");
+    touch("lib.sh");
+    touch(".git/index");
+    work.run(&["true"]);
+    let tree = work.records()[0].head_tree;
+    assert_eq!(work.git(&["cat-file", "blob", &format!("{tree}:lib.sh")]), "exit 2");
+}
+
+#[test]
+fn a_sparse_checkout_keeps_what_is_not_checked_out() {
+    let work = Work::new();
+    work.file("far/away.txt", "x\n");
+    work.git(&["add", "-A"]);
+    work.git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "far"]);
+    work.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/far/"]);
+    assert!(!work.path().join("far/away.txt").exists());
+    let seen = work.run(&["true"]);
+    assert_eq!(
+        work.records()[0].head_tree.to_string(),
+        work.git(&["rev-parse", "HEAD^{tree}"])
+    );
+    assert!(seen.err.contains("next: git push"), "{}", seen.err);
+}
+
+#[test]
+fn a_run_that_changes_its_tree_is_named() {
+    let work = Work::new();
+    let seen = work.run(&["sh", "-c", "echo more >> lib.sh"]);
+    assert!(
+        seen.err.contains("the run changed files of the tree it tested: lib.sh"),
+        "{}",
+        seen.err
+    );
+}
+
+#[test]
+fn every_ending_is_recorded_and_passed_on() {
+    let work = Work::new();
+    assert_eq!(work.run(&["sh", "-c", "exit 7"]).exit, 7);
+    assert_eq!(work.run(&["sh", "-c", "kill -9 $$"]).exit, 137);
+    assert_eq!(work.run(&["no-such-program-here"]).exit, 127);
+    assert_eq!(work.run(&["./.gitignore"]).exit, 126);
+    let slow = work.run_with(&["sh", "-c", "echo started; sleep 600 & sleep 600"], |args| {
+        args.timeout = Some(1)
+    });
+    assert_eq!((slow.exit, slow.out.as_str()), (124, "started\n"));
+    let endings: Vec<String> = work.records().iter().rev().map(|r| r.last().ending()).collect();
+    assert_eq!(endings, ["exit 7", "signal 9", "exit 127", "exit 126", "timed out"]);
+    assert_eq!(work.records()[0].last().signal, Some(15));
+}
+
+#[test]
+fn secrets_never_reach_the_record() {
+    let work = Work::new();
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let script = format!("echo {token}; echo PASSWORD=a1B2c3D4e5F6 >&2");
+    let seen = work.run_with(&["sh", "-c", &script, "--token", "a1B2c3D4e5F6g7"], |args| {
+        args.reasoning = Some(format!("with {token}"));
+    });
+    assert_eq!(seen.out, format!("{token}\n"), "what the agent sees is its own");
+    let record = &work.records()[0];
+    for (place, text) in record.texts() {
+        assert!(
+            hooks::secrets::find(&text).is_empty() && !text.contains("a1B2"),
+            "{place}: {text}"
+        );
+    }
+    let counts: Vec<(&str, u64)> = record.redactions.iter().map(|(rule, n)| (rule.as_str(), *n)).collect();
+    assert_eq!(counts, [("assignment", 2), ("command-option", 1), ("github-token", 3)]);
+    assert_eq!(record.last().argv[4], "[redacted:command-option]");
+    let again = work.run_with(&[], |args| args.again = true);
+    assert_eq!(again.exit, 2, "{}", again.err);
+}
+
+#[test]
+fn a_run_can_be_repeated() {
+    let work = Work::new();
+    assert_eq!(work.run_with(&[], |args| args.again = true).exit, 2);
+    work.run(&["sh", "lib.sh"]);
+    work.file("lib.sh", "echo fixed\n");
+    let again = work.run_with(&[], |args| args.again = true);
+    assert_eq!((again.exit, again.out.as_str()), (0, "fixed\n"));
+    assert_eq!(work.records()[0].last().argv, ["sh", "lib.sh"]);
+}
+
+#[test]
+fn without_settings_or_a_clone_the_command_runs_all_the_same() {
+    let work = Work::bare();
+    let seen = work.run(&["sh", "lib.sh"]);
+    assert_eq!(seen.exit, 1);
+    assert!(
+        seen.err
+            .contains("lacks forge.agent, forge.project, forge.nonce; next: ssh forge feed"),
+        "{}",
+        seen.err
+    );
+    work.git(&["config", "forge.issue", "parser#12"]);
+    let seen = work.run(&["true"]);
+    assert!(
+        seen.err
+            .contains("lacks forge.agent, forge.nonce; next: ssh forge start parser/12"),
+        "{}",
+        seen.err
+    );
+    assert!(work.records().is_empty());
+    let nowhere = Work {
+        dir: tempfile::tempdir().unwrap(),
+    };
+    let seen = nowhere.run(&["sh", "-c", "echo hi; exit 3"]);
+    assert_eq!((seen.exit, seen.out.as_str()), (3, "hi\n"));
+    assert!(seen.err.contains("not recorded"), "{}", seen.err);
+}
+
+#[test]
+fn an_unborn_branch_can_be_tested() {
+    let work = Work {
+        dir: tempfile::tempdir().unwrap(),
+    };
+    work.git(&["init", "-q"]);
+    work.file("a", "a\n");
+    for (key, value) in [("agent", "alpha"), ("nonce", NONCE), ("issue", "parser/12")] {
+        work.git(&["config", &format!("forge.{key}"), value]);
+    }
+    assert_eq!(work.run(&["true"]).exit, 0);
+    let record = &work.records()[0];
+    assert_eq!(
+        (record.project.as_str(), record.issue, record.base_commit),
+        ("parser", Some(12), None)
+    );
+    assert_eq!(record.head_tree, work.commit_tree());
+}
+
+#[test]
+fn the_hand_made_record_of_the_manual_is_a_good_record() {
+    let manual = include_str!("../../../docs/proof.md");
+    let script = manual
+        .split("```sh\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("a block of shell");
+    let work = Work::new();
+    work.file("lib.sh", "exit 0\n");
+    work.git(&["add", "-A"]);
+    work.git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "fix"]);
+    work.git(&["config", "user.name", "t"]);
+    work.git(&["config", "user.email", "t@t"]);
+    // Everything but the push: there is nowhere to push to here.
+    let local: String = script
+        .lines()
+        .filter(|line| *line != "git push")
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let output = Command::new("sh")
+        .current_dir(work.path())
+        .args(["-euc", &local])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record = &work.records()[0];
+    assert_eq!(record.head_tree.to_string(), work.git(&["rev-parse", "HEAD^{tree}"]));
+    assert_eq!(
+        (record.last().exit, record.last().argv.join(" ").as_str()),
+        (Some(0), "sh lib.sh")
+    );
+    assert!(
+        work.git(&["for-each-ref", "--format=%(refname)"])
+            .contains(&format!("refs/notes/forge/out/{}", record.id))
+    );
+    // The recorder goes on where the hand left off.
+    work.run(&["sh", "lib.sh"]);
+    assert_eq!(work.records()[0].prev, Some(record.digest()));
+}
