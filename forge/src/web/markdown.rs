@@ -35,6 +35,7 @@ pub fn html(markdown: &str, resolve: &Resolve<'_>) -> String {
         line_start: false,
         in_next: false,
         header_cells: false,
+        in_heading: false,
     };
     for (event, range) in TextMergeWithOffset::new(Parser::new_ext(&shown, options).into_offset_iter()) {
         if writer.out.len() > writer.limit {
@@ -125,6 +126,7 @@ struct Writer<'a> {
     /// Inside a line that names a command to run.
     in_next: bool,
     header_cells: bool,
+    in_heading: bool,
 }
 
 impl Writer<'_> {
@@ -178,6 +180,7 @@ impl Writer<'_> {
                     HeadingLevel::H5 => ("<h5>", "</h5>\n"),
                     HeadingLevel::H6 => ("<h6>", "</h6>\n"),
                 };
+                self.in_heading = true;
                 self.push(open, close, false);
             }
             Tag::BlockQuote(_) => self.push("<blockquote>\n", "</blockquote>\n", false),
@@ -237,11 +240,15 @@ impl Writer<'_> {
         match tag {
             TagEnd::CodeBlock => self.code = None,
             TagEnd::TableHead => self.header_cells = false,
-            TagEnd::Paragraph | TagEnd::Item | TagEnd::Heading(_) | TagEnd::HtmlBlock => self.end_next(),
+            TagEnd::Heading(_) => {
+                self.in_heading = false;
+                self.end_next();
+            }
+            TagEnd::Paragraph | TagEnd::Item | TagEnd::HtmlBlock => self.end_next(),
             _ => {}
         }
         if let Some(open) = self.open.pop() {
-            if open.link && self.out.ends_with('>') && self.out[..self.out.len() - 1].ends_with(['"']) {
+            if open.link && self.out.ends_with("\">") {
                 // An image without a description still needs something to click on.
                 self.out.push_str("link");
             }
@@ -269,7 +276,8 @@ impl Writer<'_> {
                 }
             }
         }
-        if self.open.iter().any(|o| o.link) {
+        // Links do not nest, and a heading names what the page itself is about.
+        if self.in_heading || self.open.iter().any(|o| o.link) {
             self.out.push_str(&escape(text));
         } else {
             self.text_with_references(text);
@@ -434,7 +442,7 @@ mod tests {
     #[test]
     fn references_are_whole_words_that_exist() {
         assert_eq!(linked("see parser#7."), "<p>see <a href=\"/parser/issues/7\">parser#7</a>.</p>\n");
-        for plain in ["a/parser#7", "parser#7x", "web#7", "and/1", "`parser#7`", "parser#0", "Parser#7"] {
+        for plain in ["a/parser#7", "parser#7x", "web#7", "and/1", "`parser#7`", "# parser#7", "parser#0", "Parser#7"] {
             assert!(!linked(plain).contains("<a"), "{plain}: {}", linked(plain));
         }
         assert_eq!(linked("[parser#7](/x)"), "<p><a href=\"/x\">parser#7</a></p>\n");
