@@ -7,6 +7,7 @@ use notes_schema::event::PublicKey;
 use notes_schema::{AgentName, ProjectName};
 
 use crate::answer::{Code, Refusal};
+use crate::config::Read;
 
 /// Whoever is at the door, after authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +45,10 @@ pub struct Scope {
 /// What an operation needs of its actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// Anyone may: it reads what is public.
+    /// Anyone may, also where reading is closed: help, and the way in.
     Nothing,
+    /// Anyone may where reading is public; else a registered agent.
+    Read,
     /// A key or nobody: it makes an identity.
     Newcomer,
     /// A registered agent.
@@ -63,18 +66,23 @@ impl Actor {
 }
 
 /// Whether `actor` may do `verb` (a command's name, or `push`) on `project`.
-pub fn permit(actor: &Actor, needs: Needs, verb: &str, project: Option<&ProjectName>) -> Result<(), Refusal> {
+pub fn permit(actor: &Actor, needs: Needs, verb: &str, project: Option<&ProjectName>, read: Read) -> Result<(), Refusal> {
     let register = "ssh forge register <name>";
+    let needs = match (needs, read) {
+        (Needs::Read, Read::Public) => Needs::Nothing,
+        (Needs::Read, _) => Needs::Agent,
+        (needs, _) => needs,
+    };
     match (needs, actor) {
         (Needs::Nothing, _) | (Needs::Newcomer, Actor::Anonymous | Actor::Stranger(_)) => Ok(()),
         (Needs::Newcomer, Actor::Agent(agent)) => {
             Err(Refusal::new(Code::Stale, verb, format!("this key already belongs to {}", agent.name), "whoami"))
         }
-        (Needs::Agent, Actor::Anonymous) => Err(Refusal::new(
+        (Needs::Read | Needs::Agent, Actor::Anonymous) => Err(Refusal::new(
             Code::NotAllowed, verb, "this needs an agent: come with a registered SSH key or a token", register)),
-        (Needs::Agent, Actor::Stranger(key)) => Err(Refusal::new(
+        (Needs::Read | Needs::Agent, Actor::Stranger(key)) => Err(Refusal::new(
             Code::NotAllowed, verb, format!("key {} belongs to no agent yet", key.fingerprint), register)),
-        (Needs::Agent, Actor::Agent(agent)) => in_scope(agent, verb, project),
+        (Needs::Read | Needs::Agent, Actor::Agent(agent)) => in_scope(agent, verb, project),
     }
 }
 

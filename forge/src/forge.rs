@@ -336,6 +336,7 @@ impl Forge {
         repository.on_publish(move |published| {
             if let Some(forge) = forge.upgrade() {
                 forge.note_dirty(published);
+                forge.retire_tips(published);
                 // The number becomes visible when the committer settles it, a moment after this.
                 forge.changes.send_modify(|seen| *seen = (*seen).max(published.snapshot.fold.max_q));
             }

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod commands;
 pub mod config;
 pub mod forge;
+pub mod gate;
 pub mod git;
 pub mod ledger;
 pub mod recorder;

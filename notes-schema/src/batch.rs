@@ -82,6 +82,8 @@ pub struct PushLine {
 /// One trace record that a push brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordLine {
+    /// The ref that brought it, below `refs/notes/forge/in/`.
+    pub r: RefName,
     /// Digest of its canonical bytes.
     pub h: Sha256,
     /// The blob that holds them.

@@ -7,13 +7,14 @@ use notes_schema::batch::{Batch, Cursor, EventLine, OutboxLine, PackLine, PushLi
 use notes_schema::envelope::{self, NO_EVENT};
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, refs};
 
-use super::message;
+use super::{fanout, message};
 use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
 use crate::answer::{Code, Refusal};
 use crate::git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, hash, tree};
 use crate::git::pack::write::{Builder, Pack};
+use crate::git::store::{ReadError, Store};
 
 /// Who an event is by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,7 @@ struct Work {
     packs: Vector<PackLine>,
     outbox: Vector<OutboxLine>,
     cursors: OrdMap<ProjectName, (u64, Oid)>,
+    records: Vector<NewRecord>,
     seq_reserved: Option<u64>,
     epoch_key: Option<String>,
     housekeeping: bool,
@@ -69,12 +71,24 @@ struct Work {
 /// A batch under construction.
 pub struct Draft<'a> {
     before: &'a Snapshot,
+    store: &'a Store,
     sequence: &'a Sequence,
     genesis: Vec<u8>,
     t: u64,
     objects: Vec<(Oid, Object)>,
     taken: Vec<u64>,
     work: Work,
+}
+
+/// A trace record to be kept in its month.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    /// Digest of its canonical bytes.
+    pub digest: Sha256,
+    /// The blob with them.
+    pub blob: Oid,
+    /// One line for people: who ran what, and how it ended.
+    pub summary: String,
 }
 
 /// Where a draft can return to when one of its parts is refused.
@@ -89,13 +103,15 @@ pub(super) struct Built {
     pub objects: Vec<(Oid, Object)>,
     pub snapshot: Snapshot,
     pub batch: Batch,
+    pub refs: Vec<RefLine>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(before: &'a Snapshot, sequence: &'a Sequence, genesis: Option<Oid>, now: u64) -> Self {
+    pub(super) fn new(before: &'a Snapshot, store: &'a Store, sequence: &'a Sequence, genesis: Option<Oid>, now: u64) -> Self {
         let t = now.max(before.t);
         Draft {
             before,
+            store,
             sequence,
             genesis: genesis.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
             t,
@@ -112,6 +128,7 @@ impl<'a> Draft<'a> {
                 packs: Vector::new(),
                 outbox: Vector::new(),
                 cursors: OrdMap::new(),
+                records: Vector::new(),
                 seq_reserved: None,
                 epoch_key: None,
                 housekeeping: false,
@@ -169,6 +186,11 @@ impl<'a> Draft<'a> {
     /// Keeps `id` reachable from the ledger for ever: the head of a pull request that ends.
     pub fn keep(&mut self, id: Oid) {
         self.work.kept_tips.push_back(id);
+    }
+
+    /// Keeps a trace record: in its month, where it stays when the ref that brought it goes. The blob must have been added.
+    pub fn keep_record(&mut self, record: NewRecord) {
+        self.work.records.push_back(record);
     }
 
     /// Notes an accepted push. Call it after its refs were set.
@@ -359,6 +381,7 @@ impl<'a> Draft<'a> {
 
     /// Closes the batch: its blobs, its signed ledger commit, its pack and the snapshot after it.
     pub(super) fn build(mut self, signer: &Signer, authority: Option<Oid>) -> Result<Built, Refusal> {
+        self.fold_records()?;
         let batch = self.batch(authority);
         let batch_bytes = envelope::encode(&batch);
         let refs_bytes = notes_schema::batch::encode_refs(self.work.lines.values()).into_bytes();
@@ -396,9 +419,36 @@ impl<'a> Draft<'a> {
             batch: batch.clone(),
             refs: Vec::new(),
         };
+        let refs = self.work.lines.values().cloned().collect();
         let mut snapshot = self.work.snapshot;
         snapshot.absorb(&read);
-        Ok(Built { pack: builder.finish(), objects: self.objects, snapshot, batch })
+        Ok(Built { pack: builder.finish(), objects: self.objects, snapshot, batch, refs })
+    }
+
+    /// Folds the batch's records into their month: `<two digits>/<digest>` below one commit.
+    fn fold_records(&mut self) -> Result<(), Refusal> {
+        if self.work.records.is_empty() {
+            return Ok(());
+        }
+        let month = refs::trace_month(self.t);
+        let before = self.work.snapshot.ref_id(&month);
+        let records = std::mem::take(&mut self.work.records);
+        let files = records.iter().map(|r| (r.digest.to_string(), r.blob)).collect();
+        let change = fanout::add(self.store, before, files).map_err(unreadable)?;
+        for (id, object) in change.objects {
+            self.known_object(id, object);
+        }
+        let lines: Vec<String> = records.iter().map(|r| format!("- {}\n", r.summary)).collect();
+        let forge = signature_of(&AgentName::forge(), self.t);
+        let commit = NewCommit {
+            tree: change.tree,
+            parents: before.into_iter().collect(),
+            author: forge.clone(),
+            committer: forge,
+            message: format!("{} records\n\n{}", records.len(), lines.concat()),
+        };
+        let tip = self.object(commit.encode(None))?;
+        self.set_ref(&month, before, Some(tip), None, None)
     }
 
     fn batch(&self, authority: Option<Oid>) -> Batch {
@@ -436,6 +486,10 @@ impl<'a> Draft<'a> {
 /// The author line of an agent: its name at the forge, never an address that it made up.
 pub(crate) fn signature_of(agent: &AgentName, unix_ms: u64) -> Signature {
     Signature { name: agent.to_string(), email: format!("{agent}@forge"), seconds: unix_ms / 1000 }
+}
+
+fn unreadable(error: ReadError) -> Refusal {
+    Refusal::new(Code::TryLater, "repository", error.to_string(), "feed")
 }
 
 /// The id of an object that is about to be added.

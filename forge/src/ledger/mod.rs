@@ -4,6 +4,7 @@
 //! a replay of the ledger gives. Refs and indexes on disk are caches of it.
 
 pub mod draft;
+pub(crate) mod fanout;
 pub mod fault;
 mod maintain;
 mod message;
@@ -18,7 +19,8 @@ mod storage;
 mod tests;
 pub mod verify;
 
-pub use draft::{Author, Draft, Recorded};
+pub use draft::{Author, Draft, NewRecord, Recorded};
+pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub use repository::{Clock, Deps, Published, Repository, system_clock};
 pub use recover::RecoverError;

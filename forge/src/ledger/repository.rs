@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use notes_schema::batch::Batch;
+use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
 
 use super::draft::{Built, Draft};
@@ -52,6 +52,10 @@ pub struct Published<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     /// The batch.
     pub batch: &'a Batch,
+    /// The ledger commit before it.
+    pub before: Option<Oid>,
+    /// The refs that it moved.
+    pub refs: &'a [RefLine],
 }
 
 type Listener = Box<dyn Fn(&Published) + Send + Sync>;
@@ -209,7 +213,7 @@ impl Repository {
             return;
         }
         let genesis = self.genesis(&before);
-        let mut draft = Draft::new(&before, &self.deps.sequence, genesis, (self.deps.clock)());
+        let mut draft = Draft::new(&before, &self.store, &self.deps.sequence, genesis, (self.deps.clock)());
         while !draft.is_full() {
             let Some(job) = self.take_jobs(1).pop() else { break };
             let savepoint = draft.savepoint();
@@ -288,16 +292,16 @@ impl Repository {
     }
 
     fn publish(&self, built: Built) -> Arc<Snapshot> {
-        let Built { objects, snapshot, batch, .. } = built;
+        let Built { objects, snapshot, batch, refs, .. } = built;
         if let Some(reserved) = batch.seq_reserved {
             self.deps.sequence.extend(reserved);
         }
         self.store.remember(objects);
         let snapshot = Arc::new(snapshot);
-        self.snapshot.store(snapshot.clone());
+        let before = self.snapshot.swap(snapshot.clone()).tip;
         fault::point("batch-published");
         if let Some(listener) = self.listener.get() {
-            listener(&Published { snapshot: &snapshot, batch: &batch });
+            listener(&Published { snapshot: &snapshot, batch: &batch, before, refs: &refs });
         }
         snapshot
     }

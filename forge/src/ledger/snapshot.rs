@@ -18,6 +18,8 @@ pub struct KnownRecord {
     pub digest: Sha256,
     /// Whose.
     pub agent: AgentName,
+    /// The ref that brought it; it goes when its issue closes.
+    pub name: RefName,
     /// The blob that holds it.
     pub blob: Oid,
     /// The tree of its last attempt.
@@ -178,6 +180,7 @@ impl Snapshot {
         let known = Arc::new(KnownRecord {
             digest: line.h,
             agent: agent.clone(),
+            name: line.r.clone(),
             blob: line.blob,
             tree: line.tree,
             issue: line.issue,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use notes_schema::event::TokenIssued;
 use notes_schema::names::Track;
-use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, Sha256};
+use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256};
 
 use super::{AgentState, EloState, IssueState, ProjectState, PullState, Ratings, State, TokenState};
 use crate::state::IssueStatus;
@@ -63,6 +63,8 @@ pub struct Fold {
     pub nonces: OrdMap<Vec<u8>, Started>,
     /// In a project: open issues by dedupe key.
     pub dedupe: OrdMap<String, u64>,
+    /// In a project: the open pull request of each branch.
+    pub open_pulls: OrdMap<RefName, u64>,
     /// Each agent's last event here.
     pub last_q: OrdMap<AgentName, u64>,
     /// The last event of all.
@@ -236,6 +238,14 @@ impl Fold {
                 }
             }
             (Fact::IssueClosed(_), EntityId::Issue(n)) => self.forget_dedupe(*n),
+            (Fact::PullOpened(f), EntityId::Pull(n)) => {
+                self.open_pulls.insert(f.branch.clone(), *n);
+            }
+            (Fact::PullMerged(_) | Fact::PullClosed(_), EntityId::Pull(n)) => {
+                if let Some(branch) = self.pull(*n).map(|p| p.branch.clone()) {
+                    self.open_pulls.remove(&branch);
+                }
+            }
             (
                 Fact::ForgeFounded(_) | Fact::IssueReopened(_) | Fact::Commented(_) | Fact::WorkAbandoned(_)
                 | Fact::PullOpened(_) | Fact::PullRound(_) | Fact::Reviewed(_) | Fact::PullMerged(_)

@@ -2,6 +2,24 @@
 //!
 //! Invariant: this module decides nothing. What is visible and what may land is asked of a [`Host`].
 
+//!
+//! The doors call three functions. [`serve`] is a whole conversation over a two-way stream (SSH): it advertises first.
+//! [`info_refs`] and [`rpc`] are the two requests of smart HTTP. The reader given to them must end when the connection
+//! does, and idle timeouts are the door's: a push reads its pack on a blocking thread that stops only with its reader.
+
+pub mod advertise;
+mod commands;
+mod ls_refs;
+pub mod pktline;
+mod reach;
+mod receive_pack;
+mod report;
+mod stock;
+mod upload_pack;
+
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::git::pack::intake::Quarantine;
 use crate::git::store::Store;
+use pktline::PktError;
 
 /// Which of the two services a client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +37,178 @@ pub enum Service {
     UploadPack,
     /// `git-receive-pack`: push.
     ReceivePack,
+}
+
+impl Service {
+    /// The service that `name` (`git-upload-pack`, `upload-pack` …) stands for.
+    pub fn parse(name: &str) -> Option<Service> {
+        match name {
+            "git-upload-pack" | "upload-pack" => Some(Service::UploadPack),
+            "git-receive-pack" | "receive-pack" => Some(Service::ReceivePack),
+            _ => None,
+        }
+    }
+
+    /// As clients spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Service::UploadPack => "git-upload-pack",
+            Service::ReceivePack => "git-receive-pack",
+        }
+    }
+}
+
+/// Version of the wire protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Protocol {
+    /// The first one.
+    #[default]
+    V0,
+    /// The first one behind a line that says so.
+    V1,
+    /// Capabilities first, then commands. Only for fetching: a push falls back to v0.
+    V2,
+}
+
+impl Protocol {
+    /// What a client asks for in `GIT_PROTOCOL` or the header `Git-Protocol`, for example `version=2`: the highest
+    /// version that is known. Anything else is v0.
+    pub fn parse(value: Option<&str>) -> Protocol {
+        let version = |key: &str| match key {
+            "version=1" => Protocol::V1,
+            "version=2" => Protocol::V2,
+            _ => Protocol::V0,
+        };
+        value.unwrap_or("").split(':').map(version).max().unwrap_or_default()
+    }
+
+    fn for_service(self, service: Service) -> Protocol {
+        match (service, self) {
+            (Service::ReceivePack, Protocol::V2) => Protocol::V0,
+            (Service::ReceivePack | Service::UploadPack, other) => other,
+        }
+    }
+}
+
+/// Why a conversation ended early. Where the client could still be told, it has been.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The client asked for what it cannot have, or broke the protocol.
+    #[error("{0}")]
+    Refused(String),
+    /// Its request was not framed as git frames it.
+    #[error(transparent)]
+    Framing(#[from] PktError),
+    /// The connection failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// The stock git behind the seam could not be run or gave up.
+    #[error("git {what} failed: {why}")]
+    Stock {
+        /// The subcommand.
+        what: &'static str,
+        /// Its last words; for the log alone, because they may name paths.
+        why: String,
+    },
+    /// This server failed, not the client.
+    #[error("inside the server: {0}")]
+    Inside(String),
+}
+
+impl WireError {
+    /// What the client is told.
+    fn public(&self) -> Option<String> {
+        match self {
+            WireError::Refused(why) => Some(why.clone()),
+            // A child's end is told where its answer is passed on: only there it is known whether one has begun.
+            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock { .. } => None,
+            WireError::Framing(error) => Some(error.to_string()),
+            WireError::Inside(_) => Some("the server failed on this request; please report it if it stays".to_owned()),
+        }
+    }
+}
+
+/// Runs what may block on a thread where it may.
+async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, WireError> {
+    tokio::task::spawn_blocking(job).await.map_err(|e| WireError::Inside(e.to_string()))
+}
+
+async fn advertisement(host: &Arc<dyn Host>, service: Service) -> Result<Advertisement, WireError> {
+    let host = host.clone();
+    blocking(move || host.advertise(service)).await
+}
+
+/// A whole conversation over a two-way stream: advertisement, then what the client asks for. Returns when it is over;
+/// closing the stream is the caller's.
+pub async fn serve<R, W>(
+    host: Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    reader: R,
+    mut writer: W,
+) -> Result<(), WireError>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send,
+{
+    let protocol = protocol.for_service(service);
+    let first = first_words(&host, service, protocol, false).await;
+    let shown = match &first {
+        Ok(words) => words.clone(),
+        Err(error) => error.public().map(|why| pktline::error(&why)).unwrap_or_default(),
+    };
+    writer.write_all(&shown).await?;
+    writer.flush().await?;
+    first?;
+    match service {
+        Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,
+        Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
+    }
+}
+
+async fn first_words(
+    host: &Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    stateless: bool,
+) -> Result<Vec<u8>, WireError> {
+    if protocol == Protocol::V2 {
+        return Ok(advertise::version2());
+    }
+    let shown = advertisement(host, service).await?;
+    Ok(advertise::refs(service, protocol, &shown, stateless))
+}
+
+/// The body that answers `GET …/info/refs?service=…`. Like git's own server it opens with a `# service=` line under v0
+/// and v1, and without one under v2.
+pub async fn info_refs(host: Arc<dyn Host>, service: Service, protocol: Protocol) -> Result<Vec<u8>, WireError> {
+    let protocol = protocol.for_service(service);
+    let mut out = Vec::new();
+    if protocol != Protocol::V2 {
+        pktline::line(&mut out, &format!("# service={}", service.as_str()));
+        out.extend_from_slice(pktline::FLUSH);
+    }
+    out.extend(first_words(&host, service, protocol, true).await?);
+    Ok(out)
+}
+
+/// Answers the body of `POST …/git-upload-pack` or `POST …/git-receive-pack`, already decompressed. A refusal is part
+/// of the answer, whose HTTP status is 200 all the same: git shows it only then.
+pub async fn rpc<R, W>(
+    host: Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    body: R,
+    writer: W,
+) -> Result<(), WireError>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send,
+{
+    match service {
+        Service::UploadPack => upload_pack::once(host, protocol, body, writer).await,
+        Service::ReceivePack => receive_pack::receive(host, body, writer).await,
+    }
 }
 
 /// One advertised ref.
@@ -38,6 +229,15 @@ pub struct Advertisement {
     pub refs: Vec<AdvertisedRef>,
     /// The ref that `HEAD` names, whether or not it exists yet.
     pub head: Option<RefName>,
+}
+
+impl Advertisement {
+    /// The ref behind `HEAD`, when it exists.
+    pub fn head_target(&self) -> Option<&AdvertisedRef> {
+        let head = self.head.as_ref()?;
+        let at = self.refs.binary_search_by(|r| r.name.cmp(head)).ok()?;
+        self.refs.get(at)
+    }
 }
 
 /// One command of a push, before anything was decided. `old` and `new` are never both `None`.

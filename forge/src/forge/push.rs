@@ -1,0 +1,535 @@
+//! A repository behind git's wire protocol, on behalf of one actor: what it is shown, and what becomes of its pushes.
+//!
+//! Invariant: a push is judged by `hooks` on the very state it is written onto, and everything it causes (branch, round,
+//! records) rides in one batch.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hooks::push::{self as rules, PushedRef};
+use hooks::record::{self, Form, Incoming, RecordVerdict, Taken};
+use notes_schema::batch::{PackLine, PushLine, RecordLine};
+use notes_schema::event::{Level, Proof, PullRound};
+use notes_schema::{EntityId, Oid, ProjectName, RefName, refs};
+
+use super::Forge;
+use crate::answer::{Code, Refusal};
+use crate::authority::{self, Actor, AgentActor, Needs};
+use crate::gate::{self, View, Work};
+use crate::git::history;
+use crate::git::object::Kind;
+use crate::git::pack::intake::{Kept, Overlay, Quarantine};
+use crate::git::store::{Objects, Store};
+use crate::git::wire::{AdvertisedRef, Advertisement, Host, Push, PushOutcome, RefUpdate, Service};
+use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
+use crate::state::PullStatus;
+
+/// How long a tip that was advertised may still be asked for.
+const RETIRED: Duration = Duration::from_secs(300);
+/// Most retired tips that are remembered.
+const MOST_RETIRED: usize = 100_000;
+
+/// Which tips may be fetched: those of now, and those of the last minutes.
+#[derive(Default)]
+pub(super) struct Visible {
+    tips: Mutex<(u64, Arc<HashSet<Oid>>)>,
+    retired: Mutex<HashMap<Oid, Instant>>,
+}
+
+impl Visible {
+    fn may_want(&self, snapshot: &Snapshot, id: Oid) -> bool {
+        let tips = {
+            let mut cached = self.tips.lock().expect("invariant: no panic under this lock");
+            if cached.0 != snapshot.number {
+                *cached = (snapshot.number, Arc::new(snapshot.refs.values().map(|v| v.id).collect()));
+            }
+            cached.1.clone()
+        };
+        let retired = || self.retired.lock().expect("invariant: no panic under this lock").get(&id).copied();
+        tips.contains(&id) || retired().is_some_and(|since| since.elapsed() < RETIRED)
+    }
+
+    fn retire(&self, published: &Published) {
+        let mut retired = self.retired.lock().expect("invariant: no panic under this lock");
+        let now = Instant::now();
+        retired.extend(published.refs.iter().filter_map(|line| line.old).map(|id| (id, now)));
+        // The ledger's own tip moves with every batch but stands in no line of it.
+        retired.extend(published.before.map(|id| (id, now)));
+        if retired.len() > MOST_RETIRED {
+            retired.retain(|_, since| since.elapsed() < RETIRED / 5);
+        }
+    }
+}
+
+impl Forge {
+    pub(super) fn visible(&self, project: &ProjectName) -> Arc<Visible> {
+        let mut caches = self.push_caches.lock().expect("invariant: no panic under this lock");
+        caches.entry(project.clone()).or_default().clone()
+    }
+
+    pub(super) fn retire_tips(&self, published: &Published) {
+        self.visible(&published.snapshot.project).retire(published);
+    }
+}
+
+/// Opens the repository at `path` for `service`, if `actor` may.
+pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Service) -> Result<Arc<dyn Host>, Refusal> {
+    let name = path.trim_start_matches('/').trim_end_matches('/');
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    let project: ProjectName =
+        name.parse().map_err(|e| Refusal::new(Code::NotFound, "repository", format!("{e}"), "project list"))?;
+    let (needs, verb) = match service {
+        Service::UploadPack => (Needs::Read, "fetch"),
+        Service::ReceivePack => (Needs::Agent, "push"),
+    };
+    authority::permit(actor, needs, verb, Some(&project), forge.config().read)?;
+    if project.is_forge() && service == Service::ReceivePack {
+        return Err(Refusal::new(Code::NotAllowed, "push forge", "only the forge itself writes it", "help"));
+    }
+    let repository = forge.project(&project)?;
+    let visible = forge.visible(&project);
+    Ok(Arc::new(RepositoryHost { forge: forge.clone(), repository, actor: actor.clone(), visible }))
+}
+
+struct RepositoryHost {
+    forge: Arc<Forge>,
+    repository: Arc<Repository>,
+    actor: Actor,
+    visible: Arc<Visible>,
+}
+
+impl Host for RepositoryHost {
+    fn advertise(&self, service: Service) -> Advertisement {
+        let snapshot = self.repository.snapshot();
+        let own = self.actor.agent().map(|a| format!("{}{}/", refs::IN_PREFIX, a.name));
+        let shown = |name: &RefName| match service {
+            Service::UploadPack => true,
+            Service::ReceivePack => {
+                let name = name.as_str();
+                name.starts_with("refs/heads/")
+                    || name.starts_with("refs/tags/")
+                    || own.as_ref().is_some_and(|own| name.starts_with(own.as_str()))
+            }
+        };
+        let line = |(name, value): (&RefName, &crate::git::packed_refs::RefValue)| AdvertisedRef {
+            name: name.clone(),
+            id: value.id,
+            peeled: value.peeled,
+        };
+        let refs = snapshot.refs.iter().filter(|(name, _)| shown(name)).map(line).collect();
+        Advertisement { refs, head: snapshot.head.clone() }
+    }
+
+    fn may_want(&self, id: Oid) -> bool {
+        self.visible.may_want(&self.repository.snapshot(), id)
+    }
+
+    fn store(&self) -> Arc<Store> {
+        self.repository.store().clone()
+    }
+
+    fn git_dir(&self) -> &Path {
+        self.repository.git_dir()
+    }
+
+    fn flush_refs(&self) -> std::io::Result<()> {
+        self.repository.maintain()
+    }
+
+    fn precheck(&self, update: &RefUpdate) -> Result<(), String> {
+        let agent = self.actor.agent().ok_or("only a registered agent may push")?;
+        let (snapshot, root) = (self.repository.snapshot(), self.forge.root());
+        let view = View { snapshot: &snapshot, root: &root, objects: self.repository.store().as_ref() };
+        judge_ref(&view, agent, update, &[]).map_err(|r| line(&r))
+    }
+
+    fn receive(&self, push: Push) -> PushOutcome {
+        fault::point("push-quarantined");
+        let names: Vec<RefName> = push.updates.iter().map(|u| u.name.clone()).collect();
+        let refuse_all = |refusal: &Refusal| PushOutcome {
+            results: names.iter().map(|name| (name.clone(), Err(line(refusal)))).collect(),
+            messages: Vec::new(),
+        };
+        let Some(agent) = self.actor.agent() else {
+            return refuse_all(&Refusal::new(Code::NotAllowed, "push", "only a registered agent may", "ssh forge register <name>"));
+        };
+        match receive(&self.forge, &self.repository, agent, push) {
+            Ok(outcome) => outcome,
+            Err(refusal) => refuse_all(&refusal),
+        }
+    }
+}
+
+/// A refusal as git shows it beside a ref: one line.
+fn line(refusal: &Refusal) -> String {
+    let text = format!("forge: {} {}: {}; next: {}", refusal.rule, refusal.what, refusal.why, refusal.next);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rules::RefUpdate]) -> Result<(), Refusal> {
+    authority::permit_ref(agent, update.name.as_str())?;
+    let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
+    rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier }).map_err(gate::refused)
+}
+
+/// What a push brings, sorted out before the committer sees it.
+struct Sorted {
+    /// Updates with what was found against them so far.
+    updates: Vec<(RefUpdate, Result<(), Refusal>)>,
+    /// Records that are new, by the ref that brings them.
+    records: BTreeMap<RefName, Box<Taken>>,
+    /// Refs whose record is known: they answer ok and change nothing.
+    known: HashSet<RefName>,
+    atomic: bool,
+}
+
+fn receive(forge: &Arc<Forge>, repository: &Arc<Repository>, agent: &AgentActor, push: Push) -> Result<PushOutcome, Refusal> {
+    let sorted = sort_out(forge, repository, agent, &push);
+    if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
+        return Ok(sorted.refused());
+    }
+    let (objects, pack) = land(repository, push.quarantine)?;
+    let shared = Arc::new(Mutex::new(PushOutcome::default()));
+    let (answer, forge_for_plan, store, by) = (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
+    let outcome = forge.commit(repository, agent, move |draft| {
+        let brought: HashMap<Oid, _> = objects.iter().cloned().collect();
+        let view_objects = Brought { objects: &brought, store: &store };
+        let planned = plan(draft, &forge_for_plan.root(), &view_objects, &by, sorted);
+        let changed = planned.changed;
+        *answer.lock().expect("invariant: no panic under this lock") = planned.outcome;
+        if !changed {
+            // Nothing of it lands, so nothing of it is written either.
+            return Err(Refusal::new(Code::Refused, "push", "every ref was refused or is unchanged", "git fetch"));
+        }
+        if let Some(pack) = pack {
+            draft.depends_on(pack);
+        }
+        for (id, object) in objects {
+            draft.known_object(id, object);
+        }
+        Ok(())
+    });
+    let answered = std::mem::take(&mut *shared.lock().expect("invariant: no panic under this lock"));
+    match outcome {
+        Err(refusal) if answered.results.is_empty() || refusal.what != "push" => Err(refusal),
+        Ok(_) | Err(_) => Ok(with_urls(forge, answered)),
+    }
+}
+
+fn with_urls(forge: &Forge, mut outcome: PushOutcome) -> PushOutcome {
+    for message in &mut outcome.messages {
+        *message = message.replace("{http}", &forge.config().public_http);
+    }
+    outcome
+}
+
+impl Sorted {
+    fn any_refused(&self) -> bool {
+        self.updates.iter().any(|(_, result)| result.is_err())
+    }
+
+    fn refused(&self) -> PushOutcome {
+        let atomic = Refusal::new(Code::Refused, "push", "another ref of this atomic push was refused", "git push");
+        let results = self.updates.iter().map(|(update, result)| {
+            (update.name.clone(), Err(line(result.as_ref().err().unwrap_or(&atomic))))
+        });
+        PushOutcome { results: results.collect(), messages: Vec::new() }
+    }
+}
+
+/// Large packs become durable on their own, before the batch that names them; small ones ride in it.
+fn land(repository: &Repository, quarantine: Quarantine) -> Result<(Vec<(Oid, crate::git::object::Object)>, Option<PackLine>), Refusal> {
+    match quarantine.into_kept() {
+        Kept::Memory(objects) => Ok((objects, None)),
+        Kept::Directory(pack) => {
+            let dir = repository.git_dir().join("objects/pack");
+            let landed = pack.land(&dir).map_err(|e| {
+                Refusal::new(Code::TryLater, "push", format!("the disk takes no writes: {e}"), "git push")
+            })?;
+            fault::point("code-pack-landed");
+            Ok((Vec::new(), Some(PackLine { name: landed.name, h: landed.sha256 })))
+        }
+    }
+}
+
+fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &Push) -> Sorted {
+    let (snapshot, root) = (repository.snapshot(), forge.root());
+    let overlay = Overlay { quarantine: &push.quarantine, store: repository.store() };
+    let view = View { snapshot: &snapshot, root: &root, objects: &overlay };
+    let mut sorted =
+        Sorted { updates: Vec::new(), records: BTreeMap::new(), known: HashSet::new(), atomic: push.atomic };
+    let mut earlier = Vec::new();
+    let mut blobs = Vec::new();
+    for update in &push.updates {
+        let mut result = judge_ref(&view, agent, update, &earlier).and_then(|()| check_kind(&overlay, update));
+        earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
+        if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
+            match record_blob(&overlay, commit) {
+                Ok((form, bytes)) => blobs.push((update.name.clone(), form, bytes)),
+                Err(why) => result = Err(bad_record(&update.name, why)),
+            }
+        }
+        sorted.updates.push((update.clone(), result));
+    }
+    let incoming: Vec<Incoming> = blobs.iter().map(|(name, form, bytes)| Incoming { name, form: *form, bytes }).collect();
+    for (verdict, (name, _, _)) in record::judge(&view, &agent.name, &incoming).into_iter().zip(&blobs) {
+        match verdict {
+            RecordVerdict::New(taken) => drop(sorted.records.insert(name.clone(), taken)),
+            RecordVerdict::AlreadyKnown(_) => drop(sorted.known.insert(name.clone())),
+            RecordVerdict::Refused(refusal) => {
+                let entry = sorted.updates.iter_mut().find(|(update, _)| update.name == *name);
+                if let Some((_, result)) = entry {
+                    *result = Err(gate::refused(refusal));
+                }
+            }
+        }
+    }
+    sorted
+}
+
+fn bad_record(name: &RefName, why: String) -> Refusal {
+    Refusal::new(Code::Refused, name.as_str(), why, "ssh forge recorder").by_rule("E02")
+}
+
+/// Branches and records point at commits; a tag may point at anything.
+fn check_kind(objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> {
+    let Some(new) = update.new else { return Ok(()) };
+    let refuse = |why: String| Err(Refusal::new(Code::Refused, update.name.as_str(), why, "git push"));
+    match objects.get(new) {
+        Err(error) => refuse(error.to_string()),
+        Ok(object) if object.kind != Kind::Commit && !update.name.as_str().starts_with("refs/tags/") => {
+            refuse(format!("it must point at a commit, and {} is a {}", new.short(), object.kind.as_str()))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The one blob of a record's commit.
+fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes), String> {
+    let tree = objects.commit(commit).and_then(|c| objects.tree(c.tree)).map_err(|e| e.to_string())?;
+    let mut found = tree.iter().filter_map(|e| Some((Form::of_blob(&e.name)?, e.id)));
+    let (form, id) = found.next().ok_or("its tree holds neither `record` nor `record.json`")?;
+    if tree.len() != 1 {
+        return Err("its tree must hold one file only".to_owned());
+    }
+    Ok((form, objects.get_kind(id, Kind::Blob).map_err(|e| e.to_string())?.data))
+}
+
+/// Objects of a push before the store, while the batch is built.
+struct Brought<'a> {
+    objects: &'a HashMap<Oid, crate::git::object::Object>,
+    store: &'a Store,
+}
+
+impl Objects for Brought<'_> {
+    fn get(&self, id: Oid) -> Result<crate::git::object::Object, crate::git::store::ReadError> {
+        self.objects.get(&id).cloned().map_or_else(|| self.store.get(id), Ok)
+    }
+
+    fn contains(&self, id: Oid) -> bool {
+        self.objects.contains_key(&id) || self.store.contains(id)
+    }
+}
+
+struct Planned {
+    outcome: PushOutcome,
+    changed: bool,
+}
+
+/// Builds a push's part of a batch: judged again on the state it is written onto.
+fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &AgentActor, sorted: Sorted) -> Planned {
+    let mut results: Vec<(RefName, Result<(), Refusal>)> = Vec::new();
+    let mut moved: Vec<RefUpdate> = Vec::new();
+    let mut earlier = Vec::new();
+    for (update, found) in &sorted.updates {
+        let result = found.clone().and_then(|()| {
+            if sorted.known.contains(&update.name) {
+                return Ok(());
+            }
+            let snapshot = draft.snapshot().clone();
+            judge_ref(&View { snapshot: &snapshot, root, objects }, agent, update, &earlier)?;
+            let peeled = update.new.and_then(|id| crate::ledger::peeled(objects, id));
+            draft.set_ref(&update.name, update.old, update.new, peeled, Some(&agent.name))?;
+            moved.push(update.clone());
+            Ok(())
+        });
+        earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
+        results.push((update.name.clone(), result));
+    }
+    if sorted.atomic && results.iter().any(|(_, result)| result.is_err()) {
+        let refused = Sorted { updates: sorted.updates.iter().zip(results).map(|((u, _), (_, r))| (u.clone(), r)).collect(), ..sorted };
+        return Planned { outcome: refused.refused(), changed: false };
+    }
+    let mut messages = Vec::new();
+    let changed = !moved.is_empty();
+    if changed && let Err(refusal) = consequences(draft, root, objects, agent, &moved, &sorted.records, &mut messages) {
+        let results = results.into_iter().map(|(name, _)| (name, Err(line(&refusal)))).collect();
+        return Planned { outcome: PushOutcome { results, messages: Vec::new() }, changed: false };
+    }
+    let results = results.into_iter().map(|(name, result)| (name, result.map_err(|r| line(&r)))).collect();
+    Planned { outcome: PushOutcome { results, messages }, changed }
+}
+
+/// Records kept, rounds opened, and what the pusher is told.
+fn consequences(
+    draft: &mut Draft,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    moved: &[RefUpdate],
+    records: &BTreeMap<RefName, Box<Taken>>,
+    messages: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    let landed: Vec<(&RefName, &Taken)> =
+        records.iter().filter(|(name, _)| moved.iter().any(|u| u.name == **name)).map(|(n, t)| (n, t.as_ref())).collect();
+    let mut lines = Vec::new();
+    for (name, taken) in &landed {
+        lines.push(keep_record(draft, agent, name, taken)?);
+    }
+    draft.push(PushLine {
+        a: agent.name.clone(),
+        k: agent.credential.clone(),
+        refs: moved.iter().map(|u| u.name.clone()).collect(),
+        records: lines,
+    });
+    let fresh: Vec<&Taken> = landed.iter().map(|(_, taken)| *taken).collect();
+    for update in moved.iter().filter(|u| u.name.branch_name().is_some()) {
+        match update.new {
+            Some(head) => branch_moved(draft, root, objects, agent, &update.name, head, &fresh, messages)?,
+            None => messages.push(format!("{} is deleted", update.name.short())),
+        }
+    }
+    if !fresh.is_empty() {
+        proof_arrived(draft, root, objects, agent, moved, &fresh, messages)?;
+    }
+    Ok(())
+}
+
+fn keep_record(draft: &mut Draft, agent: &AgentActor, name: &RefName, taken: &Taken) -> Result<RecordLine, Refusal> {
+    let blob = draft.object(crate::git::object::Object::new(Kind::Blob, taken.canonical.clone()))?;
+    let last = taken.record.last();
+    let issue = taken.record.issue.map_or(String::new(), |n| format!(" for #{n}"));
+    let command = crate::state::snippet(&last.command(), 80);
+    let summary = format!("{} ran `{command}`{issue}: {}", agent.name, last.ending());
+    draft.keep_record(NewRecord { digest: taken.digest, blob, summary });
+    Ok(RecordLine { r: name.clone(), h: taken.digest, blob, tree: last.tree, issue: taken.record.issue })
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+fn branch_moved(
+    draft: &mut Draft,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    branch: &RefName,
+    head: Oid,
+    fresh: &[&Taken],
+    messages: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let project = &snapshot.project;
+    let view = View { snapshot: &snapshot, root, objects };
+    let short = branch.short();
+    if Some(branch) == snapshot.head.as_ref() {
+        messages.push(format!("{short} is born at {}; from here on it moves through merge", head.short()));
+        messages.push(format!("next: ssh forge issue new {project} --title 'What is to be done'"));
+        return Ok(());
+    }
+    let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
+        let issue = started_issue(&snapshot, agent, branch);
+        let proof = work(&view, branch, agent, issue, head, fresh)?.proof();
+        messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
+        messages.extend(missing_record(&proof));
+        messages.push(format!("next: ssh forge submit {short}"));
+        return Ok(());
+    };
+    let work = work(&view, branch, agent, pull.issue, head, fresh)?;
+    let proof = work.proof();
+    let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
+    let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
+    let number = round.round;
+    draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
+    draft.set_ref(&refs::pull_head(n), snapshot.ref_id(&refs::pull_head(n)), Some(head), None, None)?;
+    messages.push(format!("{project}#{n} round {number}, proof {}: {{http}}/{project}/pulls/{n}", shown(&proof)));
+    messages.extend(missing_record(&proof));
+    messages.push(format!("next: ssh forge pr {project}/{n}"));
+    Ok(())
+}
+
+/// A record that proves the head of an open pull request, pushed after that head.
+fn proof_arrived(
+    draft: &mut Draft,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    moved: &[RefUpdate],
+    fresh: &[&Taken],
+    messages: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let view = View { snapshot: &snapshot, root, objects };
+    let waiting: Vec<u64> = snapshot.fold.open_pulls.values().copied().collect();
+    for n in waiting {
+        let Some(pull) = snapshot.fold.pull(n) else { continue };
+        let just_pushed = moved.iter().any(|u| u.name == pull.branch);
+        if pull.status != PullStatus::Open || pull.author != agent.name || pull.proof.level != Level::P0 || just_pushed {
+            continue;
+        }
+        let proof = work(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof();
+        if proof.level == Level::P0 {
+            continue;
+        }
+        messages.push(format!("{}#{n} is proven now, proof {}", snapshot.project, shown(&proof)));
+        let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
+        draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
+    }
+    Ok(())
+}
+
+fn work(
+    view: &View,
+    branch: &RefName,
+    agent: &AgentActor,
+    issue: Option<u64>,
+    head: Oid,
+    fresh: &[&Taken],
+) -> Result<Work, Refusal> {
+    let work = Work::new(view, branch, &agent.name, issue, head);
+    let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
+    Ok(work.with_records(fresh.iter().map(|taken| taken.record.clone())))
+}
+
+/// The issue for which `start` offered this branch.
+fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
+    let mut issues = snapshot.fold.issues();
+    issues.find(|(_, i)| i.worker(&agent.name).is_some_and(|w| w.branch == *branch)).map(|(n, _)| n)
+}
+
+/// The best common ancestor of a head with its target; the head itself where there is none.
+pub(crate) fn merge_base(objects: &dyn Objects, target: Option<Oid>, head: Oid) -> Result<Oid, Refusal> {
+    let failed = |e: crate::git::store::ReadError| Refusal::new(Code::TryLater, "merge base", e.to_string(), "git fetch");
+    match target {
+        None => Ok(head),
+        Some(target) => Ok(history::merge_base(objects, target, head).map_err(failed)?.unwrap_or(head)),
+    }
+}
+
+fn author(agent: &AgentActor) -> Author {
+    Author { agent: agent.name.clone(), credential: agent.credential.clone(), intent: None }
+}
+
+/// `P1 (cargo test: 12 passed)`.
+pub(crate) fn shown(proof: &Proof) -> String {
+    if proof.command.is_empty() {
+        return proof.level.to_string();
+    }
+    let tests = proof.tests.as_ref().map_or(String::new(), |t| format!(": {} passed, {} failed", t.passed, t.failed));
+    format!("{} (`{}`{tests})", proof.level, crate::state::snippet(&proof.command, 60))
+}
+
+fn missing_record(proof: &Proof) -> Option<String> {
+    (proof.level == Level::P0)
+        .then(|| "no passing record of this very tree yet: commit, then `forge run -- <your tests>`, then `git push`".to_owned())
+}

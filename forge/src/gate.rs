@@ -1,0 +1,220 @@
+//! The rules of `hooks`, asked about this forge's state: what they look up, and the work they are asked about.
+//!
+//! Invariant: reads only, and the same for a preview and at the commit point.
+
+use hooks::gate::{Candidate, GateLine, Mergeability, Review};
+use hooks::{IssuedNonce, Undecided};
+use notes_schema::event::Proof;
+use notes_schema::trace::{Nonce, Record};
+use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
+
+use crate::answer::{Code, Refusal};
+use crate::git::store::{Objects, ReadError};
+use crate::git::{diff, history};
+use crate::ledger::{KnownRecord, Snapshot};
+use crate::state::{PullState, PullStatus};
+
+/// A project at one moment, as the rules see it.
+pub struct View<'a> {
+    /// The project.
+    pub snapshot: &'a Snapshot,
+    /// `forge.git`.
+    pub root: &'a Snapshot,
+    /// Objects, those of a push under judgement included.
+    pub objects: &'a dyn Objects,
+}
+
+impl hooks::Repo for View<'_> {
+    fn project(&self) -> &ProjectName {
+        &self.snapshot.project
+    }
+
+    fn creator(&self) -> Result<AgentName, Undecided> {
+        let entry = self.root.fold.project(&self.snapshot.project);
+        entry.map(|p| p.creator.clone()).ok_or_else(|| Undecided("the project is not registered".to_owned()))
+    }
+
+    fn default_branch(&self) -> RefName {
+        self.snapshot.head.clone().unwrap_or_else(RefName::head)
+    }
+
+    fn ref_exists(&self, name: &RefName) -> Result<bool, Undecided> {
+        Ok(self.snapshot.refs.contains_key(name))
+    }
+
+    fn conflicting_ref(&self, name: &RefName) -> Result<Option<RefName>, Undecided> {
+        Ok(conflicting(self.snapshot, name))
+    }
+
+    fn ref_owner(&self, name: &RefName) -> Result<Option<AgentName>, Undecided> {
+        Ok(self.snapshot.owners.get(name).cloned())
+    }
+
+    fn open_pull(&self, branch: &RefName) -> Result<Option<ItemRef>, Undecided> {
+        let found = open_pull_of(self.snapshot, branch);
+        Ok(found.map(|(n, _)| ItemRef { project: self.snapshot.project.clone(), n }))
+    }
+
+    fn nonce(&self, nonce: &Nonce) -> Result<Option<IssuedNonce>, Undecided> {
+        Ok(self.snapshot.fold.nonces.get(nonce.as_bytes().as_slice()).map(|started| IssuedNonce {
+            agent: started.agent.clone(),
+            issue: started.issue,
+            started_ms: started.at_ms,
+        }))
+    }
+
+    fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided> {
+        Ok(self.snapshot.records.get(digest).map(|r| r.agent.clone()))
+    }
+
+    fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
+        let changes = diff::changed_paths(self.objects, Some(a), Some(b), most).map_err(|e| Undecided(e.to_string()))?;
+        Ok(changes.into_iter().take(most).map(|c| String::from_utf8_lossy(&c.path).into_owned()).collect())
+    }
+}
+
+/// A ref that cannot exist beside `name`: its parents are looked up, and the first ref below it is.
+fn conflicting(snapshot: &Snapshot, name: &RefName) -> Option<RefName> {
+    let text = name.as_str();
+    let above = text.match_indices('/').filter_map(|(at, _)| text[..at].parse::<RefName>().ok());
+    if let Some(parent) = above.into_iter().find(|parent| snapshot.refs.contains_key(parent)) {
+        return Some(parent);
+    }
+    let (_, after) = snapshot.refs.range(name.clone()..).find(|(other, _)| *other != name).map(|(n, v)| (v, n))?;
+    name.conflicts_with(after).then(|| after.clone())
+}
+
+/// The open pull request whose commits come from `branch`.
+pub fn open_pull_of<'a>(snapshot: &'a Snapshot, branch: &RefName) -> Option<(u64, &'a PullState)> {
+    snapshot.fold.open_pulls.get(branch).and_then(|n| Some((*n, snapshot.fold.pull(*n)?)))
+}
+
+/// How many records of one agent are looked at for one head.
+const CONSIDERED: usize = 32;
+
+/// Records that may speak for a head with `tree`: the author's on that tree and its newest others, oldest first.
+pub fn records(snapshot: &Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<Record> {
+    let mine = || snapshot.record_order.iter().rev().filter(|r| r.agent == *author);
+    let mut chosen: Vec<&std::sync::Arc<KnownRecord>> = mine().filter(|r| r.tree == tree).take(CONSIDERED).collect();
+    chosen.extend(mine().filter(|r| r.tree != tree).take(4));
+    chosen.sort_by_key(|r| r.batch);
+    chosen.into_iter().filter_map(|known| read_record(objects, known)).collect()
+}
+
+/// A record's content.
+pub fn read_record(objects: &dyn Objects, known: &KnownRecord) -> Option<Record> {
+    let blob = objects.get(known.blob).ok()?;
+    Record::decode_msgpack(&blob.data).ok()
+}
+
+/// Whether `head` would merge into `target`, without writing anything.
+pub fn mergeability(store: &crate::git::store::Store, target: Option<Oid>, head: Oid) -> Mergeability {
+    let Some(target) = target else { return Mergeability::Unknown("the target branch does not exist yet".to_owned()) };
+    match history::is_ancestor(store, target, head) {
+        Ok(true) => return Mergeability::Clean,
+        Ok(false) => {}
+        Err(error) => return Mergeability::Unknown(error.to_string()),
+    }
+    match crate::git::merge::merge(store, target, head) {
+        Ok(crate::git::merge::Outcome::Clean(_)) => Mergeability::Clean,
+        Ok(crate::git::merge::Outcome::Conflicts(paths)) => Mergeability::Conflicts(paths),
+        Err(error) => Mergeability::Unknown(error.to_string()),
+    }
+}
+
+/// A pull request as the gate judges it. `records` and `mergeable` are gathered by the caller and live longer.
+pub struct Work {
+    pull: Option<ItemRef>,
+    branch: RefName,
+    author: AgentName,
+    issue: Option<u64>,
+    head: Oid,
+    tree: Oid,
+    records: Vec<Record>,
+    reviews: Vec<Review>,
+    mergeable: Mergeability,
+}
+
+impl Work {
+    /// What is about to be submitted for the first time.
+    pub fn new(view: &View, branch: &RefName, author: &AgentName, issue: Option<u64>, head: Oid) -> Result<Work, ReadError> {
+        let tree = view.objects.commit(head)?.tree;
+        Ok(Work {
+            pull: None,
+            branch: branch.clone(),
+            author: author.clone(),
+            issue,
+            head,
+            tree,
+            records: records(view.snapshot, view.objects, author, tree),
+            reviews: Vec::new(),
+            mergeable: Mergeability::Unknown("it has not been submitted".to_owned()),
+        })
+    }
+
+    /// Pull request `n`.
+    pub fn of_pull(view: &View, store: &crate::git::store::Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
+        let mut work = Work::new(view, &pull.branch, &pull.author, pull.issue, pull.head)?;
+        work.pull = Some(ItemRef { project: view.snapshot.project.clone(), n });
+        work.reviews = pull
+            .reviews
+            .iter()
+            .map(|r| Review { agent: r.agent.clone(), verdict: r.verdict, head: r.head })
+            .collect();
+        work.mergeable = match pull.status {
+            PullStatus::Open => mergeability(store, view.snapshot.ref_id(&pull.target), pull.head),
+            PullStatus::Merged | PullStatus::Closed => Mergeability::Done,
+        };
+        Ok(work)
+    }
+
+    /// The tree of its head.
+    pub fn tree(&self) -> Oid {
+        self.tree
+    }
+
+    /// Adds records that arrive in the same push.
+    pub fn with_records(mut self, more: impl IntoIterator<Item = Record>) -> Work {
+        self.records.extend(more);
+        self
+    }
+
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            pull: self.pull.as_ref(),
+            branch: &self.branch,
+            author: &self.author,
+            issue: self.issue,
+            head: self.head,
+            tree: self.tree,
+            records: &self.records,
+            reviews: &self.reviews,
+            mergeable: &self.mergeable,
+        }
+    }
+
+    /// What is known of its proof.
+    pub fn proof(&self) -> Proof {
+        hooks::gate::proof_of(&self.candidate())
+    }
+
+    /// Every rule, in order.
+    pub fn gate(&self, view: &View) -> Vec<GateLine> {
+        hooks::gate::gate(view, &self.candidate())
+    }
+
+    /// Whether it may become a pull request.
+    pub fn check_submit(&self, view: &View) -> Result<Proof, Refusal> {
+        hooks::gate::check_submit(view, &self.candidate()).map_err(refused)
+    }
+
+    /// Whether it may land.
+    pub fn check_merge(&self, view: &View) -> Result<Proof, Refusal> {
+        hooks::gate::check_merge(view, &self.candidate()).map_err(refused)
+    }
+}
+
+/// A rule's refusal as an answer.
+pub fn refused(refusal: hooks::Refusal) -> Refusal {
+    Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule)
+}

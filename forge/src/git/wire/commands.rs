@@ -1,0 +1,211 @@
+//! Reads the commands of a push: `<old> <new> <ref>`, the client's capabilities and its push options.
+//!
+//! Invariant: counts and sizes are bounded while reading. The all-zero id ends here, and so does any name that is no
+//! [`RefName`](notes_schema::RefName): it is kept for the report alone.
+
+use notes_schema::Oid;
+use tokio::io::AsyncRead;
+
+use super::pktline::{self, Packet, PktError, PktReader};
+use super::report::{Ballot, Entry};
+use super::{RefUpdate, WireError};
+
+/// The most bytes that commands and options may take.
+pub const MAX_BYTES: u64 = 8 << 20;
+/// The most commands of one push.
+const MAX_COMMANDS: usize = 10_000;
+/// The longest name that is still reported on; none longer than 255 bytes is accepted.
+const MAX_NAME: usize = 1024;
+/// The most push options, and the longest one.
+const MAX_OPTIONS: usize = 64;
+const MAX_OPTION: usize = 4096;
+/// The most boundary commits that a push from a shallow clone may name.
+const MAX_SHALLOW: usize = 100_000;
+
+/// What the client can do and asks for. Filled while reading, so that a refusal knows how to be told.
+#[derive(Default)]
+pub struct Capabilities {
+    /// It waits for a report.
+    pub report: bool,
+    /// It reads side-bands.
+    pub side_band: bool,
+    /// It wants no progress.
+    pub quiet: bool,
+    /// All or nothing.
+    pub atomic: bool,
+    options: bool,
+}
+
+/// A push, up to its pack.
+pub struct Request {
+    /// The commands, with verdicts on those that cannot be meant.
+    pub ballot: Ballot,
+    /// Whether a pack follows.
+    pub has_pack: bool,
+    /// Push options.
+    pub options: Vec<String>,
+}
+
+/// Reads a push up to its pack; `None` when the client pushes nothing.
+pub async fn read<R>(reader: &mut PktReader<R>, can: &mut Capabilities) -> Result<Option<Request>, WireError>
+where
+    R: AsyncRead + Unpin,
+{
+    let (mut entries, mut has_pack, mut shallow) = (Vec::new(), false, 0);
+    loop {
+        let line = match reader.next().await? {
+            Some(Packet::Data(line)) => line,
+            Some(Packet::Flush) => break,
+            None if entries.is_empty() => return Ok(None),
+            None | Some(Packet::Delim) => return Err(PktError::Ended("more commands or a flush").into()),
+        };
+        let (line, capabilities) = match line.iter().position(|&b| b == 0) {
+            Some(at) => (&line[..at], Some(&line[at + 1..])),
+            None => (line, None),
+        };
+        if let (true, Some(words)) = (entries.is_empty(), capabilities) {
+            can.read(pktline::text(words))?;
+        }
+        let line = pktline::text(line);
+        if let Some(id) = line.strip_prefix(b"shallow ") {
+            // Nothing to keep: what the pack then lacks must be in the store, and connectivity shows whether it is.
+            parse_id(id)?;
+            shallow += 1;
+            limit(shallow, MAX_SHALLOW, "shallow lines")?;
+            continue;
+        }
+        if line.starts_with(b"push-cert") {
+            return refused("signed pushes are not supported; push without --signed");
+        }
+        let (entry, brings_objects) = command(line)?;
+        has_pack |= brings_objects;
+        entries.push(entry);
+        limit(entries.len(), MAX_COMMANDS, "commands; push in several parts")?;
+    }
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    let options = if can.options { read_options(reader).await? } else { Vec::new() };
+    Ok(Some(Request { ballot: Ballot::new(entries, can.atomic), has_pack, options }))
+}
+
+fn refused<T>(why: impl Into<String>) -> Result<T, WireError> {
+    Err(WireError::Refused(why.into()))
+}
+
+fn limit(count: usize, most: usize, what: &str) -> Result<(), WireError> {
+    if count > most { refused(format!("a push may have at most {most} {what}")) } else { Ok(()) }
+}
+
+impl Capabilities {
+    fn read(&mut self, words: &[u8]) -> Result<(), WireError> {
+        for word in String::from_utf8_lossy(words).split(' ') {
+            match word {
+                "report-status" | "report-status-v2" => self.report = true,
+                "side-band-64k" => self.side_band = true,
+                "quiet" => self.quiet = true,
+                "atomic" => self.atomic = true,
+                "push-options" => self.options = true,
+                _ => match word.strip_prefix("object-format=") {
+                    Some("sha1") | None => {}
+                    Some(other) => return Err(super::upload_pack::wrong_format(other)),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse_id(hex: &[u8]) -> Result<Option<Oid>, WireError> {
+    Oid::parse_nullable(&String::from_utf8_lossy(hex)).map_err(|e| WireError::Refused(e.to_string()))
+}
+
+/// One command, and whether it brings objects.
+fn command(line: &[u8]) -> Result<(Entry, bool), WireError> {
+    let mut words = line.splitn(3, |&b| b == b' ');
+    let (Some(old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else {
+        let shown = String::from_utf8_lossy(line);
+        return refused(format!("protocol error: expected old/new/ref, got `{shown}`"));
+    };
+    let (old, new) = (parse_id(old)?, parse_id(new)?);
+    limit(name.len(), MAX_NAME, "bytes in a ref's name")?;
+    let shown = pktline::visible(&String::from_utf8_lossy(name));
+    let parsed = std::str::from_utf8(name).map_err(|_| "the name is not UTF-8".to_owned());
+    let parsed = parsed.and_then(|n| n.parse().map_err(|e: notes_schema::NameError| e.to_string()));
+    let entry = match parsed {
+        Ok(_) if old.is_none() && new.is_none() => Entry::refused(shown, "deletes what does not exist"),
+        Ok(name) => Entry::open(shown, RefUpdate { name, old, new }),
+        Err(why) => Entry::refused(shown, &why),
+    };
+    Ok((entry, new.is_some()))
+}
+
+async fn read_options<R: AsyncRead + Unpin>(reader: &mut PktReader<R>) -> Result<Vec<String>, WireError> {
+    let mut options = Vec::new();
+    loop {
+        match reader.next().await? {
+            Some(Packet::Data(line)) => {
+                let line = pktline::text(line);
+                limit(line.len(), MAX_OPTION, "bytes in a push option")?;
+                let Ok(option) = std::str::from_utf8(line) else { return refused("a push option is not UTF-8") };
+                options.push(option.to_owned());
+                limit(options.len(), MAX_OPTIONS, "push options")?;
+            }
+            Some(Packet::Flush) => return Ok(options),
+            None | Some(Packet::Delim) => return Err(PktError::Ended("more push options or a flush").into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZERO: &str = "0000000000000000000000000000000000000000";
+    const ONE: &str = "1111111111111111111111111111111111111111";
+
+    async fn parse(lines: &[String]) -> Result<Option<Request>, WireError> {
+        let mut bytes = Vec::new();
+        lines.iter().for_each(|l| pktline::data(&mut bytes, l.as_bytes()));
+        bytes.extend_from_slice(pktline::FLUSH);
+        let mut reader = PktReader::new(&bytes[..], false, MAX_BYTES);
+        read(&mut reader, &mut Capabilities::default()).await
+    }
+
+    #[tokio::test]
+    async fn commands_that_cannot_be_meant_are_refused_one_by_one() {
+        let request = parse(&[
+            format!("{ZERO} {ONE} refs/heads/good\0report-status"),
+            format!("{ZERO} {ZERO} refs/heads/nothing"),
+            format!("{ZERO} {ONE} refs/heads/../../x"),
+            format!("{ZERO} {ONE} refs/heads/-h"),
+            format!("shallow {ONE}"),
+        ])
+        .await
+        .unwrap()
+        .unwrap();
+        assert!(request.has_pack);
+        let open = request.ballot.open();
+        assert_eq!((open.len(), open[0].name.as_str(), open[0].old), (1, "refs/heads/good", None));
+        let report = String::from_utf8(request.ballot.report()).unwrap();
+        assert_eq!(report.matches("ng refs/heads/").count(), 4, "{report}");
+        assert!(report.contains("ng refs/heads/../../x ref `refs/heads/../../x` holds `..`"), "{report}");
+    }
+
+    #[tokio::test]
+    async fn a_broken_or_boundless_push_is_refused_whole() {
+        let good = format!("{ZERO} {ONE} refs/heads/x");
+        for (lines, why) in [
+            (vec!["hello".to_owned()], "expected old/new/ref"),
+            (vec![format!("{ZERO} xyz refs/heads/x")], "40 hexadecimal"),
+            (vec![format!("{good}\0object-format=sha256")], "sha256"),
+            (vec!["push-cert\0push-cert=x".to_owned()], "signed pushes"),
+            (vec![format!("{ZERO} {ONE} refs/{}", "x".repeat(2000))], "1024 bytes"),
+            (vec![good.clone(); MAX_COMMANDS + 1], "10000 commands"),
+        ] {
+            let error = parse(&lines).await.err().unwrap().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(parse(&[]).await.unwrap().is_none());
+    }
+}

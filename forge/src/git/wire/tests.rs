@@ -1,0 +1,7 @@
+//! The wire against real `git`, over a two-way stream (`git://`, which differs from SSH in its first line alone) and
+//! over smart HTTP, in every protocol version.
+
+mod fetch;
+mod harness;
+mod push;
+mod raw;
