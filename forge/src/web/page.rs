@@ -12,7 +12,7 @@ const TEMPLATE: &str = include_str!("../../../frontend-static/page.html");
 const STYLE: &str = include_str!("../../../frontend-static/style.css");
 
 /// The `Content-Security-Policy` of pages: nothing loads or runs but our own style sheet, named by its digest.
-pub const CSP: &str = "default-src 'none'; style-src 'sha256-/zoVbZtk2sL4Y5egaeb7C8sEUdmWVoaSr/NsL5rZmXY='; img-src data:; \
+pub const CSP: &str = "default-src 'none'; style-src 'sha256-PRRujr78SuG9lXNoikXwpe5UnJ4UhVP0DExcdQoTves='; img-src data:; \
                        form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// What a page shows.
