@@ -1,5 +1,7 @@
 //! The index through its public face, on real directories.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use notes_schema::ProjectName;
@@ -132,7 +134,7 @@ fn damage_leaves_an_empty_index_and_no_claim() {
     };
     let files = |dir: &Path| {
         let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
-        files.retain(|f| !f.extension().is_some_and(|e| e == "lock"));
+        files.retain(|f| f.extension().is_none_or(|e| e != "lock"));
         files.sort();
         files
     };

@@ -10,6 +10,7 @@ mod credentials;
 mod git;
 mod gunzip;
 mod onboarding;
+pub mod markdown;
 pub mod page;
 mod pages;
 mod reply;

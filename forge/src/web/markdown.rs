@@ -1,0 +1,500 @@
+//! Markdown by agents and commands as HTML.
+//!
+//! Invariant: whatever goes in, only the elements written here come out. Raw HTML is shown as text, images become links,
+//! links lead to http, https, ssh, mailto or places on this forge, and nothing carries a style, a script or a handler.
+//! Characters that reorder or hide text are shown by name. Nesting is capped at 32, output at six times the input
+//! (what escaping alone may need) and 64 KiB.
+//!
+//! Two things differ from other renderers because commands answer line by line: a line break stays a line break, and a
+//! line of dashes under text is a rule, never a heading.
+
+use std::fmt::Write as _;
+
+use notes_schema::ItemRef;
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
+
+/// Deepest nesting that is kept; what is deeper loses its elements and keeps its text.
+const MAX_DEPTH: usize = 32;
+/// Output beyond six times the input that is allowed.
+const SLACK: usize = 64 << 10;
+
+/// Where a reference such as `parser#12` leads, if to anything.
+pub type Resolve<'a> = dyn Fn(&ItemRef) -> Option<String> + 'a;
+
+/// Renders `markdown`; `resolve` turns references in text into links.
+pub fn html(markdown: &str, resolve: &Resolve<'_>) -> String {
+    let shown = show_hidden(markdown);
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+    let mut writer = Writer {
+        source: &shown,
+        resolve,
+        out: String::with_capacity(shown.len() * 2),
+        open: Vec::new(),
+        limit: shown.len().saturating_mul(6).saturating_add(SLACK),
+        code: None,
+        line_start: false,
+        in_next: false,
+        header_cells: false,
+        in_heading: false,
+    };
+    for (event, range) in TextMergeWithOffset::new(Parser::new_ext(&shown, options).into_offset_iter()) {
+        if writer.out.len() > writer.limit {
+            writer.end_next();
+            while let Some(end) = writer.open.pop() {
+                writer.out.push_str(end.close);
+            }
+            writer.out.push_str("<p>… cut: this page would be too long</p>\n");
+            break;
+        }
+        writer.event(event, range.start);
+    }
+    writer.out
+}
+
+/// Escapes text for HTML, in content and in quoted attributes.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Replaces characters that nobody sees, or that turn the direction of writing, by their names.
+pub fn show_hidden(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\r' => {}
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}' => name(&mut out, c),
+            c if c.is_control() => name(&mut out, c),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn name(out: &mut String, c: char) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "‹U+{:04X}›", u32::from(c));
+}
+
+/// A link's target if it may stand in a page.
+fn safe_url(url: &str) -> Option<&str> {
+    let url = url.trim();
+    // Browsers skip tabs and line breaks inside a scheme, so a target that holds any is none.
+    if url.chars().any(|c| c.is_control()) {
+        return None;
+    }
+    let scheme_ends = url.find([':', '/', '?', '#'])?;
+    if !url[scheme_ends..].starts_with(':') {
+        return Some(url);
+    }
+    let allowed = ["http", "https", "ssh", "mailto"].iter().any(|s| url[..scheme_ends].eq_ignore_ascii_case(s));
+    allowed.then_some(url)
+}
+
+/// What closes an element that was opened.
+struct Open {
+    close: &'static str,
+    /// Whether it is a link: links do not nest.
+    link: bool,
+    /// Whether it stands within a line.
+    inline: bool,
+}
+
+struct Writer<'a> {
+    source: &'a str,
+    resolve: &'a Resolve<'a>,
+    out: String,
+    open: Vec<Open>,
+    limit: usize,
+    /// Inside a code block: its language.
+    code: Option<String>,
+    /// Whether text that comes now begins a line.
+    line_start: bool,
+    /// Inside a line that names a command to run.
+    in_next: bool,
+    header_cells: bool,
+    in_heading: bool,
+}
+
+impl Writer<'_> {
+    fn event(&mut self, event: Event<'_>, at: usize) {
+        match event {
+            Event::Start(tag) => self.start(tag, at),
+            Event::End(tag) => self.end(tag),
+            Event::Text(text) => self.text(&text),
+            Event::Code(code) => {
+                self.line_start = false;
+                self.out.push_str("<code>");
+                self.out.push_str(&escape(&code));
+                self.out.push_str("</code>");
+            }
+            Event::SoftBreak | Event::HardBreak => {
+                if !self.open.iter().any(|o| o.inline) {
+                    self.end_next();
+                }
+                self.out.push('\n');
+                self.line_start = true;
+            }
+            Event::Rule => self.out.push_str("<hr>\n"),
+            Event::Html(raw) | Event::InlineHtml(raw) => {
+                self.line_start = false;
+                self.out.push_str(&escape(&raw));
+            }
+            // Behind options that are off; as text if that ever changes.
+            Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => {
+                self.out.push_str(&escape(&text));
+            }
+            Event::TaskListMarker(done) => self.out.push_str(if done { "[x] " } else { "[ ] " }),
+        }
+    }
+
+    fn push(&mut self, open: &str, close: &'static str, inline: bool) {
+        let (open, close) = if self.open.len() >= MAX_DEPTH { ("", "") } else { (open, close) };
+        self.out.push_str(open);
+        self.open.push(Open { close, link: false, inline });
+    }
+
+    fn start(&mut self, tag: Tag<'_>, at: usize) {
+        match tag {
+            Tag::Paragraph | Tag::HtmlBlock => self.block("<p>", "</p>\n"),
+            Tag::Heading { .. } if !self.source[at..].starts_with('#') => self.block("<p>", "</p>\n<hr>\n"),
+            Tag::Heading { level, .. } => {
+                let (open, close) = match level {
+                    HeadingLevel::H1 => ("<h1>", "</h1>\n"),
+                    HeadingLevel::H2 => ("<h2>", "</h2>\n"),
+                    HeadingLevel::H3 => ("<h3>", "</h3>\n"),
+                    HeadingLevel::H4 => ("<h4>", "</h4>\n"),
+                    HeadingLevel::H5 => ("<h5>", "</h5>\n"),
+                    HeadingLevel::H6 => ("<h6>", "</h6>\n"),
+                };
+                self.in_heading = true;
+                self.push(open, close, false);
+            }
+            Tag::BlockQuote(_) => self.push("<blockquote>\n", "</blockquote>\n", false),
+            Tag::CodeBlock(kind) => {
+                self.code = Some(match kind {
+                    CodeBlockKind::Fenced(language) => language.to_string(),
+                    CodeBlockKind::Indented => String::new(),
+                });
+                // Focusable, so that a keyboard can scroll it.
+                self.push("<pre tabindex=\"0\"><code>", "</code></pre>\n", false);
+            }
+            Tag::List(None) => self.push("<ul>\n", "</ul>\n", false),
+            Tag::List(Some(first)) => self.push(&format!("<ol start=\"{first}\">\n"), "</ol>\n", false),
+            Tag::Item => self.block("<li>", "</li>\n"),
+            Tag::Table(_) => self.push("<div class=\"scroll\" tabindex=\"0\"><table>", "</tbody></table></div>\n", false),
+            Tag::TableHead => {
+                self.header_cells = true;
+                self.push("<thead><tr>", "</tr></thead><tbody>\n", false);
+            }
+            Tag::TableRow => self.push("<tr>", "</tr>\n", false),
+            Tag::TableCell if self.header_cells => self.push("<th scope=\"col\">", "</th>", false),
+            Tag::TableCell => self.push("<td>", "</td>", false),
+            Tag::Emphasis => self.push("<em>", "</em>", true),
+            Tag::Strong => self.push("<strong>", "</strong>", true),
+            Tag::Strikethrough => self.push("<del>", "</del>", true),
+            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => self.link(&dest_url),
+            // Behind options that are off; without an element if that ever changes.
+            Tag::FootnoteDefinition(_)
+            | Tag::DefinitionList
+            | Tag::DefinitionListTitle
+            | Tag::DefinitionListDefinition
+            | Tag::MetadataBlock(_)
+            | Tag::Superscript
+            | Tag::Subscript => self.push("", "", true),
+        }
+    }
+
+    fn block(&mut self, open: &str, close: &'static str) {
+        self.push(open, close, false);
+        self.line_start = true;
+    }
+
+    fn link(&mut self, target: &CowStr<'_>) {
+        self.line_start = false;
+        let nested = self.open.iter().any(|o| o.link);
+        match safe_url(target) {
+            Some(url) if !nested && self.open.len() < MAX_DEPTH => {
+                let rel = if url.starts_with('/') && !url.starts_with("//") { "" } else { " rel=\"nofollow noreferrer\"" };
+                self.out.push_str(&format!("<a href=\"{}\"{rel}>", escape(url)));
+                self.open.push(Open { close: "</a>", link: true, inline: true });
+            }
+            _ => self.push("", "", true),
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::CodeBlock => self.code = None,
+            TagEnd::TableHead => self.header_cells = false,
+            TagEnd::Heading(_) => {
+                self.in_heading = false;
+                self.end_next();
+            }
+            TagEnd::Paragraph | TagEnd::Item | TagEnd::HtmlBlock => self.end_next(),
+            _ => {}
+        }
+        if let Some(open) = self.open.pop() {
+            if open.link && self.out.ends_with("\">") {
+                // An image without a description still needs something to click on.
+                self.out.push_str("link");
+            }
+            self.out.push_str(open.close);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let line_start = std::mem::take(&mut self.line_start);
+        if let Some(language) = &self.code {
+            match language.as_str() {
+                "diff" | "patch" => self.diff(text),
+                _ => self.out.push_str(&escape(text)),
+            }
+            return;
+        }
+        let mut text = text;
+        if line_start && !self.open.iter().any(|o| o.inline) {
+            for mark in ["→ ", "next: "] {
+                if let Some(command) = text.strip_prefix(mark) {
+                    self.end_next();
+                    let _ = write!(self.out, "<span class=\"next\">{mark}<b>");
+                    self.in_next = true;
+                    text = command;
+                }
+            }
+        }
+        // Links do not nest, and a heading names what the page itself is about.
+        if self.in_heading || self.open.iter().any(|o| o.link) {
+            self.out.push_str(&escape(text));
+        } else {
+            self.text_with_references(text);
+        }
+    }
+
+    fn end_next(&mut self) {
+        if std::mem::take(&mut self.in_next) {
+            self.out.push_str("</b></span>");
+        }
+    }
+
+    /// Lines of a diff, each marked by its first character as well as by colour.
+    fn diff(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            let class = match line.as_bytes().first() {
+                Some(b'+') if !line.starts_with("+++") => "add",
+                Some(b'-') if !line.starts_with("---") => "del",
+                Some(b'@') => "hunk",
+                _ => {
+                    self.out.push_str(&escape(line));
+                    continue;
+                }
+            };
+            let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+            let _ = write!(self.out, "<span class=\"{class}\">{}</span>{end}", escape(line));
+        }
+    }
+
+    fn text_with_references(&mut self, text: &str) {
+        let mut rest = text;
+        let mut done = 0;
+        while let Some((before, reference)) = next_reference(rest) {
+            let (start, end) = (done + before, done + before + reference.len());
+            self.out.push_str(&escape(&text[done..start]));
+            let target = reference.parse::<ItemRef>().ok().and_then(|item| (self.resolve)(&item));
+            match target {
+                Some(url) => {
+                    let _ = write!(self.out, "<a href=\"{}\">{}</a>", escape(&url), escape(reference));
+                }
+                None => self.out.push_str(&escape(reference)),
+            }
+            done = end;
+            rest = &text[end..];
+        }
+        self.out.push_str(&escape(rest));
+    }
+}
+
+/// The next word of `text` that may be a reference (`parser#12`, `parser/12`), and where it begins.
+fn next_reference(text: &str) -> Option<(usize, &str)> {
+    let of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '#' | '/' | '.');
+    let mut from = 0;
+    while let Some(start) = text[from..].find(of_word).map(|i| from + i) {
+        let end = text[start..].find(|c| !of_word(c)).map_or(text.len(), |i| start + i);
+        let word = text[start..end].trim_end_matches('.');
+        if word.contains(['#', '/']) && word.parse::<ItemRef>().is_ok() {
+            return Some((start, word));
+        }
+        from = end;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plain(markdown: &str) -> String {
+        html(markdown, &|_| None)
+    }
+
+    fn linked(markdown: &str) -> String {
+        html(markdown, &|item| (item.project.as_str() == "parser").then(|| format!("/{}/issues/{}", item.project, item.n)))
+    }
+
+    #[test]
+    fn a_feed_reads_as_lines() {
+        let feed = "# SynStack feed · alpha\n\n## Reviews wanted (1)\nPR parser#9: Add <T>, by gamma\n  → pr parser/9 --diff\n\n\
+                    parser  Rust · green\n  → project show parser\n---\nnext: feed --since 8812 --wait\n";
+        assert_eq!(
+            linked(feed),
+            "<h1>SynStack feed · alpha</h1>\n<h2>Reviews wanted (1)</h2>\n\
+             <p>PR <a href=\"/parser/issues/9\">parser#9</a>: Add &lt;T&gt;, by gamma\n\
+             <span class=\"next\">→ <b>pr <a href=\"/parser/issues/9\">parser/9</a> --diff</b></span></p>\n\
+             <p>parser  Rust · green\n<span class=\"next\">→ <b>project show parser</b></span></p>\n<hr>\n\
+             <p><span class=\"next\">next: <b>feed --since 8812 --wait</b></span></p>\n"
+        );
+    }
+
+    #[test]
+    fn hostile_markdown_is_text() {
+        for hostile in [
+            "<script>alert(1)</script>",
+            "a <img src=x onerror=alert(1)> b",
+            "<div>\n\n**x**\n</div>",
+            "<style>*{display:none}</style>",
+            "<!-- --><svg/onload=alert(1)>",
+            "<a href=\"javascript:alert(1)\">x</a>",
+        ] {
+            let out = plain(hostile);
+            assert!(out.contains("&lt;"), "{out}");
+            for element in ["<script", "<img", "<div", "<style", "<svg", "<a "] {
+                assert!(!out.contains(element), "{hostile}: {out}");
+            }
+        }
+    }
+
+    #[test]
+    fn links_lead_only_where_they_may() {
+        for bad in [
+            "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))", "[x](data:text/html,x)", "[x](vbscript:x)",
+            "[x](<java\tscript:alert(1)>)", "[x](java&#10;script:alert(1))", "[x](&#1;javascript:alert(1))",
+            "[x](javascript&colon;alert(1))", "<javascript:alert(1)>", "![x](data:image/svg+xml,x)", "[x](file:///etc/passwd)",
+            "[x]: javascript:alert(1)\n\n[x]",
+        ] {
+            assert!(!plain(bad).contains("<a"), "{bad}: {}", plain(bad));
+        }
+        for (good, target) in [
+            ("[x](https://example.org/?a=1&b=\"2\")", "https://example.org/?a=1&amp;b=&quot;2&quot;"),
+            ("[x](ssh://forge/parser)", "ssh://forge/parser"),
+            ("<mailto:a@example.org>", "mailto:a@example.org"),
+            ("[x](/parser/issues/7)", "/parser/issues/7"),
+            ("[x](docs/a:b.md)", "docs/a:b.md"),
+            ("[x](#top)", "#top"),
+            ("![a picture](https://example.org/x.png)", "https://example.org/x.png"),
+        ] {
+            assert!(plain(good).contains(&format!("<a href=\"{target}\"")), "{good}: {}", plain(good));
+        }
+        assert_eq!(plain("![](/x.png)"), "<p><a href=\"/x.png\">link</a></p>\n");
+        assert_eq!(plain("[![a](/x.png)](/y)"), "<p><a href=\"/y\">a</a></p>\n");
+        assert!(!plain("[x](/y \"onclick=alert(1)\")").contains("onclick"));
+    }
+
+    #[test]
+    fn what_hides_is_shown() {
+        assert_eq!(plain("a\u{202e}b\u{200b}c\u{1b}[31m"), "<p>a‹U+202E›b‹U+200B›c‹U+001B›[31m</p>\n");
+        assert_eq!(plain("one\r\ntwo"), "<p>one\ntwo</p>\n");
+    }
+
+    #[test]
+    fn code_and_diffs_keep_their_lines() {
+        assert_eq!(plain("```sh\na <b>\n→ x\n```"), "<pre tabindex=\"0\"><code>a &lt;b&gt;\n→ x\n</code></pre>\n");
+        assert_eq!(
+            plain("```diff\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-<a>\n+b\n c\n```"),
+            "<pre tabindex=\"0\"><code>--- a/x\n+++ b/x\n<span class=\"hunk\">@@ -1 +1 @@</span>\n\
+             <span class=\"del\">-&lt;a&gt;</span>\n<span class=\"add\">+b</span>\n c\n</code></pre>\n"
+        );
+    }
+
+    #[test]
+    fn tables_carry_no_style() {
+        let out = plain("| a | b |\n|---|--:|\n| 1 | 2 |\n");
+        assert_eq!(
+            out,
+            "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">a</th><th scope=\"col\">b</th></tr></thead>\
+             <tbody>\n<tr><td>1</td><td>2</td></tr>\n</tbody></table></div>\n"
+        );
+    }
+
+    #[test]
+    fn references_are_whole_words_that_exist() {
+        assert_eq!(linked("see parser#7."), "<p>see <a href=\"/parser/issues/7\">parser#7</a>.</p>\n");
+        for plain in ["a/parser#7", "parser#7x", "web#7", "and/1", "`parser#7`", "# parser#7", "parser#0", "Parser#7"] {
+            assert!(!linked(plain).contains("<a"), "{plain}: {}", linked(plain));
+        }
+        assert_eq!(linked("[parser#7](/x)"), "<p><a href=\"/x\">parser#7</a></p>\n");
+    }
+
+    #[test]
+    fn depth_and_size_are_capped() {
+        let deep = plain(&format!("{}x", "> ".repeat(5000)));
+        assert!(deep.matches("<blockquote>").count() <= MAX_DEPTH && deep.contains('x'));
+        let empty = ">\n\n".repeat(40_000);
+        let out = plain(&empty);
+        assert!(out.len() <= 6 * empty.len() + SLACK + 200, "{}", out.len());
+        assert!(out.ends_with("too long</p>\n"));
+    }
+
+    /// Every tag in `out` is one of ours, and they close in the order in which they opened.
+    fn well_formed(out: &str) -> Result<(), String> {
+        let mut open = Vec::new();
+        for (i, _) in out.match_indices('<') {
+            let tag = &out[i + 1..out[i..].find('>').map(|j| i + j).ok_or("no end")?];
+            let name = tag.trim_start_matches('/').split(' ').next().unwrap_or_default();
+            if name == "hr" {
+                continue;
+            }
+            const KNOWN: &str = " p h1 h2 h3 h4 h5 h6 blockquote pre code ul ol li div table thead tbody tr th td em strong del a span b ";
+            if !KNOWN.contains(&format!(" {name} ")) {
+                return Err(format!("<{tag}>"));
+            }
+            if tag.starts_with('/') {
+                if open.pop() != Some(name) {
+                    return Err(format!("<{tag}> closes something else in {out}"));
+                }
+            } else {
+                open.push(name);
+            }
+        }
+        if open.is_empty() { Ok(()) } else { Err(format!("{open:?} stays open in {out}")) }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_our_elements_only(text in proptest::collection::vec(prop_oneof![
+            Just("→ ".to_owned()), Just("next: ".to_owned()), Just("*".to_owned()), Just("**".to_owned()), Just("\n".to_owned()),
+            Just("\n\n".to_owned()), Just("> ".to_owned()), Just("- ".to_owned()), Just("```diff\n".to_owned()),
+            Just("|a|b|\n|-|-|\n|c|".to_owned()), Just("<b>".to_owned()), Just("<!--".to_owned()), Just("[x](".to_owned()),
+            Just("![".to_owned()), Just("](/y)".to_owned()), Just("parser#7".to_owned()), Just("---\n".to_owned()),
+            Just("# ".to_owned()), Just("    ".to_owned()), Just("~~".to_owned()), Just("&lt;".to_owned()), Just("`".to_owned()),
+            "\\PC{0,4}", ".{0,4}",
+        ], 0..24)) {
+            let out = linked(&text.concat());
+            prop_assert_eq!(well_formed(&out), Ok(()));
+            prop_assert!(!out.contains(['\u{202e}', '\u{0}']), "{out}");
+        }
+    }
+}
