@@ -173,10 +173,13 @@ async fn answer(service: Service, mut near: DuplexStream, running: Rpc) -> Respo
         }
     }
     let rest = ReaderStream::with_capacity(std::io::Cursor::new(first).chain(near), 64 << 10);
-    result(service, Body::from_stream(rest.map(move |piece| {
-        let _with_the_answer = &running;
-        piece
-    })))
+    result(
+        service,
+        Body::from_stream(rest.map(move |piece| {
+            let _with_the_answer = &running;
+            piece
+        })),
+    )
 }
 
 fn result(service: Service, body: Body) -> Response {
