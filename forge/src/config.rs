@@ -71,10 +71,11 @@ macro_rules! limits {
             }
         }
 
+        /// One layer of caps.
         #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct LimitsLayer {
-            $($name: Option<$type>,)+
+        pub struct LimitsLayer {
+            $($(#[$doc])* pub $name: Option<$type>,)+
         }
 
         impl LimitsLayer {
@@ -202,8 +203,9 @@ pub struct Layer {
     pub operators: Option<Vec<AgentName>>,
     /// See [`Config::allow_public`].
     pub allow_public: Option<bool>,
+    /// See [`Config::limits`].
     #[serde(default)]
-    limits: LimitsLayer,
+    pub limits: LimitsLayer,
 }
 
 impl Layer {

@@ -87,7 +87,8 @@ impl Secrets {
 
     fn key(&self, name: &str, comment: &str) -> Result<(PrivateKey, bool), SecretError> {
         let path = self.dir.join(name);
-        let damaged = |why: russh::keys::ssh_key::Error| SecretError::Damaged { path: path.clone(), why: why.to_string() };
+        let damaged =
+            |why: russh::keys::ssh_key::Error| SecretError::Damaged { path: path.clone(), why: why.to_string() };
         if let Some(bytes) = self.read(&path)? {
             let key = PrivateKey::from_openssh(&bytes).map_err(damaged)?;
             return Ok((key, false));
@@ -115,8 +116,7 @@ impl Secrets {
         let fail = |source| SecretError::Io { path: path.to_owned(), source };
         let temporary = path.with_extension("tmp");
         let _ = fs::remove_file(&temporary);
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(fail)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(fail)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
         fs::rename(&temporary, path).map_err(fail)?;
         sync_dir(&self.dir).map_err(fail)

@@ -55,13 +55,8 @@ impl Tokens {
 
     /// A token for `agent` under the public id `id`, good from `now` to `expires` (seconds since 1970).
     pub fn issue(&self, agent: &AgentName, id: &str, now: u64, expires: u64) -> String {
-        let claims = Claims {
-            sub: agent.clone(),
-            jti: id.to_owned(),
-            iat: now,
-            exp: expires,
-            aud: self.audience.clone(),
-        };
+        let claims =
+            Claims { sub: agent.clone(), jti: id.to_owned(), iat: now, exp: expires, aud: self.audience.clone() };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
             .expect("invariant: HS256 over text and integers cannot fail")
     }
@@ -76,7 +71,8 @@ impl Tokens {
         rules.set_required_spec_claims(&["exp", "aud", "sub"]);
         // The clock is the caller's, so that tests and replays do not depend on the machine's.
         rules.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.check, &rules).map_err(|_| TokenError::Foreign)?.claims;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &self.check, &rules).map_err(|_| TokenError::Foreign)?.claims;
         if now >= claims.exp { Err(TokenError::Expired) } else { Ok(claims) }
     }
 }

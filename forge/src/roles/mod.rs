@@ -1,6 +1,109 @@
-//! What the program can be started as.
+//! What the program can be started as: a table of roles, one file each.
+//!
+//! Invariant: only roles write to the terminal and choose the exit code.
+
+mod cat;
+mod ratings;
+mod run;
+pub mod serve;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A git forge for AI agents: issues, pull requests, reviews and ratings, all kept in git.
+///
+/// `forge serve` runs the server; agents then need nothing but git and ssh. The other roles are tools that work on a data
+/// directory or in a clone.
+#[derive(Debug, Parser)]
+#[command(name = "forge", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = "Begin with: forge serve\nThen:       ssh -p 2222 any@127.0.0.1 help")]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Serve a data directory over SSH and HTTP.
+    Serve(serve::Args),
+    /// Run a command and record it as proof, to be pushed with the branch.
+    #[command(after_help = "Example: forge run -- cargo test")]
+    Run {
+        /// End the command after so many seconds.
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
+        /// Why this attempt: a sentence that goes into the record.
+        #[arg(long, value_name = "TEXT")]
+        reasoning: Option<String>,
+        /// The command and its arguments, after `--`.
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// Check every repository below a directory; exit 0, or name the faults.
+    Verify {
+        /// A data directory, or a directory of mirrored repositories.
+        dir: PathBuf,
+    },
+    /// Work on the rating ledgers.
+    #[command(subcommand)]
+    Ratings(Ratings),
+    /// Print an `event`, `batch`, `state` or record file as JSON (usable as git's textconv).
+    #[command(after_help = "Example: git show refs/forge/issues/1:event | forge cat")]
+    Cat {
+        /// The file; standard input without it.
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Ratings {
+    /// Compute all ratings anew from the ledgers.
+    Replay {
+        /// The data directory.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 /// Parses the command line and runs one role.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    match Cli::parse().role {
+        Role::Serve(args) => serve::run(args),
+        Role::Run { timeout, reasoning, command } => run::run(timeout, reasoning, command),
+        Role::Verify { dir } => verify::run(&dir),
+        Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
+        Role::Cat { file } => cat::run(file.as_deref()),
+    }
+}
+
+/// Says what went wrong, as every role does, and fails.
+fn fail(what: impl std::fmt::Display) -> ExitCode {
+    eprintln!("forge: {what}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_recorded_command_keeps_its_own_flags() {
+        let cli = Cli::try_parse_from(["forge", "run", "--timeout", "9", "--", "cargo", "test", "--timeout"]).unwrap();
+        let Role::Run { timeout, command, .. } = cli.role else { panic!("{cli:?}") };
+        assert_eq!((timeout, command), (Some(9), vec!["cargo".into(), "test".into(), "--timeout".into()]));
+        assert!(Cli::try_parse_from(["forge", "run"]).is_err());
+    }
 }

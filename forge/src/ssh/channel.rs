@@ -3,6 +3,7 @@
 //! Invariant: a command ends with its channel. The client's messages are read to the end whatever the command does, so
 //! that a command that ignores its stdin blocks nobody, and one that ignores its client is given up.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,12 +33,16 @@ const PIPE: usize = 128 << 10;
 const REQUESTS: usize = 64;
 /// Longest value of [`GIT_PROTOCOL`], in bytes.
 const VALUE: usize = 256;
+/// What control-C and control-D send from a terminal in raw mode.
+const INTERRUPT: u8 = 3;
+const END_OF_INPUT: u8 = 4;
 
 /// What the client asked of this channel.
 struct Asked {
     command: Vec<u8>,
     protocol: Option<String>,
     at_end: bool,
+    terminal: bool,
 }
 
 /// Serves one channel until its command or its client ends.
@@ -50,13 +55,14 @@ pub(super) async fn serve(door: &Arc<Door>, key: PublicKey, channel: Channel<Msg
     };
     let (feed, stdin) = tokio::io::duplex(PIPE);
     let feed = (!asked.at_end).then_some(feed);
+    let terminal = asked.terminal;
     let work = async {
-        let status = run(door, &key, asked.command, asked.protocol, stdin, &write).await;
+        let status = run(door, &key, asked, stdin, &write).await;
         finish(&write, status).await;
     };
     tokio::select! {
         () = work => {}
-        () = pump(&mut read, feed, limits.idle()) => tracing::debug!("ssh: the client left before its answer"),
+        () = pump(&mut read, feed, terminal, limits.idle()) => tracing::debug!("ssh: the client left before its answer"),
     }
 }
 
@@ -64,15 +70,19 @@ pub(super) async fn serve(door: &Arc<Door>, key: PublicKey, channel: Channel<Msg
 async fn asked(read: &mut ChannelReadHalf) -> Option<Asked> {
     let mut protocol = None;
     let mut at_end = false;
+    let mut terminal = false;
     for _ in 0..REQUESTS {
         match read.wait().await? {
-            ChannelMsg::SetEnv { variable_name, variable_value, .. } => {
-                if variable_name == GIT_PROTOCOL && variable_value.len() <= VALUE {
-                    protocol = Some(variable_value);
-                }
+            ChannelMsg::SetEnv { variable_name, variable_value, .. }
+                if variable_name == GIT_PROTOCOL && variable_value.len() <= VALUE =>
+            {
+                protocol = Some(variable_value);
             }
-            ChannelMsg::Exec { command, .. } => return Some(Asked { command, protocol, at_end }),
-            ChannelMsg::RequestShell { .. } => return Some(Asked { command: b"help".to_vec(), protocol, at_end: true }),
+            ChannelMsg::Exec { command, .. } => return Some(Asked { command, protocol, at_end, terminal }),
+            ChannelMsg::RequestShell { .. } => {
+                return Some(Asked { command: b"help".to_vec(), protocol, at_end: true, terminal });
+            }
+            ChannelMsg::RequestPty { .. } => terminal = true,
             ChannelMsg::Eof => at_end = true,
             ChannelMsg::Close => return None,
             _ => {}
@@ -82,13 +92,18 @@ async fn asked(read: &mut ChannelReadHalf) -> Option<Asked> {
 }
 
 /// Feeds stdin until the client leaves; drops what nobody reads any more. Returns when the command should be given up.
-async fn pump(read: &mut ChannelReadHalf, mut feed: Option<DuplexStream>, idle: Duration) {
+async fn pump(read: &mut ChannelReadHalf, mut feed: Option<DuplexStream>, terminal: bool, idle: Duration) {
     while let Some(message) = read.wait().await {
         match message {
             ChannelMsg::Data { data } => {
+                if terminal && data.contains(&INTERRUPT) {
+                    return;
+                }
                 let Some(pipe) = &mut feed else { continue };
-                match timeout(idle, pipe.write_all(&data)).await {
-                    Ok(Ok(())) => {}
+                let (text, ends) = if terminal { typed(&data) } else { (Cow::Borrowed(&data[..]), false) };
+                match timeout(idle, pipe.write_all(&text)).await {
+                    Ok(Ok(())) if !ends => {}
+                    Ok(Ok(())) => feed = None,
                     Ok(Err(_)) => feed = None,
                     Err(_) => return,
                 }
@@ -100,20 +115,31 @@ async fn pump(read: &mut ChannelReadHalf, mut feed: Option<DuplexStream>, idle: 
     }
 }
 
+/// What a terminal in raw mode sent: carriage returns for line breaks, and control-D for the end.
+fn typed(bytes: &[u8]) -> (Cow<'_, [u8]>, bool) {
+    let end = bytes.iter().position(|&b| b == END_OF_INPUT);
+    let text = bytes[..end.unwrap_or(bytes.len())].iter().map(|&b| if b == b'\r' { b'\n' } else { b });
+    (text.collect(), end.is_some())
+}
+
 /// Runs the command and returns its exit code.
 async fn run(
     door: &Arc<Door>,
     key: &PublicKey,
-    command: Vec<u8>,
-    protocol: Option<String>,
+    asked: Asked,
     stdin: DuplexStream,
     write: &ChannelWriteHalf<Msg>,
 ) -> u8 {
     let actor = door.forge.actor_for_key(key);
-    match line::parse(&command) {
-        Ok(Request::Git(service, path)) => git(door, actor, service, path, protocol, stdin, write).await,
+    match line::parse(&asked.command) {
+        Ok(Request::Git(service, path)) => git(door, actor, service, path, asked.protocol, stdin, write).await,
         Ok(Request::Command(line)) => {
-            let reply = self::command(door, actor, line, stdin).await;
+            let mut reply = command(door, actor, line, stdin).await;
+            if asked.terminal {
+                // The client's terminal is in raw mode and would print a staircase.
+                reply.stdout = reply.stdout.replace('\n', "\r\n");
+                reply.stderr = reply.stderr.replace('\n', "\r\n");
+            }
             say(door, write, &reply).await;
             reply.exit
         }
@@ -210,5 +236,16 @@ impl AsyncWrite for Stdout<'_> {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminals_keys_are_understood() {
+        assert_eq!(typed(b"one\rtwo"), (Cow::Borrowed(&b"one\ntwo"[..]), false));
+        assert_eq!(typed(b"one\r\x04rest"), (Cow::Borrowed(&b"one\n"[..]), true));
     }
 }

@@ -97,9 +97,15 @@ mod tests {
 
     #[test]
     fn a_path_is_one_whole_word() {
-        for bad in ["git-upload-pack", "git-upload-pack ''", "git-upload-pack a b", "git-upload-pack 'a", "git-upload-pack \"a",
-            "git-upload-pack 'a' --exec=x", "git-receive-pack \"$HOME\""]
-        {
+        for bad in [
+            "git-upload-pack",
+            "git-upload-pack ''",
+            "git-upload-pack a b",
+            "git-upload-pack 'a",
+            "git-upload-pack \"a",
+            "git-upload-pack 'a' --exec=x",
+            "git-receive-pack \"$HOME\"",
+        ] {
             assert_eq!(parse(bad.as_bytes()), Err(LineError::Path), "{bad}");
         }
     }

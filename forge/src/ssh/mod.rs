@@ -152,3 +152,6 @@ fn log_end(ended: Result<(), russh::Error>) {
 
 /// Held while a connection has not proven a key.
 type Unproven = OwnedSemaphorePermit;
+
+#[cfg(test)]
+mod tests;

@@ -29,12 +29,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        door: Arc<Door>,
-        tasks: TaskTracker,
-        unproven: Unproven,
-        proven: oneshot::Sender<()>,
-    ) -> Session {
+    pub(super) fn new(door: Arc<Door>, tasks: TaskTracker, unproven: Unproven, proven: oneshot::Sender<()>) -> Session {
         let channels = Arc::new(Semaphore::new(door.config.limits.ssh_channels));
         Session {
             door,
@@ -148,7 +143,7 @@ impl Handler for Session {
         _: &[(Pty, u32)],
         wire: &mut Wire,
     ) -> Result<(), Error> {
-        wire.channel_failure(channel)
+        wire.channel_success(channel)
     }
 
     async fn x11_request(

@@ -212,7 +212,13 @@ mod tests {
     #[test]
     fn parameters_become_flags_and_cannot_bring_more() {
         let text = |text: &str| Some(text.to_owned());
-        let query = FeedQuery { since: text("8812"), wait: text(""), max: text("4k"), lang: text("c++"), ..FeedQuery::default() };
+        let query = FeedQuery {
+            since: text("8812"),
+            wait: text(""),
+            max: text("4k"),
+            lang: text("c++"),
+            ..FeedQuery::default()
+        };
         assert_eq!(feed_line(&query).unwrap(), "feed --since 8812 --max 4k --lang c++ --wait");
         for bad in [
             FeedQuery { since: text("1 --json"), ..FeedQuery::default() },

@@ -173,13 +173,72 @@ async fn answer(service: Service, mut near: DuplexStream, running: Rpc) -> Respo
         }
     }
     let rest = ReaderStream::with_capacity(std::io::Cursor::new(first).chain(near), 64 << 10);
-    result(service, Body::from_stream(rest.map(move |piece| {
-        let _with_the_answer = &running;
-        piece
-    })))
+    result(
+        service,
+        Body::from_stream(rest.map(move |piece| {
+            let _with_the_answer = &running;
+            piece
+        })),
+    )
 }
 
 fn result(service: Service, body: Body) -> Response {
     let kind = format!("application/x-{}-result", name(service));
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, NO_CACHE.to_owned())], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    fn running<F>(work: impl FnOnce(DuplexStream) -> F) -> (DuplexStream, Rpc)
+    where
+        F: Future<Output = Result<(), WireError>> + Send + 'static,
+    {
+        let (near, far) = tokio::io::duplex(1 << 10);
+        (near, AbortOnDropHandle::new(tokio::spawn(work(far))))
+    }
+
+    #[tokio::test]
+    async fn an_answer_larger_than_every_buffer_streams_whole() {
+        let (near, work) = running(|mut far| async move {
+            for n in 0..100_000u32 {
+                far.write_all(&n.to_be_bytes()).await?;
+            }
+            Ok(())
+        });
+        let response = answer(Service::UploadPack, near, work).await;
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-git-upload-pack-result");
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(body.len(), 400_000);
+        assert!(body.chunks(4).zip(0u32..).all(|(chunk, n)| chunk == n.to_be_bytes()));
+    }
+
+    #[tokio::test]
+    async fn what_fails_before_its_first_byte_has_a_status() {
+        let (near, work) = running(|far| async move {
+            drop(far);
+            Err(std::io::Error::other("torn").into())
+        });
+        assert_eq!(answer(Service::ReceivePack, near, work).await.status(), StatusCode::BAD_REQUEST);
+        let (near, work) = running(|_far| async { Ok(()) });
+        assert_eq!(answer(Service::ReceivePack, near, work).await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn who_stops_reading_stops_the_work() {
+        let (gone, mut seen) = tokio::sync::oneshot::channel::<()>();
+        let (near, work) = running(|mut far| async move {
+            far.write_all(b"first").await?;
+            let _held = gone;
+            std::future::pending().await
+        });
+        let response = answer(Service::UploadPack, near, work).await;
+        assert!(seen.try_recv().is_err_and(|e| e == tokio::sync::oneshot::error::TryRecvError::Empty));
+        drop(response);
+        assert!(seen.await.is_err());
+    }
 }

@@ -135,7 +135,8 @@ pub async fn serve(listener: TcpListener, forge: Arc<Forge>, config: Arc<Config>
         };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
             tracing::warn!(%peer, "http: too many connections; turned one away");
-            let busy = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let busy =
+                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             let _ = stream.try_write(busy);
             continue;
         };

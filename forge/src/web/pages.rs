@@ -15,8 +15,11 @@ use crate::answer::{Code, Refusal};
 /// A page: its title and the command that fills it.
 type Filled = Option<(String, String)>;
 
+/// Fills a page from the segments of its path and its query; `None` where they name nothing.
+type Fill = fn(&[&str], &str) -> Filled;
+
 /// Every page: its path, with `*` for one segment, and what fills it.
-pub(super) const TABLE: &[(&[&str], fn(&[&str], &str) -> Filled)] = &[
+pub(super) const TABLE: &[(&[&str], Fill)] = &[
     (&["index"], |_, _| Some(("Projects".into(), "project list".into()))),
     (&["leaderboard"], |_, _| Some(("Leaderboard".into(), "leaderboard".into()))),
     (&["search"], |_, query| search(query)),
@@ -140,9 +143,19 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_no_page() {
-        for path in ["/../etc", "/-h", "/Parser", "/parser/issues/0", "/parser/issues/07", "/parser/issues/7/x", "/a//issues",
-            "/parser/pulls/-1", "/agents/a%20b", "/%2e%2e", "/agents/a;b"]
-        {
+        for path in [
+            "/../etc",
+            "/-h",
+            "/Parser",
+            "/parser/issues/0",
+            "/parser/issues/07",
+            "/parser/issues/7/x",
+            "/a//issues",
+            "/parser/pulls/-1",
+            "/agents/a%20b",
+            "/%2e%2e",
+            "/agents/a;b",
+        ] {
             assert_eq!(line(path), None, "{path}");
         }
     }

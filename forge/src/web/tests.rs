@@ -1,0 +1,148 @@
+//! The door as `curl` meets it.
+
+use std::process::{Command, Output};
+
+use crate::config::{Config, Layer, LimitsLayer};
+use crate::roles::serve::Server;
+
+struct Site {
+    server: Server,
+    _data: tempfile::TempDir,
+}
+
+async fn site() -> Site {
+    let data = tempfile::tempdir().unwrap();
+    let free = "127.0.0.1:0".parse().ok();
+    let limits = LimitsLayer { body_bytes: Some(1000), ..LimitsLayer::default() };
+    let layer = Layer { data: Some(data.path().join("d")), ssh: free, http: free, limits, ..Layer::default() };
+    let server = Server::start(Config::from_layers([layer]).unwrap()).await.unwrap();
+    Site { server, _data: data }
+}
+
+impl Site {
+    async fn curl(&self, path: &str, args: &[&str]) -> (u16, String, String) {
+        let url = format!("{}{path}", self.server.config.public_http);
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let out: Output = tokio::task::spawn_blocking(move || {
+            let mut curl = Command::new("curl");
+            curl.args(["-s", "-i", "--path-as-is", "--noproxy", "*", "--max-time", "60"]).args(args).arg(url);
+            curl.output().unwrap()
+        })
+        .await
+        .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let mut rest = text.as_str();
+        loop {
+            let (head, body) = rest.split_once("\r\n\r\n").unwrap_or((rest, ""));
+            let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+            if status != 100 {
+                return (status, head.to_ascii_lowercase(), body.to_owned());
+            }
+            rest = body;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_skill_and_pages_answer_with_safe_headers() {
+    let site = site().await;
+    let (status, head, body) = site.curl("/healthz", &[]).await;
+    assert_eq!((status, body.as_str()), (200, "ok\n"));
+    for header in ["content-security-policy: ", "x-content-type-options: nosniff", "referrer-policy: no-referrer"] {
+        assert!(head.contains(header), "{head}");
+    }
+    let (_, _, skill) = site.curl("/skill.md", &[]).await;
+    assert!(skill.contains(&format!("Port {}", site.server.config.ssh.port())), "{skill}");
+    let (status, head, body) = site.curl("/", &[]).await;
+    assert!(status == 200 && head.contains("text/html") && body.contains("Projects"), "{head}{body}");
+    let (status, head, _) = site.curl("/index.json", &[]).await;
+    assert!(status == 200 && head.contains("application/json"), "{head}");
+    let (status, head, _) = site.curl("/", &["-H", "Accept: text/markdown"]).await;
+    assert!(status == 200 && head.contains("text/markdown"), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_says_so_in_the_form_that_was_asked_for() {
+    let site = site().await;
+    for path in [
+        "/nothing",
+        "/no/such/page",
+        "/nothing/issues/0",
+        "/../../etc/passwd",
+        "/%00",
+        "/nothing/info/refs?service=git-upload-pack",
+    ] {
+        let (status, _, body) = site.curl(path, &[]).await;
+        assert!(status == 404 && body.contains("next: "), "{path}: {status} {body}");
+    }
+    let (status, _, body) = site.curl("/nothing.json", &[]).await;
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(status == 404 && json["error"]["next"].is_string(), "{body}");
+    let (status, head, _) = site.curl("/action", &[]).await;
+    assert!(status == 405 && head.contains("allow: post"), "{head}");
+    assert_eq!(site.curl("/nothing", &["-X", "DELETE"]).await.0, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_come_as_text_or_json() {
+    let site = site().await;
+    let (status, head, body) = site.curl("/action", &["--data-binary", "help"]).await;
+    assert!(status == 200 && head.contains("x-forge-exit: 0") && !body.is_empty(), "{head}{body}");
+    let json = ["-H", "Content-Type: application/json", "-d"];
+    let (status, _, body) = site.curl("/action", &[&json[..], &[r#"{"command": "no-such-command"}"#]].concat()).await;
+    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(status == 400 && answer["error"]["what"].is_string(), "{body}");
+    let (status, _, body) = site.curl("/agents/register", &[&json[..], &[r#"{"name": "alpha"}"#]].concat()).await;
+    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(status == 200 && answer["agent"] == "alpha" && answer["token"].is_string(), "{body}");
+    let (status, _, body) = site.curl("/agents/register", &[&json[..], &[r#"{"name": "a b"}"#]].concat()).await;
+    assert!(status == 400 && body.contains("error"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_and_heads_have_limits() {
+    let site = site().await;
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("body");
+    std::fs::write(&file, vec![b'a'; 100_000]).unwrap();
+    let body = format!("@{}", file.display());
+    for extra in [&["-H", "Transfer-Encoding: chunked"][..], &[]] {
+        let (status, _, said) = site.curl("/action", &[&["--data-binary", &body], extra].concat()).await;
+        assert!(status == 413 && said.contains("next: "), "{status} {said}");
+    }
+    let long = format!("X-Long: {}", "a".repeat(60_000));
+    assert_eq!(site.curl("/healthz", &["-H", &long]).await.0, 431);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_without_credentials_is_asked_for_them_and_bad_ones_are_refused() {
+    let site = site().await;
+    let (status, head, _) = site.curl("/parser/info/refs?service=git-receive-pack", &[]).await;
+    assert!(status == 401 && head.contains("www-authenticate: basic realm=\"forge\""), "{head}");
+    let kind = "Content-Type: application/x-git-receive-pack-request";
+    assert_eq!(site.curl("/parser.git/git-receive-pack", &["-H", kind, "-d", "0000"]).await.0, 401);
+    assert_eq!(site.curl("/parser/git-upload-pack", &["-d", "0000"]).await.0, 415);
+    for bad in ["Authorization: Digest x", "Authorization: Basic !", "Authorization: Basic Z2l0Og=="] {
+        assert_eq!(site.curl("/feed", &["-H", bad]).await.0, 401, "{bad}");
+    }
+    let (status, _, body) = site.curl("/parser/info/refs", &[]).await;
+    assert!(status == 403 && body.contains("smart protocol"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_sites_cannot_act() {
+    let site = site().await;
+    for header in ["Sec-Fetch-Site: cross-site", "Origin: http://evil.example", "Origin: null"] {
+        let (status, _, body) = site.curl("/action", &["-H", header, "-d", "help"]).await;
+        assert!(status == 403 && body.contains("another site"), "{header}: {status} {body}");
+    }
+    let own = format!("Origin: {}", site.server.config.public_http);
+    assert_eq!(site.curl("/action", &["-H", &own, "-d", "help"]).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_without_tls_is_understood() {
+    let site = site().await;
+    let (status, head, body) = site.curl("/healthz", &["--http2-prior-knowledge"]).await;
+    assert!(status == 200 && head.starts_with("http/2") && body == "ok\n", "{head}");
+}

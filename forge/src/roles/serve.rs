@@ -1,0 +1,288 @@
+//! `forge serve`: binds both doors, opens the forge, says so, and stops gracefully.
+//!
+//! Invariant: nothing is printed as ready before both addresses are bound and the forge is open.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError, Layer, Read, Registration};
+use crate::forge::{Forge, OpenError};
+use crate::secrets::{SecretError, Secrets};
+use crate::{ssh, web};
+
+/// Flags of `forge serve`. Each is also a key of `forge.toml` and a variable `FORGE_…`.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Without flags: data in ./forge-data, SSH on 127.0.0.1:2222, HTTP on 127.0.0.1:8080.\n\
+                        FORGE_LOG chooses what is logged, for example FORGE_LOG=debug.")]
+pub struct Args {
+    /// The data directory; made if it is missing.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where SSH listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    ssh: Option<SocketAddr>,
+    /// Where HTTP listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Settings; `./forge.toml` is read without this flag where it exists.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Who may read: `public` or `registered`.
+    #[arg(long, value_name = "WHO")]
+    read: Option<Read>,
+    /// Who may register: `open` or `closed`.
+    #[arg(long, value_name = "WHO")]
+    registration: Option<Registration>,
+    /// Base of SSH URLs shown to others, for example `ssh://forge.example:2222`.
+    #[arg(long, value_name = "URL")]
+    public_ssh: Option<String>,
+    /// Base of HTTP URLs shown to others, for example `https://forge.example`.
+    #[arg(long, value_name = "URL")]
+    public_http: Option<String>,
+    /// Allow addresses that other machines can reach.
+    #[arg(long)]
+    allow_public: bool,
+    /// Log lines as JSON.
+    #[arg(long)]
+    log_json: bool,
+}
+
+impl Args {
+    fn config(self) -> Result<Config, ConfigError> {
+        let flags = Layer {
+            data: self.data,
+            ssh: self.ssh,
+            http: self.http,
+            read: self.read,
+            registration: self.registration,
+            public_ssh: self.public_ssh,
+            public_http: self.public_http,
+            allow_public: self.allow_public.then_some(true),
+            ..Layer::default()
+        };
+        Config::load(self.config.as_deref(), flags)
+    }
+}
+
+/// Why the server does not start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be bound.
+    #[error("{flag} {address}: {}\nnext: forge serve {flag} {}", bind_why(source), SocketAddr::new(address.ip(), 0))]
+    Bind {
+        /// `--ssh` or `--http`.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The data directory cannot be served.
+    #[error("{source}\nnext: forge serve --data <another directory>{}", open_hint(source))]
+    Open {
+        /// Why.
+        source: OpenError,
+    },
+    /// The host key.
+    #[error("{0}\nnext: forge serve --data <another directory>")]
+    Secrets(#[from] SecretError),
+    /// The system.
+    #[error("the server cannot run: {0}\nnext: FORGE_LOG=debug forge serve")]
+    System(#[from] std::io::Error),
+    /// A door or the opening of the forge panicked.
+    #[error("a part of the server failed: {0}\nnext: FORGE_LOG=debug forge serve")]
+    Failed(#[from] tokio::task::JoinError),
+}
+
+fn bind_why(source: &std::io::Error) -> String {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => "another program listens on this address already".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not listen on this port".to_owned(),
+        std::io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => source.to_string(),
+    }
+}
+
+fn open_hint(source: &OpenError) -> &'static str {
+    if matches!(source, OpenError::InUse(_)) { " (or stop the other forge first)" } else { "" }
+}
+
+/// Serves until a signal; the role's whole life.
+pub fn run(args: Args) -> ExitCode {
+    log_to_stderr(args.log_json);
+    let config = match args.config() {
+        Ok(config) => config,
+        Err(e) => return super::fail(e),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forge").build() {
+        Ok(runtime) => runtime,
+        Err(e) => return super::fail(StartError::System(e)),
+    };
+    let served = runtime.block_on(until_signal(config));
+    // What still blocks on a disk after its request was given up must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => super::fail(e),
+    }
+}
+
+fn log_to_stderr(json: bool) {
+    let filter = EnvFilter::try_from_env("FORGE_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match json {
+        true => builder.json().try_init(),
+        false => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+    // Somebody else's subscriber is fine as well.
+    drop(set);
+}
+
+async fn until_signal(config: Config) -> Result<(), StartError> {
+    // Before anything else, so that no signal is missed.
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut server = Server::start(config).await?;
+    announce(&server.config);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+        failed = server.failed() => {
+            tracing::error!("a door failed: {failed}");
+            server.stop().await?;
+            return Err(StartError::Failed(failed));
+        }
+    }
+    tracing::info!("stopping: no new connections; waiting for requests under way");
+    tokio::select! {
+        stopped = server.stop() => stopped,
+        _ = term.recv() => Ok(()),
+        _ = int.recv() => Ok(()),
+    }
+}
+
+/// The block that says that all is ready. Nobody reading it is no reason to stop.
+fn announce(config: &Config) {
+    let mut block =
+        format!("forge: serving {}\n  ssh://{}\n  http://{}\n", config.data.display(), config.ssh, config.http);
+    if config.public_ssh != format!("ssh://{}", config.ssh) || config.public_http != format!("http://{}", config.http) {
+        block.push_str(&format!("  shown to others as {} and {}\n", config.public_ssh, config.public_http));
+    }
+    block.push_str(&format!("next: curl -s http://{}/skill.md\n", config.http));
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(block.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A running server.
+pub struct Server {
+    /// Its settings, with the addresses that were really bound.
+    pub config: Arc<Config>,
+    forge: Arc<Forge>,
+    stop: CancellationToken,
+    doors: JoinSet<()>,
+}
+
+impl Server {
+    /// Binds both doors, opens the forge and serves.
+    pub async fn start(mut config: Config) -> Result<Server, StartError> {
+        let ssh = bind("--ssh", config.ssh).await?;
+        let http = bind("--http", config.http).await?;
+        config.bound(ssh.local_addr()?, http.local_addr()?);
+        let config = Arc::new(config);
+        let opening: JoinHandle<Result<_, StartError>> = tokio::task::spawn_blocking({
+            let config = config.clone();
+            move || {
+                // The forge first: it takes the lock under which the host key may be made.
+                let forge = Forge::open(&config).map_err(|source| StartError::Open { source })?;
+                let host_key = Secrets::open(&config.data)?.load_or_create_host_key()?;
+                Ok((forge, host_key))
+            }
+        });
+        let (forge, host_key) = opening.await??;
+        let stop = CancellationToken::new();
+        let mut doors = JoinSet::new();
+        doors.spawn(ssh::serve(ssh, forge.clone(), config.clone(), host_key, stop.clone()));
+        doors.spawn(web::serve(http, forge.clone(), config.clone(), stop.clone()));
+        Ok(Server { config, forge, stop, doors })
+    }
+
+    /// Waits for a door to fail; one that works never ends by itself.
+    async fn failed(&mut self) -> tokio::task::JoinError {
+        loop {
+            match self.doors.join_next().await {
+                Some(Err(e)) => return e,
+                Some(Ok(())) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes no more connections, lets requests finish for a while, and closes the forge.
+    pub async fn stop(mut self) -> Result<(), StartError> {
+        self.stop.cancel();
+        let wait = self.config.limits.stop() + Duration::from_secs(2);
+        let ended = tokio::time::timeout(wait, async { while self.doors.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("connections still open at the end were cut");
+            self.doors.shutdown().await;
+        }
+        let forge = self.forge;
+        Ok(tokio::task::spawn_blocking(move || forge.close()).await?)
+    }
+}
+
+async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind { flag, address, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(data: &std::path::Path) -> Config {
+        let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let flags = Layer { data: Some(data.to_owned()), ssh: Some(free), http: Some(free), ..Layer::default() };
+        Config::from_layers([flags]).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn free_ports_are_taken_named_and_given_back() {
+        let data = tempfile::tempdir().unwrap();
+        let server = Server::start(config(data.path())).await.unwrap();
+        let (ssh, http) = (server.config.ssh, server.config.http);
+        assert_ne!((ssh.port(), http.port()), (0, 0));
+        assert_eq!(server.config.public_http, format!("http://{http}"));
+        server.stop().await.unwrap();
+        TcpListener::bind(ssh).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named_with_what_to_do() {
+        let data = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = config(data.path());
+        config.http = taken.local_addr().unwrap();
+        let said = match Server::start(config).await {
+            Err(e) => e.to_string(),
+            Ok(_) => panic!("two programs on one port"),
+        };
+        let port = taken.local_addr().unwrap().port();
+        assert!(
+            said.contains(&format!("--http 127.0.0.1:{port}")) && said.contains("next: forge serve --http"),
+            "{said}"
+        );
+    }
+}
