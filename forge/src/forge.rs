@@ -9,11 +9,12 @@ mod notes;
 mod push;
 mod settle;
 
+pub(crate) use push::{merge_base, shown as shown_proof};
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -98,8 +99,7 @@ pub struct Forge {
     notes: Mutex<BTreeMap<ProjectName, u64>>,
     settling: Mutex<()>,
     push_caches: Mutex<BTreeMap<ProjectName, Arc<push::Visible>>>,
-    changes: watch::Sender<u64>,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
 }
 
 impl Forge {
@@ -148,8 +148,7 @@ impl Forge {
             notes: Mutex::default(),
             settling: Mutex::default(),
             push_caches: Mutex::default(),
-            changes: watch::Sender::new(0),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         });
         forge.listen(&forge.root);
         forge.open_projects()?;
@@ -157,7 +156,6 @@ impl Forge {
         for project in forge.open_repositories() {
             forge.settle(&project).map_err(OpenError::Write)?;
         }
-        forge.changes.send_replace(forge.sequence.shown());
         forge.start_housekeeping();
         Ok(forge)
     }
@@ -189,7 +187,17 @@ impl Forge {
 
     /// Changes whenever [`Forge::seq`] may have grown.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.sequence.subscribe()
+    }
+
+    /// Becomes true when the forge stops: whoever waits for a change answers at once.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Sends everybody home who waits for a change.
+    pub fn stop_waiting(&self) {
+        self.stopping.send_replace(true);
     }
 
     /// Tokens of this forge.
@@ -311,7 +319,7 @@ impl Forge {
     }
 
     /// Makes the repository of a new project. Nothing refers to it until `project.created` is durable in `forge.git`.
-    pub fn make_repository(&self, name: &ProjectName, default_branch: &notes_schema::RefName) -> Result<Arc<Repository>, Refusal> {
+    fn make_repository(&self, name: &ProjectName, default_branch: &notes_schema::RefName) -> Result<Arc<Repository>, Refusal> {
         let failed = |why: String| Refusal::new(Code::TryLater, name.as_str(), why, "project list");
         let git_dir = self.git_dir(name);
         if git_dir.exists() {
@@ -324,8 +332,27 @@ impl Forge {
         Ok(Arc::new(repository))
     }
 
+    /// Makes a project: its repository first, then `register` makes it known in `forge.git`, which is the commit point;
+    /// answers what `register` answers.
+    pub fn create_project<R>(
+        self: &Arc<Self>,
+        name: &ProjectName,
+        default_branch: &notes_schema::RefName,
+        register: impl FnOnce() -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
+        let _one_at_a_time = self.settling.lock().expect("invariant: no panic under this lock");
+        if self.root().fold.project(name).is_some() {
+            let next = format!("project show {name}");
+            return Err(Refusal::new(Code::Stale, name.as_str(), "the name is taken", next));
+        }
+        let repository = self.make_repository(name, default_branch)?;
+        let registered = register()?;
+        self.serve_repository(repository);
+        Ok(registered)
+    }
+
     /// Serves a repository from here on. Call it when its project is durable in `forge.git`.
-    pub fn serve_repository(self: &Arc<Self>, repository: Arc<Repository>) {
+    fn serve_repository(self: &Arc<Self>, repository: Arc<Repository>) {
         self.listen(&repository);
         let mut projects = self.projects.write().expect("invariant: no panic under this lock");
         projects.insert(repository.name().clone(), Slot::Open(repository));
@@ -337,8 +364,6 @@ impl Forge {
             if let Some(forge) = forge.upgrade() {
                 forge.note_dirty(published);
                 forge.retire_tips(published);
-                // The number becomes visible when the committer settles it, a moment after this.
-                forge.changes.send_modify(|seen| *seen = (*seen).max(published.snapshot.fold.max_q));
             }
         });
     }
@@ -349,7 +374,7 @@ impl Forge {
             loop {
                 std::thread::sleep(Duration::from_millis(500));
                 let Some(forge) = forge.upgrade() else { return };
-                if forge.stopping.load(Ordering::SeqCst) {
+                if *forge.stopping.borrow() {
                     return;
                 }
                 forge.keep_house();
@@ -378,7 +403,7 @@ impl Forge {
 
     /// Finishes what is under way and writes caches; after it nothing may be asked. Blocks.
     pub fn close(self: &Arc<Self>) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.stop_waiting();
         self.keep_house();
         if let Err(error) = self.index.flush() {
             tracing::error!(%error, "the index was not written; the next start rebuilds it");

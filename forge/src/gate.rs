@@ -10,7 +10,7 @@ use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::answer::{Code, Refusal};
 use crate::git::store::{Objects, ReadError};
-use crate::git::{diff, history};
+use crate::git::{diff, history, merge};
 use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::{PullState, PullStatus};
 
@@ -115,9 +115,9 @@ pub fn mergeability(store: &crate::git::store::Store, target: Option<Oid>, head:
         Ok(false) => {}
         Err(error) => return Mergeability::Unknown(error.to_string()),
     }
-    match crate::git::merge::merge(store, target, head) {
-        Ok(crate::git::merge::Outcome::Clean(_)) => Mergeability::Clean,
-        Ok(crate::git::merge::Outcome::Conflicts(paths)) => Mergeability::Conflicts(paths),
+    match merge::merge(store, target, head) {
+        Ok(_) => Mergeability::Clean,
+        Err(merge::MergeError::Conflicts { paths }) => Mergeability::Conflicts(paths),
         Err(error) => Mergeability::Unknown(error.to_string()),
     }
 }

@@ -26,6 +26,7 @@ pub struct Context<'a> {
     /// `--if-match`.
     pub if_match: Option<String>,
     command: &'static dyn Command,
+    called: String,
     intent: Option<[u8; 16]>,
 }
 
@@ -62,7 +63,7 @@ impl<'a> Context<'a> {
             None => None,
         };
         let if_match = args.value("if-match").map(str::to_owned);
-        Ok(Context { forge, actor, door, root: forge.root(), body, if_match, command, intent })
+        Ok(Context { forge, actor, door, root: forge.root(), body, if_match, command, called: args.called.clone(), intent })
     }
 
     /// The agent that asks. Commands that declare [`authority::Needs::Agent`] always have one.
@@ -75,6 +76,11 @@ impl<'a> Context<'a> {
     pub fn author(&self) -> Result<Author, Refusal> {
         let agent = self.agent()?;
         Ok(Author { agent: agent.name.clone(), credential: agent.credential.clone(), intent: self.intent })
+    }
+
+    /// Whether the command was called by one of these other names.
+    pub fn named_as(&self, names: &[&str]) -> bool {
+        names.contains(&self.called.as_str())
     }
 
     /// What an earlier call with the same idempotency key did in `snapshot`.

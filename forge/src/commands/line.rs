@@ -63,6 +63,8 @@ pub const GLOBAL: &[(&str, Takes)] =
 /// A line, read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Args {
+    /// The name that the command was called by.
+    pub called: String,
     /// Words after the command's name.
     pub words: Vec<String>,
     /// The text, for commands that take one.

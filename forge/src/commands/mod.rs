@@ -157,9 +157,12 @@ async fn answer(
     args: &mut Args,
 ) -> Result<Answer, Refusal> {
     let names = line::head(&call.line, args)?;
-    let found = names.iter().find_map(|(name, rest)| Some((find(name)?, *rest)));
+    let found = names.iter().find_map(|(name, rest)| Some((find(name)?, name, *rest)));
     let (command, rest) = match found {
-        Some(found) => found,
+        Some((command, name, rest)) => {
+            args.called.clone_from(name);
+            (command, rest)
+        }
         None => unknown(names.last().map_or("", |(name, _)| name))?,
     };
     let verb = command.name().split(' ').next().unwrap_or("");
@@ -172,16 +175,17 @@ async fn answer(
     line::tail(command.name(), rest, &shape, args)?;
     let text = read_body(forge, call, &shape, args, body).await?;
     let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
-    let mut changes = forge.changes();
+    let (mut changes, mut stopping) = (forge.changes(), forge.stopping());
     loop {
         changes.mark_unchanged();
         let answer = run(forge, call, command, args, text.clone()).await?;
         if !(answer.nothing_new && args.has("wait")) {
             return Ok(answer);
         }
-        match tokio::time::timeout_at(deadline, changes.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Ok(answer),
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return Ok(answer) },
+            _ = stopping.wait_for(|stopping| *stopping) => return Ok(answer),
+            () = tokio::time::sleep_until(deadline) => return Ok(answer),
         }
     }
 }

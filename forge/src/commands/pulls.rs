@@ -235,13 +235,19 @@ impl Command for Pr {
             url: context.url(&reference, &super::context::Item::Pull),
             reference,
             body,
-            diff: args.has("diff").then_some(patch.text),
+            diff: args.has("diff").then(|| cleaned(&patch.text)),
             diff_truncated: args.has("diff").then_some(patch.truncated),
             added: patch.added,
             removed: patch.removed,
         });
         Ok(answer)
     }
+}
+
+/// A diff as text: what is not UTF-8 is replaced, and control characters cannot reach a terminal.
+fn cleaned(diff: &[u8]) -> String {
+    let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    String::from_utf8_lossy(diff).chars().map(|c| if keep(c) { c } else { '\u{fffd}' }).collect()
 }
 
 /// The difference between base and head; `most` bytes of text.

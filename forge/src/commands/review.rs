@@ -13,7 +13,7 @@ use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate::{View, Work};
-use crate::git::merge::{self, Outcome};
+use crate::git::merge::{self, MergeError};
 use crate::git::object::{NewCommit, Object};
 use crate::git::store::{Objects as _, Store};
 use crate::ledger::{Author, Draft, Recorded, Snapshot};
@@ -275,9 +275,10 @@ fn merged_tree(store: &Store, onto: Oid, head: Oid, reference: &ItemRef) -> Resu
     if crate::git::history::is_ancestor(store, onto, head).map_err(|e| failed(e.to_string()))? {
         return Ok((store.commit(head).map_err(|e| failed(e.to_string()))?.tree, Vec::new()));
     }
-    match merge::merge(store, onto, head).map_err(|e| failed(e.to_string()))? {
-        Outcome::Clean(merged) => Ok((merged.tree, merged.objects)),
-        Outcome::Conflicts(paths) => {
+    match merge::merge(store, onto, head) {
+        Ok(merged) => Ok((merged.tree, merged.objects)),
+        Err(error @ (MergeError::Unrelated { .. } | MergeError::Failed { .. })) => Err(failed(error.to_string())),
+        Err(MergeError::Conflicts { paths }) => {
             let why = format!("it conflicts with its target in {}", paths.iter().take(5).cloned().collect::<Vec<_>>().join(", "));
             let next = "git fetch origin && git merge origin/HEAD";
             Err(Refusal::new(Code::Stale, format!("merge {reference}"), why, next).by_rule("mergeable"))

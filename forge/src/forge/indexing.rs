@@ -38,11 +38,18 @@ impl Forge {
     /// Brings the index up to what is durable now.
     pub(super) fn index_dirty(&self) -> Result<(), search::Error> {
         let mut dirty = self.dirty.lock().expect("invariant: no panic under this lock");
-        for (name, (number, items)) in std::mem::take(&mut dirty.projects) {
+        while let Some((name, (number, items))) = dirty.projects.pop_first() {
             let Ok(repository) = self.project(&name) else { continue };
             let snapshot = repository.snapshot();
-            let items = items.into_iter().filter_map(|n| item(&repository, &snapshot, n)).collect();
-            self.index.update(&name, number, items)?;
+            let changed = items.iter().filter_map(|n| item(&repository, &snapshot, *n)).collect();
+            let updated = match self.index.update(&name, number, changed) {
+                Err(search::Error::Behind(_)) => self.rebuild_index(&repository),
+                other => other,
+            };
+            if let Err(error) = updated {
+                dirty.projects.insert(name, (number, items));
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -67,12 +74,17 @@ impl Forge {
             if reflects.get(repository.name()) == Some(&snapshot.number) {
                 continue;
             }
-            let numbers = snapshot.fold.issues().map(|(n, _)| n).chain(snapshot.fold.pulls().map(|(n, _)| n));
-            let items: Vec<Item> = numbers.filter_map(|n| item(&repository, &snapshot, n)).collect();
-            tracing::info!(project = %repository.name(), items = items.len(), "rebuilding the index");
-            self.index.rebuild(repository.name(), snapshot.number, items)?;
+            self.rebuild_index(&repository)?;
         }
         Ok(())
+    }
+
+    fn rebuild_index(&self, repository: &Arc<Repository>) -> Result<(), search::Error> {
+        let snapshot = repository.snapshot();
+        let numbers = snapshot.fold.issues().map(|(n, _)| n).chain(snapshot.fold.pulls().map(|(n, _)| n));
+        let items: Vec<Item> = numbers.filter_map(|n| item(repository, &snapshot, n)).collect();
+        tracing::info!(project = %repository.name(), items = items.len(), "rebuilding the index");
+        self.index.rebuild(repository.name(), snapshot.number, items)
     }
 }
 

@@ -48,7 +48,7 @@ const ENOUGH: usize = 16;
 /// Packs larger than this are never merged again.
 const LARGEST: u64 = 256 << 20;
 /// Name prefix of merged packs: whole objects only, like batches, so their entries can be copied as they are.
-const MERGED: &str = "pack-c1";
+const MERGED: &str = "pack-m";
 
 /// Merges packs of ours that are not tail: all that are smaller than the sum of those below them, oldest law of
 /// geometric merging, so that each byte is copied a logarithmic number of times.
@@ -108,7 +108,7 @@ fn write_merged(git_dir: &Path, packs: &[PathBuf]) -> io::Result<PathBuf> {
     pack.append(&mut body);
     let checksum = crate::git::pack::write::sha1(&pack);
     pack.extend_from_slice(&checksum);
-    let stem = format!("{MERGED}{}", &hex(&checksum)[..38]);
+    let stem = format!("{MERGED}{}", &hex(&checksum)[..39]);
     let (pack_path, index_path) = (dir.join(format!("{stem}.pack")), dir.join(format!("{stem}.idx")));
     for (path, bytes) in [(&pack_path, pack), (&index_path, index::encode(entries, checksum))] {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();

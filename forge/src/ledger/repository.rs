@@ -225,10 +225,12 @@ impl Repository {
         }
         let taken = draft.taken().to_vec();
         let after = if draft.is_empty() { Ok(before.clone()) } else { self.append(draft) };
+        if let Ok(snapshot) = &after {
+            self.deps.sequence.saw_durable(snapshot.fold.max_q);
+        }
         self.deps.sequence.settle(&taken, false);
         match after {
             Ok(snapshot) => {
-                self.deps.sequence.saw_durable(snapshot.fold.max_q);
                 self.answer(answers, &snapshot);
             }
             Err(refusal) => {

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use tokio::sync::watch;
+
 /// How many numbers one reservation covers.
 pub const BLOCK: u64 = 10_000;
 
@@ -21,6 +23,7 @@ struct Inner {
 #[derive(Debug, Default)]
 pub struct Sequence {
     inner: Mutex<Inner>,
+    shown: watch::Sender<u64>,
 }
 
 impl Sequence {
@@ -39,6 +42,17 @@ impl Sequence {
     pub fn saw_durable(&self, q: u64) {
         let mut inner = self.lock();
         inner.last_durable = inner.last_durable.max(q);
+        self.announce(&inner);
+    }
+
+    fn announce(&self, inner: &Inner) {
+        let now = inner.shown();
+        self.shown.send_if_modified(|seen| std::mem::replace(seen, now) != now);
+    }
+
+    /// Sees every change of [`Sequence::shown`].
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.shown.subscribe()
     }
 
     /// Numbers up to here are reserved durably.
@@ -86,19 +100,23 @@ impl Sequence {
                 inner.last_durable = inner.last_durable.max(*q);
             }
         }
+        self.announce(&inner);
     }
 
     /// The newest number below which nothing is in flight: what cursors may show.
     pub fn shown(&self) -> u64 {
-        let inner = self.lock();
-        match inner.in_flight.first() {
-            Some(lowest) => inner.last_durable.min(lowest - 1),
-            None => inner.last_durable,
-        }
+        self.lock().shown()
     }
 }
 
 impl Inner {
+    fn shown(&self) -> u64 {
+        match self.in_flight.first() {
+            Some(lowest) => self.last_durable.min(lowest - 1),
+            None => self.last_durable,
+        }
+    }
+
     fn hand_out(&mut self) -> u64 {
         self.last_taken += 1;
         self.in_flight.insert(self.last_taken);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use notes_schema::batch::RefTarget;
 use notes_schema::envelope::NO_EVENT;
-use notes_schema::{EntityId, FORGE_PROJECT, Oid, ProjectName, RefName, Sha256, refs};
+use notes_schema::{EntityId, FORGE_PROJECT, Fact, Oid, ProjectName, RefName, Sha256, refs};
 
 use super::recover::check_link;
 use super::replay::{self, ReadEvent, ReplayError};
@@ -18,6 +18,7 @@ use super::storage;
 use crate::git::object::{self, Kind, Object};
 use crate::git::packed_refs;
 use crate::git::store::{Objects, ReadError, Store};
+use crate::state::elo;
 
 /// What no check of a copy can tell, in words.
 pub const CANNOT_SHOW: &str = "Not shown by this: whether the operator invented unsigned events, their times or order; \
@@ -77,6 +78,17 @@ fn repositories(dir: &Path) -> std::io::Result<Vec<(ProjectName, PathBuf)>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// `forge.git` below `dir`, replayed from its first batch with every check, ratings included. Writes nothing.
+pub fn replay_root(dir: &Path) -> Result<Snapshot, String> {
+    let found = repositories(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let (name, path) = found.iter().find(|(name, _)| name.is_forge()).ok_or("forge.git is not there")?;
+    let store = Store::open(path).map_err(|e| e.to_string())?;
+    let objects = Hashing { store: &store, read: std::cell::Cell::new(0) };
+    let mut report = Report::default();
+    let snapshot = check_ledger(&mut report, name, path, &objects, None);
+    snapshot.ok_or_else(|| report.faults.join("; "))
 }
 
 /// Reads through a store and hashes whatever it reads, so that a flipped byte is found where it matters.
@@ -266,6 +278,17 @@ fn check_event(
     }
     if read.intent.text != read.text.as_ref().map(|t| Sha256::of(t.as_bytes())) {
         return fail("`body.md` is not the text that its intent names");
+    }
+    if let Fact::RatingSettled(game) = &read.fact {
+        let ratings = &before.fold.ratings;
+        let EntityId::Elo(track) = id else { return fail("a rating outside of a rating ledger") };
+        let inputs = (ratings.of(&game.agent, *track), ratings.of_ticket(&game.ticket));
+        if inputs != (game.agent_before, game.ticket_before) || ratings.has(&game.key) {
+            return fail("its inputs are not the ratings before it, or its cause was settled already");
+        }
+        if elo::game(inputs.0, inputs.1, game.score_ppm, game.k_milli) != game.delta_milli {
+            return fail("its change is not what its inputs give");
+        }
     }
     let at = crate::state::Happened { agent: &event.a, t: event.t, q: event.q, text: read.text.as_deref() };
     let folded = notes_schema::envelope::encode(&before.fold.next_state(id, &read.fact, &at));

@@ -4,7 +4,6 @@
 
 mod cat;
 mod ratings;
-mod run;
 pub mod serve;
 mod verify;
 
@@ -12,6 +11,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::recorder::RunArgs;
 
 /// A git forge for AI agents: issues, pull requests, reviews and ratings, all kept in git.
 ///
@@ -31,17 +32,7 @@ enum Role {
     Serve(serve::Args),
     /// Run a command and record it as proof, to be pushed with the branch.
     #[command(after_help = "Example: forge run -- cargo test")]
-    Run {
-        /// End the command after so many seconds.
-        #[arg(long, value_name = "SECONDS")]
-        timeout: Option<u64>,
-        /// Why this attempt: a sentence that goes into the record.
-        #[arg(long, value_name = "TEXT")]
-        reasoning: Option<String>,
-        /// The command and its arguments, after `--`.
-        #[arg(last = true, required = true, value_name = "COMMAND")]
-        command: Vec<String>,
-    },
+    Run(RunArgs),
     /// Check every repository below a directory; exit 0, or name the faults.
     Verify {
         /// A data directory, or a directory of mirrored repositories.
@@ -50,6 +41,9 @@ enum Role {
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
+    /// List the points at which FORGE_FAILPOINT can end the process, one per line.
+    #[command(hide = true)]
+    FaultPoints,
     /// Print an `event`, `batch`, `state` or record file as JSON (usable as git's textconv).
     #[command(after_help = "Example: git show refs/forge/issues/1:event | forge cat")]
     Cat {
@@ -75,11 +69,25 @@ enum Ratings {
 pub fn main() -> ExitCode {
     match Cli::parse().role {
         Role::Serve(args) => serve::run(args),
-        Role::Run { timeout, reasoning, command } => run::run(timeout, reasoning, command),
+        Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
+        Role::FaultPoints => fault_points(),
         Role::Cat { file } => cat::run(file.as_deref()),
     }
+}
+
+fn fault_points() -> ExitCode {
+    for point in crate::ledger::fault::POINTS {
+        say(point);
+    }
+    ExitCode::SUCCESS
+}
+
+/// A line on stdout. Nobody reading it is no reason to fail.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Says what went wrong, as every role does, and fails.
@@ -102,7 +110,7 @@ mod tests {
     #[test]
     fn a_recorded_command_keeps_its_own_flags() {
         let cli = Cli::try_parse_from(["forge", "run", "--timeout", "9", "--", "cargo", "test", "--timeout"]).unwrap();
-        let Role::Run { timeout, command, .. } = cli.role else { panic!("{cli:?}") };
+        let Role::Run(RunArgs { timeout, command, .. }) = cli.role else { panic!("{cli:?}") };
         assert_eq!((timeout, command), (Some(9), vec!["cargo".into(), "test".into(), "--timeout".into()]));
         assert!(Cli::try_parse_from(["forge", "run"]).is_err());
     }

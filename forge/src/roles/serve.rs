@@ -233,6 +233,7 @@ impl Server {
     /// Takes no more connections, lets requests finish for a while, and closes the forge.
     pub async fn stop(mut self) -> Result<(), StartError> {
         self.stop.cancel();
+        self.forge.stop_waiting();
         let wait = self.config.limits.stop() + Duration::from_secs(2);
         let ended = tokio::time::timeout(wait, async { while self.doors.join_next().await.is_some() {} }).await;
         if ended.is_err() {

@@ -65,6 +65,10 @@ pub struct Fold {
     pub dedupe: OrdMap<String, u64>,
     /// In a project: the open pull request of each branch.
     pub open_pulls: OrdMap<RefName, u64>,
+    /// In `forge.git`: the project that each agent created or joined last, and when.
+    pub placed: OrdMap<AgentName, (u64, ProjectName)>,
+    /// In a project: each agent's last `start`.
+    pub started: OrdMap<AgentName, u64>,
     /// Each agent's last event here.
     pub last_q: OrdMap<AgentName, u64>,
     /// The last event of all.
@@ -227,9 +231,11 @@ impl Fold {
             }
             (Fact::ProjectCreated(_) | Fact::ProjectJoined(_), EntityId::Project(name)) => {
                 self.members.insert((at.agent.clone(), name.clone()));
+                self.placed.insert(at.agent.clone(), (at.q, name.clone()));
             }
             (Fact::RatingSettled(f), EntityId::Elo(track)) => self.ratings.settled(f, *track, at),
             (Fact::WorkStarted(f), EntityId::Issue(n)) => {
+                self.started.insert(at.agent.clone(), at.q);
                 self.nonces.insert(f.nonce.clone(), Started { agent: at.agent.clone(), issue: *n, at_ms: at.t });
             }
             (Fact::IssueOpened(f), EntityId::Issue(n)) => {
@@ -283,7 +289,7 @@ impl Fold {
         }
     }
 
-    /// The three ratings' tier names and values belong to [`super::elo`]; this is the raw value.
+    /// An agent's rating on one track, milli-Elo.
     pub fn rating(&self, agent: &AgentName, track: Track) -> i64 {
         self.ratings.of(agent, track)
     }

@@ -8,10 +8,9 @@ use notes_schema::names::Track;
 use notes_schema::{AgentName, ItemRef, Sha256};
 use serde::{Deserialize, Serialize};
 
+use super::elo::START;
 use super::fold::Happened;
 
-/// What every agent and ticket starts with, milli-Elo.
-pub const START: i64 = 1_000_000;
 
 /// A rating ledger after its last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

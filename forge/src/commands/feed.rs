@@ -1,0 +1,451 @@
+//! `feed`: an agent's whole world in one answer, and a wait for its next change.
+//!
+//! Invariant: folded from git alone; no host, port or time of day, so a mirror prints the same bytes.
+
+use std::collections::BTreeMap;
+
+use notes_schema::event::Verdict;
+use notes_schema::refs::show_time;
+use notes_schema::{AgentName, ItemRef, ProjectName};
+use search::{Filter, Kind, State};
+use serde::Serialize;
+
+use super::agents::{standing, tiers};
+use super::issues::{Listed, listed};
+use super::projects::{self, Line};
+use super::text::{count, inline};
+use super::{Args, Command, Context, Shape, Takes};
+use crate::answer::{Answer, Refusal, Render};
+use crate::authority::Needs;
+use crate::git::diff;
+use crate::git::store::Objects as _;
+use crate::state::elo::show_change;
+use crate::state::{PullState, PullStatus};
+
+/// `feed`.
+pub struct Feed;
+/// `my-work`.
+pub struct MyWork;
+
+/// Most items of one section.
+const MOST: usize = 10;
+/// Most files whose changed lines are counted for the feed.
+const MOST_FILES: usize = 200;
+
+/// One item of a section.
+#[derive(Debug, Clone, Serialize)]
+struct Item {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    title: String,
+    text: String,
+    /// Who wrote what `quote` holds: it is theirs, data and never an instruction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<AgentName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<String>,
+    seq: u64,
+    next: String,
+}
+
+impl Item {
+    fn markdown(&self) -> String {
+        let title = if self.title.is_empty() { String::new() } else { format!("  {}    ", inline(&self.title)) };
+        let colon = if self.title.is_empty() { ": " } else { "" };
+        let mut out = format!("{}{title}{colon}{}\n", self.reference, self.text);
+        if let (Some(by), Some(quote)) = (&self.by, &self.quote) {
+            out.push_str(&format!("  {by}: \"{}\"\n", inline(quote)));
+        }
+        out.push_str(&format!("  → {}\n", self.next));
+        out
+    }
+}
+
+#[derive(Serialize)]
+struct World {
+    agent: Option<AgentName>,
+    tiers: BTreeMap<&'static str, &'static str>,
+    ratings: BTreeMap<&'static str, i64>,
+    seq: u64,
+    attention: Vec<Item>,
+    reviews: Vec<Item>,
+    pulls: Vec<Item>,
+    working: Vec<Item>,
+    open: Vec<Listed>,
+    projects: Vec<Line>,
+    next: String,
+    #[serde(skip)]
+    standing: String,
+    #[serde(skip)]
+    sections: &'static [&'static str],
+    #[serde(skip)]
+    max: usize,
+}
+
+const ALL: &[&str] = &["attention", "reviews", "pulls", "working", "open", "projects"];
+const MINE: &[&str] = &["attention", "pulls", "working"];
+
+impl World {
+    fn section(&self, name: &str) -> (&'static str, Vec<String>, bool) {
+        let items = |items: &[Item]| items.iter().map(Item::markdown).collect::<Vec<_>>();
+        let numbered = matches!(name, "attention" | "reviews");
+        let (title, lines) = match name {
+            "attention" => ("Needs attention", items(&self.attention)),
+            "reviews" => ("Reviews wanted", items(&self.reviews)),
+            "pulls" => ("Your open pull requests", items(&self.pulls)),
+            "working" => ("Working on", items(&self.working)),
+            "open" => ("Open issues", self.open.iter().map(Listed::markdown).collect()),
+            _ => ("Projects", self.projects.iter().map(Line::markdown).collect()),
+        };
+        (title, lines, numbered)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.attention.is_empty()
+            && self.reviews.is_empty()
+            && self.pulls.is_empty()
+            && self.working.is_empty()
+            && self.open.is_empty()
+            && self.projects.is_empty()
+    }
+}
+
+impl Render for World {
+    fn markdown(&self) -> String {
+        let who = self.agent.as_ref().map_or("anonymous".to_owned(), |a| format!("{a} · {}", self.standing));
+        let mut out = format!("# SynStack feed · {who} · seq {}\n", self.seq);
+        let end = format!("---\nnext: {}\n", self.next);
+        for name in self.sections {
+            let (title, lines, numbered) = self.section(name);
+            if lines.is_empty() {
+                continue;
+            }
+            let number = if numbered { format!(" ({})", lines.len()) } else { String::new() };
+            let mut section = format!("\n## {title}{number}\n");
+            let mut left_out = 0;
+            for line in &lines {
+                if out.len() + section.len() + line.len() + end.len() + 40 > self.max {
+                    left_out += 1;
+                } else {
+                    section.push_str(line);
+                }
+            }
+            if left_out > 0 {
+                section.push_str(&format!("… and {left_out} more\n"));
+            }
+            if out.len() + section.len() + end.len() <= self.max {
+                out.push_str(&section);
+            }
+        }
+        if self.is_empty() {
+            out.push_str("\nNothing here yet.\n");
+        }
+        out.push_str(&end);
+        out
+    }
+}
+
+/// What was asked of the feed.
+struct Wanted {
+    since: u64,
+    project: Option<ProjectName>,
+    label: Option<String>,
+    lang: Option<String>,
+    max: usize,
+}
+
+impl Wanted {
+    fn of(context: &Context, args: &Args) -> Result<Self, Refusal> {
+        let since = args.value("since").map_or(Ok(0), str::parse);
+        let project = args.value("project").map(|name| context.project(name)).transpose()?;
+        Ok(Wanted {
+            since: since.map_err(|_| context.usage("--since is a number that an earlier feed printed"))?,
+            project: project.map(|p| p.repository.name().clone()),
+            label: args.value("label").map(str::to_owned),
+            lang: args.value("lang").map(str::to_owned),
+            max: match args.value("max") {
+                None => usize::MAX,
+                Some(text) => bytes(text).ok_or_else(|| context.usage("--max is a number of bytes, or of k, from 512"))?,
+            },
+        })
+    }
+
+    fn takes(&self, project: &ProjectName) -> bool {
+        self.project.as_ref().is_none_or(|only| only == project)
+    }
+}
+
+/// `4096` or `4k`.
+fn bytes(text: &str) -> Option<usize> {
+    let n: usize = match text.strip_suffix(['k', 'K']) {
+        Some(number) => number.parse::<usize>().ok()?.checked_mul(1024)?,
+        None => text.parse().ok()?,
+    };
+    (n >= 512).then_some(n)
+}
+
+const FLAGS: &[(&str, Takes)] = &[
+    ("since", Takes::Word),
+    ("wait", Takes::Nothing),
+    ("max", Takes::Word),
+    ("project", Takes::Word),
+    ("label", Takes::Word),
+    ("lang", Takes::Word),
+];
+
+impl Command for Feed {
+    fn name(&self) -> &'static str {
+        "feed"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["refresh"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Read
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(0, 0).flags(FLAGS)
+    }
+    fn usage(&self) -> &'static str {
+        "[--since SEQ] [--wait] [--max 4k] [--project P] [--label L] [--lang L]"
+    }
+    fn summary(&self) -> &'static str {
+        "your whole world; with --since and --wait, its next change"
+    }
+    fn example(&self) -> &'static str {
+        "feed --max 4k"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        world(context, &Wanted::of(context, args)?, ALL)
+    }
+}
+
+impl Command for MyWork {
+    fn name(&self) -> &'static str {
+        "my-work"
+    }
+    fn aliases(&self) -> &'static [&'static str] {
+        &["status"]
+    }
+    fn needs(&self) -> Needs {
+        Needs::Agent
+    }
+    fn shape(&self) -> Shape {
+        Shape::words(0, 0)
+    }
+    fn usage(&self) -> &'static str {
+        ""
+    }
+    fn summary(&self) -> &'static str {
+        "what you are working on, and your open pull requests"
+    }
+    fn example(&self) -> &'static str {
+        "my-work"
+    }
+    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
+        world(context, &Wanted::of(context, args)?, MINE)
+    }
+}
+
+fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) -> Result<Answer, Refusal> {
+    // The cursor is read first: whatever becomes durable after it is shown again, never lost.
+    let seq = context.forge.seq();
+    let agent = context.actor.agent().map(|a| a.name.clone());
+    let mut world = World {
+        tiers: agent.as_ref().map(|a| tiers(context, a)).unwrap_or_default(),
+        ratings: agent.as_ref().map(|a| context.root.fold.ratings.all_of(a)).unwrap_or_default(),
+        agent,
+        seq,
+        attention: Vec::new(),
+        reviews: Vec::new(),
+        pulls: Vec::new(),
+        working: Vec::new(),
+        open: Vec::new(),
+        projects: Vec::new(),
+        next: format!("feed --since {seq} --wait"),
+        standing: String::new(),
+        sections,
+        max: wanted.max,
+    };
+    world.standing = standing(&world.tiers, &world.ratings);
+    if let Some(agent) = world.agent.clone() {
+        mine(context, wanted, &agent, &mut world);
+    }
+    if sections.contains(&"open") {
+        public(context, wanted, &mut world)?;
+    }
+    keep_newer(&mut world, wanted.since);
+    // Only for what is shown: a diff is read for each.
+    for item in &mut world.reviews {
+        if let Some(lines) = lines_of(context, &item.reference) {
+            item.text.push_str(&format!(" · {}", count(lines, "line")));
+        }
+    }
+    let nothing_new = world.is_empty() && wanted.since > 0;
+    let mut answer = Answer::of(&world);
+    answer.nothing_new = nothing_new;
+    Ok(answer)
+}
+
+/// How many lines a pull request adds and removes.
+fn lines_of(context: &Context, reference: &ItemRef) -> Option<u64> {
+    let repository = context.forge.project(&reference.project).ok()?;
+    let pull = repository.snapshot().fold.pull(reference.n)?.clone();
+    let store = repository.store().as_ref();
+    let tree = |id| store.commit(id).map(|c| c.tree).ok();
+    let changes = diff::changed_paths(store, tree(pull.base), tree(pull.head), MOST_FILES).ok()?;
+    let totals = diff::numstat(store, &changes).ok()?;
+    Some(totals.added + totals.removed)
+}
+
+fn keep_newer(world: &mut World, since: u64) {
+    for items in [&mut world.attention, &mut world.reviews, &mut world.pulls, &mut world.working] {
+        items.retain(|item| item.seq > since);
+        items.sort_by(|a, b| b.seq.cmp(&a.seq).then_with(|| a.reference.cmp(&b.reference)));
+        items.truncate(MOST);
+    }
+    world.open.retain(|item| item.seq > since);
+    if since > 0 {
+        world.projects.clear();
+    }
+}
+
+/// Everything about the agent's own work, from the folds of all projects.
+fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World) {
+    let repositories = context.forge.open_repositories();
+    let acted = |fold: &crate::state::Fold| fold.last_q.get(agent).copied().unwrap_or(0);
+    let last_act = repositories.iter().map(|r| acted(&r.snapshot().fold)).max().unwrap_or(0).max(acted(&context.root.fold));
+    for repository in repositories.iter().filter(|r| wanted.takes(r.name())) {
+        let snapshot = repository.snapshot();
+        let item = |n| ItemRef { project: repository.name().clone(), n };
+        for (n, pull) in snapshot.fold.pulls() {
+            if pull.author == *agent {
+                own_pull(context, item(n), pull, last_act, world);
+            } else if pull.status == PullStatus::Open && pull.live_reviews().all(|r| r.agent != *agent) {
+                world.reviews.push(review_wanted(item(n), pull));
+            }
+        }
+        for (n, issue) in snapshot.fold.issues() {
+            let submitted = snapshot.fold.open_pulls.values().any(|p| {
+                snapshot.fold.pull(*p).is_some_and(|pull| pull.author == *agent && pull.issue == Some(n))
+            });
+            if let Some(worker) = issue.worker(agent).filter(|_| !submitted) {
+                let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
+                world.working.push(Item {
+                    reference: item(n),
+                    title: issue.title.clone(),
+                    text: format!("due {}{base}", show_time(worker.deadline_ms)),
+                    by: None,
+                    quote: None,
+                    seq: issue.last_q,
+                    next: format!("submit {}", worker.branch.short()),
+                });
+            }
+            if let Some(said) = issue.last_comment.as_ref().filter(|c| issue.author == *agent && c.by != *agent && c.q > issue.author_q) {
+                world.attention.push(Item {
+                    reference: item(n),
+                    title: String::new(),
+                    text: format!("{} commented on your issue", said.by),
+                    by: Some(said.by.clone()),
+                    quote: Some(said.snippet.clone()),
+                    seq: said.q,
+                    next: format!("reply {}/{n} <text>", repository.name()),
+                });
+            }
+        }
+    }
+}
+
+fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u64, world: &mut World) {
+    let path = format!("{}/{}", reference.project, reference.n);
+    let blank = |seq, text: String, next: String| Item {
+        reference: reference.clone(),
+        title: String::new(),
+        text,
+        by: None,
+        quote: None,
+        seq,
+        next,
+    };
+    if pull.status != PullStatus::Open {
+        let change = context.root.fold.ratings.history(&pull.author).iter().rev().find(|c| c.cause == reference).cloned();
+        let seq = pull.ended_q.unwrap_or(0).max(change.as_ref().map_or(0, |c| c.q));
+        if seq > last_act {
+            let rated = change.map_or(String::new(), |c| format!(", {} {}", show_change(c.delta_milli), c.track.as_str()));
+            let text = format!("{}{rated}", pull.status.as_str());
+            world.attention.push(blank(seq, text, format!("details {path}")));
+        }
+        return;
+    }
+    for review in pull.live(Verdict::RequestChanges).filter(|r| r.q > pull.author_q) {
+        let mut item = blank(review.q, format!("changes requested by {}", review.agent), format!("pr {path}"));
+        (item.by, item.quote) = (Some(review.agent.clone()), Some(review.snippet.clone()));
+        world.attention.push(item);
+    }
+    if let Some(said) = pull.last_comment.as_ref().filter(|c| c.by != pull.author && c.q > pull.author_q) {
+        let mut item = blank(said.q, format!("{} commented", said.by), format!("pr {path}"));
+        (item.by, item.quote) = (Some(said.by.clone()), Some(said.snippet.clone()));
+        world.attention.push(item);
+    }
+    let approved = pull.live(Verdict::Approve).count() > 0;
+    let blocked = pull.live(Verdict::RequestChanges).count() > 0;
+    let ready = approved && !blocked && pull.proof.level != notes_schema::event::Level::P0;
+    if ready {
+        let newest = pull.live(Verdict::Approve).map(|r| r.q).max().unwrap_or(pull.last_q);
+        world.attention.push(blank(newest, "approved: it may land".to_owned(), format!("merge {path}")));
+    }
+    let verdict = match (blocked, approved) {
+        (true, _) => "changes requested",
+        (false, true) => "approved",
+        (false, false) => "waits for review",
+    };
+    world.pulls.push(Item {
+        reference: reference.clone(),
+        title: pull.title.clone(),
+        text: format!("{verdict} · {} · proof {}", count(pull.comments, "comment"), pull.proof.level),
+        by: None,
+        quote: None,
+        seq: pull.last_q,
+        next: format!("pr {path}"),
+    });
+}
+
+fn review_wanted(reference: ItemRef, pull: &PullState) -> Item {
+    let path = format!("{}/{}", reference.project, reference.n);
+    Item {
+        reference,
+        title: pull.title.clone(),
+        text: format!("by {} · proof {}", pull.author, pull.proof.level),
+        by: None,
+        quote: None,
+        seq: pull.last_q,
+        next: format!("pr {path} --diff"),
+    }
+}
+
+/// What everybody sees: open issues and projects.
+fn public(context: &Context, wanted: &Wanted, world: &mut World) -> Result<(), Refusal> {
+    let filter = Filter {
+        project: wanted.project.clone(),
+        kind: Some(Kind::Issue),
+        state: Some(State::Open),
+        labels: wanted.label.iter().cloned().collect(),
+        lang: wanted.lang.clone(),
+        ..Filter::default()
+    };
+    world.open = listed(context, &filter, MOST + world.working.len())?;
+    world.open.retain(|issue| world.working.iter().all(|w| w.reference != issue.reference));
+    world.open.truncate(MOST);
+    let joined = |name: &ProjectName| match &world.agent {
+        Some(agent) => context.root.fold.members.contains(&(agent.clone(), name.clone())),
+        None => false,
+    };
+    let all: Vec<&ProjectName> =
+        context.root.fold.projects().map(|(name, _)| name).filter(|n| !n.is_forge() && wanted.takes(n)).collect();
+    let mine: Vec<&ProjectName> = all.iter().copied().filter(|name| joined(name)).collect();
+    let shown = if mine.is_empty() { all } else { mine };
+    let lines: Result<Vec<Line>, Refusal> = shown.into_iter().take(MOST).map(|name| projects::line(context, name)).collect();
+    world.projects = lines?;
+    Ok(())
+}
