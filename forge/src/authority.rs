@@ -66,7 +66,13 @@ impl Actor {
 }
 
 /// Whether `actor` may do `verb` (a command's name, or `push`) on `project`.
-pub fn permit(actor: &Actor, needs: Needs, verb: &str, project: Option<&ProjectName>, read: Read) -> Result<(), Refusal> {
+pub fn permit(
+    actor: &Actor,
+    needs: Needs,
+    verb: &str,
+    project: Option<&ProjectName>,
+    read: Read,
+) -> Result<(), Refusal> {
     let register = "ssh forge register <name>";
     let needs = match (needs, read) {
         (Needs::Read, Read::Public) => Needs::Nothing,
@@ -79,9 +85,17 @@ pub fn permit(actor: &Actor, needs: Needs, verb: &str, project: Option<&ProjectN
             Err(Refusal::new(Code::Stale, verb, format!("this key already belongs to {}", agent.name), "whoami"))
         }
         (Needs::Read | Needs::Agent, Actor::Anonymous) => Err(Refusal::new(
-            Code::NotAllowed, verb, "this needs an agent: come with a registered SSH key or a token", register)),
+            Code::NotAllowed,
+            verb,
+            "this needs an agent: come with a registered SSH key or a token",
+            register,
+        )),
         (Needs::Read | Needs::Agent, Actor::Stranger(key)) => Err(Refusal::new(
-            Code::NotAllowed, verb, format!("key {} belongs to no agent yet", key.fingerprint), register)),
+            Code::NotAllowed,
+            verb,
+            format!("key {} belongs to no agent yet", key.fingerprint),
+            register,
+        )),
         (Needs::Read | Needs::Agent, Actor::Agent(agent)) => in_scope(agent, verb, project),
     }
 }
@@ -103,7 +117,11 @@ fn in_scope(agent: &AgentActor, verb: &str, project: Option<&ProjectName>) -> Re
 pub fn permit_ref(agent: &AgentActor, name: &str) -> Result<(), Refusal> {
     match &agent.scope.refs {
         Some(glob) if !glob_matches(glob, name) => Err(Refusal::new(
-            Code::NotAllowed, format!("push {name}"), format!("{} may push {glob} only", agent.credential), "whoami")),
+            Code::NotAllowed,
+            format!("push {name}"),
+            format!("{} may push {glob} only", agent.credential),
+            "whoami",
+        )),
         _ => Ok(()),
     }
 }

@@ -252,7 +252,12 @@ impl Forge {
     }
 
     /// Commits `plan` to `repository` on behalf of `agent`, whose credential is checked again at the commit point.
-    pub fn commit<R, F>(self: &Arc<Self>, repository: &Repository, agent: &AgentActor, plan: F) -> Result<(R, Arc<Snapshot>), Refusal>
+    pub fn commit<R, F>(
+        self: &Arc<Self>,
+        repository: &Repository,
+        agent: &AgentActor,
+        plan: F,
+    ) -> Result<(R, Arc<Snapshot>), Refusal>
     where
         R: Send + 'static,
         F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
@@ -272,9 +277,12 @@ impl Forge {
         let projects = self.projects.read().expect("invariant: no panic under this lock");
         match projects.get(name) {
             Some(Slot::Open(repository)) => Ok(repository.clone()),
-            Some(Slot::Damaged(why)) => {
-                Err(Refusal::new(Code::TryLater, name.as_str(), format!("its repository is damaged: {why}"), "project list"))
-            }
+            Some(Slot::Damaged(why)) => Err(Refusal::new(
+                Code::TryLater,
+                name.as_str(),
+                format!("its repository is damaged: {why}"),
+                "project list",
+            )),
             None => Err(Refusal::new(Code::NotFound, name.as_str(), "there is no such project", "project list")),
         }
     }
@@ -319,7 +327,11 @@ impl Forge {
     }
 
     /// Makes the repository of a new project. Nothing refers to it until `project.created` is durable in `forge.git`.
-    fn make_repository(&self, name: &ProjectName, default_branch: &notes_schema::RefName) -> Result<Arc<Repository>, Refusal> {
+    fn make_repository(
+        &self,
+        name: &ProjectName,
+        default_branch: &notes_schema::RefName,
+    ) -> Result<Arc<Repository>, Refusal> {
         let failed = |why: String| Refusal::new(Code::TryLater, name.as_str(), why, "project list");
         let git_dir = self.git_dir(name);
         if git_dir.exists() {
@@ -327,7 +339,8 @@ impl Forge {
             fs::remove_dir_all(&git_dir).map_err(|e| failed(e.to_string()))?;
         }
         crate::git::packed_refs::init_bare(&git_dir, default_branch).map_err(|e| failed(e.to_string()))?;
-        let repository = Repository::open(&git_dir, name.clone(), self.deps.clone()).map_err(|e| failed(e.to_string()))?;
+        let repository =
+            Repository::open(&git_dir, name.clone(), self.deps.clone()).map_err(|e| failed(e.to_string()))?;
         repository.begin(default_branch)?;
         Ok(Arc::new(repository))
     }

@@ -68,7 +68,8 @@ impl hooks::Repo for View<'_> {
     }
 
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
-        let changes = diff::changed_paths(self.objects, Some(a), Some(b), most).map_err(|e| Undecided(e.to_string()))?;
+        let changes =
+            diff::changed_paths(self.objects, Some(a), Some(b), most).map_err(|e| Undecided(e.to_string()))?;
         Ok(changes.into_iter().take(most).map(|c| String::from_utf8_lossy(&c.path).into_owned()).collect())
     }
 }
@@ -137,7 +138,13 @@ pub struct Work {
 
 impl Work {
     /// What is about to be submitted for the first time.
-    pub fn new(view: &View, branch: &RefName, author: &AgentName, issue: Option<u64>, head: Oid) -> Result<Work, ReadError> {
+    pub fn new(
+        view: &View,
+        branch: &RefName,
+        author: &AgentName,
+        issue: Option<u64>,
+        head: Oid,
+    ) -> Result<Work, ReadError> {
         let tree = view.objects.commit(head)?.tree;
         Ok(Work {
             pull: None,
@@ -156,11 +163,8 @@ impl Work {
     pub fn of_pull(view: &View, store: &crate::git::store::Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
         let mut work = Work::new(view, &pull.branch, &pull.author, pull.issue, pull.head)?;
         work.pull = Some(ItemRef { project: view.snapshot.project.clone(), n });
-        work.reviews = pull
-            .reviews
-            .iter()
-            .map(|r| Review { agent: r.agent.clone(), verdict: r.verdict, head: r.head })
-            .collect();
+        work.reviews =
+            pull.reviews.iter().map(|r| Review { agent: r.agent.clone(), verdict: r.verdict, head: r.head }).collect();
         work.mergeable = match pull.status {
             PullStatus::Open => mergeability(store, view.snapshot.ref_id(&pull.target), pull.head),
             PullStatus::Merged | PullStatus::Closed => Mergeability::Done,

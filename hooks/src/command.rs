@@ -25,17 +25,10 @@ pub fn reference(item: &ItemRef) -> String {
 pub fn free_branch(repo: &dyn Repo, agent: &AgentName, wanted: &RefName) -> Result<RefName, Undecided> {
     let last = wanted.as_str().rsplit('/').next().unwrap_or("");
     let safe = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' { c } else { '-' }
     };
     let leaf: String = last.chars().map(safe).take(60).collect();
-    let leaf = leaf
-        .trim_matches(['-', '.'])
-        .trim_end_matches(".lock")
-        .replace("..", "-");
+    let leaf = leaf.trim_matches(['-', '.']).trim_end_matches(".lock").replace("..", "-");
     let leaf = if leaf.is_empty() { "work" } else { &leaf };
     // A branch named like the agent leaves no room below it: then the names stand beside it.
     for joint in ['/', '-'] {
@@ -68,9 +61,7 @@ mod tests {
     #[test]
     fn words_survive_a_shell() {
         for text in ["fix-leak", "a b", "", "$(date)", "it's", "`x`;rm", "-h", "a\\b"] {
-            let out = std::process::Command::new("sh")
-                .args(["-c", &format!("printf %s {}", quote(text))])
-                .output();
+            let out = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quote(text))]).output();
             let out = out.unwrap();
             if text == "-h" {
                 continue; // printf itself reads it; quoting cannot help there

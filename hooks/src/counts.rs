@@ -85,10 +85,7 @@ impl Counter {
                 };
                 *field = field.saturating_add(number);
             }
-        } else if let Some(name) = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
-        {
+        } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.cargo.fail(name);
         }
     }
@@ -158,9 +155,7 @@ mod tests {
     fn count(text: &str) -> Option<(String, u64, u64, u64, Vec<String>)> {
         let mut counter = Counter::new();
         text.lines().for_each(|line| counter.line(line));
-        counter
-            .finish()
-            .map(|t| (t.framework, t.passed, t.failed, t.ignored, t.failed_names))
+        counter.finish().map(|t| (t.framework, t.passed, t.failed, t.ignored, t.failed_names))
     }
 
     #[test]
@@ -185,36 +180,17 @@ test result: \u{1b}[32mok\u{1b}[0m. 4 passed; 0 failed; 0 ignored; 0 measured; 0
     fn tap_is_read_with_its_plan() {
         let text = "TAP version 14\n1..6\nok 1 - reads\nnot ok 2 - writes\n  not ok 1 - inner\nok 3 # SKIP no disk\n\
                     not ok 4 - later # TODO soon\nok\n";
-        assert_eq!(
-            count(text),
-            Some(("tap".into(), 2, 2, 2, vec!["writes".into()])),
-            "one of six is missing"
-        );
-        assert_eq!(
-            count("1..0 # skipped: nothing here\n"),
-            Some(("tap".into(), 0, 0, 0, vec![]))
-        );
-        assert_eq!(
-            count("ok 1\n1..1\n"),
-            Some(("tap".into(), 1, 0, 0, vec![])),
-            "the plan may come last"
-        );
-        assert_eq!(
-            count("1..1\nBail out! no database\n"),
-            Some(("tap".into(), 0, 1, 0, vec![]))
-        );
+        assert_eq!(count(text), Some(("tap".into(), 2, 2, 2, vec!["writes".into()])), "one of six is missing");
+        assert_eq!(count("1..0 # skipped: nothing here\n"), Some(("tap".into(), 0, 0, 0, vec![])));
+        assert_eq!(count("ok 1\n1..1\n"), Some(("tap".into(), 1, 0, 0, vec![])), "the plan may come last");
+        assert_eq!(count("1..1\nBail out! no database\n"), Some(("tap".into(), 0, 1, 0, vec![])));
     }
 
     #[test]
     fn other_output_counts_nothing() {
-        for text in [
-            "",
-            "ok  \tgithub.com/x/y\t0.12s\n",
-            "ok, done\n",
-            "error: test failed\n",
-            "ok 1 - no plan\n",
-            "1..x\n",
-        ] {
+        for text in
+            ["", "ok  \tgithub.com/x/y\t0.12s\n", "ok, done\n", "error: test failed\n", "ok 1 - no plan\n", "1..x\n"]
+        {
             assert_eq!(count(text), None, "{text:?}");
         }
     }

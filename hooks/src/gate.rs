@@ -64,9 +64,7 @@ impl<'a> Candidate<'a> {
                 && (record.issue.is_none() || self.issue.is_none() || record.issue == self.issue)
         };
         let newest_first = || self.records.iter().rev().filter(counts);
-        newest_first()
-            .find(|record| record.last().tree == self.tree)
-            .or_else(|| newest_first().next())
+        newest_first().find(|record| record.last().tree == self.tree).or_else(|| newest_first().next())
     }
 
     /// Each reviewer's newest approval or request for changes on this very head. The author's own do not count.
@@ -183,30 +181,17 @@ fn line(rule: &dyn GateRule, repo: &dyn Repo, candidate: &Candidate<'_>) -> Gate
     };
     // The same cleaning of control characters as in any refusal.
     let clean = Refusal::new(rule.word(), "", why, next);
-    GateLine {
-        rule: rule.word(),
-        state,
-        ok,
-        why: clean.why,
-        next: clean.next,
-    }
+    GateLine { rule: rule.word(), state, ok, why: clean.why, next: clean.next }
 }
 
 /// Whether `candidate` may become a pull request, or a new round of one; answers its proof.
 pub fn check_submit(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Refusal> {
-    check(
-        repo,
-        candidate,
-        &format!("submit {}", candidate.branch.short()),
-        |rule| rule.at_submit(),
-    )
+    check(repo, candidate, &format!("submit {}", candidate.branch.short()), |rule| rule.at_submit())
 }
 
 /// Whether `candidate` may land; answers its proof.
 pub fn check_merge(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Refusal> {
-    let what = candidate
-        .pull
-        .map_or(candidate.branch.short().to_owned(), ItemRef::to_string);
+    let what = candidate.pull.map_or(candidate.branch.short().to_owned(), ItemRef::to_string);
     check(repo, candidate, &format!("merge {what}"), |_| true)
 }
 

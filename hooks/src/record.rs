@@ -82,21 +82,14 @@ impl PushedRecord<'_> {
 
 /// The rules on what a record says, in the order in which they are asked. Before them stand E01 (size and limits) and
 /// E02 (canonical encoding), and after the first an identical accepted record is done.
-pub const RULES: &[&dyn for<'a> Rule<PushedRecord<'a>>] = &[
-    &pusher::Pusher,
-    &nonce::Nonce,
-    &record_chain::RecordChain,
-    &no_secrets::NoSecrets,
-];
+pub const RULES: &[&dyn for<'a> Rule<PushedRecord<'a>>] =
+    &[&pusher::Pusher, &nonce::Nonce, &record_chain::RecordChain, &no_secrets::NoSecrets];
 
 /// Judges all records of one push together, since they may be linked among themselves; verdicts in the order given.
 pub fn judge(repo: &dyn Repo, agent: &AgentName, incoming: &[Incoming<'_>]) -> Vec<RecordVerdict> {
     let decoded: Vec<Result<Taken, Refusal>> = incoming.iter().map(decode).collect();
-    let place: HashMap<Sha256, usize> = decoded
-        .iter()
-        .enumerate()
-        .filter_map(|(i, taken)| Some((taken.as_ref().ok()?.digest, i)))
-        .collect();
+    let place: HashMap<Sha256, usize> =
+        decoded.iter().enumerate().filter_map(|(i, taken)| Some((taken.as_ref().ok()?.digest, i))).collect();
     // Who waits for whose verdict: a record is judged after the one its `prev` names, if that came along.
     let mut waiting: HashMap<usize, Vec<usize>> = HashMap::new();
     let mut ready: Vec<usize> = Vec::new();
@@ -122,10 +115,7 @@ pub fn judge(repo: &dyn Repo, agent: &AgentName, incoming: &[Incoming<'_>]) -> V
         verdicts[i] = Some(verdict);
         ready.extend(waiting.remove(&i).unwrap_or_default());
     }
-    verdicts
-        .into_iter()
-        .map(|verdict| verdict.expect("invariant: links of digests have no cycle"))
-        .collect()
+    verdicts.into_iter().map(|verdict| verdict.expect("invariant: links of digests have no cycle")).collect()
 }
 
 fn judge_one(
@@ -135,16 +125,9 @@ fn judge_one(
     taken: Taken,
     arrived: &HashSet<Sha256>,
 ) -> RecordVerdict {
-    let pushed = PushedRecord {
-        agent,
-        name,
-        record: &taken.record,
-        arrived,
-    };
+    let pushed = PushedRecord { agent, name, record: &taken.record, arrived };
     let ask = |rules: &[&dyn for<'a> Rule<PushedRecord<'a>>]| -> Result<(), Refusal> {
-        rules
-            .iter()
-            .try_for_each(|rule| first_refusal(&[*rule], repo, &pushed, &what(name), "git push"))
+        rules.iter().try_for_each(|rule| first_refusal(&[*rule], repo, &pushed, &what(name), "git push"))
     };
     let (first, others) = RULES.split_at(1);
     if let Err(refusal) = ask(first) {
@@ -171,17 +154,10 @@ fn decode(incoming: &Incoming<'_>) -> Result<Taken, Refusal> {
     let record =
         record.map_err(|error: TraceError| refuse(if error.is_limit() { "E01" } else { "E02" }, error.to_string()))?;
     if refs::incoming_record(incoming.name).is_none_or(|(_, id)| id != record.id) {
-        return Err(refuse(
-            "E02",
-            format!("its id is {}, and the ref must end with it", record.id),
-        ));
+        return Err(refuse("E02", format!("its id is {}, and the ref must end with it", record.id)));
     }
     let canonical = record.canonical();
-    Ok(Taken {
-        digest: Sha256::of(&canonical),
-        canonical,
-        record,
-    })
+    Ok(Taken { digest: Sha256::of(&canonical), canonical, record })
 }
 
 /// The last segment of the ref.
@@ -204,20 +180,11 @@ mod tests {
     use crate::testing::{Fake, agent, name, nonce, record};
 
     fn judge_as(repo: &Fake, who: &str, records: &[&Record]) -> Vec<Result<bool, (String, String)>> {
-        let names: Vec<RefName> = records
-            .iter()
-            .map(|r| name(&format!("refs/notes/forge/in/{who}/{}", r.id)))
-            .collect();
+        let names: Vec<RefName> =
+            records.iter().map(|r| name(&format!("refs/notes/forge/in/{who}/{}", r.id))).collect();
         let bytes: Vec<Vec<u8>> = records.iter().map(|r| r.canonical()).collect();
-        let incoming: Vec<Incoming<'_>> = names
-            .iter()
-            .zip(&bytes)
-            .map(|(name, bytes)| Incoming {
-                name,
-                form: Form::MessagePack,
-                bytes,
-            })
-            .collect();
+        let incoming: Vec<Incoming<'_>> =
+            names.iter().zip(&bytes).map(|(name, bytes)| Incoming { name, form: Form::MessagePack, bytes }).collect();
         judge(repo, &agent(who), &incoming)
             .into_iter()
             .map(|verdict| match verdict {
@@ -241,43 +208,13 @@ mod tests {
         let cases: Vec<(&str, Record, &str, &str)> = vec![
             ("good", record(), "", ""),
             ("of another agent", with(|r| r.agent = agent("beta")), "E03", drop),
-            (
-                "of another project",
-                with(|r| r.project = "lexer".parse().unwrap()),
-                "E04",
-                drop,
-            ),
-            (
-                "with beta's nonce",
-                with(|r| r.nonce = nonce(2)),
-                "E04",
-                "ssh forge start parser/12",
-            ),
-            (
-                "with no known nonce",
-                with(|r| r.nonce = nonce(9)),
-                "E04",
-                "ssh forge start parser/12",
-            ),
-            (
-                "with no known nonce or issue",
-                with(|r| (r.nonce, r.issue) = (nonce(9), None)),
-                "E04",
-                "ssh forge feed",
-            ),
-            (
-                "for another issue",
-                with(|r| r.issue = Some(13)),
-                "E04",
-                "ssh forge start parser/13",
-            ),
+            ("of another project", with(|r| r.project = "lexer".parse().unwrap()), "E04", drop),
+            ("with beta's nonce", with(|r| r.nonce = nonce(2)), "E04", "ssh forge start parser/12"),
+            ("with no known nonce", with(|r| r.nonce = nonce(9)), "E04", "ssh forge start parser/12"),
+            ("with no known nonce or issue", with(|r| (r.nonce, r.issue) = (nonce(9), None)), "E04", "ssh forge feed"),
+            ("for another issue", with(|r| r.issue = Some(13)), "E04", "ssh forge start parser/13"),
             ("for the nonce's issue", with(|r| r.issue = None), "", ""),
-            (
-                "after an unknown one",
-                with(|r| r.prev = Some(Sha256::of(b"?"))),
-                "E05",
-                drop,
-            ),
+            ("after an unknown one", with(|r| r.prev = Some(Sha256::of(b"?"))), "E05", drop),
             (
                 "with a secret",
                 with(|r| {
@@ -288,11 +225,7 @@ mod tests {
             ),
         ];
         for (which, record, rule, next) in cases {
-            let expected = if rule.is_empty() {
-                Ok(true)
-            } else {
-                Err((rule.to_owned(), next.to_owned()))
-            };
+            let expected = if rule.is_empty() { Ok(true) } else { Err((rule.to_owned(), next.to_owned())) };
             assert_eq!(judge_as(&repo, "alpha", &[&record]), [expected], "a record {which}");
         }
     }
@@ -308,17 +241,11 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(Form::MessagePack, b""), "E02");
-        assert_eq!(
-            refused(Form::MessagePack, record().to_json().to_string().as_bytes()),
-            "E02"
-        );
+        assert_eq!(refused(Form::MessagePack, record().to_json().to_string().as_bytes()), "E02");
         assert_eq!(refused(Form::Json, &record().canonical()), "E02");
         assert_eq!(refused(Form::MessagePack, &vec![0; 600 << 10]), "E01");
         assert_eq!(refused(Form::Json, &vec![b' '; 2 << 20]), "E01");
-        assert_eq!(
-            refused(Form::MessagePack, &with(|r| r.id = "r2".into()).canonical()),
-            "E02"
-        );
+        assert_eq!(refused(Form::MessagePack, &with(|r| r.id = "r2".into()).canonical()), "E02");
     }
 
     #[test]
@@ -329,15 +256,8 @@ mod tests {
         assert_eq!(judge_as(&repo, "alpha", &[&record()]), [Ok(false)]);
         let at = name("refs/notes/forge/in/alpha/r1");
         let json = record().to_json().to_string();
-        let incoming = Incoming {
-            name: &at,
-            form: Form::Json,
-            bytes: json.as_bytes(),
-        };
-        assert!(matches!(
-            judge(&repo, &agent("alpha"), &[incoming])[0],
-            RecordVerdict::AlreadyKnown(_)
-        ));
+        let incoming = Incoming { name: &at, form: Form::Json, bytes: json.as_bytes() };
+        assert!(matches!(judge(&repo, &agent("alpha"), &[incoming])[0], RecordVerdict::AlreadyKnown(_)));
         // Another record under the same id is not the same record.
         let other = with(|r| r.attempts[0].dur_ms = 7);
         assert!(matches!(&judge_as(&repo, "alpha", &[&other])[0], Err((rule, _)) if rule == "E05"));
@@ -351,25 +271,17 @@ mod tests {
         let one = record();
         let two = with(|r| (r.id, r.prev) = ("r2".into(), Some(one.digest())));
         let three = with(|r| (r.id, r.prev) = ("r3".into(), Some(two.digest())));
-        assert_eq!(
-            judge_as(&repo, "alpha", &[&three, &one, &two]),
-            [Ok(true), Ok(true), Ok(true)]
-        );
+        assert_eq!(judge_as(&repo, "alpha", &[&three, &one, &two]), [Ok(true), Ok(true), Ok(true)]);
         let bad = with(|r| r.nonce = nonce(9));
         let after = with(|r| (r.id, r.prev) = ("r2".into(), Some(bad.digest())));
-        let rules: Vec<String> = judge_as(&repo, "alpha", &[&after, &bad])
-            .into_iter()
-            .map(|v| v.unwrap_err().0)
-            .collect();
+        let rules: Vec<String> =
+            judge_as(&repo, "alpha", &[&after, &bad]).into_iter().map(|v| v.unwrap_err().0).collect();
         assert_eq!(rules, ["E05", "E04"]);
         let mut repo = Fake::new();
         repo.known.insert(one.digest(), agent("alpha"));
         assert_eq!(judge_as(&repo, "alpha", &[&two]), [Ok(true)]);
         repo.known.insert(one.digest(), agent("beta"));
-        assert!(
-            judge_as(&repo, "alpha", &[&two])[0].is_err(),
-            "a link to another agent's record"
-        );
+        assert!(judge_as(&repo, "alpha", &[&two])[0].is_err(), "a link to another agent's record");
     }
 
     #[test]
@@ -378,11 +290,7 @@ mod tests {
         let record = with(|r| r.attempts[0].argv = vec!["curl".into(), format!("x={secret}")]);
         let at = name("refs/notes/forge/in/alpha/r1");
         let bytes = record.canonical();
-        let incoming = Incoming {
-            name: &at,
-            form: Form::MessagePack,
-            bytes: &bytes,
-        };
+        let incoming = Incoming { name: &at, form: Form::MessagePack, bytes: &bytes };
         let RecordVerdict::Refused(refusal) = judge(&Fake::new(), &agent("alpha"), &[incoming]).remove(0) else {
             panic!()
         };

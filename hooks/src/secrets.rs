@@ -31,31 +31,11 @@ enum Also {
 
 /// Name, pattern (group 1 is the value, or else the whole match), and what else must hold.
 const PATTERNS: &[(&str, &str, Also)] = &[
-    (
-        "aws-access-key",
-        r"(?-u:\b)((?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})(?-u:\b)",
-        Also::Nothing,
-    ),
-    (
-        "github-token",
-        r"(?-u:\b)(gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255})",
-        Also::Nothing,
-    ),
-    (
-        "gitlab-token",
-        r"(?-u:\b)(gl(?:pat|ptt|cbt|dt|rt|soat|ft|oas)-[A-Za-z0-9_-]{20,300})",
-        Also::Nothing,
-    ),
-    (
-        "slack-token",
-        r"(?-u:\b)(xox[abeoprs]-[A-Za-z0-9-]{10,250}|xapp-[A-Za-z0-9-]{20,250})",
-        Also::Nothing,
-    ),
-    (
-        "slack-webhook",
-        r"(hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,200})",
-        Also::Nothing,
-    ),
+    ("aws-access-key", r"(?-u:\b)((?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})(?-u:\b)", Also::Nothing),
+    ("github-token", r"(?-u:\b)(gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255})", Also::Nothing),
+    ("gitlab-token", r"(?-u:\b)(gl(?:pat|ptt|cbt|dt|rt|soat|ft|oas)-[A-Za-z0-9_-]{20,300})", Also::Nothing),
+    ("slack-token", r"(?-u:\b)(xox[abeoprs]-[A-Za-z0-9-]{10,250}|xapp-[A-Za-z0-9-]{20,250})", Also::Nothing),
+    ("slack-webhook", r"(hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]{20,200})", Also::Nothing),
     (
         "stripe-key",
         r"(?-u:\b)((?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,250}|whsec_[A-Za-z0-9+/=]{24,250})",
@@ -67,31 +47,11 @@ const PATTERNS: &[(&str, &str, Also)] = &[
     ("huggingface-token", r"(?-u:\b)(hf_[A-Za-z0-9]{30,100})", Also::Nothing),
     ("google-api-key", r"(?-u:\b)(AIza[A-Za-z0-9_-]{35})", Also::Nothing),
     ("model-api-key", r"(?-u:\b)(sk-[A-Za-z0-9_-]{20,300})", Also::Random),
-    (
-        "sendgrid-key",
-        r"(?-u:\b)(SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,128})",
-        Also::Nothing,
-    ),
-    (
-        "jwt",
-        r"(?-u:\b)(eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})",
-        Also::Nothing,
-    ),
-    (
-        "bearer",
-        r"(?i:(?-u:\b)bearer[ \t]+)([A-Za-z0-9._~+/-]{16,}=*)",
-        Also::Random,
-    ),
-    (
-        "basic-auth",
-        r"(?i:authorization[ \t]*[:=][ \t]*basic[ \t]+)([A-Za-z0-9+/]{8,}=*)",
-        Also::Nothing,
-    ),
-    (
-        "url-password",
-        r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\[\]]{0,100}:([^\s/@\[\]]{3,200})@",
-        Also::NoPlaceholder,
-    ),
+    ("sendgrid-key", r"(?-u:\b)(SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,128})", Also::Nothing),
+    ("jwt", r"(?-u:\b)(eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})", Also::Nothing),
+    ("bearer", r"(?i:(?-u:\b)bearer[ \t]+)([A-Za-z0-9._~+/-]{16,}=*)", Also::Random),
+    ("basic-auth", r"(?i:authorization[ \t]*[:=][ \t]*basic[ \t]+)([A-Za-z0-9+/]{8,}=*)", Also::Nothing),
+    ("url-password", r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\[\]]{0,100}:([^\s/@\[\]]{3,200})@", Also::NoPlaceholder),
     (
         "assignment",
         concat!(
@@ -147,11 +107,7 @@ pub fn find(text: &str) -> Vec<Finding> {
                 Also::NoPlaceholder => !is_placeholder(value.as_str()),
             };
             if holds {
-                found.push(Finding {
-                    rule: pattern.rule,
-                    offset: value.start(),
-                    len: value.len(),
-                });
+                found.push(Finding { rule: pattern.rule, offset: value.start(), len: value.len() });
             }
         }
     }
@@ -198,11 +154,7 @@ impl Redactor {
             self.inside_key = false;
             let rest = &line[end + KEY_END.len()..];
             let rest = rest.find("-----").map_or("", |at| &rest[at + 5..]);
-            return if rest.trim().is_empty() {
-                String::new()
-            } else {
-                self.strike(rest)
-            };
+            return if rest.trim().is_empty() { String::new() } else { self.strike(rest) };
         }
         if let Some(begin) = key_begins(line, 0)
             && !line[begin..].contains(KEY_END)
@@ -214,10 +166,7 @@ impl Redactor {
 
     /// How often each rule struck so far, sorted by its name.
     pub fn counts(&self) -> Vec<(String, u64)> {
-        self.counts
-            .iter()
-            .map(|(rule, count)| ((*rule).to_owned(), *count))
-            .collect()
+        self.counts.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect()
     }
 
     fn strike(&mut self, text: &str) -> String {
@@ -241,11 +190,7 @@ impl Redactor {
             next.push_str(&clean[at..]);
             clean = next;
         }
-        if find(&clean).is_empty() {
-            clean
-        } else {
-            "[redacted]".to_owned()
-        }
+        if find(&clean).is_empty() { clean } else { "[redacted]".to_owned() }
     }
 }
 
@@ -270,36 +215,23 @@ fn private_keys(text: &str) -> Vec<Finding> {
     let mut ends_left = true;
     while let Some(begin) = key_begins(text, at) {
         let after_label = begin + KEY_BEGIN.len();
-        let end = if ends_left {
-            text[after_label..].find(KEY_END).map(|end| after_label + end)
-        } else {
-            None
-        };
+        let end = if ends_left { text[after_label..].find(KEY_END).map(|end| after_label + end) } else { None };
         let stop = match end {
             Some(end) => {
-                let label_end = text[end + KEY_END.len()..]
-                    .find("-----")
-                    .map(|at| end + KEY_END.len() + at + 5);
+                let label_end = text[end + KEY_END.len()..].find("-----").map(|at| end + KEY_END.len() + at + 5);
                 let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
                 label_end.filter(|stop| *stop <= line_end).unwrap_or(line_end)
             }
             None => {
                 ends_left = false;
                 let line_end = text[after_label..].find('\n').map_or(text.len(), |at| after_label + at);
-                let body = text[line_end..]
-                    .split_inclusive('\n')
-                    .skip(1)
-                    .take_while(|line| is_key_body(line));
+                let body = text[line_end..].split_inclusive('\n').skip(1).take_while(|line| is_key_body(line));
                 let first = if line_end < text.len() { 1 } else { 0 };
                 let stop = line_end + first + body.map(str::len).sum::<usize>();
                 if text[..stop].ends_with('\n') { stop - 1 } else { stop }
             }
         };
-        found.push(Finding {
-            rule: KEY_RULE,
-            offset: begin,
-            len: stop - begin,
-        });
+        found.push(Finding { rule: KEY_RULE, offset: begin, len: stop - begin });
         at = stop;
     }
     found
@@ -309,19 +241,14 @@ fn private_keys(text: &str) -> Vec<Finding> {
 fn is_key_body(line: &str) -> bool {
     let line = line.trim();
     let header = line.starts_with("Proc-Type:") || line.starts_with("DEK-Info:") || line.starts_with("Comment:");
-    header
-        || line
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'=')
+    header || line.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'=')
 }
 
 /// Whether a value stands for a secret instead of being one.
 fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     let same = value.bytes().all(|b| value.as_bytes().first() == Some(&b));
-    let word = [
-        "password", "passwd", "pass", "secret", "token", "xxx", "example", "changeme", "redacted", "user",
-    ];
+    let word = ["password", "passwd", "pass", "secret", "token", "xxx", "example", "changeme", "redacted", "user"];
     same || value.starts_with(['$', '<', '{', '%', '*', '[']) || word.contains(&lower.as_str())
 }
 
@@ -363,13 +290,8 @@ mod tests {
 
     #[test]
     fn every_rule_finds_its_own_kind_and_nothing_is_left() {
-        let pem = |label: &str| {
-            format!(
-                "-----BEGIN {label}-----\n{}\n{}\n-----END {label}-----",
-                random(64),
-                random(20)
-            )
-        };
+        let pem =
+            |label: &str| format!("-----BEGIN {label}-----\n{}\n{}\n-----END {label}-----", random(64), random(20));
         let cases: Vec<(&str, String)> = vec![
             ("private-key", pem("OPENSSH PRIVATE KEY")),
             ("private-key", pem("RSA PRIVATE KEY")),
@@ -378,10 +300,7 @@ mod tests {
             ("github-token", format!("github_pat_{}", random(40))),
             ("gitlab-token", format!("glpat-{}", random(20))),
             ("slack-token", format!("xoxb-{}", random(24))),
-            (
-                "slack-webhook",
-                format!("https://hooks.slack.com/services/T0{}/B0/{}", random(8), random(24)),
-            ),
+            ("slack-webhook", format!("https://hooks.slack.com/services/T0{}/B0/{}", random(8), random(24))),
             ("stripe-key", format!("sk_live_{}", random(24))),
             ("npm-token", format!("npm_{}", random(36))),
             ("pypi-token", format!("pypi-{}", random(80))),
@@ -405,10 +324,7 @@ mod tests {
             assert_eq!(found(&text), [*rule], "{text}");
             let (clean, counts) = redact(&text);
             assert_eq!(counts, [((*rule).to_owned(), 1)]);
-            assert!(
-                clean.starts_with("before ") && clean.ends_with(" after\n") && find(&clean).is_empty(),
-                "{clean}"
-            );
+            assert!(clean.starts_with("before ") && clean.ends_with(" after\n") && find(&clean).is_empty(), "{clean}");
             assert!(!clean.contains(&random(8)) && !clean.contains("hunter2"), "{clean}");
             seen.insert(*rule);
         }
@@ -462,10 +378,8 @@ mod tests {
         assert_eq!(redactor.counts(), [("private-key".to_owned(), 1)]);
         // One that never ends swallows only what could be part of it.
         let mut redactor = Redactor::default();
-        let clean: String = ["-----BEGIN PRIVATE KEY-----\n", "QUJD\n", "test a ... ok\n"]
-            .iter()
-            .map(|l| redactor.line(l))
-            .collect();
+        let clean: String =
+            ["-----BEGIN PRIVATE KEY-----\n", "QUJD\n", "test a ... ok\n"].iter().map(|l| redactor.line(l)).collect();
         assert_eq!(clean, "[redacted:private-key]\ntest a ... ok\n");
     }
 

@@ -83,13 +83,7 @@ impl Repo for Fake {
         Ok(self.pulls.get(branch).cloned())
     }
     fn nonce(&self, given: &Nonce) -> Result<Option<IssuedNonce>, Undecided> {
-        let issued = |who| {
-            Some(IssuedNonce {
-                agent: agent(who),
-                issue: 12,
-                started_ms: 1000,
-            })
-        };
+        let issued = |who| Some(IssuedNonce { agent: agent(who), issue: 12, started_ms: 1000 });
         Ok(if *given == nonce(1) {
             issued("alpha")
         } else if *given == nonce(2) {
@@ -108,14 +102,8 @@ impl Repo for Fake {
 
 fn update(text: &str) -> RefUpdate {
     match text.strip_prefix('-') {
-        Some(deleted) => RefUpdate {
-            name: name(deleted),
-            new: None,
-        },
-        None => RefUpdate {
-            name: name(text),
-            new: Some(oid(1)),
-        },
+        Some(deleted) => RefUpdate { name: name(deleted), new: None },
+        None => RefUpdate { name: name(text), new: Some(oid(1)) },
     }
 }
 
@@ -123,15 +111,7 @@ fn update(text: &str) -> RefUpdate {
 pub fn refused(repo: &Fake, who: &str, updates: &[&str]) -> Option<Refusal> {
     let updates: Vec<RefUpdate> = updates.iter().map(|text| update(text)).collect();
     let (last, earlier) = updates.split_last().unwrap();
-    push::judge(
-        repo,
-        &PushedRef {
-            agent: &agent(who),
-            update: last,
-            earlier,
-        },
-    )
-    .err()
+    push::judge(repo, &PushedRef { agent: &agent(who), update: last, earlier }).err()
 }
 
 /// Judges each ref (`-` before it deletes) by all rules and compares the rule that refused (empty: none) and its `next`.
@@ -139,11 +119,7 @@ pub fn push_table(repo: &Fake, who: &str, cases: &[(&str, &str, &str)]) {
     for (text, rule, next) in cases {
         let (got_rule, got_next) =
             refused(repo, who, &[text]).map_or(Default::default(), |refusal| (refusal.rule, refusal.next));
-        assert_eq!(
-            (got_rule.as_str(), got_next.as_str()),
-            (*rule, *next),
-            "{who} pushes {text}"
-        );
+        assert_eq!((got_rule.as_str(), got_next.as_str()), (*rule, *next), "{who} pushes {text}");
     }
 }
 

@@ -21,12 +21,7 @@ impl Refusal {
     /// A refusal; line breaks and other control characters become spaces.
     pub fn new(rule: &str, what: impl AsRef<str>, why: impl AsRef<str>, next: impl AsRef<str>) -> Self {
         let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Refusal {
-            rule: rule.to_owned(),
-            what: line(what.as_ref()),
-            why: line(why.as_ref()),
-            next: line(next.as_ref()),
-        }
+        Refusal { rule: rule.to_owned(), what: line(what.as_ref()), why: line(why.as_ref()), next: line(next.as_ref()) }
     }
 
     /// The one line that git shows beside a refused ref.

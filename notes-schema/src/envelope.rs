@@ -307,10 +307,7 @@ mod tests {
     #[test]
     fn unknown_fields_and_kinds_survive_and_fold_to_nothing() {
         use rmpv::Value;
-        let fields = Value::Map(vec![
-            ("title".into(), "Leak".into()),
-            ("severity".into(), 3.into()),
-        ]);
+        let fields = Value::Map(vec![("title".into(), "Leak".into()), ("severity".into(), 3.into())]);
         let known = Intent { kind: "issue.opened".into(), d: fields, ..intent(&Fact::from(Commented {})) };
         let mut bytes = encode(&known);
         // One more field of the intent itself, from a later version.

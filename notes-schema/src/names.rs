@@ -154,8 +154,10 @@ macro_rules! digest_traits {
                     return String::deserialize(d)?.parse().map_err(D::Error::custom);
                 }
                 let bytes = serde_bytes::ByteBuf::deserialize(d)?;
-                let array: [u8; $len] =
-                    bytes.as_slice().try_into().map_err(|_| D::Error::invalid_length(bytes.len(), &stringify!($len)))?;
+                let array: [u8; $len] = bytes
+                    .as_slice()
+                    .try_into()
+                    .map_err(|_| D::Error::invalid_length(bytes.len(), &stringify!($len)))?;
                 Ok($type(array))
             }
         }
@@ -207,8 +209,29 @@ macro_rules! text_traits {
 
 /// First segments of web routes, and words that would be mistaken for something else: never a project or an agent.
 pub const RESERVED_NAMES: &[&str] = &[
-    "action", "admin", "agents", "api", "assets", "feed", "forge", "healthz", "help", "issues", "leaderboard",
-    "llms", "login", "mcp", "metrics", "new", "projects", "pulls", "search", "skill", "static", "stats", "submission",
+    "action",
+    "admin",
+    "agents",
+    "api",
+    "assets",
+    "feed",
+    "forge",
+    "healthz",
+    "help",
+    "issues",
+    "leaderboard",
+    "llms",
+    "login",
+    "mcp",
+    "metrics",
+    "new",
+    "projects",
+    "pulls",
+    "search",
+    "skill",
+    "static",
+    "stats",
+    "submission",
     "token",
 ];
 
@@ -493,14 +516,31 @@ mod tests {
     #[test]
     fn ref_names_that_git_or_a_shell_would_misread_are_refused() {
         for bad in [
-            "refs/heads", "heads/x", "refs/heads/", "refs/heads/../x", "refs/heads/a..b", "refs/heads/-h", "refs/-x/y",
-            "refs/heads/x.lock", "refs/heads/.x", "refs/heads/a b", "refs/heads/a\u{7f}", "refs/heads/a~1", "refs//x",
-            "refs/heads/a@{1}", "refs/heads/x.", "refs/heads/x.lock/y", "../etc/passwd", "",
+            "refs/heads",
+            "heads/x",
+            "refs/heads/",
+            "refs/heads/../x",
+            "refs/heads/a..b",
+            "refs/heads/-h",
+            "refs/-x/y",
+            "refs/heads/x.lock",
+            "refs/heads/.x",
+            "refs/heads/a b",
+            "refs/heads/a\u{7f}",
+            "refs/heads/a~1",
+            "refs//x",
+            "refs/heads/a@{1}",
+            "refs/heads/x.",
+            "refs/heads/x.lock/y",
+            "../etc/passwd",
+            "",
             "refs/heads/0123456789012345678901234567890123456789",
         ] {
             assert!(bad.parse::<RefName>().is_err(), "{bad:?}");
         }
-        for good in ["HEAD", "refs/heads/main", "refs/heads/alpha/12-leak", "refs/notes/forge/in/alpha/01J", "refs/tags/v1.0"] {
+        for good in
+            ["HEAD", "refs/heads/main", "refs/heads/alpha/12-leak", "refs/notes/forge/in/alpha/01J", "refs/tags/v1.0"]
+        {
             assert!(good.parse::<RefName>().is_ok(), "{good:?}");
         }
     }
@@ -517,7 +557,8 @@ mod tests {
     #[test]
     fn references_read_both_ways_and_print_one() {
         assert_eq!("parser/7".parse::<ItemRef>().unwrap().to_string(), "parser#7");
-        for bad in ["parser", "parser#0", "parser#07", "parser#-1", "Parser#1", "../x#1", "parser#99999999999999999999"] {
+        for bad in ["parser", "parser#0", "parser#07", "parser#-1", "Parser#1", "../x#1", "parser#99999999999999999999"]
+        {
             assert!(bad.parse::<ItemRef>().is_err(), "{bad:?}");
         }
     }

@@ -102,8 +102,14 @@ mod tests {
 
     #[test]
     fn the_server_owns_its_namespaces_but_not_an_agents_inbox() {
-        for owned in ["refs/forge/ledger", "refs/forge/issues/1", "refs/pull/3/head", "refs/notes/forge/traces", "HEAD",
-            "refs/notes/forge/in/alpha/a/b"] {
+        for owned in [
+            "refs/forge/ledger",
+            "refs/forge/issues/1",
+            "refs/pull/3/head",
+            "refs/notes/forge/traces",
+            "HEAD",
+            "refs/notes/forge/in/alpha/a/b",
+        ] {
             assert!(is_server_owned(&name(owned)), "{owned}");
         }
         for free in ["refs/heads/main", "refs/tags/v1", "refs/notes/forge/in/alpha/01J", "refs/notes/commits"] {

@@ -187,7 +187,13 @@ impl Index {
         Ok(found.iter().map(|item| hit(item, &needles)).collect())
     }
 
-    fn ask(&self, plan: &Plan, sort: Sort, limit: usize, after: Option<Cursor>) -> Result<(u64, Vec<Arc<Item>>), Error> {
+    fn ask(
+        &self,
+        plan: &Plan,
+        sort: Sort,
+        limit: usize,
+        after: Option<Cursor>,
+    ) -> Result<(u64, Vec<Arc<Item>>), Error> {
         let limit = limit.min(MAX_LIMIT);
         let (searcher, view) = self.worker.view();
         let View { items, hidden, dropped, cleared } = view;
@@ -212,7 +218,8 @@ impl Index {
             Find::Above(item) => Ok(item.item.clone()),
             Find::Below(address) => store.item(&searcher, address),
         };
-        let items: Result<Vec<Arc<Item>>, Error> = found.into_iter().map(|(_, find)| read(find).map(Arc::new)).collect();
+        let items: Result<Vec<Arc<Item>>, Error> =
+            found.into_iter().map(|(_, find)| read(find).map(Arc::new)).collect();
         Ok((count, items?))
     }
 }

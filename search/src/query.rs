@@ -117,7 +117,9 @@ impl Plan {
 
     /// Whether an item belongs to the answer.
     pub fn matches(&self, item: &Prepared) -> bool {
-        !self.nothing && self.conditions.iter().all(|c| holds(c, item)) && (!self.in_title || self.stands_in_title(item))
+        !self.nothing
+            && self.conditions.iter().all(|c| holds(c, item))
+            && (!self.in_title || self.stands_in_title(item))
     }
 
     fn stands_in_title(&self, item: &Prepared) -> bool {
@@ -233,7 +235,10 @@ mod tests {
                 words(&["foo", "bar"]),
             ]
         );
-        assert_eq!(plan("is:strange std::mem label:").conditions, [words(&["is", "strang"]), words(&["std", "mem"]), words(&["label"])]);
+        assert_eq!(
+            plan("is:strange std::mem label:").conditions,
+            [words(&["is", "strang"]), words(&["std", "mem"]), words(&["label"])]
+        );
         assert_eq!(plan("parser#7").conditions, [Condition::Ref("parser#7".into(), vec!["parser".into(), "7".into()])]);
         assert_eq!(plan("\"never closed").conditions, [words(&["never", "close"])]);
     }

@@ -18,8 +18,8 @@ use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, PhraseQuery, Query, TermQuery};
 use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value};
 use tantivy::{
-    DocAddress, DocId, IndexReader, IndexWriter, ReloadPolicy, Score, Searcher, SegmentOrdinal, SegmentReader, TantivyDocument,
-    TantivyError, Term,
+    DocAddress, DocId, IndexReader, IndexWriter, ReloadPolicy, Score, Searcher, SegmentOrdinal, SegmentReader,
+    TantivyDocument, TantivyError, Term,
 };
 
 use crate::Error;
@@ -120,7 +120,8 @@ impl Store {
         if !exists && std::fs::read_dir(dir)?.next().is_some() {
             return Err(Error::Damaged("files without an index".to_owned()));
         }
-        let index = if exists { tantivy::Index::open(directory)? } else { tantivy::Index::create_in_dir(dir, schema.clone())? };
+        let index =
+            if exists { tantivy::Index::open(directory)? } else { tantivy::Index::create_in_dir(dir, schema.clone())? };
         if index.schema() != schema {
             return Err(Error::Damaged("another schema".to_owned()));
         }
@@ -136,7 +137,8 @@ impl Store {
             None if metas.segments.is_empty() => Reflects::new(),
             None => return Err(Error::Damaged("no word of what it reflects".to_owned())),
         };
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(16).try_into()?;
+        let reader =
+            index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(16).try_into()?;
         Ok((Store { index, reader, fields }, writer, reflects))
     }
 
@@ -371,7 +373,8 @@ impl SegmentCollector for SegmentTop {
         if !self.hidden.items.is_empty() && self.hidden.items.contains(&tie) {
             return;
         }
-        if !self.hidden.projects.is_empty() && self.hidden.projects.contains(&self.owner.first(doc).unwrap_or_default()) {
+        if !self.hidden.projects.is_empty() && self.hidden.projects.contains(&self.owner.first(doc).unwrap_or_default())
+        {
             return;
         }
         self.count += 1;
@@ -390,6 +393,9 @@ impl SegmentCollector for SegmentTop {
 
     fn harvest(self) -> Self::Fruit {
         let segment = self.segment;
-        (self.count, self.best.into_iter().map(|Reverse((cursor, doc))| (cursor, DocAddress::new(segment, doc))).collect())
+        (
+            self.count,
+            self.best.into_iter().map(|Reverse((cursor, doc))| (cursor, DocAddress::new(segment, doc))).collect(),
+        )
     }
 }

@@ -92,7 +92,8 @@ impl Worker {
         };
         let shared = Arc::new(Shared { store, state: Mutex::new(state), work: Condvar::new(), ended: Condvar::new() });
         let for_thread = shared.clone();
-        let thread = std::thread::Builder::new().name("search-commit".to_owned()).spawn(move || for_thread.run(writer))?;
+        let thread =
+            std::thread::Builder::new().name("search-commit".to_owned()).spawn(move || for_thread.run(writer))?;
         Ok((Worker { shared, thread: Some(thread) }, reflects))
     }
 
@@ -103,7 +104,12 @@ impl Worker {
 
     /// Applies one change, waiting first where too much waits already. With `whole` the change replaces all there is of
     /// `project` (of everything, without one), so it does not matter what was refused before.
-    pub fn change(&self, project: Option<&ProjectName>, whole: bool, apply: impl FnOnce(&mut State)) -> Result<(), Error> {
+    pub fn change(
+        &self,
+        project: Option<&ProjectName>,
+        whole: bool,
+        apply: impl FnOnce(&mut State),
+    ) -> Result<(), Error> {
         let mut state = self.lock();
         let failures = state.failures;
         while state.fresh.is_beyond(WAIT_ITEMS, WAIT_BYTES) {
@@ -238,7 +244,11 @@ impl Shared {
                 state.failed = None;
             }
             Err(why) => {
-                tracing::error!(why, waiting = overlay.count, "the search index could not be written; it is tried again");
+                tracing::error!(
+                    why,
+                    waiting = overlay.count,
+                    "the search index could not be written; it is tried again"
+                );
                 let newer = std::mem::take(&mut state.fresh);
                 state.fresh = Overlay::clone(&overlay);
                 state.fresh.absorb(newer);

@@ -52,7 +52,9 @@ fn a_write_is_seen_by_the_next_query_and_replaces_what_was_there() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
     let parser = project("parser");
-    index.update(&parser, 1, vec![item("parser", 1, "Fix memory leak", ""), item("parser", 2, "Add cache", "")]).unwrap();
+    index
+        .update(&parser, 1, vec![item("parser", 1, "Fix memory leak", ""), item("parser", 2, "Add cache", "")])
+        .unwrap();
     before_and_after_commit(&index, |index| {
         assert_eq!(refs(index, &Filter::default()), ["parser#2", "parser#1"]);
         assert_eq!(refs(index, &text("leaks")), ["parser#1"]);
@@ -206,7 +208,9 @@ fn many(count: u64, seed: u64) -> Vec<Item> {
             made.kind = if next(3) == 0 { Kind::Pull } else { Kind::Issue };
             made.state = [State::Open, State::Closed, State::Merged][next(3) as usize];
             made.author = ["alpha", "beta"][next(2) as usize].to_owned();
-            made.labels = [vec![], vec!["Bug".to_owned()], vec!["good first".to_owned(), "bug".to_owned()]][next(3) as usize].clone();
+            made.labels = [vec![], vec!["Bug".to_owned()], vec!["good first".to_owned(), "bug".to_owned()]]
+                [next(3) as usize]
+                .clone();
             made.lang = [None, Some("Rust".to_owned())][next(2) as usize].clone();
             // Numbers that repeat: the order must not depend on where documents lie even then.
             made.opened_seq = i / 4;
@@ -244,7 +248,9 @@ fn lists_do_not_depend_on_how_the_index_came_to_be() {
         other.rebuild(&project(name), 999, wanted).unwrap();
         other.flush().unwrap();
     }
-    for filter in ["", "is:open", "leak", "is:pr label:bug", "\"memory leak\"", "project:web lang:rust", "author:beta cache"] {
+    for filter in
+        ["", "is:open", "leak", "is:pr label:bug", "\"memory leak\"", "project:web lang:rust", "author:beta cache"]
+    {
         for sort in [Sort::Newest, Sort::Active] {
             let filter = Filter { sort, ..text(filter) };
             let whole = straight.list(&filter, 1000, None).unwrap();
@@ -252,7 +258,8 @@ fn lists_do_not_depend_on_how_the_index_came_to_be() {
             assert_eq!(whole, other.list(&filter, 1000, None).unwrap(), "{filter:?}");
             assert_eq!(whole.len() as u64, other.count(&filter).unwrap());
             let mut paged = Vec::new();
-            while let page = other.list(&filter, 7, paged.last().map(|i: &std::sync::Arc<Item>| i.cursor(sort))).unwrap()
+            while let page =
+                other.list(&filter, 7, paged.last().map(|i: &std::sync::Arc<Item>| i.cursor(sort))).unwrap()
                 && !page.is_empty()
             {
                 paged.extend(page);
@@ -269,9 +276,12 @@ fn twenty_thousand_items_list_correctly() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
     for name in ["parser", "web", "auth"] {
-        index.update(&project(name), 1, items.iter().filter(|i| i.project.as_str() == name).cloned().collect()).unwrap();
+        index
+            .update(&project(name), 1, items.iter().filter(|i| i.project.as_str() == name).cloned().collect())
+            .unwrap();
     }
-    let mut expected: Vec<_> = items.iter().filter(|i| i.state == State::Open && i.kind == Kind::Issue).cloned().collect();
+    let mut expected: Vec<_> =
+        items.iter().filter(|i| i.state == State::Open && i.kind == Kind::Issue).cloned().collect();
     expected.sort_by_key(|i| std::cmp::Reverse(i.cursor(Sort::Newest)));
     let filter = Filter { kind: Some(Kind::Issue), state: Some(State::Open), ..Filter::default() };
     before_and_after_commit(&index, |index| {
@@ -288,11 +298,15 @@ fn search_puts_titles_first_and_shows_plain_text() {
     let mut hostile = item("parser", 3, "About\u{1b}[2J \u{202e}leaks", "");
     hostile.seq = 1;
     index
-        .update(&project("parser"), 1, vec![
-            item("parser", 1, "Something else", "line one\n\nthere is a **memory** leak\u{7} here"),
-            item("parser", 2, "Unrelated", "nothing, but see parser#1"),
-            hostile,
-        ])
+        .update(
+            &project("parser"),
+            1,
+            vec![
+                item("parser", 1, "Something else", "line one\n\nthere is a **memory** leak\u{7} here"),
+                item("parser", 2, "Unrelated", "nothing, but see parser#1"),
+                hostile,
+            ],
+        )
         .unwrap();
     before_and_after_commit(&index, |index| {
         let hits = index.search("leak", 10).unwrap();

@@ -114,7 +114,8 @@ impl Command for Register {
 fn free(draft: &Draft, name: &AgentName, key: Option<&PublicKey>) -> Result<(), Refusal> {
     let fold = &draft.snapshot().fold;
     if fold.agent(name).is_some() {
-        let free = (2..).map(|k| format!("{name}-{k}")).find(|n| n.parse().is_ok_and(|n: AgentName| fold.agent(&n).is_none()));
+        let free =
+            (2..).map(|k| format!("{name}-{k}")).find(|n| n.parse().is_ok_and(|n: AgentName| fold.agent(&n).is_none()));
         let next = format!("register {}", free.unwrap_or_else(|| "<another-name>".to_owned()));
         return Err(Refusal::new(Code::Stale, name.as_str(), "the name is taken", next));
     }
@@ -214,7 +215,8 @@ impl Render for Keys {
 fn keys_of(context: &Context, agent: &AgentName) -> Result<Answer, Refusal> {
     let root = context.forge.root();
     let state = root.fold.agent(agent);
-    let state = state.ok_or_else(|| Refusal::new(Code::NotFound, agent.as_str(), "there is no such agent", "whoami"))?;
+    let state =
+        state.ok_or_else(|| Refusal::new(Code::NotFound, agent.as_str(), "there is no such agent", "whoami"))?;
     Ok(Answer::of(&Keys { agent: agent.clone(), keys: state.keys.clone(), tokens: state.tokens.clone() }))
 }
 
@@ -284,7 +286,12 @@ impl Command for KeyAdd {
                 return Err(Refusal::new(Code::Stale, "key", format!("it belongs to {owner} already"), next));
             }
             if fold.agent(&by.agent).is_some_and(|a| a.keys.len() >= WRITTEN_NAMES) {
-                return Err(Refusal::new(Code::Refused, "key", format!("you have {WRITTEN_NAMES} already"), "key list"));
+                return Err(Refusal::new(
+                    Code::Refused,
+                    "key",
+                    format!("you have {WRITTEN_NAMES} already"),
+                    "key list",
+                ));
             }
             draft.event(&by, &EntityId::Agent(by.agent.clone()), KeyAdded { key }, None, &[])
         })?;
@@ -322,7 +329,8 @@ impl Command for KeyRevoke {
         context.commit(context.forge.root_repository(), move |draft| {
             let id = EntityId::Agent(by.agent.clone());
             let state = draft.snapshot().fold.agent(&by.agent).cloned();
-            let state = state.ok_or_else(|| Refusal::new(Code::NotFound, by.agent.as_str(), "there is no such agent", "whoami"))?;
+            let state = state
+                .ok_or_else(|| Refusal::new(Code::NotFound, by.agent.as_str(), "there is no such agent", "whoami"))?;
             let token = wanted.strip_prefix("token:").unwrap_or(&wanted);
             if state.tokens.iter().any(|t| t.id == token) {
                 return draft.event(&by, &id, TokenRevoked { id: token.to_owned() }, None, &[]);
@@ -353,7 +361,9 @@ impl Render for Issued {
     fn markdown(&self) -> String {
         format!(
             "Token {} until {}, shown only now:\n\n    {}\n\nAs `Authorization: Bearer …`, or as the password of git over HTTP.\n",
-            self.id, notes_schema::refs::show_time(self.expires_ms), self.token
+            self.id,
+            notes_schema::refs::show_time(self.expires_ms),
+            self.token
         )
     }
 }
@@ -423,7 +433,9 @@ impl Command for TokenNew {
         let agent = context.agent()?.clone();
         let ttl_ms = match args.value("ttl") {
             None => DEFAULT_TTL_MS,
-            Some(text) => ttl(text).ok_or_else(|| context.usage("--ttl is a number with s, m, h or d, at most 366d"))?,
+            Some(text) => {
+                ttl(text).ok_or_else(|| context.usage("--ttl is a number with s, m, h or d, at most 366d"))?
+            }
         };
         let wanted = Scope {
             project: args.value("project").map(str::parse).transpose().map_err(|e| context.usage(format!("{e}")))?,
@@ -449,7 +461,12 @@ fn narrower(agent: &AgentActor, wanted: Scope) -> Result<Scope, Refusal> {
         || (own.refs.is_some() && wanted.refs.is_some() && own.refs != wanted.refs)
         || (!own.verbs.is_empty() && wanted.verbs.iter().any(|v| !own.verbs.contains(v)));
     if wider {
-        return Err(Refusal::new(Code::NotAllowed, "token", "it would be good for more than the token you came with", "whoami"));
+        return Err(Refusal::new(
+            Code::NotAllowed,
+            "token",
+            "it would be good for more than the token you came with",
+            "whoami",
+        ));
     }
     Ok(Scope {
         project: wanted.project.or_else(|| own.project.clone()),
@@ -488,7 +505,13 @@ impl Render for Profiled {
         }
         out.push_str(&format!("\n## Ratings ({})\n\n", super::text::count(self.history.len() as u64, "change")));
         for line in self.history.iter().rev().take(50) {
-            out.push_str(&format!("- {} {} for {} (seq {})\n", show_change(line.delta_milli), line.track.as_str(), line.cause, line.seq));
+            out.push_str(&format!(
+                "- {} {} for {} (seq {})\n",
+                show_change(line.delta_milli),
+                line.track.as_str(),
+                line.cause,
+                line.seq
+            ));
         }
         out
     }

@@ -56,14 +56,29 @@ impl<'a> Context<'a> {
         body: Option<String>,
     ) -> Result<Self, Refusal> {
         let bad_key = || {
-            Refusal::new(Code::Usage, "--idempotency-key", "it must be a UUID of version 7 that is at most a day old", "help")
+            Refusal::new(
+                Code::Usage,
+                "--idempotency-key",
+                "it must be a UUID of version 7 that is at most a day old",
+                "help",
+            )
         };
         let intent = match args.value("idempotency-key") {
             Some(text) => Some(fresh_uuid(text, forge.now()).ok_or_else(bad_key)?),
             None => None,
         };
         let if_match = args.value("if-match").map(str::to_owned);
-        Ok(Context { forge, actor, door, root: forge.root(), body, if_match, command, called: args.called.clone(), intent })
+        Ok(Context {
+            forge,
+            actor,
+            door,
+            root: forge.root(),
+            body,
+            if_match,
+            command,
+            called: args.called.clone(),
+            intent,
+        })
     }
 
     /// The agent that asks. Commands that declare [`authority::Needs::Agent`] always have one.
@@ -90,9 +105,9 @@ impl<'a> Context<'a> {
 
     /// A project by name.
     pub fn project(&self, name: &str) -> Result<Project, Refusal> {
-        let name: ProjectName = name
-            .parse()
-            .map_err(|e: notes_schema::NameError| Refusal::new(Code::NotFound, "project", e.to_string(), "project list"))?;
+        let name: ProjectName = name.parse().map_err(|e: notes_schema::NameError| {
+            Refusal::new(Code::NotFound, "project", e.to_string(), "project list")
+        })?;
         self.named(&name)
     }
 
@@ -129,7 +144,12 @@ impl<'a> Context<'a> {
         let open = self.forge.open_repositories();
         match open.as_slice() {
             [only] => self.named(only.name()),
-            _ => Err(Refusal::new(Code::Usage, self.command.name(), "it is not clear which project is meant", "project list")),
+            _ => Err(Refusal::new(
+                Code::Usage,
+                self.command.name(),
+                "it is not clear which project is meant",
+                "project list",
+            )),
         }
     }
 

@@ -166,7 +166,9 @@ impl Wanted {
             lang: args.value("lang").map(str::to_owned),
             max: match args.value("max") {
                 None => usize::MAX,
-                Some(text) => bytes(text).ok_or_else(|| context.usage("--max is a number of bytes, or of k, from 512"))?,
+                Some(text) => {
+                    bytes(text).ok_or_else(|| context.usage("--max is a number of bytes, or of k, from 512"))?
+                }
             },
         })
     }
@@ -315,7 +317,8 @@ fn keep_newer(world: &mut World, since: u64) {
 fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World) {
     let repositories = context.forge.open_repositories();
     let acted = |fold: &crate::state::Fold| fold.last_q.get(agent).copied().unwrap_or(0);
-    let last_act = repositories.iter().map(|r| acted(&r.snapshot().fold)).max().unwrap_or(0).max(acted(&context.root.fold));
+    let last_act =
+        repositories.iter().map(|r| acted(&r.snapshot().fold)).max().unwrap_or(0).max(acted(&context.root.fold));
     for repository in repositories.iter().filter(|r| wanted.takes(r.name())) {
         let snapshot = repository.snapshot();
         let item = |n| ItemRef { project: repository.name().clone(), n };
@@ -327,9 +330,11 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
             }
         }
         for (n, issue) in snapshot.fold.issues() {
-            let submitted = snapshot.fold.open_pulls.values().any(|p| {
-                snapshot.fold.pull(*p).is_some_and(|pull| pull.author == *agent && pull.issue == Some(n))
-            });
+            let submitted = snapshot
+                .fold
+                .open_pulls
+                .values()
+                .any(|p| snapshot.fold.pull(*p).is_some_and(|pull| pull.author == *agent && pull.issue == Some(n)));
             if let Some(worker) = issue.worker(agent).filter(|_| !submitted) {
                 let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
                 world.working.push(Item {
@@ -342,7 +347,9 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
                     next: format!("submit {}", worker.branch.short()),
                 });
             }
-            if let Some(said) = issue.last_comment.as_ref().filter(|c| issue.author == *agent && c.by != *agent && c.q > issue.author_q) {
+            if let Some(said) =
+                issue.last_comment.as_ref().filter(|c| issue.author == *agent && c.by != *agent && c.q > issue.author_q)
+            {
                 world.attention.push(Item {
                     reference: item(n),
                     title: String::new(),
@@ -369,10 +376,12 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         next,
     };
     if pull.status != PullStatus::Open {
-        let change = context.root.fold.ratings.history(&pull.author).iter().rev().find(|c| c.cause == reference).cloned();
+        let change =
+            context.root.fold.ratings.history(&pull.author).iter().rev().find(|c| c.cause == reference).cloned();
         let seq = pull.ended_q.unwrap_or(0).max(change.as_ref().map_or(0, |c| c.q));
         if seq > last_act {
-            let rated = change.map_or(String::new(), |c| format!(", {} {}", show_change(c.delta_milli), c.track.as_str()));
+            let rated =
+                change.map_or(String::new(), |c| format!(", {} {}", show_change(c.delta_milli), c.track.as_str()));
             let text = format!("{}{rated}", pull.status.as_str());
             world.attention.push(blank(seq, text, format!("details {path}")));
         }
@@ -445,7 +454,8 @@ fn public(context: &Context, wanted: &Wanted, world: &mut World) -> Result<(), R
         context.root.fold.projects().map(|(name, _)| name).filter(|n| !n.is_forge() && wanted.takes(n)).collect();
     let mine: Vec<&ProjectName> = all.iter().copied().filter(|name| joined(name)).collect();
     let shown = if mine.is_empty() { all } else { mine };
-    let lines: Result<Vec<Line>, Refusal> = shown.into_iter().take(MOST).map(|name| projects::line(context, name)).collect();
+    let lines: Result<Vec<Line>, Refusal> =
+        shown.into_iter().take(MOST).map(|name| projects::line(context, name)).collect();
     world.projects = lines?;
     Ok(())
 }

@@ -43,8 +43,12 @@ impl Render for Overview {
         for entry in &self.commands {
             out.push_str(&format!("    {:<44} {}\n", entry.usage, entry.summary));
         }
-        out.push_str("\n`--json` before the command gives data. `parser#7` and `parser/7` are the same; a bare 7 is in your\n");
-        out.push_str("current project. Longer text comes on stdin. Exit codes: 0 done, 1 refused, 2 usage, 3 not found,\n");
+        out.push_str(
+            "\n`--json` before the command gives data. `parser#7` and `parser/7` are the same; a bare 7 is in your\n",
+        );
+        out.push_str(
+            "current project. Longer text comes on stdin. Exit codes: 0 done, 1 refused, 2 usage, 3 not found,\n",
+        );
         out.push_str("4 not allowed, 5 stale, 75 try later.\n\nThe loop: feed, start, (work, `forge run -- <tests>`, `git push`), submit, review, merge.\n");
         out.push_str("---\nnext: feed\n");
         out

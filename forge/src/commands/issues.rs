@@ -62,8 +62,13 @@ pub(super) fn list(
     labels: &[String],
     limit: usize,
 ) -> Result<Vec<Listed>, Refusal> {
-    let filter =
-        Filter { project: Some(project.clone()), kind: Some(kind), state, labels: labels.to_vec(), ..Filter::default() };
+    let filter = Filter {
+        project: Some(project.clone()),
+        kind: Some(kind),
+        state,
+        labels: labels.to_vec(),
+        ..Filter::default()
+    };
     listed(context, &filter, limit)
 }
 
@@ -73,7 +78,11 @@ pub(super) fn listed(context: &Context, filter: &Filter, limit: usize) -> Result
     let found = context.forge.index()?.list(filter, limit, None).map_err(failed)?;
     let line = |item: &std::sync::Arc<search::Item>| {
         let reference = ItemRef { project: item.project.clone(), n: item.n };
-        let working = context.forge.project(&item.project).ok().and_then(|r| r.snapshot().fold.issue(item.n).map(IssueState::working));
+        let working = context
+            .forge
+            .project(&item.project)
+            .ok()
+            .and_then(|r| r.snapshot().fold.issue(item.n).map(IssueState::working));
         let verb = match (item.kind, item.state) {
             (Kind::Issue, State::Open) => "start",
             (Kind::Pull, _) => "pr",
@@ -109,7 +118,10 @@ struct Opened {
 impl Render for Opened {
     fn markdown(&self) -> String {
         let what = if self.existing { "is open already under that key" } else { "is open" };
-        format!("{} {what}: {}\n---\nnext: details {}/{}\n", self.reference, self.url, self.reference.project, self.reference.n)
+        format!(
+            "{} {what}: {}\n---\nnext: details {}/{}\n",
+            self.reference, self.url, self.reference.project, self.reference.n
+        )
     }
 }
 
@@ -255,7 +267,10 @@ struct Changed {
 
 impl Render for Changed {
     fn markdown(&self) -> String {
-        format!("{} is {}.\n---\nnext: details {}/{}\n", self.reference, self.state, self.reference.project, self.reference.n)
+        format!(
+            "{} is {}.\n---\nnext: details {}/{}\n",
+            self.reference, self.state, self.reference.project, self.reference.n
+        )
     }
 }
 
@@ -389,12 +404,15 @@ impl Render for Begun {
         out.push_str(&format!("Due {}. ", show_time(self.deadline_ms)));
         out.push_str(&match self.others.as_slice() {
             [] => "Nobody else works on it.\n".to_owned(),
-            others => format!("Also at work: {}.\n", others.iter().map(AgentName::as_str).collect::<Vec<_>>().join(", ")),
+            others => {
+                format!("Also at work: {}.\n", others.iter().map(AgentName::as_str).collect::<Vec<_>>().join(", "))
+            }
         });
         out.push_str("\nPaste this (twice does no harm):\n\n```sh\n");
         out.push_str(&format!("git clone {} 2>/dev/null || git -C {project} fetch\ncd {project}\n", self.clone_from));
         match &self.base {
-            Some(base) => out.push_str(&format!("git checkout -q {0} 2>/dev/null || git checkout -q -b {0} {base}\n", self.branch)),
+            Some(base) => out
+                .push_str(&format!("git checkout -q {0} 2>/dev/null || git checkout -q -b {0} {base}\n", self.branch)),
             None => out.push_str(&format!("git checkout -q -b {}\n", self.branch)),
         }
         for args in &self.git_config {
@@ -410,7 +428,11 @@ impl Render for Begun {
 /// A word as a shell reads it back.
 pub(super) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 impl Command for Start {
@@ -453,7 +475,9 @@ impl Command for Start {
         let branch = worker.branch.short().to_owned();
         let submit = match context.door {
             Door::Ssh => format!("ssh forge submit {branch}"),
-            Door::Http => format!("curl -H \"Authorization: Bearer $TOKEN\" -d 'submit {branch}' {}/action", config.public_http),
+            Door::Http => {
+                format!("curl -H \"Authorization: Bearer $TOKEN\" -d 'submit {branch}' {}/action", config.public_http)
+            }
         };
         Ok(Answer::of(&Begun {
             title: issue.map(|i| i.title.clone()).unwrap_or_default(),
@@ -496,7 +520,13 @@ fn git_config(agent: &AgentActor, reference: &ItemRef, worker: &Worker, nonce: &
     settings
 }
 
-fn begin(draft: &mut Draft, by: &Author, reference: &ItemRef, agent: &AgentActor, nonce: [u8; 16]) -> Result<(Worker, Vec<u8>), Refusal> {
+fn begin(
+    draft: &mut Draft,
+    by: &Author,
+    reference: &ItemRef,
+    agent: &AgentActor,
+    nonce: [u8; 16],
+) -> Result<(Worker, Vec<u8>), Refusal> {
     let snapshot = draft.snapshot();
     let issue = snapshot.fold.issue(reference.n).ok_or_else(|| {
         let why = "it is a pull request; work starts on issues";
@@ -507,7 +537,12 @@ fn begin(draft: &mut Draft, by: &Author, reference: &ItemRef, agent: &AgentActor
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it is closed", next));
     }
     if let Some(worker) = issue.worker(&agent.name)
-        && let Some((nonce, _)) = snapshot.fold.nonces.iter().filter(|(_, s)| s.agent == agent.name && s.issue == reference.n).max_by_key(|(_, s)| s.at_ms)
+        && let Some((nonce, _)) = snapshot
+            .fold
+            .nonces
+            .iter()
+            .filter(|(_, s)| s.agent == agent.name && s.issue == reference.n)
+            .max_by_key(|(_, s)| s.at_ms)
         && may_use(snapshot, &worker.branch, agent)
     {
         return Ok((worker.clone(), nonce.clone()));
@@ -518,7 +553,12 @@ fn begin(draft: &mut Draft, by: &Author, reference: &ItemRef, agent: &AgentActor
         nonce: nonce.to_vec(),
         deadline_ms: draft.now() + DEADLINE_MS,
     };
-    let worker = Worker { agent: agent.name.clone(), base: fact.base, branch: fact.branch.clone(), deadline_ms: fact.deadline_ms };
+    let worker = Worker {
+        agent: agent.name.clone(),
+        base: fact.base,
+        branch: fact.branch.clone(),
+        deadline_ms: fact.deadline_ms,
+    };
     draft.event(by, &EntityId::Issue(reference.n), fact, None, &[])?;
     Ok((worker, nonce.to_vec()))
 }

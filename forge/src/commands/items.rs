@@ -280,7 +280,11 @@ impl Command for Search {
                 reference: if project_entry { hit.project.to_string() } else { format!("{}#{}", hit.project, hit.n) },
                 kind: hit.kind.as_str(),
                 state: hit.state.as_str(),
-                next: if project_entry { format!("project show {}", hit.project) } else { format!("{verb} {}/{}", hit.project, hit.n) },
+                next: if project_entry {
+                    format!("project show {}", hit.project)
+                } else {
+                    format!("{verb} {}/{}", hit.project, hit.n)
+                },
                 title: hit.title,
                 snippet: snippet(&hit.snippet, 240),
             }

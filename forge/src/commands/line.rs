@@ -107,7 +107,10 @@ fn usage(what: &str, why: impl Into<String>) -> Refusal {
 /// one word) with what follows each.
 pub fn head<'a>(line: &'a str, args: &mut Args) -> Result<Vec<(String, &'a str)>, Refusal> {
     if line.len() > LONGEST {
-        return Err(usage("command", format!("a command line has at most {LONGEST} bytes; longer text comes on stdin")));
+        return Err(usage(
+            "command",
+            format!("a command line has at most {LONGEST} bytes; longer text comes on stdin"),
+        ));
     }
     let mut rest = line.trim();
     // What an answer suggests runs as it stands, whoever adds or leaves out the door.
@@ -286,7 +289,10 @@ mod tests {
                 continue;
             }
             let args = args.unwrap();
-            assert_eq!((args.value("title"), args.value("label"), args.word(0)), (Some("Fix the leak"), Some("rust"), Some("parser")));
+            assert_eq!(
+                (args.value("title"), args.value("label"), args.word(0)),
+                (Some("Fix the leak"), Some("rust"), Some("parser"))
+            );
         }
         assert_eq!(read("new parser --title Don't panic", &NEW).unwrap().value("title"), Some("Don't panic"));
         assert!(read("new parser --tilte x", &NEW).unwrap_err().why.contains("--tilte"));

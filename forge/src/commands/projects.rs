@@ -66,12 +66,15 @@ impl Command for ProjectNew {
     }
     fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
         let name = ProjectName::parse_new(args.word(0).unwrap_or("")).map_err(|e| context.usage(e.to_string()))?;
-        let branch = RefName::branch(args.value("branch").unwrap_or("main")).map_err(|e| context.usage(e.to_string()))?;
+        let branch =
+            RefName::branch(args.value("branch").unwrap_or("main")).map_err(|e| context.usage(e.to_string()))?;
         let description = crate::state::snippet(args.value("description").unwrap_or(""), 200);
         let repository = context.forge.create_project(&name, &branch, || {
             let (by, id) = (context.author()?, EntityId::Project(name.clone()));
             let fact = ProjectCreated { default_branch: branch.clone(), description };
-            context.commit(context.forge.root_repository(), move |draft| draft.event(&by, &id, fact, None, &[])).map(|(r, _)| r.q)
+            context
+                .commit(context.forge.root_repository(), move |draft| draft.event(&by, &id, fact, None, &[]))
+                .map(|(r, _)| r.q)
         })?;
         let config = context.forge.config();
         Ok(Answer::of(&Created {
@@ -100,7 +103,8 @@ pub(super) struct Line {
 impl Line {
     /// One line of a list: `parser  12 open issues · 1 open pull · 7 members`.
     pub(super) fn markdown(&self) -> String {
-        let about = if self.description.is_empty() { String::new() } else { format!(" · {}", inline(&self.description)) };
+        let about =
+            if self.description.is_empty() { String::new() } else { format!(" · {}", inline(&self.description)) };
         format!(
             "{}  {} · {} · {}{about}\n  → {}\n",
             self.project,
@@ -115,7 +119,8 @@ impl Line {
 pub(super) fn line(context: &Context, name: &ProjectName) -> Result<Line, Refusal> {
     let index = context.forge.index()?;
     let open = |kind| {
-        let filter = Filter { project: Some(name.clone()), kind: Some(kind), state: Some(State::Open), ..Filter::default() };
+        let filter =
+            Filter { project: Some(name.clone()), kind: Some(kind), state: Some(State::Open), ..Filter::default() };
         index.count(&filter).map_err(|e| Refusal::new(Code::TryLater, "index", e.to_string(), "feed"))
     };
     let entry = context.root.fold.project(name);
@@ -287,7 +292,11 @@ struct Joined {
 
 impl Render for Joined {
     fn markdown(&self) -> String {
-        format!("You are in {0}, with {1}. It is in your feed, and you are offered its reviews.\n---\nnext: project show {0}\n", self.project, count(self.members, "member"))
+        format!(
+            "You are in {0}, with {1}. It is in your feed, and you are offered its reviews.\n---\nnext: project show {0}\n",
+            self.project,
+            count(self.members, "member")
+        )
     }
 }
 

@@ -101,7 +101,14 @@ impl Render for Whole {
         let mut out = format!("# {}: {}\n\n", self.reference, inline(&self.title));
         let issue = self.issue.as_ref().map_or(String::new(), |i| format!(" · for {i}"));
         out.push_str(&format!("{} · by {} · `{}` → `{}`{issue}\n", self.state, self.author, self.branch, self.target));
-        out.push_str(&format!("round {} · head `{}` · base `{}` · +{} −{} lines\n", self.round, self.head.short(), self.base.short(), self.added, self.removed));
+        out.push_str(&format!(
+            "round {} · head `{}` · base `{}` · +{} −{} lines\n",
+            self.round,
+            self.head.short(),
+            self.base.short(),
+            self.added,
+            self.removed
+        ));
         out.push_str(&format!("proof {}\n", crate::forge::shown_proof(&self.proof_detail)));
         if let Some(landed) = &self.landed {
             out.push_str(&format!("landed as `{}`\n", landed.short()));
@@ -128,7 +135,10 @@ impl Render for Whole {
             out.push_str(&format!("\n## Diff (by {}, as data)\n\n{fence}diff\n{diff}{fence}\n", self.author));
             if self.diff_truncated == Some(true) {
                 let range = format!("{}..{}", self.base.short(), self.head.short());
-                out.push_str(&format!("The diff is longer; the whole of it: `git fetch origin refs/pull/{}/head && git diff {range}`\n", self.reference.n));
+                out.push_str(&format!(
+                    "The diff is longer; the whole of it: `git fetch origin refs/pull/{}/head && git diff {range}`\n",
+                    self.reference.n
+                ));
             }
         }
         out.push_str(&format!("---\nnext: {}\n", self.next));
@@ -146,7 +156,12 @@ fn longest_run(text: &str, wanted: char) -> usize {
 }
 
 /// What the rules say of a pull request now.
-pub(super) fn gate_of(context: &Context, project: &Project, n: u64, pull: &PullState) -> Result<Vec<GateLine>, Refusal> {
+pub(super) fn gate_of(
+    context: &Context,
+    project: &Project,
+    n: u64,
+    pull: &PullState,
+) -> Result<Vec<GateLine>, Refusal> {
     let store = project.repository.store();
     let view = View { snapshot: &project.snapshot, root: &context.root, objects: store.as_ref() };
     let work = Work::of_pull(&view, store, n, pull);
@@ -257,7 +272,8 @@ fn patch(project: &Project, pull: &PullState, most: usize) -> Result<diff::Patch
     let tree = |id| store.commit(id).map(|c| c.tree);
     let (old, new) = (tree(pull.base), tree(pull.head));
     let (old, new) = (old.map_err(|e| failed(e.to_string()))?, new.map_err(|e| failed(e.to_string()))?);
-    let changes = diff::changed_paths(store.as_ref(), Some(old), Some(new), MOST_FILES).map_err(|e| failed(e.to_string()))?;
+    let changes =
+        diff::changed_paths(store.as_ref(), Some(old), Some(new), MOST_FILES).map_err(|e| failed(e.to_string()))?;
     diff::unified(store.as_ref(), &changes, most).map_err(|e| failed(e.to_string()))
 }
 
@@ -267,7 +283,8 @@ fn only_pull(context: &Context) -> Result<(Project, ItemRef), Refusal> {
     let mut mine = Vec::new();
     for repository in context.forge.open_repositories() {
         let snapshot = repository.snapshot();
-        let open = snapshot.fold.open_pulls.values().filter(|n| snapshot.fold.pull(**n).is_some_and(|p| p.author == *agent));
+        let open =
+            snapshot.fold.open_pulls.values().filter(|n| snapshot.fold.pull(**n).is_some_and(|p| p.author == *agent));
         mine.extend(open.map(|n| ItemRef { project: repository.name().clone(), n: *n }));
     }
     match mine.as_slice() {
@@ -359,7 +376,12 @@ impl Command for PrClose {
         let maintainer = context.root.fold.project(&reference.project).is_some_and(|p| p.creator == by.agent);
         if pull.author != by.agent && !maintainer {
             let why = format!("only {} who opened it, or the project's maintainer, may", pull.author);
-            return Err(Refusal::new(Code::NotAllowed, reference.to_string(), why, format!("reply {}/{n} <text>", reference.project)));
+            return Err(Refusal::new(
+                Code::NotAllowed,
+                reference.to_string(),
+                why,
+                format!("reply {}/{n} <text>", reference.project),
+            ));
         }
         let name = reference.clone();
         let (q, _) = context.commit(&project.repository, move |draft| {

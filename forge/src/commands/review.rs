@@ -83,7 +83,9 @@ impl Command for Review {
         let expected = context.if_match.clone();
         let name = reference.clone();
         let (head, q) = context
-            .commit(&project.repository, move |draft| give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref()))?
+            .commit(&project.repository, move |draft| {
+                give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref())
+            })?
             .0;
         let path = format!("{}/{n}", reference.project);
         let next = if verdict == Verdict::Approve { format!("merge {path}") } else { "feed --wait".to_owned() };
@@ -223,13 +225,22 @@ impl Command for Merge {
                 }
             }
         }
-        let busy = || Err(Refusal::new(Code::TryLater, reference.to_string(), "its target keeps moving", format!("merge {}/{}", reference.project, reference.n)));
+        let busy = || {
+            Err(Refusal::new(
+                Code::TryLater,
+                reference.to_string(),
+                "its target keeps moving",
+                format!("merge {}/{}", reference.project, reference.n),
+            ))
+        };
         let (landed, strategy, merged, author) = outcome.unwrap_or_else(busy)?;
         context.forge.settle(&project.repository)?;
         let root = context.forge.root();
         let change = root.fold.ratings.change_for(&author, &merged.digest);
-        let ratings: Vec<Rated> =
-            change.iter().map(|c| Rated { agent: author.clone(), track: c.track, delta_milli: c.delta_milli }).collect();
+        let ratings: Vec<Rated> = change
+            .iter()
+            .map(|c| Rated { agent: author.clone(), track: c.track, delta_milli: c.delta_milli })
+            .collect();
         Ok(Answer::of(&Landed { reference, landed, strategy, ratings, seq: merged.q }))
     }
 }
@@ -245,15 +256,27 @@ fn attempt(context: &Context, project: &Project, reference: &ItemRef) -> Result<
     let path = format!("{}/{n}", reference.project);
     let pull = project.snapshot.fold.pull(n).cloned();
     let pull = pull.ok_or_else(|| {
-        Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", format!("details {path}"))
+        Refusal::new(
+            Code::NotFound,
+            reference.to_string(),
+            "it is an issue, not a pull request",
+            format!("details {path}"),
+        )
     })?;
     if pull.status != PullStatus::Open {
-        return Err(Refusal::new(Code::Stale, reference.to_string(), format!("it is {} already", pull.status.as_str()), "feed"));
+        return Err(Refusal::new(
+            Code::Stale,
+            reference.to_string(),
+            format!("it is {} already", pull.status.as_str()),
+            "feed",
+        ));
     }
     let store = project.repository.store().clone();
     check_gate(&project.snapshot, &context.root, &store, n, &pull)?;
     let onto = project.snapshot.ref_id(&pull.target);
-    let onto = onto.ok_or_else(|| Refusal::new(Code::Refused, reference.to_string(), "its target does not exist", format!("pr {path}")))?;
+    let onto = onto.ok_or_else(|| {
+        Refusal::new(Code::Refused, reference.to_string(), "its target does not exist", format!("pr {path}"))
+    })?;
     let (tree, objects) = merged_tree(&store, onto, pull.head, reference)?;
     let (by, root, name) = (context.author()?, context.root.clone(), reference.clone());
     let author = pull.author.clone();
@@ -263,7 +286,13 @@ fn attempt(context: &Context, project: &Project, reference: &ItemRef) -> Result<
     Ok((landed, strategy, recorded, author))
 }
 
-fn check_gate(snapshot: &Snapshot, root: &Arc<Snapshot>, store: &Store, n: u64, pull: &PullState) -> Result<(), Refusal> {
+fn check_gate(
+    snapshot: &Snapshot,
+    root: &Arc<Snapshot>,
+    store: &Store,
+    n: u64,
+    pull: &PullState,
+) -> Result<(), Refusal> {
     let view = View { snapshot, root, objects: store };
     let work = Work::of_pull(&view, store, n, pull);
     let work = work.map_err(|e| Refusal::new(Code::TryLater, format!("merge {n}"), e.to_string(), "feed"))?;
@@ -279,7 +308,10 @@ fn merged_tree(store: &Store, onto: Oid, head: Oid, reference: &ItemRef) -> Resu
         Ok(merged) => Ok((merged.tree, merged.objects)),
         Err(error @ (MergeError::Unrelated { .. } | MergeError::Failed { .. })) => Err(failed(error.to_string())),
         Err(MergeError::Conflicts { paths }) => {
-            let why = format!("it conflicts with its target in {}", paths.iter().take(5).cloned().collect::<Vec<_>>().join(", "));
+            let why = format!(
+                "it conflicts with its target in {}",
+                paths.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+            );
             let next = "git fetch origin && git merge origin/HEAD";
             Err(Refusal::new(Code::Stale, format!("merge {reference}"), why, next).by_rule("mergeable"))
         }
@@ -304,7 +336,8 @@ fn land(
 ) -> Result<(Oid, String, Recorded), Refusal> {
     let snapshot = draft.snapshot().clone();
     let pull = snapshot.fold.pull(reference.n);
-    let unchanged = pull.is_some_and(|p| p.head == judged.head && p.status == judged.status && p.reviews == judged.reviews);
+    let unchanged =
+        pull.is_some_and(|p| p.head == judged.head && p.status == judged.status && p.reviews == judged.reviews);
     if !unchanged || snapshot.ref_id(&judged.target) != Some(ready.onto) {
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it moved", "feed").by_rule(MOVED));
     }
@@ -326,7 +359,8 @@ fn land(
     draft.set_ref(&judged.target, Some(ready.onto), Some(landed), None, None)?;
     draft.keep(judged.head);
     let strategy = "merge".to_owned();
-    let fact = PullMerged { landed, onto: ready.onto, head: judged.head, strategy: strategy.clone(), issue: judged.issue };
+    let fact =
+        PullMerged { landed, onto: ready.onto, head: judged.head, strategy: strategy.clone(), issue: judged.issue };
     let merged = draft.event(by, &EntityId::Pull(reference.n), fact, None, &[])?;
     if let Some(issue) = judged.issue {
         close_issue(draft, by, reference, issue, merged.digest)?;

@@ -69,7 +69,8 @@ impl Command for Submit {
         Needs::Agent
     }
     fn shape(&self) -> Shape {
-        let flags = &[("issue", Takes::Word), ("title", Takes::Words), ("body", Takes::Words), ("project", Takes::Word)];
+        let flags =
+            &[("issue", Takes::Word), ("title", Takes::Words), ("body", Takes::Words), ("project", Takes::Word)];
         Shape { stdin: Stdin::Dash, ..Shape::words(0, 2).flags(flags) }
     }
     fn usage(&self) -> &'static str {
@@ -86,7 +87,8 @@ impl Command for Submit {
         let by = context.author()?;
         let root = context.root.clone();
         let store = project.repository.store().clone();
-        let ((n, q), after) = context.commit(&project.repository, move |draft| open(draft, &root, &store, &by, &asked))?;
+        let ((n, q), after) =
+            context.commit(&project.repository, move |draft| open(draft, &root, &store, &by, &asked))?;
         let project = Project { repository: project.repository, snapshot: after };
         let reference = ItemRef { project: project.repository.name().clone(), n };
         let pull = project.snapshot.fold.pull(n);
@@ -115,12 +117,15 @@ fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
         Some(word) => {
             let short = word.strip_prefix("refs/heads/").unwrap_or(word);
             let branch = RefName::branch(short).map_err(|e| context.usage(e.to_string()))?;
-            let from_issue = issue.as_ref().map(|(p, _, _)| Project { repository: p.repository.clone(), snapshot: p.snapshot.clone() });
+            let from_issue = issue
+                .as_ref()
+                .map(|(p, _, _)| Project { repository: p.repository.clone(), snapshot: p.snapshot.clone() });
             (locate(context, &branch, named.or(from_issue))?, branch)
         }
         None => {
             let (project, reference) = super::issues::only_work(context, agent)?;
-            let branch = project.snapshot.fold.issue(reference.n).and_then(|i| i.worker(agent)).map(|w| w.branch.clone());
+            let branch =
+                project.snapshot.fold.issue(reference.n).and_then(|i| i.worker(agent)).map(|w| w.branch.clone());
             let branch = branch.ok_or_else(|| context.usage("say which branch"))?;
             (project, branch)
         }
@@ -130,8 +135,12 @@ fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
         issues.find(|(_, i)| i.worker(agent).is_some_and(|w| w.branch == branch)).map(|(n, _)| n)
     };
     let issue = match issue {
-        Some((other, reference, Item::Issue)) if other.repository.name() == project.repository.name() => Some(reference.n),
-        Some((_, reference, _)) => return Err(context.usage(format!("{reference} is no issue of {}", project.repository.name()))),
+        Some((other, reference, Item::Issue)) if other.repository.name() == project.repository.name() => {
+            Some(reference.n)
+        }
+        Some((_, reference, _)) => {
+            return Err(context.usage(format!("{reference} is no issue of {}", project.repository.name())));
+        }
         None => started(),
     };
     let title = args.value("title").map(|t| crate::state::snippet(t, 200));
@@ -166,7 +175,12 @@ fn locate(context: &Context, branch: &RefName, named: Option<Project>) -> Result
         _ => {
             let names: Vec<String> = having.iter().map(|p| p.repository.name().to_string()).collect();
             let next = format!("submit {} --project {}", branch.short(), names[0]);
-            Err(Refusal::new(Code::Usage, branch.short(), format!("several projects have it: {}", names.join(", ")), next))
+            Err(Refusal::new(
+                Code::Usage,
+                branch.short(),
+                format!("several projects have it: {}", names.join(", ")),
+                next,
+            ))
         }
     }
 }
@@ -182,11 +196,21 @@ fn open(
     let snapshot = draft.snapshot().clone();
     let branch = &asked.branch;
     let refuse = |why: &str, next: String| Refusal::new(Code::Refused, format!("submit {}", branch.short()), why, next);
-    let head = snapshot.ref_id(branch).ok_or_else(|| refuse("there is no such branch any more", "git push".to_owned()))?;
+    let head =
+        snapshot.ref_id(branch).ok_or_else(|| refuse("there is no such branch any more", "git push".to_owned()))?;
     let owner = snapshot.owners.get(branch);
     if owner.is_some_and(|owner| *owner != by.agent) {
-        let next = format!("git push origin HEAD:refs/heads/{}/{}", by.agent, branch.short().rsplit('/').next().unwrap_or("work"));
-        return Err(Refusal::new(Code::NotAllowed, format!("submit {}", branch.short()), "the branch belongs to another agent", next));
+        let next = format!(
+            "git push origin HEAD:refs/heads/{}/{}",
+            by.agent,
+            branch.short().rsplit('/').next().unwrap_or("work")
+        );
+        return Err(Refusal::new(
+            Code::NotAllowed,
+            format!("submit {}", branch.short()),
+            "the branch belongs to another agent",
+            next,
+        ));
     }
     if let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) {
         return Ok((n, pull.last_q));
@@ -197,7 +221,9 @@ fn open(
     }
     let onto = snapshot.ref_id(&target);
     let unreadable = |e: crate::git::store::ReadError| refuse(&e.to_string(), "git push".to_owned());
-    let onto = onto.ok_or_else(|| refuse("the default branch does not exist yet", "git push origin HEAD:refs/heads/main".to_owned()))?;
+    let onto = onto.ok_or_else(|| {
+        refuse("the default branch does not exist yet", "git push origin HEAD:refs/heads/main".to_owned())
+    })?;
     if history::is_ancestor(store, head, onto).map_err(unreadable)? {
         let why = format!("it has nothing that {} lacks: commit something first", target.short());
         return Err(refuse(&why, "git commit -a && git push".to_owned()).by_rule("empty"));

@@ -44,14 +44,22 @@ struct Attempt {
 impl Render for Traced {
     fn markdown(&self) -> String {
         let of = self.reference.as_ref().map_or(String::new(), |r| format!(" · {r}"));
-        let mut out = format!("# Trace of {}{of}\n\nproof {} · tree `{}`\n\n", self.commit.short(), self.level, self.tree.short());
+        let mut out = format!(
+            "# Trace of {}{of}\n\nproof {} · tree `{}`\n\n",
+            self.commit.short(),
+            self.level,
+            self.tree.short()
+        );
         for attempt in &self.attempts {
             let end = match (attempt.exit, attempt.signal) {
                 (Some(code), _) => format!("exit {code}"),
                 (None, Some(signal)) => format!("signal {signal}"),
                 (None, None) => "no exit".to_owned(),
             };
-            let tests = attempt.tests.as_ref().map_or(String::new(), |t| format!(" · {} passed, {} failed", t.passed, t.failed));
+            let tests = attempt
+                .tests
+                .as_ref()
+                .map_or(String::new(), |t| format!(" · {} passed, {} failed", t.passed, t.failed));
             out.push_str(&format!(
                 "{}. {} · `{}` on tree {}{tests} · {} ms, by {}\n",
                 attempt.seq,
@@ -103,7 +111,8 @@ impl Command for Trace {
             None => having(context, commit)?,
         };
         let store = project.repository.store();
-        let missing = |e: crate::git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
+        let missing =
+            |e: crate::git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
         let tree = store.commit(commit).map_err(missing)?.tree;
         let Some((n, pull)) = pull_of(&project, commit) else {
             return Ok(Answer::of(&Traced { commit, tree, level: Level::P0, reference: None, attempts: Vec::new() }));
@@ -120,7 +129,8 @@ fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {
         return Ok(current);
     }
     let all = context.forge.open_repositories().into_iter();
-    let found = all.map(|repository| Project { snapshot: repository.snapshot(), repository }).find(|project| has(project));
+    let found =
+        all.map(|repository| Project { snapshot: repository.snapshot(), repository }).find(|project| has(project));
     found.ok_or_else(|| Refusal::new(Code::NotFound, commit.to_string(), "no project has this commit", "project list"))
 }
 
@@ -133,7 +143,8 @@ fn pull_of(project: &Project, commit: Oid) -> Option<(u64, PullState)> {
     }
     let store = project.repository.store().as_ref();
     let contains = |p: &PullState| {
-        history::is_ancestor(store, commit, p.head).unwrap_or(false) && !history::is_ancestor(store, commit, p.base).unwrap_or(true)
+        history::is_ancestor(store, commit, p.head).unwrap_or(false)
+            && !history::is_ancestor(store, commit, p.base).unwrap_or(true)
     };
     fold.pulls().rev().find(|(_, p)| contains(p)).map(|(n, p)| (n, p.clone()))
 }

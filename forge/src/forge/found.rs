@@ -54,12 +54,16 @@ fn begin_or_go_on(draft: &mut Draft, key: String) -> Result<(), Refusal> {
     }
     let newest = draft.snapshot().epochs.get_max().map(|(_, key)| key.clone());
     if newest.as_ref() != Some(&key) {
-        tracing::warn!("the signing key is new: opening epoch {}; tokens of before are void", draft.snapshot().epoch + 1);
+        tracing::warn!(
+            "the signing key is new: opening epoch {}; tokens of before are void",
+            draft.snapshot().epoch + 1
+        );
         draft.open_epoch(key);
     }
     let (files, commit) = generated(draft.snapshot(), draft.now());
     let known = draft.snapshot().ref_id(&main_branch());
-    let commit_id = commit.id().map_err(|e| Refusal::new(crate::answer::Code::Refused, "main", e.to_string(), "help"))?;
+    let commit_id =
+        commit.id().map_err(|e| Refusal::new(crate::answer::Code::Refused, "main", e.to_string(), "help"))?;
     if known.is_none() || newest.as_ref() != draft.snapshot().epochs.get_max().map(|(_, key)| key) {
         for file in files {
             draft.object(file)?;

@@ -56,9 +56,8 @@ impl Forge {
 
     /// The index, reflecting everything that was durable when this was called.
     pub fn index(&self) -> Result<&search::Index, crate::answer::Refusal> {
-        self.index_dirty().map_err(|e| {
-            crate::answer::Refusal::new(crate::answer::Code::TryLater, "index", e.to_string(), "feed")
-        })?;
+        self.index_dirty()
+            .map_err(|e| crate::answer::Refusal::new(crate::answer::Code::TryLater, "index", e.to_string(), "feed"))?;
         Ok(&self.index)
     }
 
@@ -108,7 +107,19 @@ fn item(repository: &Arc<Repository>, snapshot: &Snapshot, n: u64) -> Option<Ite
     };
     let tip = snapshot.fold.entities.get(&id)?.tip;
     let body = searched_text(repository, tip);
-    Some(Item { project, n, kind, state, title: title.clone(), body, author: author.to_string(), labels, lang: None, seq, opened_seq })
+    Some(Item {
+        project,
+        n,
+        kind,
+        state,
+        title: title.clone(),
+        body,
+        author: author.to_string(),
+        labels,
+        lang: None,
+        seq,
+        opened_seq,
+    })
 }
 
 fn searched_text(repository: &Repository, tip: notes_schema::Oid) -> String {

@@ -95,9 +95,13 @@ fn note(entity: &str, read: &ledger::ReadEvent) -> Option<Note> {
     let by = &read.event.a;
     let proof = |commit: Oid, proof: &Proof| {
         let record = proof.record?;
-        let tests = proof.tests.as_ref().map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
+        let tests =
+            proof.tests.as_ref().map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
         let month = refs::trace_month(read.event.t);
-        let text = format!("proof {} by {by}: `{}`{tests} ({entity})\nrecord {record} in {month}\n", proof.level, proof.command);
+        let text = format!(
+            "proof {} by {by}: `{}`{tests} ({entity})\nrecord {record} in {month}\n",
+            proof.level, proof.command
+        );
         Some(Note { list: refs::TRACE_NOTES, commit, text })
     };
     match &read.fact {
@@ -112,10 +116,22 @@ fn note(entity: &str, read: &ledger::ReadEvent) -> Option<Note> {
             let text = format!("{by} {} ({entity}){said}\n", fact.verdict.past());
             Some(Note { list: refs::REVIEW_NOTES, commit: fact.head, text })
         }
-        Fact::ForgeFounded(_) | Fact::AgentRegistered(_) | Fact::KeyAdded(_) | Fact::KeyRevoked(_)
-        | Fact::TokenIssued(_) | Fact::TokenRevoked(_) | Fact::ProjectCreated(_) | Fact::ProjectJoined(_)
-        | Fact::IssueOpened(_) | Fact::IssueClosed(_) | Fact::IssueReopened(_) | Fact::Commented(_)
-        | Fact::WorkStarted(_) | Fact::WorkAbandoned(_) | Fact::PullClosed(_) | Fact::RatingSettled(_)
+        Fact::ForgeFounded(_)
+        | Fact::AgentRegistered(_)
+        | Fact::KeyAdded(_)
+        | Fact::KeyRevoked(_)
+        | Fact::TokenIssued(_)
+        | Fact::TokenRevoked(_)
+        | Fact::ProjectCreated(_)
+        | Fact::ProjectJoined(_)
+        | Fact::IssueOpened(_)
+        | Fact::IssueClosed(_)
+        | Fact::IssueReopened(_)
+        | Fact::Commented(_)
+        | Fact::WorkStarted(_)
+        | Fact::WorkAbandoned(_)
+        | Fact::PullClosed(_)
+        | Fact::RatingSettled(_)
         | Fact::Unknown { .. } => None,
     }
 }
@@ -161,7 +177,9 @@ fn add(draft: &mut Draft, store: &crate::git::store::Store, notes: Vec<Note>, up
 /// The note that a commit has already.
 fn earlier(store: &crate::git::store::Store, tip: Option<Oid>, commit: Oid) -> Result<String, Refusal> {
     let Some(tip) = tip else { return Ok(String::new()) };
-    let Some(blob) = fanout::find(store, tip, &commit.to_string()).map_err(unreadable)? else { return Ok(String::new()) };
+    let Some(blob) = fanout::find(store, tip, &commit.to_string()).map_err(unreadable)? else {
+        return Ok(String::new());
+    };
     let object = store.get(blob).map_err(unreadable)?;
     Ok(String::from_utf8_lossy(&object.data).into_owned())
 }

@@ -153,7 +153,12 @@ impl Host for RepositoryHost {
             messages: Vec::new(),
         };
         let Some(agent) = self.actor.agent() else {
-            return refuse_all(&Refusal::new(Code::NotAllowed, "push", "only a registered agent may", "ssh forge register <name>"));
+            return refuse_all(&Refusal::new(
+                Code::NotAllowed,
+                "push",
+                "only a registered agent may",
+                "ssh forge register <name>",
+            ));
         };
         match receive(&self.forge, &self.repository, agent, push) {
             Ok(outcome) => outcome,
@@ -185,14 +190,20 @@ struct Sorted {
     atomic: bool,
 }
 
-fn receive(forge: &Arc<Forge>, repository: &Arc<Repository>, agent: &AgentActor, push: Push) -> Result<PushOutcome, Refusal> {
+fn receive(
+    forge: &Arc<Forge>,
+    repository: &Arc<Repository>,
+    agent: &AgentActor,
+    push: Push,
+) -> Result<PushOutcome, Refusal> {
     let sorted = sort_out(forge, repository, agent, &push);
     if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
         return Ok(sorted.refused());
     }
     let (objects, pack) = land(repository, push.quarantine)?;
     let shared = Arc::new(Mutex::new(PushOutcome::default()));
-    let (answer, forge_for_plan, store, by) = (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
+    let (answer, forge_for_plan, store, by) =
+        (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
     let outcome = forge.commit(repository, agent, move |draft| {
         let brought: HashMap<Oid, _> = objects.iter().cloned().collect();
         let view_objects = Brought { objects: &brought, store: &store };
@@ -232,15 +243,19 @@ impl Sorted {
 
     fn refused(&self) -> PushOutcome {
         let atomic = Refusal::new(Code::Refused, "push", "another ref of this atomic push was refused", "git push");
-        let results = self.updates.iter().map(|(update, result)| {
-            (update.name.clone(), Err(line(result.as_ref().err().unwrap_or(&atomic))))
-        });
+        let results = self
+            .updates
+            .iter()
+            .map(|(update, result)| (update.name.clone(), Err(line(result.as_ref().err().unwrap_or(&atomic)))));
         PushOutcome { results: results.collect(), messages: Vec::new() }
     }
 }
 
 /// Large packs become durable on their own, before the batch that names them; small ones ride in it.
-fn land(repository: &Repository, quarantine: Quarantine) -> Result<(Vec<(Oid, crate::git::object::Object)>, Option<PackLine>), Refusal> {
+fn land(
+    repository: &Repository,
+    quarantine: Quarantine,
+) -> Result<(Vec<(Oid, crate::git::object::Object)>, Option<PackLine>), Refusal> {
     match quarantine.into_kept() {
         Kept::Memory(objects) => Ok((objects, None)),
         Kept::Directory(pack) => {
@@ -273,7 +288,8 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
         }
         sorted.updates.push((update.clone(), result));
     }
-    let incoming: Vec<Incoming> = blobs.iter().map(|(name, form, bytes)| Incoming { name, form: *form, bytes }).collect();
+    let incoming: Vec<Incoming> =
+        blobs.iter().map(|(name, form, bytes)| Incoming { name, form: *form, bytes }).collect();
     for (verdict, (name, _, _)) in record::judge(&view, &agent.name, &incoming).into_iter().zip(&blobs) {
         match verdict {
             RecordVerdict::New(taken) => drop(sorted.records.insert(name.clone(), taken)),
@@ -359,7 +375,10 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
         results.push((update.name.clone(), result));
     }
     if sorted.atomic && results.iter().any(|(_, result)| result.is_err()) {
-        let refused = Sorted { updates: sorted.updates.iter().zip(results).map(|((u, _), (_, r))| (u.clone(), r)).collect(), ..sorted };
+        let refused = Sorted {
+            updates: sorted.updates.iter().zip(results).map(|((u, _), (_, r))| (u.clone(), r)).collect(),
+            ..sorted
+        };
         return Planned { outcome: refused.refused(), changed: false };
     }
     let mut messages = Vec::new();
@@ -382,8 +401,11 @@ fn consequences(
     records: &BTreeMap<RefName, Box<Taken>>,
     messages: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let landed: Vec<(&RefName, &Taken)> =
-        records.iter().filter(|(name, _)| moved.iter().any(|u| u.name == **name)).map(|(n, t)| (n, t.as_ref())).collect();
+    let landed: Vec<(&RefName, &Taken)> = records
+        .iter()
+        .filter(|(name, _)| moved.iter().any(|u| u.name == **name))
+        .map(|(n, t)| (n, t.as_ref()))
+        .collect();
     let mut lines = Vec::new();
     for (name, taken) in &landed {
         lines.push(keep_record(draft, agent, name, taken)?);
@@ -474,7 +496,8 @@ fn proof_arrived(
     for n in waiting {
         let Some(pull) = snapshot.fold.pull(n) else { continue };
         let just_pushed = moved.iter().any(|u| u.name == pull.branch);
-        if pull.status != PullStatus::Open || pull.author != agent.name || pull.proof.level != Level::P0 || just_pushed {
+        if pull.status != PullStatus::Open || pull.author != agent.name || pull.proof.level != Level::P0 || just_pushed
+        {
             continue;
         }
         let proof = work(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof();
@@ -509,7 +532,8 @@ fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> O
 
 /// The best common ancestor of a head with its target; the head itself where there is none.
 pub(crate) fn merge_base(objects: &dyn Objects, target: Option<Oid>, head: Oid) -> Result<Oid, Refusal> {
-    let failed = |e: crate::git::store::ReadError| Refusal::new(Code::TryLater, "merge base", e.to_string(), "git fetch");
+    let failed =
+        |e: crate::git::store::ReadError| Refusal::new(Code::TryLater, "merge base", e.to_string(), "git fetch");
     match target {
         None => Ok(head),
         Some(target) => Ok(history::merge_base(objects, target, head).map_err(failed)?.unwrap_or(head)),
@@ -530,6 +554,7 @@ pub(crate) fn shown(proof: &Proof) -> String {
 }
 
 fn missing_record(proof: &Proof) -> Option<String> {
-    (proof.level == Level::P0)
-        .then(|| "no passing record of this very tree yet: commit, then `forge run -- <your tests>`, then `git push`".to_owned())
+    (proof.level == Level::P0).then(|| {
+        "no passing record of this very tree yet: commit, then `forge run -- <your tests>`, then `git push`".to_owned()
+    })
 }

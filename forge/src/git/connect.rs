@@ -57,19 +57,10 @@ pub fn check(tips: &[Oid], quarantine: &Quarantine, store: &Store) -> Result<(),
         match store.kind(link.id)? {
             Some(found) if found == link.kind => {}
             Some(found) => {
-                return Err(Disconnected::WrongKind {
-                    id: link.id,
-                    wanted: link.kind,
-                    found,
-                    by: link.by,
-                });
+                return Err(Disconnected::WrongKind { id: link.id, wanted: link.kind, found, by: link.by });
             }
             None => {
-                return Err(Disconnected::Missing {
-                    id: link.id,
-                    kind: link.kind,
-                    by: link.by,
-                });
+                return Err(Disconnected::Missing { id: link.id, kind: link.kind, by: link.by });
             }
         }
     }

@@ -49,12 +49,8 @@ pub fn merge_base<O: Objects + ?Sized>(objects: &O, a: Oid, b: Oid) -> Result<Op
         walk.step(below_common)?;
     }
     let common = |node: &Node| node.marks & (LEFT | RIGHT | STALE) == LEFT | RIGHT;
-    let mut found: Vec<(i64, Oid)> = walk
-        .nodes
-        .iter()
-        .filter(|(_, node)| common(node))
-        .map(|(id, node)| (-node.date, *id))
-        .collect();
+    let mut found: Vec<(i64, Oid)> =
+        walk.nodes.iter().filter(|(_, node)| common(node)).map(|(id, node)| (-node.date, *id)).collect();
     found.sort_unstable();
     // Wrong dates can leave a candidate that is an ancestor of another.
     let mut best: Option<Oid> = None;
@@ -105,11 +101,7 @@ pub fn range<O: Objects + ?Sized>(
         }
     }
     order.retain(|id| walk.marks(*id) & RIGHT == 0);
-    order
-        .into_iter()
-        .take(limit)
-        .map(|id| Ok((id, objects.commit(id)?)))
-        .collect()
+    order.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
 }
 
 /// What stands at `path` (names joined by slashes) in `tree`.
@@ -145,22 +137,12 @@ pub fn peel<O: Objects + ?Sized>(objects: &O, id: Oid) -> Result<Oid, ReadError>
         }
         (at, _) = tag_target(&object.data).map_err(|source| ReadError::Malformed { id: at, source })?;
     }
-    Err(ReadError::Malformed {
-        id,
-        source: Malformed {
-            kind: "tag",
-            why: "tags on tags without end",
-        },
-    })
+    Err(ReadError::Malformed { id, source: Malformed { kind: "tag", why: "tags on tags without end" } })
 }
 
 /// Marks of a commit's parents, for the search for common ancestors.
 fn below_common(marks: u8) -> u8 {
-    if marks & (LEFT | RIGHT) == LEFT | RIGHT {
-        marks | STALE
-    } else {
-        marks
-    }
+    if marks & (LEFT | RIGHT) == LEFT | RIGHT { marks | STALE } else { marks }
 }
 
 struct Node {
@@ -183,13 +165,7 @@ struct Walk<'o, O: ?Sized> {
 
 impl<'o, O: Objects + ?Sized> Walk<'o, O> {
     fn new(objects: &'o O) -> Self {
-        Walk {
-            objects,
-            nodes: HashMap::new(),
-            queue: BinaryHeap::new(),
-            met: 0,
-            counts: [0; 8],
-        }
+        Walk { objects, nodes: HashMap::new(), queue: BinaryHeap::new(), met: 0, counts: [0; 8] }
     }
 
     fn start(&mut self, id: Oid, marks: u8) -> Result<(), ReadError> {
@@ -210,12 +186,7 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(free) => {
                 let commit = self.objects.commit(id)?;
-                free.insert(Node {
-                    marks: 0,
-                    date: commit.committer_seconds,
-                    parents: commit.parents,
-                    queued: false,
-                })
+                free.insert(Node { marks: 0, date: commit.committer_seconds, parents: commit.parents, queued: false })
             }
         };
         let before = node.marks;
@@ -277,16 +248,9 @@ mod tests {
     fn graph(shape: &[(Vec<prop::sample::Index>, u64)]) -> (Memory, Vec<Oid>, Vec<HashSet<usize>>) {
         let (mut memory, mut ids, mut reach) = (Memory(HashMap::new()), Vec::new(), Vec::<HashSet<usize>>::new());
         for (number, (parents, seconds)) in shape.iter().enumerate() {
-            let parents: BTreeSet<usize> = parents
-                .iter()
-                .filter(|_| number > 0)
-                .map(|at| number - 1 - at.index(number.min(6)))
-                .collect();
-            let who = Signature {
-                name: "alpha".into(),
-                email: "a@example.org".into(),
-                seconds: *seconds,
-            };
+            let parents: BTreeSet<usize> =
+                parents.iter().filter(|_| number > 0).map(|at| number - 1 - at.index(number.min(6))).collect();
+            let who = Signature { name: "alpha".into(), email: "a@example.org".into(), seconds: *seconds };
             let commit = NewCommit {
                 tree: Oid::from_bytes([1; 20]),
                 parents: parents.iter().map(|n| ids[*n]).collect(),
@@ -354,10 +318,7 @@ mod tests {
         let (store, tip) = (repo.store(), repo.id("main"));
         let listed = log(&store, tip, 3).expect("readable");
         let theirs = repo.git(&["log", "-3", "--format=%H %s"]);
-        let mine: Vec<String> = listed
-            .iter()
-            .map(|(id, commit)| format!("{id} {}", commit.subject()))
-            .collect();
+        let mine: Vec<String> = listed.iter().map(|(id, commit)| format!("{id} {}", commit.subject())).collect();
         assert_eq!(mine.join("\n"), theirs);
         assert_eq!(merge_base(&store, side, main).expect("readable"), Some(first));
         assert_eq!(range(&store, tip, &[main], 1).expect("readable")[0].0, tip);

@@ -68,11 +68,7 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
     let mut repository = store.gix().with_object_memory();
     repository.object_cache_size_if_unset(4 << 20);
     let mut graph = repository.revision_graph(None);
-    let labels = Labels {
-        ancestor: None,
-        current: Some("ours".into()),
-        other: Some("theirs".into()),
-    };
+    let labels = Labels { ancestor: None, current: Some("ours".into()), other: Some("theirs".into()) };
     let outcome = gix::merge::plumbing::commit(
         object::to_gix(ours),
         object::to_gix(theirs),
@@ -94,25 +90,15 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
         }
     }
     if !paths.is_empty() {
-        return Err(MergeError::Conflicts {
-            paths: paths.into_iter().collect(),
-        });
+        return Err(MergeError::Conflicts { paths: paths.into_iter().collect() });
     }
-    let written = merge
-        .tree
-        .write(|tree| gix::objs::Write::write(&repository, tree))
-        .map_err(|e| failed(e.to_string()))?;
+    let written =
+        merge.tree.write(|tree| gix::objs::Write::write(&repository, tree)).map_err(|e| failed(e.to_string()))?;
     let tree = object::from_gix(&written);
     drop((merge, graph));
     let made = repository.objects.take_object_memory().unwrap_or_default();
-    let made = |id: Oid| {
-        made.get(&object::to_gix(id))
-            .map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()))
-    };
-    Ok(Merged {
-        tree,
-        objects: new_objects(store, tree, made).map_err(|e| failed(e.to_string()))?,
-    })
+    let made = |id: Oid| made.get(&object::to_gix(id)).map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()));
+    Ok(Merged { tree, objects: new_objects(store, tree, made).map_err(|e| failed(e.to_string()))? })
 }
 
 /// What is reachable from `tree` and not in the store, parents before children.
@@ -130,12 +116,7 @@ fn new_objects(
             continue;
         };
         if object.kind == Kind::Tree {
-            open.extend(
-                object::read_tree(&object.data)?
-                    .into_iter()
-                    .map(|e| e.id)
-                    .filter(|id| seen.insert(*id)),
-            );
+            open.extend(object::read_tree(&object.data)?.into_iter().map(|e| e.id).filter(|id| seen.insert(*id)));
         }
         objects.push((id, object));
     }
@@ -147,19 +128,13 @@ fn options() -> gix::merge::plumbing::commit::Options {
         diff_algorithm: gix::diff::blob::Algorithm::Histogram,
         ..Default::default()
     };
-    let rewrites = gix::diff::Rewrites {
-        limit: RENAMES,
-        ..Default::default()
-    };
+    let rewrites = gix::diff::Rewrites { limit: RENAMES, ..Default::default() };
     gix::merge::plumbing::commit::Options {
         allow_missing_merge_base: false,
         use_first_merge_base: false,
         tree_merge: gix::merge::plumbing::tree::Options {
             rewrites: Some(rewrites),
-            blob_merge: gix::merge::blob::platform::merge::Options {
-                text,
-                ..Default::default()
-            },
+            blob_merge: gix::merge::blob::platform::merge::Options { text, ..Default::default() },
             ..Default::default()
         },
     }
@@ -168,13 +143,7 @@ fn options() -> gix::merge::plumbing::commit::Options {
 /// No attributes: those of `HEAD` on disk may be old, and building an index of them costs more than a merge.
 fn no_attributes(store: &Store) -> gix::worktree::Stack {
     let state = gix::worktree::stack::State::AttributesStack(Default::default());
-    gix::worktree::Stack::new(
-        store.git_dir(),
-        state,
-        gix::glob::pattern::Case::Sensitive,
-        Vec::new(),
-        Vec::new(),
-    )
+    gix::worktree::Stack::new(store.git_dir(), state, gix::glob::pattern::Case::Sensitive, Vec::new(), Vec::new())
 }
 
 fn no_filter() -> gix::filter::plumbing::Pipeline {
@@ -182,10 +151,7 @@ fn no_filter() -> gix::filter::plumbing::Pipeline {
 }
 
 fn diff_platform(store: &Store) -> gix::diff::blob::Platform {
-    let limits = gix::diff::blob::pipeline::Options {
-        large_file_threshold_bytes: LARGEST_TEXT,
-        ..Default::default()
-    };
+    let limits = gix::diff::blob::pipeline::Options { large_file_threshold_bytes: LARGEST_TEXT, ..Default::default() };
     gix::diff::blob::Platform::new(
         gix::diff::blob::platform::Options {
             algorithm: Some(gix::diff::blob::Algorithm::Histogram),
@@ -198,9 +164,7 @@ fn diff_platform(store: &Store) -> gix::diff::blob::Platform {
 }
 
 fn merge_platform(store: &Store) -> gix::merge::blob::Platform {
-    let limits = gix::merge::blob::pipeline::Options {
-        large_file_threshold_bytes: LARGEST_TEXT,
-    };
+    let limits = gix::merge::blob::pipeline::Options { large_file_threshold_bytes: LARGEST_TEXT };
     gix::merge::blob::Platform::new(
         gix::merge::blob::Pipeline::new(Default::default(), no_filter(), limits),
         gix::merge::blob::pipeline::Mode::ToGit,
@@ -238,16 +202,8 @@ mod tests {
 
     /// What `git merge-tree` makes of it: the tree, and whether it is clean.
     fn by_git(repo: &Repo, ours: Oid, theirs: Oid) -> (bool, String) {
-        let (clean, stdout, _) = repo.try_git(
-            &[
-                "merge-tree",
-                "--write-tree",
-                "--name-only",
-                &ours.to_string(),
-                &theirs.to_string(),
-            ],
-            b"",
-        );
+        let (clean, stdout, _) =
+            repo.try_git(&["merge-tree", "--write-tree", "--name-only", &ours.to_string(), &theirs.to_string()], b"");
         (clean, String::from_utf8(stdout).expect("text"))
     }
 
@@ -303,9 +259,8 @@ mod tests {
         };
         let (repo, ours, theirs) = fork(&base, &ours, &theirs);
         let merged = assert_clean(&repo, ours, theirs);
-        let file = super::super::history::entry_at(&repo.store(), merged.tree, "a/b/file")
-            .expect("readable")
-            .expect("there");
+        let file =
+            super::super::history::entry_at(&repo.store(), merged.tree, "a/b/file").expect("readable").expect("there");
         let file = repo.git_bytes(&["cat-file", "blob", &file.id.to_string()], b"");
         assert_eq!(String::from_utf8_lossy(&file), lines(&[(2, "ours"), (20, "theirs")]));
         // root, a, a/b and the file; everything else was there.
@@ -314,11 +269,10 @@ mod tests {
 
     #[test]
     fn follows_renames() {
-        let (repo, ours, theirs) = fork(
-            &|repo| repo.write("old", lines(&[])),
-            &|repo| drop(repo.git(&["mv", "old", "new"])),
-            &|repo| repo.write("old", lines(&[(5, "theirs")])),
-        );
+        let (repo, ours, theirs) =
+            fork(&|repo| repo.write("old", lines(&[])), &|repo| drop(repo.git(&["mv", "old", "new"])), &|repo| {
+                repo.write("old", lines(&[(5, "theirs")]))
+            });
         assert_clean(&repo, ours, theirs);
     }
 
@@ -330,33 +284,28 @@ mod tests {
             &|repo| repo.write("dir/file", lines(&[(5, "theirs")])),
         );
         assert_conflicts(&repo, ours, theirs, &["dir/file"]);
-        let (repo, ours, theirs) = fork(
-            &|repo| repo.write("a", "1\n"),
-            &|repo| repo.write("b", "ours\n"),
-            &|repo| repo.write("b", "theirs\n"),
-        );
+        let (repo, ours, theirs) = fork(&|repo| repo.write("a", "1\n"), &|repo| repo.write("b", "ours\n"), &|repo| {
+            repo.write("b", "theirs\n")
+        });
         assert_conflicts(&repo, ours, theirs, &["b"]);
-        let (repo, ours, theirs) = fork(
-            &|repo| repo.write("a", lines(&[])),
-            &|repo| drop(repo.git(&["rm", "-q", "a"])),
-            &|repo| repo.write("a", lines(&[(1, "theirs")])),
-        );
+        let (repo, ours, theirs) =
+            fork(&|repo| repo.write("a", lines(&[])), &|repo| drop(repo.git(&["rm", "-q", "a"])), &|repo| {
+                repo.write("a", lines(&[(1, "theirs")]))
+            });
         assert_conflicts(&repo, ours, theirs, &["a"]);
-        let (repo, ours, theirs) = fork(
-            &|repo| repo.write("a", b"\0one"),
-            &|repo| repo.write("a", b"\0two"),
-            &|repo| repo.write("a", b"\0three"),
-        );
+        let (repo, ours, theirs) =
+            fork(&|repo| repo.write("a", b"\0one"), &|repo| repo.write("a", b"\0two"), &|repo| {
+                repo.write("a", b"\0three")
+            });
         assert_conflicts(&repo, ours, theirs, &["a"]);
     }
 
     #[test]
     fn merges_over_several_bases() {
-        let (repo, ours, theirs) = fork(
-            &|repo| repo.write("f", lines(&[])),
-            &|repo| repo.write("f", lines(&[(2, "ours")])),
-            &|repo| repo.write("f", lines(&[(25, "theirs")])),
-        );
+        let (repo, ours, theirs) =
+            fork(&|repo| repo.write("f", lines(&[])), &|repo| repo.write("f", lines(&[(2, "ours")])), &|repo| {
+                repo.write("f", lines(&[(25, "theirs")]))
+            });
         repo.git(&["merge", "-q", "--no-ff", "-m", "theirs into ours", &theirs.to_string()]);
         repo.write("f", lines(&[(2, "ours again"), (25, "theirs")]));
         let left = repo.commit("left");
@@ -379,11 +328,7 @@ mod tests {
         );
         let before = merge(&repo.store(), ours, theirs).expect("merges");
         let witness = repo.path().join("witness");
-        repo.git(&[
-            "config",
-            "merge.run.driver",
-            &format!("touch {}; false", witness.display()),
-        ]);
+        repo.git(&["config", "merge.run.driver", &format!("touch {}; false", witness.display())]);
         assert_eq!(merge(&repo.store(), ours, theirs).expect("merges"), before);
         assert!(!witness.exists());
     }
@@ -393,18 +338,9 @@ mod tests {
         let (repo, ours, _) = fork(&|repo| repo.write("a", "1\n"), &|_| {}, &|_| {});
         let tree = repo.git(&["write-tree"]);
         let alone: Oid = repo.git(&["commit-tree", &tree, "-m", "alone"]).parse().expect("an id");
-        assert!(matches!(
-            merge(&repo.store(), ours, alone),
-            Err(MergeError::Unrelated { .. })
-        ));
-        assert!(matches!(
-            merge(&repo.store(), ours, Oid::from_bytes([9; 20])),
-            Err(MergeError::Failed { .. })
-        ));
+        assert!(matches!(merge(&repo.store(), ours, alone), Err(MergeError::Unrelated { .. })));
+        assert!(matches!(merge(&repo.store(), ours, Oid::from_bytes([9; 20])), Err(MergeError::Failed { .. })));
         let tree: Oid = tree.parse().expect("an id");
-        assert!(matches!(
-            merge(&repo.store(), ours, tree),
-            Err(MergeError::Failed { .. })
-        ));
+        assert!(matches!(merge(&repo.store(), ours, tree), Err(MergeError::Failed { .. })));
     }
 }

@@ -18,20 +18,14 @@ pub(in crate::git) struct Repo {
 impl Repo {
     /// With a work tree and the branch `main`.
     pub(in crate::git) fn new() -> Self {
-        let repo = Repo {
-            dir: tempfile::tempdir().expect("a directory"),
-            bare: false,
-        };
+        let repo = Repo { dir: tempfile::tempdir().expect("a directory"), bare: false };
         repo.git(&["init", "-q", "-b", "main", "."]);
         repo
     }
 
     /// Without a work tree.
     pub(in crate::git) fn bare() -> Self {
-        let repo = Repo {
-            dir: tempfile::tempdir().expect("a directory"),
-            bare: true,
-        };
+        let repo = Repo { dir: tempfile::tempdir().expect("a directory"), bare: true };
         repo.git(&["init", "-q", "--bare", "-b", "main", "."]);
         repo
     }
@@ -41,11 +35,7 @@ impl Repo {
     }
 
     pub(in crate::git) fn git_dir(&self) -> PathBuf {
-        if self.bare {
-            self.path().to_owned()
-        } else {
-            self.path().join(".git")
-        }
+        if self.bare { self.path().to_owned() } else { self.path().join(".git") }
     }
 
     pub(in crate::git) fn store(&self) -> Store {
@@ -55,15 +45,8 @@ impl Repo {
     /// Runs git with `input`; whether it went well, what it said on stdout, and on stderr.
     pub(in crate::git) fn try_git(&self, args: &[&str], input: &[u8]) -> (bool, Vec<u8>, String) {
         let mut command = Command::new("git");
-        command
-            .args(args)
-            .current_dir(self.path())
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        command
-            .stderr(Stdio::piped())
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.args(args).current_dir(self.path()).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::piped()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         for (name, value) in [
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
@@ -83,11 +66,7 @@ impl Repo {
             scope.spawn(move || drop(stdin.write_all(input)));
             child.wait_with_output().expect("git ends")
         });
-        (
-            output.status.success(),
-            output.stdout,
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        )
+        (output.status.success(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// Runs git, which must go well; its stdout.
@@ -99,10 +78,7 @@ impl Repo {
 
     /// The same as trimmed text, without input.
     pub(in crate::git) fn git(&self, args: &[&str]) -> String {
-        String::from_utf8(self.git_bytes(args, b""))
-            .expect("text")
-            .trim_end()
-            .to_owned()
+        String::from_utf8(self.git_bytes(args, b"")).expect("text").trim_end().to_owned()
     }
 
     pub(in crate::git) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
@@ -143,11 +119,7 @@ impl Repo {
             let line = String::from_utf8(rest[..end].to_vec()).expect("text");
             let fields: Vec<&str> = line.split(' ').collect();
             let size: usize = fields[2].parse().expect("a size");
-            objects.push((
-                fields[0].parse().expect("an id"),
-                fields[1].to_owned(),
-                rest[end + 1..][..size].to_vec(),
-            ));
+            objects.push((fields[0].parse().expect("an id"), fields[1].to_owned(), rest[end + 1..][..size].to_vec()));
             rest = &rest[end + 1 + size + 1..];
         }
         objects

@@ -7,10 +7,10 @@ use notes_schema::batch::{Batch, Cursor, EventLine, OutboxLine, PackLine, PushLi
 use notes_schema::envelope::{self, NO_EVENT};
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, refs};
 
-use super::{fanout, message};
 use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
+use super::{fanout, message};
 use crate::answer::{Code, Refusal};
 use crate::git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, hash, tree};
 use crate::git::pack::write::{Builder, Pack};
@@ -107,7 +107,13 @@ pub(super) struct Built {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(before: &'a Snapshot, store: &'a Store, sequence: &'a Sequence, genesis: Option<Oid>, now: u64) -> Self {
+    pub(super) fn new(
+        before: &'a Snapshot,
+        store: &'a Store,
+        sequence: &'a Sequence,
+        genesis: Option<Oid>,
+        now: u64,
+    ) -> Self {
         let t = now.max(before.t);
         Draft {
             before,
@@ -371,7 +377,10 @@ impl<'a> Draft<'a> {
 
     /// Whether there is anything to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.work.lines.is_empty() && self.work.events.is_empty() && self.work.pushes.is_empty() && !self.work.housekeeping
+        self.work.lines.is_empty()
+            && self.work.events.is_empty()
+            && self.work.pushes.is_empty()
+            && !self.work.housekeeping
     }
 
     /// Numbers taken so far, to be settled whatever becomes of the batch.
@@ -389,8 +398,12 @@ impl<'a> Draft<'a> {
         let entries = vec![self.file("batch", batch_bytes)?, self.file("refs", refs_bytes)?];
         let root = self.object(tree(entries))?;
         let prev = self.before.tip.map(|_| self.before.tip_digest);
-        let parents =
-            self.before.tip.into_iter().chain(self.work.chain_tips.values().copied()).chain(self.work.kept_tips.iter().copied());
+        let parents = self
+            .before
+            .tip
+            .into_iter()
+            .chain(self.work.chain_tips.values().copied())
+            .chain(self.work.kept_tips.iter().copied());
         let mut seen = std::collections::HashSet::new();
         let forge = signature_of(&AgentName::forge(), self.t);
         let lines = self.subject_lines();
@@ -474,7 +487,12 @@ impl<'a> Draft<'a> {
     fn subject_lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.work.subjects.iter().cloned().collect();
         for push in &self.work.pushes {
-            let names: Vec<&str> = push.refs.iter().filter(|r| r.as_str().starts_with("refs/heads/") || r.as_str().starts_with("refs/tags/")).map(RefName::short).collect();
+            let names: Vec<&str> = push
+                .refs
+                .iter()
+                .filter(|r| r.as_str().starts_with("refs/heads/") || r.as_str().starts_with("refs/tags/"))
+                .map(RefName::short)
+                .collect();
             if !names.is_empty() {
                 lines.push(format!("pushed {} ({})", names.join(", "), push.a));
             }

@@ -7,13 +7,24 @@ use notes_schema::{EntityId, Event, Fact, ProjectName, Sha256};
 const LONGEST_BODY: usize = 4096;
 
 /// The message of an event's commit.
-pub(super) fn event(project: &ProjectName, id: &EntityId, event: &Event, fact: &Fact, text: Option<&str>, cause: &[Sha256]) -> String {
+pub(super) fn event(
+    project: &ProjectName,
+    id: &EntityId,
+    event: &Event,
+    fact: &Fact,
+    text: Option<&str>,
+    cause: &[Sha256],
+) -> String {
     let mut message = format!("{}\n\n", fact.subject());
     if let Some(text) = text.map(quote_body).filter(|t| !t.is_empty()) {
         message.push_str(&text);
         message.push_str("\n\n");
     }
-    message.push_str(&format!("Forge-Entity: {project} {id}\nForge-Seq: {}\nForge-Id: {}\n", event.q, Sha256::of(&event.encode())));
+    message.push_str(&format!(
+        "Forge-Entity: {project} {id}\nForge-Seq: {}\nForge-Id: {}\n",
+        event.q,
+        Sha256::of(&event.encode())
+    ));
     for digest in cause {
         message.push_str(&format!("Forge-Cause: {digest}\n"));
     }

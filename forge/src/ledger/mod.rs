@@ -20,10 +20,10 @@ mod tests;
 pub mod verify;
 
 pub use draft::{Author, Draft, NewRecord, Recorded};
+pub use recover::RecoverError;
 pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub use repository::{Clock, Deps, Published, Repository, system_clock};
-pub use recover::RecoverError;
 pub use sequence::Sequence;
 pub use signer::Signer;
 pub use snapshot::{KnownRecord, Snapshot};

@@ -57,7 +57,11 @@ pub(super) struct Recovered {
 }
 
 /// Recovers the repository in `git_dir`. `authority` is `forge.git`'s snapshot, absent for `forge.git` itself.
-pub(super) fn recover(git_dir: &Path, name: &ProjectName, authority: Option<&Snapshot>) -> Result<Recovered, RecoverError> {
+pub(super) fn recover(
+    git_dir: &Path,
+    name: &ProjectName,
+    authority: Option<&Snapshot>,
+) -> Result<Recovered, RecoverError> {
     storage::sweep(git_dir)?;
     let batches = storage::batches(git_dir)?;
     let mut damage = index_batches(&batches)?;
@@ -140,7 +144,9 @@ fn take_tail(
         let scratch = Scratch { objects: objects.into_iter().map(|o| (o.id, o.object)).collect(), store };
         let read = match replay::read_batch(&scratch, commit) {
             Ok(read) => read,
-            Err(ReplayError::Decode { source: source @ DecodeError::Newer { .. }, .. }) => return Err(RecoverError::Newer(source)),
+            Err(ReplayError::Decode { source: source @ DecodeError::Newer { .. }, .. }) => {
+                return Err(RecoverError::Newer(source));
+            }
             Err(error) => return Ok(Err(error.to_string())),
         };
         if let Err(why) = check_link(snapshot, &read, authority) {
@@ -182,7 +188,8 @@ pub(super) fn check_link(snapshot: &Snapshot, read: &ReadBatch, authority: Optio
         return Err(format!("it belongs to project {}", read.batch.project));
     }
     let epochs = &authority.unwrap_or(snapshot).epochs;
-    let opened = read.batch.epoch_key.as_ref().filter(|_| authority.is_none() && read.batch.epoch == snapshot.epoch + 1);
+    let opened =
+        read.batch.epoch_key.as_ref().filter(|_| authority.is_none() && read.batch.epoch == snapshot.epoch + 1);
     let key = opened.or_else(|| epochs.get(&read.batch.epoch));
     let key = key.ok_or_else(|| format!("nothing says which key signs epoch {}", read.batch.epoch))?;
     if !signer::is_signed_by(&read.raw, key) {

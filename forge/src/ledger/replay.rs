@@ -1,6 +1,6 @@
 //! Reading the ledger back: one batch at a time, in order, into a snapshot. Recovery and verification share it.
 
-use notes_schema::batch::{self, Batch, BadRefLine, EventLine, RefLine, RefTarget};
+use notes_schema::batch::{self, BadRefLine, Batch, EventLine, RefLine, RefTarget};
 use notes_schema::envelope::{self, DecodeError};
 use notes_schema::{EntityId, Event, Fact, Intent, NameError, Oid, Sha256, budget, refs};
 
@@ -97,7 +97,12 @@ pub struct ReadEvent {
     pub state: Option<bytes::Bytes>,
 }
 
-fn blob(objects: &dyn Objects, tree: &[TreeEntry], name: &str, place: &str) -> Result<Option<bytes::Bytes>, ReplayError> {
+fn blob(
+    objects: &dyn Objects,
+    tree: &[TreeEntry],
+    name: &str,
+    place: &str,
+) -> Result<Option<bytes::Bytes>, ReplayError> {
     let Some(entry) = tree.iter().find(|e| e.name == name.as_bytes()) else { return Ok(None) };
     let object = objects
         .get_kind(entry.id, Kind::Blob)
@@ -142,13 +147,16 @@ pub fn read_event(objects: &dyn Objects, commit: Oid, place: &str) -> Result<Rea
     let at = |source| ReplayError::Object { place: place.to_owned(), source };
     let parsed = objects.commit(commit).map_err(at)?;
     let tree = objects.tree(parsed.tree).map_err(at)?;
-    let bytes = blob(objects, &tree, "event", place)?.ok_or_else(|| ReplayError::broken(place, "its tree has no `event`"))?;
+    let bytes =
+        blob(objects, &tree, "event", place)?.ok_or_else(|| ReplayError::broken(place, "its tree has no `event`"))?;
     let decode = |source| ReplayError::Decode { place: place.to_owned(), source };
     let event = Event::decode(&bytes).map_err(decode)?;
     let intent = event.intent().map_err(decode)?;
     let text = match blob(objects, &tree, "body.md", place)? {
         None => None,
-        Some(raw) => Some(String::from_utf8(raw.to_vec()).map_err(|_| ReplayError::broken(place, "`body.md` is not UTF-8"))?),
+        Some(raw) => {
+            Some(String::from_utf8(raw.to_vec()).map_err(|_| ReplayError::broken(place, "`body.md` is not UTF-8"))?)
+        }
     };
     Ok(ReadEvent {
         commit,
@@ -168,7 +176,9 @@ pub(super) fn first_parents(objects: &dyn Objects, tip: Oid) -> Result<Vec<Oid>,
     let mut newest = tip;
     loop {
         let place = format!("ledger commit {newest}");
-        let raw = objects.get_kind(newest, Kind::Commit).map_err(|source| ReplayError::Object { place: place.clone(), source })?;
+        let raw = objects
+            .get_kind(newest, Kind::Commit)
+            .map_err(|source| ReplayError::Object { place: place.clone(), source })?;
         let parsed = object::read_commit(&raw.data).map_err(|e| ReplayError::broken(&place, e.to_string()))?;
         let Some(parent) = parsed.parents.first() else { break };
         chain.push(*parent);

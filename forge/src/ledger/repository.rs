@@ -173,7 +173,10 @@ impl Repository {
         self.commit(plan).map(drop)
     }
 
-    fn lead_or_follow(&self, answered: &Receiver<(Outcome, Arc<Snapshot>)>) -> Result<(Outcome, Arc<Snapshot>), Refusal> {
+    fn lead_or_follow(
+        &self,
+        answered: &Receiver<(Outcome, Arc<Snapshot>)>,
+    ) -> Result<(Outcome, Arc<Snapshot>), Refusal> {
         loop {
             let guard = self.committer.lock().map_err(|_| self.refuse_all("an earlier write failed unexpectedly"))?;
             if let Ok(done) = answered.try_recv() {
@@ -234,7 +237,8 @@ impl Repository {
                 self.answer(answers, &snapshot);
             }
             Err(refusal) => {
-                let refused = answers.into_iter().map(|(to, outcome)| (to, outcome.and(Err(refusal.clone())))).collect();
+                let refused =
+                    answers.into_iter().map(|(to, outcome)| (to, outcome.and(Err(refusal.clone())))).collect();
                 self.answer(refused, &before);
             }
         }

@@ -50,7 +50,9 @@ mod tests {
 
     #[test]
     fn a_signed_commit_verifies_and_a_changed_one_does_not() {
-        let signer = Signer::new(PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519).unwrap());
+        let signer = Signer::new(
+            PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519).unwrap(),
+        );
         let who = Signature { name: "forge".into(), email: "forge@forge".into(), seconds: 1 };
         let commit = NewCommit {
             tree: notes_schema::Oid::from_bytes([1; 20]),

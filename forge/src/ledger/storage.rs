@@ -92,7 +92,9 @@ pub fn batches(git_dir: &Path) -> io::Result<Vec<BatchFile>> {
 
 /// Deletes what an interrupted write left: `tmp_*` files among the packs and quarantines.
 pub fn sweep(git_dir: &Path) -> io::Result<()> {
-    for (dir, prefix) in [(pack_dir(git_dir), "tmp_"), (git_dir.to_owned(), "tmp_"), (git_dir.to_owned(), "quarantine-")] {
+    for (dir, prefix) in
+        [(pack_dir(git_dir), "tmp_"), (git_dir.to_owned(), "tmp_"), (git_dir.to_owned(), "quarantine-")]
+    {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             if !entry.file_name().to_string_lossy().starts_with(prefix) {

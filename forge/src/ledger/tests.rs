@@ -28,7 +28,8 @@ struct Open {
 
 impl World {
     fn new() -> World {
-        let key = russh::keys::PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519).unwrap();
+        let key = russh::keys::PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519)
+            .unwrap();
         let world = World { dir: tempfile::tempdir().unwrap(), time: Arc::new(AtomicU64::new(1_000_000)), key };
         fs::create_dir(world.dir.path().join("repositories")).unwrap();
         for name in ["forge", "parser"] {
@@ -42,9 +43,14 @@ impl World {
         open.forge
             .commit(|draft| draft.event(&Author::forge(), &EntityId::Project(ProjectName::forge()), founded, None, &[]))
             .unwrap();
-        let created = notes_schema::event::ProjectCreated { default_branch: RefName::branch("main").unwrap(), description: String::new() };
+        let created = notes_schema::event::ProjectCreated {
+            default_branch: RefName::branch("main").unwrap(),
+            description: String::new(),
+        };
         open.forge
-            .commit(move |draft| draft.event(&alpha(), &EntityId::Project("parser".parse().unwrap()), created, None, &[]))
+            .commit(move |draft| {
+                draft.event(&alpha(), &EntityId::Project("parser".parse().unwrap()), created, None, &[])
+            })
             .unwrap();
         world
     }
@@ -137,7 +143,10 @@ fn git_reads_every_fact() {
     assert!(log.starts_with("alpha: closed: fixed by parser#9\n"), "{log}");
     assert!(log.contains("alpha: opened: Fix leak\nFix leak in words\n"), "{log}");
     let ledger = world.git("parser", &["log", "--first-parent", "--format=%s", "refs/forge/ledger"]);
-    assert_eq!(ledger, "#3 issues/1: closed: fixed by parser#9 (alpha)\n#2 issues/1: opened: Fix leak (alpha)\n#1 the ledger begins\n");
+    assert_eq!(
+        ledger,
+        "#3 issues/1: closed: fixed by parser#9 (alpha)\n#2 issues/1: opened: Fix leak (alpha)\n#1 the ledger begins\n"
+    );
     world.git("parser", &["fsck", "--full", "--strict"]);
     world.git("forge", &["fsck", "--full", "--strict"]);
     let signers = world.dir.path().join("signers");

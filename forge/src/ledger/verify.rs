@@ -47,8 +47,9 @@ pub fn verify(dir: &Path) -> std::io::Result<Report> {
     let mut authority = None;
     match forge {
         Some((name, path)) => authority = verify_one(&mut report, name, path, None),
-        None => report.faults.push(format!(
-            "{FORGE_PROJECT}: forge.git is not below {}, so no signature can be checked", dir.display())),
+        None => report
+            .faults
+            .push(format!("{FORGE_PROJECT}: forge.git is not below {}, so no signature can be checked", dir.display())),
     }
     for (name, path) in found.iter().filter(|(name, _)| !name.is_forge()) {
         if let Some(authority) = &authority {
@@ -158,7 +159,8 @@ fn ledger_tip(path: &Path) -> std::io::Result<Option<Oid>> {
         let flushed = packed_refs::read_one(path, refs::LEDGER)?;
         // Batches at or below the flushed number wait for a merge; the ref is then the newer of the two.
         let parents = object::read_commit(&last.object.data).map(|c| c.parents).unwrap_or_default();
-        let is_tail = flushed.is_none_or(|tip| tip != last.id && (parents.first() == Some(&tip) || !is_below(path, batch.n, tip)));
+        let is_tail = flushed
+            .is_none_or(|tip| tip != last.id && (parents.first() == Some(&tip) || !is_below(path, batch.n, tip)));
         return Ok(if is_tail { Some(last.id) } else { flushed });
     }
     packed_refs::read_one(path, refs::LEDGER)
@@ -237,7 +239,10 @@ fn check_chain_line(read: &replay::ReadBatch, entity: &str, place: &str) -> Resu
     let name = replay::entity_ref(&id);
     let in_refs = read.refs.iter().find(|l| l.name == name).map(|l| l.new.clone());
     if last.is_none_or(|tip| !read.parents.contains(&tip) || in_refs != Some(RefTarget::Object(tip))) {
-        return Err(ReplayError::broken(place, format!("the new tip of {entity} is not a parent and a ref line of it")));
+        return Err(ReplayError::broken(
+            place,
+            format!("the new tip of {entity} is not a parent and a ref line of it"),
+        ));
     }
     Ok(())
 }
@@ -322,7 +327,8 @@ fn check_refs(report: &mut Report, snapshot: &Snapshot, path: &Path, objects: &H
 fn walk_tips(report: &mut Report, snapshot: &Snapshot, objects: &Hashing) {
     let mut seen = BTreeSet::new();
     for (reference, value) in &snapshot.refs {
-        let is_code = !reference.as_str().starts_with(refs::FORGE_PREFIX) || reference.as_str().starts_with(refs::TRACES_PREFIX);
+        let is_code =
+            !reference.as_str().starts_with(refs::FORGE_PREFIX) || reference.as_str().starts_with(refs::TRACES_PREFIX);
         if !is_code || !objects.contains(value.id) {
             continue;
         }
@@ -362,7 +368,8 @@ fn check_outbox(report: &mut Report, project: &Snapshot, authority: &Snapshot) {
     let done = authority.cursors.get(&project.project).map_or(0, |(n, _)| *n);
     for (n, _, line) in &project.outbox {
         if *n > done {
-            let why = "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
+            let why =
+                "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
             report.faults.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
         }
     }

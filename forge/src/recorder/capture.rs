@@ -66,11 +66,7 @@ impl Capture {
 
     /// Breaks a line that is too long: after its last space, or else between two characters.
     fn break_line(&mut self) {
-        let space = self
-            .pending
-            .iter()
-            .rposition(|b| *b == b' ' || *b == b'\t')
-            .map(|at| at + 1);
+        let space = self.pending.iter().rposition(|b| *b == b' ' || *b == b'\t').map(|at| at + 1);
         let between = || {
             let starts = |b: u8| b & 0b1100_0000 != 0b1000_0000;
             let last = self.pending.iter().rposition(|&b| starts(b)).unwrap_or(0);
@@ -116,11 +112,7 @@ impl Capture {
             head: self.head,
             tail: Vec::from(self.tail).concat(),
         };
-        Captured {
-            output,
-            tests: self.counter.finish(),
-            redactions: self.redactor.counts(),
-        }
+        Captured { output, tests: self.counter.finish(), redactions: self.redactor.counts() }
     }
 }
 
@@ -165,16 +157,9 @@ mod tests {
         let token = format!("ghp_{}", "a1B2".repeat(9));
         let text = format!("export T={token}\ntest result: ok. 2 passed; 0 failed; 0 ignored\n");
         let captured = capture(&text.as_bytes().chunks(7).collect::<Vec<_>>());
-        assert_eq!(
-            captured.output.head.lines().next(),
-            Some("export T=[redacted:github-token]")
-        );
+        assert_eq!(captured.output.head.lines().next(), Some("export T=[redacted:github-token]"));
         assert_eq!(captured.redactions, [("github-token".to_owned(), 1)]);
-        assert_eq!(
-            captured.output.sha256,
-            Some(Sha256::of(captured.output.head.as_bytes())),
-            "of the redacted text"
-        );
+        assert_eq!(captured.output.sha256, Some(Sha256::of(captured.output.head.as_bytes())), "of the redacted text");
         assert_eq!(captured.tests.map(|t| t.passed), Some(2));
     }
 

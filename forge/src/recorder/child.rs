@@ -61,9 +61,7 @@ pub struct Ran {
 
 /// Runs `command` in `here`.
 pub fn run(command: &[OsString], here: &Path, timeout: Option<Duration>, streams: &Streams) -> Ran {
-    let started_ms = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as u64);
+    let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
     let started = Instant::now();
     let finish = |ending, stdout, stderr| Ran {
         ending,
@@ -75,18 +73,12 @@ pub fn run(command: &[OsString], here: &Path, timeout: Option<Duration>, streams
     match run_piped(command, here, timeout, streams) {
         Ok((ending, stdout, stderr)) => finish(ending, stdout, stderr),
         Err(error) => {
-            let program = command
-                .first()
-                .map_or_else(String::new, |p| p.to_string_lossy().into_owned());
+            let program = command.first().map_or_else(String::new, |p| p.to_string_lossy().into_owned());
             let text = format!("{program}: {error}");
             streams.say(&text);
             let mut capture = Capture::default();
             capture.take(text.as_bytes());
-            let status = if error.kind() == std::io::ErrorKind::NotFound {
-                127
-            } else {
-                126
-            };
+            let status = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
             finish(Ending::Exited(status), Captured::default(), capture.finish())
         }
     }
@@ -106,12 +98,7 @@ fn run_piped(
         // A group of its own lets all of it be ended; but on a terminal it must stay in ours to be able to read.
         let own_group = !std::io::stdin().is_terminal();
         let mut command = Command::new(program);
-        command
-            .args(args)
-            .current_dir(here)
-            .stdin(Stdio::inherit())
-            .stdout(out_writer)
-            .stderr(err_writer);
+        command.args(args).current_dir(here).stdin(Stdio::inherit()).stdout(out_writer).stderr(err_writer);
         if own_group {
             command.process_group(0);
         }
@@ -120,10 +107,7 @@ fn run_piped(
         let mut child = command.spawn()?;
         // Our copies of the writing ends are in `command`; only the child's may keep the pipes open.
         drop(command);
-        let target = Target {
-            pid: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
-            own_group,
-        };
+        let target = Target { pid: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)), own_group };
         let out = tee(out_reader, Arc::clone(&streams.out));
         let err = tee(err_reader, Arc::clone(&streams.err));
         let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);

@@ -29,10 +29,7 @@ type Asked = (&'static str, &'static str);
 
 /// Programs, and what is asked for their tools' versions. Only these are started: another program might do anything.
 const TOOLS: &[(&[&str], &[Asked])] = &[
-    (
-        &["cargo", "rustc", "cargo-nextest"],
-        &[("cargo", "--version"), ("rustc", "--version")],
-    ),
+    (&["cargo", "rustc", "cargo-nextest"], &[("cargo", "--version"), ("rustc", "--version")]),
     (&["node", "npm", "npx", "pnpm", "yarn"], &[("node", "--version")]),
     (&["python", "python3", "pytest", "tox"], &[("python3", "--version")]),
     (&["go"], &[("go", "version")]),
@@ -40,22 +37,10 @@ const TOOLS: &[(&[&str], &[Asked])] = &[
 
 /// Describes the machine and what the command builds on.
 pub fn describe(top: &Path, command: &[OsString]) -> Environment {
-    let program = command
-        .first()
-        .map(Path::new)
-        .and_then(Path::file_name)
-        .unwrap_or_default()
-        .to_string_lossy();
-    let asked = TOOLS
-        .iter()
-        .find(|(programs, _)| programs.contains(&&*program))
-        .map_or(&[][..], |(_, asked)| asked);
-    let tools = asked
-        .iter()
-        .filter_map(|(tool, how)| Some(((*tool).to_owned(), version(top, tool, how)?)));
-    let lockfiles = LOCK_FILES
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), digest(&top.join(name))?)));
+    let program = command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let asked = TOOLS.iter().find(|(programs, _)| programs.contains(&&*program)).map_or(&[][..], |(_, asked)| asked);
+    let tools = asked.iter().filter_map(|(tool, how)| Some(((*tool).to_owned(), version(top, tool, how)?)));
+    let lockfiles = LOCK_FILES.iter().filter_map(|name| Some(((*name).to_owned(), digest(&top.join(name))?)));
     Environment {
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
@@ -69,17 +54,10 @@ pub fn describe(top: &Path, command: &[OsString]) -> Environment {
 
 /// The first word with a digit in what the tool says of itself.
 fn version(top: &Path, tool: &str, how: &str) -> Option<String> {
-    let output = Command::new(tool)
-        .arg(how)
-        .current_dir(top)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output =
+        Command::new(tool).arg(how).current_dir(top).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let word = said
-        .split_whitespace()
-        .find(|word| word.bytes().any(|b| b.is_ascii_digit()))?;
+    let word = said.split_whitespace().find(|word| word.bytes().any(|b| b.is_ascii_digit()))?;
     (output.status.success() && word.len() <= limits::TEXT).then(|| word.to_owned())
 }
 

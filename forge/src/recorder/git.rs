@@ -63,17 +63,8 @@ impl<'a> Call<'a> {
     /// What it prints, when it succeeds.
     pub fn bytes(mut self) -> Result<Vec<u8>, GitError> {
         let what = || format!("git {}", self.shown);
-        self.command.stdin(if self.input.is_empty() {
-            Stdio::null()
-        } else {
-            Stdio::piped()
-        });
-        let mut child = self
-            .command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(io(what()))?;
+        self.command.stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() });
+        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io(what()))?;
         if let Some(mut stdin) = child.stdin.take() {
             // Everything given here is read before git prints, so writing first cannot block for ever.
             stdin.write_all(self.input).map_err(io(what()))?;
@@ -83,30 +74,21 @@ impl<'a> Call<'a> {
             return Ok(output.stdout);
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let why = said
-            .lines()
-            .find(|line| !line.is_empty() && !line.starts_with("hint:"))
-            .unwrap_or("nothing")
-            .to_owned();
-        Err(GitError::Failed {
-            command: self.shown,
-            why,
-        })
+        let why =
+            said.lines().find(|line| !line.is_empty() && !line.starts_with("hint:")).unwrap_or("nothing").to_owned();
+        Err(GitError::Failed { command: self.shown, why })
     }
 
     /// What it prints, as one line of text.
     pub fn line(self) -> Result<String, GitError> {
         let bytes = self.bytes()?;
-        Ok(String::from_utf8_lossy(&bytes)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned())
+        Ok(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned())
     }
 
     /// The object id that it prints.
     pub fn id(self) -> Result<Oid, GitError> {
         let line = self.line()?;
-        line.parse()
-            .map_err(|e| GitError::Unexpected(format!("this needs a SHA-1 repository: {e}")))
+        line.parse().map_err(|e| GitError::Unexpected(format!("this needs a SHA-1 repository: {e}")))
     }
 
     /// The list that it prints with `-z`.
@@ -126,9 +108,7 @@ impl Git {
     /// The clone that `here` is in.
     pub fn find(here: &Path) -> Result<Git, GitError> {
         let top = call_in(here, &["rev-parse", "--show-toplevel"]).line()?;
-        let top = PathBuf::from(top)
-            .canonicalize()
-            .map_err(io("the top of the work tree"))?;
+        let top = PathBuf::from(top).canonicalize().map_err(io("the top of the work tree"))?;
         Ok(Git { top })
     }
 
@@ -144,8 +124,7 @@ impl Git {
 
     /// The tree of a revision.
     pub fn tree_of(&self, revision: &str) -> Result<Oid, GitError> {
-        self.call(&["rev-parse", "--verify", "--quiet", &format!("{revision}^{{tree}}")])
-            .id()
+        self.call(&["rev-parse", "--verify", "--quiet", &format!("{revision}^{{tree}}")]).id()
     }
 
     /// The work tree as a tree object, as `git add -A && git commit` would make it: untracked in, ignored out.
@@ -153,23 +132,16 @@ impl Git {
         let index = self.git_path("index")?;
         let git_dir = self.git_path("")?;
         // A directory of its own, since git makes a lock file beside the index.
-        let scratch = tempfile::Builder::new()
-            .prefix("forge-run-")
-            .tempdir_in(&git_dir)
-            .map_err(io("a copy of the index"))?;
+        let scratch =
+            tempfile::Builder::new().prefix("forge-run-").tempdir_in(&git_dir).map_err(io("a copy of the index"))?;
         let copy = scratch.path().join("index");
         match std::fs::metadata(&index) {
             Ok(meta) => {
                 // A fresh index would be wrong in a sparse checkout. The copy keeps the index's own time: git compares
                 // it with those of files to find the ones that changed within the index's last moment.
                 std::fs::copy(&index, &copy).map_err(io("a copy of the index"))?;
-                let file = std::fs::File::options()
-                    .append(true)
-                    .open(&copy)
-                    .map_err(io("a copy of the index"))?;
-                meta.modified()
-                    .and_then(|time| file.set_modified(time))
-                    .map_err(io("the time of the index"))?;
+                let file = std::fs::File::options().append(true).open(&copy).map_err(io("a copy of the index"))?;
+                meta.modified().and_then(|time| file.set_modified(time)).map_err(io("the time of the index"))?;
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(io("the index")(error)),
@@ -179,11 +151,8 @@ impl Git {
     }
 
     fn git_path(&self, name: &str) -> Result<PathBuf, GitError> {
-        let args: &[&str] = if name.is_empty() {
-            &["rev-parse", "--absolute-git-dir"]
-        } else {
-            &["rev-parse", "--git-path", name]
-        };
+        let args: &[&str] =
+            if name.is_empty() { &["rev-parse", "--absolute-git-dir"] } else { &["rev-parse", "--git-path", name] };
         Ok(self.top.join(self.call(args).line()?))
     }
 
@@ -194,8 +163,7 @@ impl Git {
 
     /// Paths that differ between two trees.
     pub fn differing(&self, a: Oid, b: Oid) -> Result<Vec<String>, GitError> {
-        self.call(&["diff-tree", "-r", "--name-only", "-z", &a.to_string(), &b.to_string()])
-            .list()
+        self.call(&["diff-tree", "-r", "--name-only", "-z", &a.to_string(), &b.to_string()]).list()
     }
 
     /// What `start` put into the configuration.
@@ -210,9 +178,7 @@ impl Git {
             let (key, value) = entry.split_once('\n')?;
             Some((key.to_owned(), value.trim().to_owned()))
         });
-        Ok(Settings {
-            values: pairs.filter(|(_, value)| !value.is_empty()).collect(),
-        })
+        Ok(Settings { values: pairs.filter(|(_, value)| !value.is_empty()).collect() })
     }
 }
 
@@ -220,11 +186,7 @@ fn call_in(directory: &Path, args: &[&str]) -> Call<'static> {
     let mut command = Command::new("git");
     command.current_dir(directory).args(args).env("LC_ALL", "C");
     let shown = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-    Call {
-        command,
-        shown,
-        input: &[],
-    }
+    Call { command, shown, input: &[] }
 }
 
 /// The section `forge` of git's configuration.
@@ -254,8 +216,7 @@ impl Settings {
     }
 
     fn project(&self) -> Option<ProjectName> {
-        self.get("forge.project")
-            .or_else(|| self.get::<ItemRef>("forge.issue").map(|item| item.project))
+        self.get("forge.project").or_else(|| self.get::<ItemRef>("forge.issue").map(|item| item.project))
     }
 
     fn issue(&self) -> Option<u64> {
@@ -270,11 +231,7 @@ impl Settings {
             issue: self.issue(),
             agent: self.get("forge.agent")?,
             nonce: self.get("forge.nonce")?,
-            key_fp: self
-                .values
-                .get("forge.key")
-                .filter(|key| key.starts_with("SHA256:") && key.len() <= 64)
-                .cloned(),
+            key_fp: self.values.get("forge.key").filter(|key| key.starts_with("SHA256:") && key.len() <= 64).cloned(),
             base: self.get("forge.base"),
         })
     }

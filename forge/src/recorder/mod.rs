@@ -59,10 +59,7 @@ pub(crate) struct Streams {
 
 impl Streams {
     fn standard() -> Self {
-        Streams {
-            out: Arc::new(Mutex::new(std::io::stdout())),
-            err: Arc::new(Mutex::new(std::io::stderr())),
-        }
+        Streams { out: Arc::new(Mutex::new(std::io::stdout())), err: Arc::new(Mutex::new(std::io::stderr())) }
     }
 
     /// One line of the recorder's own.
@@ -83,11 +80,7 @@ pub fn run(args: RunArgs) -> ExitCode {
 fn run_in(here: &Path, args: RunArgs, streams: &Streams) -> u8 {
     let clone = Workspace::find(here);
     let (command, here) = if args.again {
-        match clone
-            .as_ref()
-            .map_err(|e| e.to_string())
-            .and_then(|clone| clone.last_command())
-        {
+        match clone.as_ref().map_err(|e| e.to_string()).and_then(|clone| clone.last_command()) {
             Ok(last) => last,
             Err(why) => {
                 streams.say(&format!("no run to repeat: {why}; next: forge run -- <command>"));
@@ -126,22 +119,12 @@ impl Workspace {
     /// Command and directory of the newest record here.
     fn last_command(&self) -> Result<(Vec<OsString>, PathBuf), String> {
         let records = store::newest(&self.git).map_err(|e| e.to_string())?;
-        let record = records
-            .first()
-            .ok_or(format!("there is no record below {} here", refs::OUT_PREFIX))?;
+        let record = records.first().ok_or(format!("there is no record below {} here", refs::OUT_PREFIX))?;
         let last = record.last();
-        if last
-            .argv
-            .iter()
-            .any(|arg| arg.contains("[redacted") || arg.contains(OMITTED))
-        {
+        if last.argv.iter().any(|arg| arg.contains("[redacted") || arg.contains(OMITTED)) {
             return Err("the last command was not recorded in full".to_owned());
         }
-        let directory = if last.cwd.is_empty() {
-            self.git.top().to_owned()
-        } else {
-            self.git.top().join(&last.cwd)
-        };
+        let directory = if last.cwd.is_empty() { self.git.top().to_owned() } else { self.git.top().join(&last.cwd) };
         Ok((last.argv.iter().map(OsString::from).collect(), directory))
     }
 
@@ -158,17 +141,13 @@ impl Workspace {
         let Some(identity) = self.settings.identity() else {
             let missing = self.settings.missing().join(", ");
             let next = self.settings.start_command();
-            streams.say(&format!(
-                "not recorded: git's configuration lacks {missing}; next: {next}"
-            ));
+            streams.say(&format!("not recorded: git's configuration lacks {missing}; next: {next}"));
             return;
         };
-        let written = self
-            .build(identity, command, here, tree, ran, reasoning)
-            .and_then(|record| {
-                store::write(&self.git, &record)?;
-                Ok(record)
-            });
+        let written = self.build(identity, command, here, tree, ran, reasoning).and_then(|record| {
+            store::write(&self.git, &record)?;
+            Ok(record)
+        });
         match written {
             Ok(record) => {
                 let last = record.last();
@@ -209,9 +188,7 @@ impl Workspace {
         if after != tree {
             let changed = self.git.differing(tree, after).unwrap_or_default();
             let names = name_some(&changed);
-            streams.say(&format!(
-                "the run changed files of the tree it tested: {names}; next: git status"
-            ));
+            streams.say(&format!("the run changed files of the tree it tested: {names}; next: git status"));
         }
     }
 
@@ -227,9 +204,7 @@ impl Workspace {
         let mut redactor = Redactor::default();
         let argv = argv(command, &mut redactor);
         let reasoning = reasoning.map(|text| fit(text, limits::REASONING, &mut redactor));
-        let cwd = here
-            .strip_prefix(self.git.top())
-            .map_or(String::new(), |path| path.to_string_lossy().into_owned());
+        let cwd = here.strip_prefix(self.git.top()).map_or(String::new(), |path| path.to_string_lossy().into_owned());
         let mut redactions = redactor.counts();
         for (rule, count) in ran.stdout.redactions.iter().chain(&ran.stderr.redactions) {
             match redactions.iter_mut().find(|(known, _)| known == rule) {
@@ -278,10 +253,7 @@ impl Workspace {
             base_tree,
             head_tree: tree,
             subject: None,
-            recorder: Some(Tool {
-                name: "forge".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            }),
+            recorder: Some(Tool { name: "forge".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }),
             model: None,
             tokens: None,
             env: Some(environment::describe(self.git.top(), command)),
@@ -308,10 +280,7 @@ fn argv(command: &[OsString], redactor: &mut Redactor) -> Vec<String> {
             // `--token X` is two arguments, so that no pattern sees both: they are looked at together.
             let joined = format!("--token {text}");
             let clean = redactor.line(&joined);
-            clean
-                .strip_prefix("--token ")
-                .unwrap_or("[redacted:command-option]")
-                .to_owned()
+            clean.strip_prefix("--token ").unwrap_or("[redacted:command-option]").to_owned()
         } else {
             redactor.line(&text)
         };
@@ -330,17 +299,9 @@ fn argv(command: &[OsString], redactor: &mut Redactor) -> Vec<String> {
 fn names_a_secret(option: &str) -> bool {
     let name = option.trim_start_matches('-').to_ascii_lowercase().replace('_', "-");
     option.starts_with('-')
-        && [
-            "password",
-            "passwd",
-            "secret",
-            "token",
-            "api-key",
-            "apikey",
-            "access-key",
-        ]
-        .iter()
-        .any(|end| name.ends_with(end))
+        && ["password", "passwd", "secret", "token", "api-key", "apikey", "access-key"]
+            .iter()
+            .any(|end| name.ends_with(end))
 }
 
 /// `text`, redacted and cut to `limit` bytes.
@@ -348,14 +309,9 @@ fn fit(text: &str, limit: usize, redactor: &mut Redactor) -> String {
     let mut clean: String = text.split_inclusive('\n').map(|line| redactor.line(line)).collect();
     // A cut can make a new match of what was none, and a redaction lengthens: both shrink to nothing in few rounds.
     while clean.len() > limit || !secrets::find(&clean).is_empty() {
-        let end = (0..=limit.min(clean.len()))
-            .rev()
-            .find(|at| clean.is_char_boundary(*at))
-            .unwrap_or(0);
+        let end = (0..=limit.min(clean.len())).rev().find(|at| clean.is_char_boundary(*at)).unwrap_or(0);
         clean.truncate(end);
-        clean = clean
-            .rsplit_once(char::is_whitespace)
-            .map_or(String::new(), |(kept, _)| kept.to_owned());
+        clean = clean.rsplit_once(char::is_whitespace).map_or(String::new(), |(kept, _)| kept.to_owned());
     }
     clean
 }
@@ -363,9 +319,5 @@ fn fit(text: &str, limit: usize, redactor: &mut Redactor) -> String {
 fn name_some(paths: &[String]) -> String {
     let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
     let more = paths.len().saturating_sub(shown.len());
-    if more == 0 {
-        shown.join(", ")
-    } else {
-        format!("{} and {more} more", shown.join(", "))
-    }
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -15,10 +15,7 @@ pub fn write(git: &Git, record: &Record) -> Result<(), GitError> {
     let bytes = record.canonical();
     Record::decode_msgpack(&bytes).map_err(|e| GitError::Unexpected(e.to_string()))?;
     let blob = git.call(&["hash-object", "-w", "--stdin"]).input(&bytes).id()?;
-    let tree = git
-        .call(&["mktree"])
-        .input(format!("100644 blob {blob}\trecord\n").as_bytes())
-        .id()?;
+    let tree = git.call(&["mktree"]).input(format!("100644 blob {blob}\trecord\n").as_bytes()).id()?;
     let last = record.last();
     let message = format!("{}: {}\n", last.command(), last.ending());
     let name = record.agent.as_str();
@@ -37,28 +34,18 @@ pub fn write(git: &Git, record: &Record) -> Result<(), GitError> {
         .id()?;
     let name = format!("{}{}", refs::OUT_PREFIX, record.id);
     // All zeros: the ref must not exist yet.
-    git.call(&["update-ref", &name, &commit.to_string(), &"0".repeat(40)])
-        .bytes()?;
+    git.call(&["update-ref", &name, &commit.to_string(), &"0".repeat(40)]).bytes()?;
     Ok(())
 }
 
 /// The newest records, newest first; what is no record is passed over.
 pub fn newest(git: &Git) -> Result<Vec<Record>, GitError> {
     let commits = git
-        .call(&[
-            "for-each-ref",
-            "--sort=-refname",
-            "--sort=-committerdate",
-            "--format=%(objectname)",
-            refs::OUT_PREFIX,
-        ])
+        .call(&["for-each-ref", "--sort=-refname", "--sort=-committerdate", "--format=%(objectname)", refs::OUT_PREFIX])
         .bytes()?;
     let commits = String::from_utf8_lossy(&commits).into_owned();
-    let asked: String = commits
-        .lines()
-        .take(LOOK_BACK)
-        .map(|commit| format!("{commit}:record\n{commit}:record.json\n"))
-        .collect();
+    let asked: String =
+        commits.lines().take(LOOK_BACK).map(|commit| format!("{commit}:record\n{commit}:record.json\n")).collect();
     if asked.is_empty() {
         return Ok(Vec::new());
     }

@@ -40,9 +40,7 @@ struct Seen {
 impl Work {
     /// Without the settings of `start`.
     fn bare() -> Work {
-        let work = Work {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let work = Work { dir: tempfile::tempdir().unwrap() };
         work.git(&["init", "-q", "-b", "main"]);
         work.file("lib.sh", "exit 1\n");
         work.file(".gitignore", "*.log\n");
@@ -78,16 +76,8 @@ impl Work {
     }
 
     fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
-            .current_dir(self.path())
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "git {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = Command::new("git").current_dir(self.path()).args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
@@ -97,24 +87,12 @@ impl Work {
 
     fn run_with(&self, command: &[&str], change: impl FnOnce(&mut RunArgs)) -> Seen {
         let command = command.iter().map(OsString::from).collect();
-        let mut args = RunArgs {
-            timeout: None,
-            reasoning: None,
-            again: false,
-            command,
-        };
+        let mut args = RunArgs { timeout: None, reasoning: None, again: false, command };
         change(&mut args);
         let (out, err) = (Sink::default(), Sink::default());
-        let streams = Streams {
-            out: Arc::new(Mutex::new(out.clone())),
-            err: Arc::new(Mutex::new(err.clone())),
-        };
+        let streams = Streams { out: Arc::new(Mutex::new(out.clone())), err: Arc::new(Mutex::new(err.clone())) };
         let exit = run_in(self.path(), args, &streams);
-        Seen {
-            exit,
-            out: out.text(),
-            err: err.text(),
-        }
+        Seen { exit, out: out.text(), err: err.text() }
     }
 
     /// Newest first.
@@ -134,16 +112,10 @@ fn failure_and_success_are_recorded_on_their_trees_and_chained() {
     let work = Work::new();
     let failed = work.run(&["sh", "lib.sh"]);
     assert_eq!(failed.exit, 1);
-    assert!(
-        failed.err.contains("exit 1") && failed.err.contains("next: forge run --again"),
-        "{}",
-        failed.err
-    );
+    assert!(failed.err.contains("exit 1") && failed.err.contains("next: forge run --again"), "{}", failed.err);
 
     work.file("lib.sh", "echo '1..1'; echo 'ok 1 - works'; echo careful >&2\n");
-    let passed = work.run_with(&["sh", "lib.sh"], |args| {
-        args.reasoning = Some("it must not exit".into())
-    });
+    let passed = work.run_with(&["sh", "lib.sh"], |args| args.reasoning = Some("it must not exit".into()));
     assert_eq!((passed.exit, passed.out.as_str()), (0, "1..1\nok 1 - works\n"));
     assert!(passed.err.starts_with("careful\n"), "{}", passed.err);
     assert!(
@@ -153,38 +125,22 @@ fn failure_and_success_are_recorded_on_their_trees_and_chained() {
     );
 
     let records = work.records();
-    let [second, first] = &records[..] else {
-        panic!("{records:?}")
-    };
+    let [second, first] = &records[..] else { panic!("{records:?}") };
     assert_eq!((first.last().exit, second.last().exit), (Some(1), Some(0)));
     assert_eq!((first.prev, second.prev), (None, Some(first.digest())));
     let base: Oid = work.git(&["rev-parse", "HEAD"]).parse().unwrap();
     assert_eq!(first.head_tree.to_string(), work.git(&["rev-parse", "HEAD^{tree}"]));
-    assert_eq!(
-        (second.base_commit, second.base_tree),
-        (Some(base), Some(first.head_tree))
-    );
+    assert_eq!((second.base_commit, second.base_tree), (Some(base), Some(first.head_tree)));
     assert_eq!(second.head_tree, work.commit_tree());
-    assert_eq!(
-        (second.agent.as_str(), second.project.as_str(), second.issue),
-        ("alpha", "parser", Some(12))
-    );
-    assert_eq!(
-        (second.nonce.to_string().as_str(), second.key_fp.as_deref()),
-        (NONCE, Some("SHA256:abc"))
-    );
+    assert_eq!((second.agent.as_str(), second.project.as_str(), second.issue), ("alpha", "parser", Some(12)));
+    assert_eq!((second.nonce.to_string().as_str(), second.key_fp.as_deref()), (NONCE, Some("SHA256:abc")));
     let last = second.last();
     assert_eq!(last.argv, ["sh", "lib.sh"]);
     assert_eq!(last.stdout.as_ref().unwrap().head, "1..1\nok 1 - works\n");
     assert_eq!(last.stderr.as_ref().unwrap().sha256, Some(Sha256::of(b"careful\n")));
     assert_eq!(last.tests.as_ref().map(|t| (t.passed, t.failed)), Some((1, 0)));
     assert_eq!(last.reasoning.as_deref(), Some("it must not exit"));
-    let subject = work.git(&[
-        "log",
-        "--format=%an %s",
-        "-1",
-        &format!("refs/notes/forge/out/{}", second.id),
-    ]);
+    let subject = work.git(&["log", "--format=%an %s", "-1", &format!("refs/notes/forge/out/{}", second.id)]);
     assert_eq!(subject, "alpha sh lib.sh: exit 0");
 }
 
@@ -197,21 +153,14 @@ fn the_snapshot_is_the_later_commits_tree_and_leaves_the_index_alone() {
     let before = work.git(&["status", "--porcelain"]);
     let seen = work.run(&["true"]);
     assert!(
-        seen.err
-            .contains("untracked files that a commit would not: new/file.txt; next: git add -A"),
+        seen.err.contains("untracked files that a commit would not: new/file.txt; next: git add -A"),
         "{}",
         seen.err
     );
     assert_eq!(work.git(&["status", "--porcelain"]), before);
     assert_eq!(work.records()[0].head_tree, work.commit_tree());
-    let left = std::fs::read_dir(work.path().join(".git"))
-        .unwrap()
-        .map(|e| e.unwrap().file_name());
-    assert!(
-        !left
-            .into_iter()
-            .any(|name| name.to_string_lossy().starts_with("forge-run-"))
-    );
+    let left = std::fs::read_dir(work.path().join(".git")).unwrap().map(|e| e.unwrap().file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with("forge-run-")));
 }
 
 #[test]
@@ -220,12 +169,7 @@ fn a_change_in_the_moment_of_the_index_is_seen() {
     let work = Work::new();
     let same = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let touch = |name: &str| {
-        std::fs::File::options()
-            .append(true)
-            .open(work.path().join(name))
-            .unwrap()
-            .set_modified(same)
-            .unwrap();
+        std::fs::File::options().append(true).open(work.path().join(name)).unwrap().set_modified(same).unwrap();
     };
     work.git(&["config", "core.trustctime", "false"]);
     touch("lib.sh");
@@ -247,10 +191,7 @@ fn a_sparse_checkout_keeps_what_is_not_checked_out() {
     work.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/far/"]);
     assert!(!work.path().join("far/away.txt").exists());
     let seen = work.run(&["true"]);
-    assert_eq!(
-        work.records()[0].head_tree.to_string(),
-        work.git(&["rev-parse", "HEAD^{tree}"])
-    );
+    assert_eq!(work.records()[0].head_tree.to_string(), work.git(&["rev-parse", "HEAD^{tree}"]));
     assert!(seen.err.contains("next: git push"), "{}", seen.err);
 }
 
@@ -258,11 +199,7 @@ fn a_sparse_checkout_keeps_what_is_not_checked_out() {
 fn a_run_that_changes_its_tree_is_named() {
     let work = Work::new();
     let seen = work.run(&["sh", "-c", "echo more >> lib.sh"]);
-    assert!(
-        seen.err.contains("the run changed files of the tree it tested: lib.sh"),
-        "{}",
-        seen.err
-    );
+    assert!(seen.err.contains("the run changed files of the tree it tested: lib.sh"), "{}", seen.err);
 }
 
 #[test]
@@ -272,9 +209,7 @@ fn every_ending_is_recorded_and_passed_on() {
     assert_eq!(work.run(&["sh", "-c", "kill -9 $$"]).exit, 137);
     assert_eq!(work.run(&["no-such-program-here"]).exit, 127);
     assert_eq!(work.run(&["./.gitignore"]).exit, 126);
-    let slow = work.run_with(&["sh", "-c", "echo started; sleep 600 & sleep 600"], |args| {
-        args.timeout = Some(1)
-    });
+    let slow = work.run_with(&["sh", "-c", "echo started; sleep 600 & sleep 600"], |args| args.timeout = Some(1));
     assert_eq!((slow.exit, slow.out.as_str()), (124, "started\n"));
     let endings: Vec<String> = work.records().iter().rev().map(|r| r.last().ending()).collect();
     assert_eq!(endings, ["exit 7", "signal 9", "exit 127", "exit 126", "timed out"]);
@@ -292,10 +227,7 @@ fn secrets_never_reach_the_record() {
     assert_eq!(seen.out, format!("{token}\n"), "what the agent sees is its own");
     let record = &work.records()[0];
     for (place, text) in record.texts() {
-        assert!(
-            hooks::secrets::find(&text).is_empty() && !text.contains("a1B2"),
-            "{place}: {text}"
-        );
+        assert!(hooks::secrets::find(&text).is_empty() && !text.contains("a1B2"), "{place}: {text}");
     }
     let counts: Vec<(&str, u64)> = record.redactions.iter().map(|(rule, n)| (rule.as_str(), *n)).collect();
     assert_eq!(counts, [("assignment", 2), ("command-option", 1), ("github-token", 3)]);
@@ -320,24 +252,12 @@ fn without_settings_or_a_clone_the_command_runs_all_the_same() {
     let work = Work::bare();
     let seen = work.run(&["sh", "lib.sh"]);
     assert_eq!(seen.exit, 1);
-    assert!(
-        seen.err
-            .contains("lacks forge.agent, forge.project, forge.nonce; next: ssh forge feed"),
-        "{}",
-        seen.err
-    );
+    assert!(seen.err.contains("lacks forge.agent, forge.project, forge.nonce; next: ssh forge feed"), "{}", seen.err);
     work.git(&["config", "forge.issue", "parser#12"]);
     let seen = work.run(&["true"]);
-    assert!(
-        seen.err
-            .contains("lacks forge.agent, forge.nonce; next: ssh forge start parser/12"),
-        "{}",
-        seen.err
-    );
+    assert!(seen.err.contains("lacks forge.agent, forge.nonce; next: ssh forge start parser/12"), "{}", seen.err);
     assert!(work.records().is_empty());
-    let nowhere = Work {
-        dir: tempfile::tempdir().unwrap(),
-    };
+    let nowhere = Work { dir: tempfile::tempdir().unwrap() };
     let seen = nowhere.run(&["sh", "-c", "echo hi; exit 3"]);
     assert_eq!((seen.exit, seen.out.as_str()), (3, "hi\n"));
     assert!(seen.err.contains("not recorded"), "{}", seen.err);
@@ -345,9 +265,7 @@ fn without_settings_or_a_clone_the_command_runs_all_the_same() {
 
 #[test]
 fn an_unborn_branch_can_be_tested() {
-    let work = Work {
-        dir: tempfile::tempdir().unwrap(),
-    };
+    let work = Work { dir: tempfile::tempdir().unwrap() };
     work.git(&["init", "-q"]);
     work.file("a", "a\n");
     for (key, value) in [("agent", "alpha"), ("nonce", NONCE), ("issue", "parser/12")] {
@@ -355,21 +273,14 @@ fn an_unborn_branch_can_be_tested() {
     }
     assert_eq!(work.run(&["true"]).exit, 0);
     let record = &work.records()[0];
-    assert_eq!(
-        (record.project.as_str(), record.issue, record.base_commit),
-        ("parser", Some(12), None)
-    );
+    assert_eq!((record.project.as_str(), record.issue, record.base_commit), ("parser", Some(12), None));
     assert_eq!(record.head_tree, work.commit_tree());
 }
 
 #[test]
 fn the_hand_made_record_of_the_manual_is_a_good_record() {
     let manual = include_str!("../../../docs/proof.md");
-    let script = manual
-        .split("```sh\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .expect("a block of shell");
+    let script = manual.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of shell");
     let work = Work::new();
     work.file("lib.sh", "exit 0\n");
     work.git(&["add", "-A"]);
@@ -377,26 +288,14 @@ fn the_hand_made_record_of_the_manual_is_a_good_record() {
     work.git(&["config", "user.name", "t"]);
     work.git(&["config", "user.email", "t@t"]);
     // Everything but the push: there is nowhere to push to here.
-    let local: String = script
-        .lines()
-        .filter(|line| *line != "git push")
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let output = Command::new("sh")
-        .current_dir(work.path())
-        .args(["-euc", &local])
-        .output()
-        .unwrap();
+    let local: String = script.lines().filter(|line| *line != "git push").map(|line| format!("{line}\n")).collect();
+    let output = Command::new("sh").current_dir(work.path()).args(["-euc", &local]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let record = &work.records()[0];
     assert_eq!(record.head_tree.to_string(), work.git(&["rev-parse", "HEAD^{tree}"]));
-    assert_eq!(
-        (record.last().exit, record.last().argv.join(" ").as_str()),
-        (Some(0), "sh lib.sh")
-    );
+    assert_eq!((record.last().exit, record.last().argv.join(" ").as_str()), (Some(0), "sh lib.sh"));
     assert!(
-        work.git(&["for-each-ref", "--format=%(refname)"])
-            .contains(&format!("refs/notes/forge/out/{}", record.id))
+        work.git(&["for-each-ref", "--format=%(refname)"]).contains(&format!("refs/notes/forge/out/{}", record.id))
     );
     // The recorder goes on where the hand left off.
     work.run(&["sh", "lib.sh"]);

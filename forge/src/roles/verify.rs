@@ -9,7 +9,9 @@ use crate::ledger::verify;
 pub(super) fn run(dir: &Path) -> ExitCode {
     let report = match verify::verify(dir) {
         Ok(report) => report,
-        Err(error) => return super::fail(format_args!("{}: {error}\nnext: forge verify <data directory>", dir.display())),
+        Err(error) => {
+            return super::fail(format_args!("{}: {error}\nnext: forge verify <data directory>", dir.display()));
+        }
     };
     for fault in &report.faults {
         super::say(format_args!("FAULT {fault}"));

@@ -46,7 +46,8 @@ pub fn expected_ppm(d_milli: i64) -> i64 {
 
 /// `trunc(k · weight · surprise / divisor)`: Rust's integer division truncates toward zero, as the rules demand.
 fn term(k_milli: i64, weight: i64, surprise_ppm: i64, divisor: i128) -> i64 {
-    let wide = i128::from(k_milli).saturating_mul(i128::from(weight)).saturating_mul(i128::from(surprise_ppm)) / divisor;
+    let wide =
+        i128::from(k_milli).saturating_mul(i128::from(weight)).saturating_mul(i128::from(surprise_ppm)) / divisor;
     wide.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
@@ -352,7 +353,8 @@ mod tests {
     }
 
     fn some_entrants() -> impl Strategy<Value = Vec<Entrant>> {
-        let one = (0i64..3_000_000, 1u32..6, any::<bool>(), prop_oneof![Just(0), Just(K_ISSUE), Just(K_ISSUE_PROVISIONAL)]);
+        let one =
+            (0i64..3_000_000, 1u32..6, any::<bool>(), prop_oneof![Just(0), Just(K_ISSUE), Just(K_ISSUE_PROVISIONAL)]);
         let one = one.prop_map(|(rating, place, solved, issue_k)| Entrant { rating, place, solved, issue_k });
         proptest::collection::vec(one, 1..8)
     }

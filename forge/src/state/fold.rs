@@ -162,7 +162,9 @@ impl Fold {
             (Fact::Reviewed(f), State::Pull(s)) => s.reviewed(f, at),
             (Fact::PullMerged(f), State::Pull(s)) => s.merged(f, at),
             (Fact::PullClosed(_), State::Pull(s)) => s.closed(at),
-            (Fact::AgentRegistered(f), s @ State::Nothing) => *s = State::Agent(AgentState::registered(f.key.clone(), at)),
+            (Fact::AgentRegistered(f), s @ State::Nothing) => {
+                *s = State::Agent(AgentState::registered(f.key.clone(), at))
+            }
             (Fact::KeyAdded(f), State::Agent(s)) => s.key_added(f),
             (Fact::KeyRevoked(f), State::Agent(s)) => s.key_revoked(&f.fingerprint),
             (Fact::TokenIssued(f), State::Agent(s)) => drop(s.token_issued(f)),
@@ -190,11 +192,26 @@ impl Fold {
             }
             // No `_` on the left: a new fact must be decided above, or named here as one that does not fit.
             (
-                Fact::IssueOpened(_) | Fact::IssueClosed(_) | Fact::IssueReopened(_) | Fact::Commented(_)
-                | Fact::WorkStarted(_) | Fact::WorkAbandoned(_) | Fact::PullOpened(_) | Fact::PullRound(_)
-                | Fact::Reviewed(_) | Fact::PullMerged(_) | Fact::PullClosed(_) | Fact::AgentRegistered(_)
-                | Fact::KeyAdded(_) | Fact::KeyRevoked(_) | Fact::TokenIssued(_) | Fact::TokenRevoked(_)
-                | Fact::ProjectCreated(_) | Fact::ProjectJoined(_) | Fact::RatingSettled(_) | Fact::ForgeFounded(_)
+                Fact::IssueOpened(_)
+                | Fact::IssueClosed(_)
+                | Fact::IssueReopened(_)
+                | Fact::Commented(_)
+                | Fact::WorkStarted(_)
+                | Fact::WorkAbandoned(_)
+                | Fact::PullOpened(_)
+                | Fact::PullRound(_)
+                | Fact::Reviewed(_)
+                | Fact::PullMerged(_)
+                | Fact::PullClosed(_)
+                | Fact::AgentRegistered(_)
+                | Fact::KeyAdded(_)
+                | Fact::KeyRevoked(_)
+                | Fact::TokenIssued(_)
+                | Fact::TokenRevoked(_)
+                | Fact::ProjectCreated(_)
+                | Fact::ProjectJoined(_)
+                | Fact::RatingSettled(_)
+                | Fact::ForgeFounded(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -203,7 +220,15 @@ impl Fold {
     }
 
     /// Takes one event in: its entity's new state and everything that is looked up by something else than an entity.
-    pub fn apply(&mut self, id: &EntityId, event: &Event, fact: &Fact, text: Option<&str>, commit: Oid, digest: Sha256) {
+    pub fn apply(
+        &mut self,
+        id: &EntityId,
+        event: &Event,
+        fact: &Fact,
+        text: Option<&str>,
+        commit: Oid,
+        digest: Sha256,
+    ) {
         let at = Happened { agent: &event.a, t: event.t, q: event.q, text };
         let state = self.next_state(id, fact, &at);
         self.index(id, fact, &at);
@@ -253,11 +278,26 @@ impl Fold {
                 }
             }
             (
-                Fact::ForgeFounded(_) | Fact::IssueReopened(_) | Fact::Commented(_) | Fact::WorkAbandoned(_)
-                | Fact::PullOpened(_) | Fact::PullRound(_) | Fact::Reviewed(_) | Fact::PullMerged(_)
-                | Fact::PullClosed(_) | Fact::Unknown { .. } | Fact::AgentRegistered(_) | Fact::KeyAdded(_)
-                | Fact::KeyRevoked(_) | Fact::TokenIssued(_) | Fact::TokenRevoked(_) | Fact::ProjectCreated(_)
-                | Fact::ProjectJoined(_) | Fact::RatingSettled(_) | Fact::WorkStarted(_) | Fact::IssueOpened(_)
+                Fact::ForgeFounded(_)
+                | Fact::IssueReopened(_)
+                | Fact::Commented(_)
+                | Fact::WorkAbandoned(_)
+                | Fact::PullOpened(_)
+                | Fact::PullRound(_)
+                | Fact::Reviewed(_)
+                | Fact::PullMerged(_)
+                | Fact::PullClosed(_)
+                | Fact::Unknown { .. }
+                | Fact::AgentRegistered(_)
+                | Fact::KeyAdded(_)
+                | Fact::KeyRevoked(_)
+                | Fact::TokenIssued(_)
+                | Fact::TokenRevoked(_)
+                | Fact::ProjectCreated(_)
+                | Fact::ProjectJoined(_)
+                | Fact::RatingSettled(_)
+                | Fact::WorkStarted(_)
+                | Fact::IssueOpened(_)
                 | Fact::IssueClosed(_),
                 _,
             ) => {}

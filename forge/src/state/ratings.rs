@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::elo::START;
 use super::fold::Happened;
 
-
 /// A rating ledger after its last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EloState {

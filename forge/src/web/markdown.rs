@@ -74,8 +74,18 @@ pub fn show_hidden(text: &str) -> String {
         match c {
             '\n' | '\t' => out.push(c),
             '\r' => {}
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'
-            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e0fff}' => name(&mut out, c),
             c if c.is_control() => name(&mut out, c),
             c => out.push(c),
@@ -195,7 +205,9 @@ impl Writer<'_> {
             Tag::List(None) => self.push("<ul>\n", "</ul>\n", false),
             Tag::List(Some(first)) => self.push(&format!("<ol start=\"{first}\">\n"), "</ol>\n", false),
             Tag::Item => self.block("<li>", "</li>\n"),
-            Tag::Table(_) => self.push("<div class=\"scroll\" tabindex=\"0\"><table>", "</tbody></table></div>\n", false),
+            Tag::Table(_) => {
+                self.push("<div class=\"scroll\" tabindex=\"0\"><table>", "</tbody></table></div>\n", false)
+            }
             Tag::TableHead => {
                 self.header_cells = true;
                 self.push("<thead><tr>", "</tr></thead><tbody>\n", false);
@@ -228,7 +240,8 @@ impl Writer<'_> {
         let nested = self.open.iter().any(|o| o.link);
         match safe_url(target) {
             Some(url) if !nested && self.open.len() < MAX_DEPTH => {
-                let rel = if url.starts_with('/') && !url.starts_with("//") { "" } else { " rel=\"nofollow noreferrer\"" };
+                let rel =
+                    if url.starts_with('/') && !url.starts_with("//") { "" } else { " rel=\"nofollow noreferrer\"" };
                 self.out.push_str(&format!("<a href=\"{}\"{rel}>", escape(url)));
                 self.open.push(Open { close: "</a>", link: true, inline: true });
             }
@@ -352,7 +365,9 @@ mod tests {
     }
 
     fn linked(markdown: &str) -> String {
-        html(markdown, &|item| (item.project.as_str() == "parser").then(|| format!("/{}/issues/{}", item.project, item.n)))
+        html(markdown, &|item| {
+            (item.project.as_str() == "parser").then(|| format!("/{}/issues/{}", item.project, item.n))
+        })
     }
 
     #[test]
@@ -390,9 +405,17 @@ mod tests {
     #[test]
     fn links_lead_only_where_they_may() {
         for bad in [
-            "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))", "[x](data:text/html,x)", "[x](vbscript:x)",
-            "[x](<java\tscript:alert(1)>)", "[x](java&#10;script:alert(1))", "[x](&#1;javascript:alert(1))",
-            "[x](javascript&colon;alert(1))", "<javascript:alert(1)>", "![x](data:image/svg+xml,x)", "[x](file:///etc/passwd)",
+            "[x](javascript:alert(1))",
+            "[x](JaVaScRiPt:alert(1))",
+            "[x](data:text/html,x)",
+            "[x](vbscript:x)",
+            "[x](<java\tscript:alert(1)>)",
+            "[x](java&#10;script:alert(1))",
+            "[x](&#1;javascript:alert(1))",
+            "[x](javascript&colon;alert(1))",
+            "<javascript:alert(1)>",
+            "![x](data:image/svg+xml,x)",
+            "[x](file:///etc/passwd)",
             "[x]: javascript:alert(1)\n\n[x]",
         ] {
             assert!(!plain(bad).contains("<a"), "{bad}: {}", plain(bad));

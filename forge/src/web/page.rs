@@ -3,8 +3,8 @@
 //! Invariant: everything that is filled in is escaped or comes from [`super::markdown`]; the frame itself works under
 //! [`CSP`], so even a mistake there runs nothing.
 
-use notes_schema::names::RESERVED_NAMES;
 use notes_schema::ProjectName;
+use notes_schema::names::RESERVED_NAMES;
 
 use super::markdown::{self, Resolve, escape};
 
@@ -75,7 +75,8 @@ fn nav(path: &str) -> String {
 /// The way from a project to this page; empty where there is none.
 fn crumbs(path: &str) -> String {
     let mut segments = path.trim_matches('/').split('/');
-    let Some(project) = segments.next().filter(|p| !RESERVED_NAMES.contains(p)).and_then(|p| p.parse::<ProjectName>().ok())
+    let Some(project) =
+        segments.next().filter(|p| !RESERVED_NAMES.contains(p)).and_then(|p| p.parse::<ProjectName>().ok())
     else {
         return String::new();
     };
@@ -102,7 +103,8 @@ fn twins(path: &str, show: impl Fn(&str, &str, &str) -> String) -> String {
         "" => "/index",
         path => path,
     };
-    show(&format!("{path}.md"), "text/markdown", "Markdown") + &show(&format!("{path}.json"), "application/json", "JSON")
+    show(&format!("{path}.md"), "text/markdown", "Markdown")
+        + &show(&format!("{path}.json"), "application/json", "JSON")
 }
 
 #[cfg(test)]
@@ -140,7 +142,9 @@ mod tests {
         let hostile = "</title><script>alert(1)</script>\"' {{content}} \u{202e}";
         let out = page(hostile, hostile, "{{style}} text");
         assert!(!out.contains("<script") && !out.contains('\u{202e}'));
-        assert!(out.contains("<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39; {{content}} ‹U+202E›"));
+        assert!(
+            out.contains("<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39; {{content}} ‹U+202E›")
+        );
         assert_eq!(out.matches("<style>").count(), 1);
         assert!(out.contains("<p>{{style}} text</p>"));
         let out = page("x", "/parser/issues/<b>", "");

@@ -13,29 +13,16 @@ struct Parts {
 
 fn parts() -> Parts {
     let reviews = vec![review("beta", Approve, 4)];
-    Parts {
-        repo: Fake::new(),
-        records: vec![record()],
-        reviews,
-        mergeable: Mergeability::Clean,
-    }
+    Parts { repo: Fake::new(), records: vec![record()], reviews, mergeable: Mergeability::Clean }
 }
 
 fn review(who: &str, verdict: event::Verdict, head: u8) -> Review {
-    Review {
-        agent: agent(who),
-        verdict,
-        head: oid(head),
-    }
+    Review { agent: agent(who), verdict, head: oid(head) }
 }
 
 impl Parts {
     fn with<T>(&self, look: impl FnOnce(&Fake, &Candidate<'_>) -> T) -> T {
-        let (branch, author, pull) = (
-            name("refs/heads/alpha/fix"),
-            agent("alpha"),
-            "parser#47".parse().unwrap(),
-        );
+        let (branch, author, pull) = (name("refs/heads/alpha/fix"), agent("alpha"), "parser#47".parse().unwrap());
         let candidate = Candidate {
             pull: Some(&pull),
             branch: &branch,
@@ -74,20 +61,12 @@ fn run(change: impl FnOnce(&mut notes_schema::trace::Attempt)) -> Record {
 }
 
 fn tests(passed: u64, failed: u64) -> Option<notes_schema::trace::Tests> {
-    Some(notes_schema::trace::Tests {
-        framework: "tap".into(),
-        passed,
-        failed,
-        ..Default::default()
-    })
+    Some(notes_schema::trace::Tests { framework: "tap".into(), passed, failed, ..Default::default() })
 }
 
 #[test]
 fn what_is_complete_lands_and_carries_its_proof() {
-    let parts = Parts {
-        records: vec![run(|a| a.tests = tests(3, 0))],
-        ..parts()
-    };
+    let parts = Parts { records: vec![run(|a| a.tests = tests(3, 0))], ..parts() };
     let proof = parts.merge().unwrap();
     assert_eq!(proof, parts.submit().unwrap());
     assert_eq!((proof.level, proof.command.as_str()), (Level::P1, "cargo test"));
@@ -98,11 +77,7 @@ fn what_is_complete_lands_and_carries_its_proof() {
         lines.iter().map(|l| l.rule).collect::<Vec<_>>(),
         ["proof", "tests", "approval", "no-changes-requested", "mergeable"]
     );
-    assert!(
-        lines
-            .iter()
-            .all(|line| line.ok && !line.why.is_empty() && !line.next.is_empty())
-    );
+    assert!(lines.iter().all(|line| line.ok && !line.why.is_empty() && !line.next.is_empty()));
 }
 
 #[test]
@@ -125,26 +100,11 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
         ("for another issue", vec![for_another_issue()], "E00", "git push"),
         ("on another tree", vec![other_tree()], "E08", again),
         ("exit 101", vec![run(|a| a.exit = Some(101))], "E09", again),
-        (
-            "killed",
-            vec![run(|a| (a.exit, a.signal) = (None, Some(9)))],
-            "E09",
-            again,
-        ),
+        ("killed", vec![run(|a| (a.exit, a.signal) = (None, Some(9)))], "E09", again),
         ("timed out", vec![run(|a| a.timed_out = true)], "E09", again),
         ("no test ran", vec![run(|a| a.tests = tests(0, 0))], "E09", again),
-        (
-            "failures hidden by the exit status",
-            vec![run(|a| a.tests = tests(5, 1))],
-            "E09",
-            again,
-        ),
-        (
-            "passed, then failed on the same tree",
-            vec![record(), run(|a| a.exit = Some(1))],
-            "E09",
-            again,
-        ),
+        ("failures hidden by the exit status", vec![run(|a| a.tests = tests(5, 1))], "E09", again),
+        ("passed, then failed on the same tree", vec![record(), run(|a| a.exit = Some(1))], "E09", again),
     ];
     for (which, records, code, next) in cases {
         let parts = Parts { records, ..parts() };
@@ -157,20 +117,16 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
 
 #[test]
 fn a_run_on_the_tips_tree_counts_whatever_ran_on_other_trees_later() {
-    for records in [
-        vec![run(|a| a.exit = Some(1)), record()],
-        vec![record(), run(|a| (a.tree, a.exit) = (oid(9), Some(1)))],
-    ] {
+    for records in
+        [vec![run(|a| a.exit = Some(1)), record()], vec![record(), run(|a| (a.tree, a.exit) = (oid(9), Some(1)))]]
+    {
         assert!(Parts { records, ..parts() }.submit().is_ok());
     }
 }
 
 #[test]
 fn the_differing_paths_are_named_and_cleaned() {
-    let mut parts = Parts {
-        records: vec![run(|a| a.tree = oid(9))],
-        ..parts()
-    };
+    let mut parts = Parts { records: vec![run(|a| a.tree = oid(9))], ..parts() };
     parts.repo.paths = Ok((1..=9).map(|n| format!("src/{n}\n.rs")).collect());
     let why = parts.submit().unwrap_err().why;
     assert!(
@@ -178,11 +134,7 @@ fn the_differing_paths_are_named_and_cleaned() {
         "{why}"
     );
     parts.repo.paths = Err(Undecided("the tested tree is not here".into()));
-    assert_eq!(
-        parts.submit().unwrap_err().rule,
-        "E08",
-        "that it differs is certain all the same"
-    );
+    assert_eq!(parts.submit().unwrap_err().rule, "E08", "that it differs is certain all the same");
 }
 
 #[test]
@@ -194,31 +146,11 @@ fn reviews_count_only_when_live() {
         ("one's own", vec![review("alpha", Approve, 4)], "approval"),
         ("of an earlier head", vec![review("beta", Approve, 3)], "approval"),
         ("a comment", vec![review("beta", Comment, 4)], "approval"),
-        (
-            "a comment after approving",
-            vec![review("beta", Approve, 4), review("beta", Comment, 4)],
-            "",
-        ),
-        (
-            "taken back",
-            vec![review("beta", Approve, 4), review("beta", RequestChanges, 4)],
-            "approval",
-        ),
-        (
-            "against",
-            vec![review("beta", Approve, 4), review("gamma", RequestChanges, 4)],
-            "no-changes-requested",
-        ),
-        (
-            "settled",
-            vec![review("beta", RequestChanges, 4), review("beta", Approve, 4)],
-            "",
-        ),
-        (
-            "against an earlier head",
-            vec![review("gamma", RequestChanges, 3), review("beta", Approve, 4)],
-            "",
-        ),
+        ("a comment after approving", vec![review("beta", Approve, 4), review("beta", Comment, 4)], ""),
+        ("taken back", vec![review("beta", Approve, 4), review("beta", RequestChanges, 4)], "approval"),
+        ("against", vec![review("beta", Approve, 4), review("gamma", RequestChanges, 4)], "no-changes-requested"),
+        ("settled", vec![review("beta", RequestChanges, 4), review("beta", Approve, 4)], ""),
+        ("against an earlier head", vec![review("gamma", RequestChanges, 3), review("beta", Approve, 4)], ""),
     ];
     for (which, reviews, rule) in cases {
         let parts = Parts { reviews, ..parts() };
@@ -229,27 +161,15 @@ fn reviews_count_only_when_live() {
 
 #[test]
 fn conflicts_block_the_merge_and_unknown_is_no_yes() {
-    let conflicts = Parts {
-        mergeable: Mergeability::Conflicts(vec!["src/lib.rs".into()]),
-        ..parts()
-    };
+    let conflicts = Parts { mergeable: Mergeability::Conflicts(vec!["src/lib.rs".into()]), ..parts() };
     let refusal = conflicts.merge().unwrap_err();
     assert_eq!(
         refusal.line(),
         "mergeable merge parser#47: conflicts with main in `src/lib.rs`; next: git pull --no-rebase --no-edit origin main"
     );
-    let unknown = Parts {
-        mergeable: Mergeability::Unknown("an object is missing".into()),
-        ..parts()
-    };
-    assert_eq!(
-        unknown.merge().unwrap_err().why,
-        "could not decide: an object is missing"
-    );
+    let unknown = Parts { mergeable: Mergeability::Unknown("an object is missing".into()), ..parts() };
+    assert_eq!(unknown.merge().unwrap_err().why, "could not decide: an object is missing");
     assert_eq!(unknown.state("mergeable"), State::Error);
-    let done = Parts {
-        mergeable: Mergeability::Done,
-        ..parts()
-    };
+    let done = Parts { mergeable: Mergeability::Done, ..parts() };
     assert_eq!(done.state("mergeable"), State::NotApplicable);
 }

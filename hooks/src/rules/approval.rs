@@ -24,20 +24,13 @@ impl GateRule for Approval {
 
     fn look(&self, _repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
         let live = candidate.live_reviews();
-        let approvers: Vec<&str> = live
-            .iter()
-            .filter(|r| r.verdict == Verdict::Approve)
-            .map(|r| r.agent.as_str())
-            .collect();
+        let approvers: Vec<&str> =
+            live.iter().filter(|r| r.verdict == Verdict::Approve).map(|r| r.agent.as_str()).collect();
         if !approvers.is_empty() {
             return Ok(Finding::Satisfied(format!("approved by {}", approvers.join(", "))));
         }
         let void = |r: &&crate::gate::Review| r.verdict == Verdict::Approve && r.head != candidate.head;
-        let why = if candidate
-            .reviews
-            .iter()
-            .any(|r| r.verdict == Verdict::Approve && r.agent == *candidate.author)
-        {
+        let why = if candidate.reviews.iter().any(|r| r.verdict == Verdict::Approve && r.agent == *candidate.author) {
             "the author's own approval does not count; another agent's is needed"
         } else if candidate.reviews.iter().any(|r| void(&r)) {
             "the approval was of an earlier head; one of this head by another agent is needed"
@@ -48,10 +41,6 @@ impl GateRule for Approval {
             Some(pull) => format!("ssh forge review approve {}", reference(pull)),
             None => candidate.show(),
         };
-        Ok(Finding::Missing {
-            code: self.word(),
-            why: why.to_owned(),
-            next,
-        })
+        Ok(Finding::Missing { code: self.word(), why: why.to_owned(), next })
     }
 }

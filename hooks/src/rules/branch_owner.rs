@@ -48,11 +48,7 @@ mod tests {
             &repo,
             "beta",
             &[
-                (
-                    "refs/heads/fix-leak",
-                    "branch-owner",
-                    "git push origin HEAD:refs/heads/beta/fix-leak-2",
-                ),
+                ("refs/heads/fix-leak", "branch-owner", "git push origin HEAD:refs/heads/beta/fix-leak-2"),
                 ("-refs/heads/fix-leak", "branch-owner", "ssh forge project show parser"),
                 ("refs/heads/beta/fix-leak", "", ""),
                 ("-refs/heads/beta/fix-leak", "", ""),
@@ -63,11 +59,7 @@ mod tests {
         push_table(
             &repo,
             "beta",
-            &[(
-                "refs/heads/imported",
-                "branch-owner",
-                "git push origin HEAD:refs/heads/beta/imported",
-            )],
+            &[("refs/heads/imported", "branch-owner", "git push origin HEAD:refs/heads/beta/imported")],
         );
     }
 }

@@ -26,10 +26,7 @@ impl Rule<PushedRef<'_>> for Conflict {
         // An existing ref counts even when the same push deletes it: without `--atomic` the deletion may yet be refused.
         let sibling = || {
             let created = pushed.earlier.iter().filter(|other| other.new.is_some());
-            created
-                .map(|other| &other.name)
-                .find(|other| other.conflicts_with(name))
-                .cloned()
+            created.map(|other| &other.name).find(|other| other.conflicts_with(name)).cloned()
         };
         // A branch must also leave room for the default branch that is still to come.
         let head = repo.default_branch();
@@ -62,16 +59,8 @@ mod tests {
             &repo,
             "alpha",
             &[
-                (
-                    "refs/heads/fix/it",
-                    "ref-conflict",
-                    "git push origin HEAD:refs/heads/alpha/it",
-                ),
-                (
-                    "refs/heads/deep",
-                    "ref-conflict",
-                    "git push origin HEAD:refs/heads/alpha/deep",
-                ),
+                ("refs/heads/fix/it", "ref-conflict", "git push origin HEAD:refs/heads/alpha/it"),
+                ("refs/heads/deep", "ref-conflict", "git push origin HEAD:refs/heads/alpha/deep"),
                 ("refs/heads/fixes", "", ""),
                 ("refs/heads/deep/down", "", ""),
                 ("refs/tags/fix/it", "", ""),
@@ -84,11 +73,7 @@ mod tests {
         push_table(
             &Fake::unborn(),
             "alpha",
-            &[(
-                "refs/heads/main/x",
-                "ref-conflict",
-                "git push origin HEAD:refs/heads/alpha/x",
-            )],
+            &[("refs/heads/main/x", "ref-conflict", "git push origin HEAD:refs/heads/alpha/x")],
         );
     }
 

@@ -23,21 +23,13 @@ impl Rule<PushedRef<'_>> for DefaultBranch {
         }
         let next = || push_to_free_branch(repo, pushed.agent, name);
         if repo.ref_exists(name)? {
-            return pushed.refuse(
-                self.word(),
-                "it is the default branch and moves only through `merge`",
-                next()?,
-            );
+            return pushed.refuse(self.word(), "it is the default branch and moves only through `merge`", next()?);
         }
         let creator = repo.creator()?;
         if *pushed.agent == creator {
             return Ok(Verdict::Ok);
         }
-        pushed.refuse(
-            self.word(),
-            format!("the project is empty, and {creator} pushes its first commits"),
-            next()?,
-        )
+        pushed.refuse(self.word(), format!("the project is empty, and {creator} pushes its first commits"), next()?)
     }
 }
 
@@ -51,20 +43,13 @@ mod tests {
         push_table(
             &Fake::new(),
             "maker",
-            &[
-                ("refs/heads/main", "default-branch", next),
-                ("-refs/heads/main", "default-branch", next),
-            ],
+            &[("refs/heads/main", "default-branch", next), ("-refs/heads/main", "default-branch", next)],
         );
     }
 
     #[test]
     fn while_unborn_its_creator_may_push_it() {
-        push_table(
-            &Fake::unborn(),
-            "maker",
-            &[("refs/heads/main", "", ""), ("refs/tags/v1", "", "")],
-        );
+        push_table(&Fake::unborn(), "maker", &[("refs/heads/main", "", ""), ("refs/tags/v1", "", "")]);
         let next = "git push origin HEAD:refs/heads/alpha/main";
         push_table(&Fake::unborn(), "alpha", &[("refs/heads/main", "default-branch", next)]);
     }

@@ -26,11 +26,7 @@ impl Rule<PushedRef<'_>> for MagicTarget {
         let branch = free_branch(repo, pushed.agent, &work)?;
         let short = quote(branch.short());
         let next = format!("git push origin HEAD:{branch} && ssh forge submit {short}");
-        pushed.refuse(
-            self.word(),
-            "this forge does not take magic targets: push a branch and submit it",
-            next,
-        )
+        pushed.refuse(self.word(), "this forge does not take magic targets: push a branch and submit it", next)
     }
 }
 
@@ -44,10 +40,7 @@ mod tests {
         push_table(
             &Fake::new(),
             "alpha",
-            &[
-                ("refs/for/main", "refs-for", next),
-                ("refs/for/issues/7", "refs-for", next),
-            ],
+            &[("refs/for/main", "refs-for", next), ("refs/for/issues/7", "refs-for", next)],
         );
     }
 }

@@ -26,12 +26,7 @@ impl GateRule for Mergeable {
             Mergeability::Done => Ok(Finding::NotApplicable("there is nothing left to merge".to_owned())),
             Mergeability::Unknown(why) => Err(Undecided(why.clone())),
             Mergeability::Conflicts(paths) => {
-                let mut named = paths
-                    .iter()
-                    .take(5)
-                    .map(|path| format!("`{path}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ");
+                let mut named = paths.iter().take(5).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
                 if paths.len() > 5 {
                     named += " and more";
                 }

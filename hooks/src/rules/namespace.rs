@@ -44,17 +44,9 @@ mod tests {
                 ("refs/heads/fix", "", ""),
                 ("refs/tags/v1", "", ""),
                 ("refs/notes/forge/in/alpha/01J", "", ""),
-                (
-                    "refs/notes/commits",
-                    "namespace",
-                    "git push origin HEAD:refs/heads/alpha/commits",
-                ),
+                ("refs/notes/commits", "namespace", "git push origin HEAD:refs/heads/alpha/commits"),
                 ("refs/stash/x", "namespace", "git push origin HEAD:refs/heads/alpha/x"),
-                (
-                    "refs/remotes/origin/main",
-                    "namespace",
-                    "git push origin HEAD:refs/heads/alpha/main",
-                ),
+                ("refs/remotes/origin/main", "namespace", "git push origin HEAD:refs/heads/alpha/main"),
             ],
         );
     }

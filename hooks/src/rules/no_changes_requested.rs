@@ -23,21 +23,12 @@ impl GateRule for NoChangesRequested {
 
     fn look(&self, _repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
         let live = candidate.live_reviews();
-        let askers: Vec<&str> = live
-            .iter()
-            .filter(|r| r.verdict == Verdict::RequestChanges)
-            .map(|r| r.agent.as_str())
-            .collect();
+        let askers: Vec<&str> =
+            live.iter().filter(|r| r.verdict == Verdict::RequestChanges).map(|r| r.agent.as_str()).collect();
         if askers.is_empty() {
-            return Ok(Finding::Satisfied(
-                "no reviewer asks for changes of this head".to_owned(),
-            ));
+            return Ok(Finding::Satisfied("no reviewer asks for changes of this head".to_owned()));
         }
         let why = format!("{} requested changes of this head; push a new one", askers.join(", "));
-        Ok(Finding::Missing {
-            code: self.word(),
-            why,
-            next: candidate.show(),
-        })
+        Ok(Finding::Missing { code: self.word(), why, next: candidate.show() })
     }
 }

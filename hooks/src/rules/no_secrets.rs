@@ -18,10 +18,7 @@ impl Rule<PushedRecord<'_>> for NoSecrets {
     fn judge(&self, _repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
         for (place, text) in pushed.record.texts() {
             if let Some(finding) = secrets::find(&text).first() {
-                let why = format!(
-                    "{place} at byte {} looks like a secret ({})",
-                    finding.offset, finding.rule
-                );
+                let why = format!("{place} at byte {} looks like a secret ({})", finding.offset, finding.rule);
                 return pushed.refuse(self.word(), why, drop_it(pushed.name));
             }
         }

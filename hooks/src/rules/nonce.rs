@@ -25,13 +25,7 @@ impl Rule<PushedRecord<'_>> for Nonce {
             return pushed.refuse(self.word(), why, drop_it(pushed.name));
         }
         let next = match record.issue {
-            Some(n) => format!(
-                "ssh forge start {}",
-                reference(&ItemRef {
-                    project: record.project.clone(),
-                    n
-                })
-            ),
+            Some(n) => format!("ssh forge start {}", reference(&ItemRef { project: record.project.clone(), n })),
             None => "ssh forge feed".to_owned(),
         };
         let refuse = |why: String| pushed.refuse(self.word(), why, &next);
@@ -39,10 +33,9 @@ impl Rule<PushedRecord<'_>> for Nonce {
             None => refuse("its nonce was never given out here; `start` gives one".to_owned()),
             Some(issued) if issued.agent != *pushed.agent => refuse("its nonce was given to another agent".to_owned()),
             Some(issued) => match record.issue {
-                Some(n) if n != issued.issue => refuse(format!(
-                    "its nonce was given for issue {}, and it names issue {n}",
-                    issued.issue
-                )),
+                Some(n) if n != issued.issue => {
+                    refuse(format!("its nonce was given for issue {}, and it names issue {n}", issued.issue))
+                }
                 Some(_) | None => Ok(Verdict::Ok),
             },
         }

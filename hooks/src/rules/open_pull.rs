@@ -38,15 +38,11 @@ mod tests {
     fn a_branch_in_use_is_not_deleted_but_may_move() {
         let mut repo = Fake::new();
         repo.add("refs/heads/fix", "alpha");
-        repo.pulls
-            .insert("refs/heads/fix".parse().unwrap(), "parser#47".parse().unwrap());
+        repo.pulls.insert("refs/heads/fix".parse().unwrap(), "parser#47".parse().unwrap());
         push_table(
             &repo,
             "alpha",
-            &[
-                ("refs/heads/fix", "", ""),
-                ("-refs/heads/fix", "open-pull", "ssh forge pr parser/47"),
-            ],
+            &[("refs/heads/fix", "", ""), ("-refs/heads/fix", "open-pull", "ssh forge pr parser/47")],
         );
     }
 }

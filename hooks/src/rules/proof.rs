@@ -36,36 +36,17 @@ impl GateRule for ProofOfTree {
         };
         let tested = record.last().tree;
         if tested == candidate.tree {
-            return Ok(Finding::Satisfied(format!(
-                "P1: {} recorded a run on tree {}",
-                record.agent,
-                tested.short()
-            )));
+            return Ok(Finding::Satisfied(format!("P1: {} recorded a run on tree {}", record.agent, tested.short())));
         }
         // The tested tree is often not here, since it was never committed: then its paths cannot be named.
-        let differing = repo
-            .differing_paths(tested, candidate.tree, NAMED + 1)
-            .unwrap_or_default();
-        let mut paths = differing
-            .iter()
-            .take(NAMED)
-            .map(|path| format!("`{path}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let differing = repo.differing_paths(tested, candidate.tree, NAMED + 1).unwrap_or_default();
+        let mut paths = differing.iter().take(NAMED).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
         if differing.len() > NAMED {
             paths += " and more";
         }
-        let differ = if paths.is_empty() {
-            String::new()
-        } else {
-            format!("; they differ in {paths}")
-        };
+        let differ = if paths.is_empty() { String::new() } else { format!("; they differ in {paths}") };
         let (last, tip) = (tested.short(), candidate.tree.short());
         let why = format!("the last recorded run was on tree {last}, and the tip has tree {tip}{differ}");
-        Ok(Finding::Missing {
-            code: "E08",
-            why,
-            next: "forge run --again && git push".to_owned(),
-        })
+        Ok(Finding::Missing { code: "E08", why, next: "forge run --again && git push".to_owned() })
     }
 }

@@ -21,10 +21,6 @@ impl Rule<PushedRecord<'_>> for Pusher {
         if maker == agent && owner.as_ref() == Some(agent) {
             return Ok(Verdict::Ok);
         }
-        pushed.refuse(
-            self.word(),
-            format!("it names agent {maker}, and you are {agent}"),
-            drop_it(pushed.name),
-        )
+        pushed.refuse(self.word(), format!("it names agent {maker}, and you are {agent}"), drop_it(pushed.name))
     }
 }

@@ -24,12 +24,7 @@ impl Rule<PushedRef<'_>> for ServerOwned {
             return Ok(Verdict::Ok);
         }
         if name.as_str().starts_with(refs::OUT_PREFIX) {
-            let next = format!(
-                "git push origin '{}*:{}{}/*'",
-                refs::OUT_PREFIX,
-                refs::IN_PREFIX,
-                pushed.agent
-            );
+            let next = format!("git push origin '{}*:{}{}/*'", refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
             return pushed.refuse(self.word(), "records arrive under the agent's own name", next);
         }
         pushed.refuse(self.word(), "only the forge writes this ref", hint(repo, name))
@@ -38,12 +33,7 @@ impl Rule<PushedRef<'_>> for ServerOwned {
 
 /// The command that says or does what the ref is about.
 fn hint(repo: &dyn Repo, name: &RefName) -> String {
-    let item = |n| {
-        reference(&ItemRef {
-            project: repo.project().clone(),
-            n,
-        })
-    };
+    let item = |n| reference(&ItemRef { project: repo.project().clone(), n });
     if let Some(entity) = refs::entity_of(name) {
         return match entity {
             EntityId::Issue(n) => format!("ssh forge details {}", item(n)),
@@ -53,10 +43,7 @@ fn hint(repo: &dyn Repo, name: &RefName) -> String {
             EntityId::Elo(_) => "ssh forge profile".to_owned(),
         };
     }
-    let pull = name
-        .as_str()
-        .strip_prefix(refs::PULL_PREFIX)
-        .and_then(|rest| rest.split('/').next());
+    let pull = name.as_str().strip_prefix(refs::PULL_PREFIX).and_then(|rest| rest.split('/').next());
     match pull.and_then(notes_schema::names::parse_number) {
         Some(n) => format!("ssh forge pr {}", item(n)),
         None => "ssh forge help".to_owned(),

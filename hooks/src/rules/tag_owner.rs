@@ -43,11 +43,7 @@ impl Rule<PushedRef<'_>> for TagOwner {
 
 fn free_tag(repo: &dyn Repo, pushed: &PushedRef<'_>, tag: &str) -> Result<RefName, Undecided> {
     let safe = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' { c } else { '-' }
     };
     let leaf: String = tag.chars().map(safe).take(60).collect();
     let leaf = leaf.trim_matches(['-', '.']).replace("..", "-");
@@ -76,11 +72,7 @@ mod tests {
             "beta",
             &[
                 ("refs/tags/v2", "", ""),
-                (
-                    "refs/tags/v1",
-                    "tag-owner",
-                    "git push origin refs/tags/v1:refs/tags/beta-v1",
-                ),
+                ("refs/tags/v1", "tag-owner", "git push origin refs/tags/v1:refs/tags/beta-v1"),
                 ("-refs/tags/v1", "tag-owner", "ssh forge project show parser"),
             ],
         );

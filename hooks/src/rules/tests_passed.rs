@@ -31,17 +31,10 @@ impl GateRule for TestsPassed {
         };
         let last = record.last();
         if let Some(why) = complaint(last) {
-            return Ok(Finding::Missing {
-                code: "E09",
-                why,
-                next: "forge run --again && git push".to_owned(),
-            });
+            return Ok(Finding::Missing { code: "E09", why, next: "forge run --again && git push".to_owned() });
         }
         Ok(Finding::Satisfied(match &last.tests {
-            Some(tests) => format!(
-                "{} passed, {} ignored ({})",
-                tests.passed, tests.ignored, tests.framework
-            ),
+            Some(tests) => format!("{} passed, {} ignored ({})", tests.passed, tests.ignored, tests.framework),
             None => "exit 0; no test counts were read".to_owned(),
         }))
     }
@@ -57,10 +50,7 @@ pub fn complaint(last: &Attempt) -> Option<String> {
         return Some("the last recorded run exited with 0, but ran no test".to_owned());
     }
     if tests.failed > 0 {
-        return Some(format!(
-            "the last recorded run exited with 0, but {} tests failed",
-            tests.failed
-        ));
+        return Some(format!("the last recorded run exited with 0, but {} tests failed", tests.failed));
     }
     None
 }

@@ -86,7 +86,13 @@ pub struct PullOpened {
 
 impl Subject for PullOpened {
     fn subject(&self) -> String {
-        format!("opened: {} ({} at {}, proof {})", one_line(&self.title), self.branch.short(), self.head.short(), self.proof.level)
+        format!(
+            "opened: {} ({} at {}, proof {})",
+            one_line(&self.title),
+            self.branch.short(),
+            self.head.short(),
+            self.proof.level
+        )
     }
 }
 

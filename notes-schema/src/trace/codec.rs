@@ -43,10 +43,7 @@ pub enum TraceError {
     #[error("not canonical MessagePack: keys must be sorted, integers shortest, defaults absent")]
     NotCanonical,
     /// They were written by a later format.
-    #[error(
-        "format {found} is newer than {}, the newest that this forge reads",
-        crate::FORMAT_VERSION
-    )]
+    #[error("format {found} is newer than {}, the newest that this forge reads", crate::FORMAT_VERSION)]
     Newer {
         /// The version they claim.
         found: u64,
@@ -74,18 +71,10 @@ impl Record {
     pub fn decode_msgpack(bytes: &[u8]) -> Result<Record, TraceError> {
         budget::check(bytes, budget::TRACE).map_err(TraceError::Overrun)?;
         let value = rmpv::decode::read_value(&mut &bytes[..]).map_err(shape)?;
-        check_version(
-            value
-                .as_map()
-                .and_then(|map| map.iter().find(|(k, _)| k.as_str() == Some("v"))?.1.as_u64()),
-        )?;
+        check_version(value.as_map().and_then(|map| map.iter().find(|(k, _)| k.as_str() == Some("v"))?.1.as_u64()))?;
         let record: Record = rmp_serde::from_slice(bytes).map_err(shape)?;
         record.check()?;
-        if record.canonical() == bytes {
-            Ok(record)
-        } else {
-            Err(TraceError::NotCanonical)
-        }
+        if record.canonical() == bytes { Ok(record) } else { Err(TraceError::NotCanonical) }
     }
 
     /// Decodes the JSON form: hexadecimal ids, digests and nonce, base64 patches, any order, defaults spelled or not.
@@ -145,24 +134,14 @@ impl Record {
 
 fn shape(error: impl fmt::Display) -> TraceError {
     // The text may quote foreign bytes: one short line of it is enough.
-    TraceError::Shape(
-        error
-            .to_string()
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(200)
-            .collect(),
-    )
+    TraceError::Shape(error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect())
 }
 
 fn check_version(v: Option<u64>) -> Result<(), TraceError> {
     match v {
         Some(found) if found > u64::from(crate::FORMAT_VERSION) => Err(TraceError::Newer { found }),
         Some(1..) => Ok(()),
-        Some(0) | None => Err(TraceError::Field {
-            field: "v".to_owned(),
-            why: "must be 1",
-        }),
+        Some(0) | None => Err(TraceError::Field { field: "v".to_owned(), why: "must be 1" }),
     }
 }
 
@@ -223,11 +202,7 @@ pub(super) fn attempts<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<Att
 
 impl serde::Serialize for super::Nonce {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        if s.is_human_readable() {
-            s.collect_str(self)
-        } else {
-            s.serialize_bytes(self.as_bytes())
-        }
+        if s.is_human_readable() { s.collect_str(self) } else { s.serialize_bytes(self.as_bytes()) }
     }
 }
 
@@ -259,9 +234,7 @@ pub(super) mod base64_bytes {
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Vec<u8>>, D::Error> {
         if d.is_human_readable() {
             let text = Option::<String>::deserialize(d)?;
-            return text
-                .map(|text| STANDARD.decode(text).map_err(D::Error::custom))
-                .transpose();
+            return text.map(|text| STANDARD.decode(text).map_err(D::Error::custom)).transpose();
         }
         Ok(Option::<serde_bytes::ByteBuf>::deserialize(d)?.map(|bytes| bytes.into_vec()))
     }

@@ -30,41 +30,21 @@ pub const ID: usize = 64;
 type Checked = Result<(), TraceError>;
 
 fn most(field: &str, got: usize, allowed: usize) -> Checked {
-    if got <= allowed {
-        Ok(())
-    } else {
-        Err(TraceError::Limit {
-            field: field.to_owned(),
-            got,
-            allowed,
-        })
-    }
+    if got <= allowed { Ok(()) } else { Err(TraceError::Limit { field: field.to_owned(), got, allowed }) }
 }
 
 fn wrong(field: &str, why: &'static str) -> Checked {
-    Err(TraceError::Field {
-        field: field.to_owned(),
-        why,
-    })
+    Err(TraceError::Field { field: field.to_owned(), why })
 }
 
 impl Record {
     /// Checks every limit and every rule that the types cannot hold; the error names the field.
     pub fn check(&self) -> Checked {
         most("id", self.id.len(), ID)?;
-        if self.id.is_empty()
-            || !self
-                .id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        {
+        if self.id.is_empty() || !self.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
             return wrong("id", "must be 1 to 64 letters, digits, - and _");
         }
-        for (field, text) in [
-            ("key_fp", &self.key_fp),
-            ("model", &self.model),
-            ("subject", &self.subject),
-        ] {
+        for (field, text) in [("key_fp", &self.key_fp), ("model", &self.model), ("subject", &self.subject)] {
             most(field, text.as_ref().map_or(0, String::len), TEXT)?;
         }
         if let Some(recorder) = &self.recorder {
@@ -103,11 +83,7 @@ impl Record {
 fn check_environment(env: &Environment) -> Checked {
     most("env.os", env.os.len(), TEXT)?;
     most("env.arch", env.arch.len(), TEXT)?;
-    most(
-        "env.image_digest",
-        env.image_digest.as_ref().map_or(0, String::len),
-        TEXT,
-    )?;
+    most("env.image_digest", env.image_digest.as_ref().map_or(0, String::len), TEXT)?;
     most("env.tools", env.tools.len(), LIST)?;
     for (name, version) in &env.tools {
         most("env.tools", name.len().max(version.len()), TEXT)?;
@@ -142,11 +118,7 @@ fn check_attempt(attempt: &Attempt, field: &dyn Fn(&str) -> String) -> Checked {
     if let Some(tests) = &attempt.tests {
         check_tests(tests, &field("tests"))?;
     }
-    most(
-        &field("reasoning"),
-        attempt.reasoning.as_ref().map_or(0, String::len),
-        REASONING,
-    )
+    most(&field("reasoning"), attempt.reasoning.as_ref().map_or(0, String::len), REASONING)
 }
 
 fn check_output(output: &Output, field: &str) -> Checked {

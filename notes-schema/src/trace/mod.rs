@@ -133,9 +133,7 @@ pub struct Record {
 impl Record {
     /// The attempt that counts as proof: the last.
     pub fn last(&self) -> &Attempt {
-        self.attempts
-            .last()
-            .expect("invariant: decoders refuse a record without attempts")
+        self.attempts.last().expect("invariant: decoders refuse a record without attempts")
     }
 }
 
@@ -284,11 +282,7 @@ impl Attempt {
     /// The command on one line, for people; never for a shell.
     pub fn command(&self) -> String {
         let words = self.argv.join(" ");
-        words
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(200)
-            .collect()
+        words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
     }
 }
 

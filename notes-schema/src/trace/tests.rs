@@ -88,16 +88,9 @@ pub(crate) fn full() -> Record {
         head_tree: tree,
         prev: Some(Sha256::of(b"before")),
         subject: Some("challenge/3".into()),
-        recorder: Some(Tool {
-            name: "forge".into(),
-            version: "0.1.0".into(),
-        }),
+        recorder: Some(Tool { name: "forge".into(), version: "0.1.0".into() }),
         model: Some("m-1".into()),
-        tokens: Some(Tokens {
-            input: 1_000_000,
-            output: 20_000,
-            cache_read: 5,
-        }),
+        tokens: Some(Tokens { input: 1_000_000, output: 20_000, cache_read: 5 }),
         env: Some(Environment {
             os: "linux".into(),
             arch: "x86_64".into(),
@@ -117,10 +110,7 @@ pub(crate) fn full() -> Record {
 fn canonical_bytes_are_frozen() {
     crate::envelope::golden("small-record.hex", &hex(&small().canonical()));
     crate::envelope::golden("full-record.hex", &hex(&full().canonical()));
-    crate::envelope::golden(
-        "full-record.json",
-        &serde_json::to_string_pretty(&full().to_json()).unwrap(),
-    );
+    crate::envelope::golden("full-record.json", &serde_json::to_string_pretty(&full().to_json()).unwrap());
 }
 
 #[test]
@@ -151,10 +141,7 @@ fn spelled_defaults_change_nothing_in_json() {
 fn only_the_canonical_encoding_is_taken() {
     let record = small();
     // In the order of declaration instead of sorted.
-    assert_eq!(
-        Record::decode_msgpack(&crate::envelope::encode(&record)),
-        Err(TraceError::NotCanonical)
-    );
+    assert_eq!(Record::decode_msgpack(&crate::envelope::encode(&record)), Err(TraceError::NotCanonical));
     // As arrays instead of maps.
     let positional = rmp_serde::to_vec(&record).unwrap();
     assert!(Record::decode_msgpack(&positional).is_err());
@@ -174,15 +161,9 @@ fn only_the_canonical_encoding_is_taken() {
     // One byte more, one byte less.
     let mut bytes = record.canonical();
     bytes.push(0xc0);
-    assert_eq!(
-        Record::decode_msgpack(&bytes),
-        Err(TraceError::Overrun(Overrun::Trailing(1)))
-    );
+    assert_eq!(Record::decode_msgpack(&bytes), Err(TraceError::Overrun(Overrun::Trailing(1))));
     bytes.truncate(bytes.len() - 2);
-    assert_eq!(
-        Record::decode_msgpack(&bytes),
-        Err(TraceError::Overrun(Overrun::Truncated))
-    );
+    assert_eq!(Record::decode_msgpack(&bytes), Err(TraceError::Overrun(Overrun::Truncated)));
 }
 
 #[test]
@@ -193,25 +174,13 @@ fn every_limit_names_its_field() {
         Box::new(move |json| json["attempts"][0][name] = value)
     };
     let cases: Vec<(&str, Change)> = vec![
-        (
-            "attempts[0].stdout.head",
-            attempt("stdout", serde_json::json!({ "head": long(limits::HEAD + 1) })),
-        ),
-        (
-            "attempts[0].stderr.tail",
-            attempt("stderr", serde_json::json!({ "tail": long(limits::TAIL + 1) })),
-        ),
-        (
-            "attempts[0].reasoning",
-            attempt("reasoning", long(limits::REASONING + 1)),
-        ),
+        ("attempts[0].stdout.head", attempt("stdout", serde_json::json!({ "head": long(limits::HEAD + 1) }))),
+        ("attempts[0].stderr.tail", attempt("stderr", serde_json::json!({ "tail": long(limits::TAIL + 1) }))),
+        ("attempts[0].reasoning", attempt("reasoning", long(limits::REASONING + 1))),
         ("attempts[0].argv", attempt("argv", vec!["x"; limits::ARGS + 1].into())),
         ("attempts[0].argv", attempt("argv", vec![long(limits::ARGV + 1)].into())),
         ("id", Box::new(move |json| json["id"] = "x".repeat(65).into())),
-        (
-            "model",
-            Box::new(move |json| json["model"] = "x".repeat(limits::TEXT + 1).into()),
-        ),
+        ("model", Box::new(move |json| json["model"] = "x".repeat(limits::TEXT + 1).into())),
         (
             "attempts",
             Box::new(|json| {
@@ -230,10 +199,7 @@ fn every_limit_names_its_field() {
         }
     }
     let huge = edit(|json| json["attempts"][0]["patch"] = "A".repeat(limits::JSON_BYTES - 1024).into());
-    assert!(
-        matches!(huge, Err(TraceError::Overrun(Overrun::Bytes { allowed: 524_288, .. }))),
-        "{huge:?}"
-    );
+    assert!(matches!(huge, Err(TraceError::Overrun(Overrun::Bytes { allowed: 524_288, .. }))), "{huge:?}");
     let json = vec![b' '; limits::JSON_BYTES + 1];
     assert!(Record::decode_json(&json).unwrap_err().is_limit());
     assert!(Record::decode_msgpack(&json).unwrap_err().is_limit());
@@ -251,30 +217,18 @@ fn rules_that_types_cannot_hold_are_checked() {
         ("unknown field `attemps`", |json| json["attemps"] = 1.into()),
         ("id must be", |json| json["id"] = "../x".into()),
         ("nonce is 32", |json| json["nonce"] = "00".into()),
-        ("head_tree must be the tree", |json| {
-            json["head_tree"] = "0123456789012345678901234567890123456789".into()
-        }),
+        ("head_tree must be the tree", |json| json["head_tree"] = "0123456789012345678901234567890123456789".into()),
         ("attempts must hold", |json| json["attempts"] = serde_json::json!([])),
-        ("attempts[0].argv must begin", |json| {
-            json["attempts"][0]["argv"] = serde_json::json!([])
-        }),
-        ("attempts[0].cwd must be a path", |json| {
-            json["attempts"][0]["cwd"] = "a/../../x".into()
-        }),
-        ("attempts[0].exit must be there", |json| {
-            json["attempts"][0]["exit"] = serde_json::Value::Null
-        }),
-        ("attempts[0].exit must be there", |json| {
-            json["attempts"][0]["signal"] = 9.into()
-        }),
+        ("attempts[0].argv must begin", |json| json["attempts"][0]["argv"] = serde_json::json!([])),
+        ("attempts[0].cwd must be a path", |json| json["attempts"][0]["cwd"] = "a/../../x".into()),
+        ("attempts[0].exit must be there", |json| json["attempts"][0]["exit"] = serde_json::Value::Null),
+        ("attempts[0].exit must be there", |json| json["attempts"][0]["signal"] = 9.into()),
         ("attempts[1].seq must grow", |json| {
             let mut one = json["attempts"][0].clone();
             one["seq"] = 1.into();
             json["attempts"] = vec![one.clone(), one].into();
         }),
-        ("invalid type: floating point", |json| {
-            json["attempts"][0]["dur_ms"] = 0.5.into()
-        }),
+        ("invalid type: floating point", |json| json["attempts"][0]["dur_ms"] = 0.5.into()),
     ];
     for (says, change) in cases {
         let error = edit(change).unwrap_err().to_string();
@@ -292,10 +246,7 @@ fn every_text_is_found_with_its_place() {
         ("redactions[0][0]", "github-token"),
         ("subject", "challenge/3"),
     ] {
-        assert!(
-            texts.iter().any(|(p, t)| p == place && t == text),
-            "{place} in {texts:?}"
-        );
+        assert!(texts.iter().any(|(p, t)| p == place && t == text), "{place} in {texts:?}");
     }
 }
 

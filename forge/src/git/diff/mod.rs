@@ -61,11 +61,7 @@ impl Level {
         new: Option<Oid>,
     ) -> Result<Level, ReadError> {
         let list = |tree: Option<Oid>| tree.map_or(Ok(Vec::new()), |tree| objects.tree(tree));
-        Ok(Level {
-            prefix,
-            old: list(old)?.into_iter(),
-            new: list(new)?.into_iter(),
-        })
+        Ok(Level { prefix, old: list(old)?.into_iter(), new: list(new)?.into_iter() })
     }
 
     /// The next name on either side, with what stands there.
@@ -86,11 +82,7 @@ impl Level {
 
 /// Where a tree sorts an entry: directories as if their names ended with a slash.
 fn in_tree(entry: &TreeEntry) -> impl Iterator<Item = u8> + '_ {
-    entry
-        .name
-        .iter()
-        .copied()
-        .chain((entry.mode == Mode::Tree).then_some(b'/'))
+    entry.name.iter().copied().chain((entry.mode == Mode::Tree).then_some(b'/'))
 }
 
 /// The first `limit` files that differ between two trees, sorted as git sorts them. To learn whether there are more, ask
@@ -125,11 +117,7 @@ pub fn changed_paths<O: Objects + ?Sized>(
         let mut path = [level.prefix.as_slice(), &name].concat();
         let directory = |side: Option<(Mode, Oid)>| side.filter(|(mode, _)| *mode == Mode::Tree).map(|(_, id)| id);
         if directory(old_side).is_none() && directory(new_side).is_none() {
-            changes.push(Change {
-                path,
-                old: old_side,
-                new: new_side,
-            });
+            changes.push(Change { path, old: old_side, new: new_side });
             continue;
         }
         path.push(b'/');

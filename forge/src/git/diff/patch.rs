@@ -48,11 +48,7 @@ pub struct Totals {
 /// How many lines changed; binary files count as files without lines.
 pub fn numstat<O: Objects + ?Sized>(objects: &O, changes: &[Change]) -> Result<Totals, DiffError> {
     let patch = unified(objects, changes, 0)?;
-    Ok(Totals {
-        files: changes.len(),
-        added: patch.added,
-        removed: patch.removed,
-    })
+    Ok(Totals { files: changes.len(), added: patch.added, removed: patch.removed })
 }
 
 /// The changes as text of at most `max_bytes`. Untruncated text without binary files is what `git apply` takes.
@@ -63,16 +59,7 @@ pub fn unified<O: Objects + ?Sized>(objects: &O, changes: &[Change], max_bytes: 
         // A file that became something else entirely is removed and made anew.
         let retyped = matches!((change.old, change.new), (Some((old, _)), Some((new, _))) if class(old) != class(new));
         let halves = match retyped {
-            true => [
-                Some(Change {
-                    new: None,
-                    ..change.clone()
-                }),
-                Some(Change {
-                    old: None,
-                    ..change.clone()
-                }),
-            ],
+            true => [Some(Change { new: None, ..change.clone() }), Some(Change { old: None, ..change.clone() })],
             false => [Some(change.clone()), None],
         };
         for half in halves.iter().flatten() {
@@ -121,10 +108,8 @@ fn file<O: Objects + ?Sized>(
     let new = content(objects, change.new)?;
     let compared = old.len() + new.len();
     let (before, after) = (quoted(b"a/", &change.path), quoted(b"b/", &change.path));
-    let (before, after) = (
-        change.old.map_or(b"/dev/null".to_vec(), |_| before),
-        change.new.map_or(b"/dev/null".to_vec(), |_| after),
-    );
+    let (before, after) =
+        (change.old.map_or(b"/dev/null".to_vec(), |_| before), change.new.map_or(b"/dev/null".to_vec(), |_| after));
     if is_binary(&old) || is_binary(&new) || compared > *budget {
         text.extend_from_slice(&[b"Binary files ", before.as_slice(), b" and ", &after, b" differ\n"].concat());
         return Ok(text);
@@ -149,14 +134,8 @@ fn file<O: Objects + ?Sized>(
 }
 
 fn header(change: &Change) -> Vec<u8> {
-    let mut text = [
-        b"diff --git ".as_slice(),
-        &quoted(b"a/", &change.path),
-        b" ",
-        &quoted(b"b/", &change.path),
-        b"\n",
-    ]
-    .concat();
+    let mut text =
+        [b"diff --git ".as_slice(), &quoted(b"a/", &change.path), b" ", &quoted(b"b/", &change.path), b"\n"].concat();
     let octal = |mode: Mode| format!("{:0>6}", mode.as_str());
     let mut mode_behind = String::new();
     let lines = match (change.old, change.new) {
@@ -197,10 +176,7 @@ fn hunks(text: &mut Vec<u8>, input: &InternedInput<&[u8]>, diff: &Diff) {
     let mut group: Vec<Hunk> = Vec::new();
     let mut heading = Heading::default();
     for hunk in diff.hunks() {
-        if group
-            .last()
-            .is_some_and(|last| hunk.before.start - last.before.end > 2 * CONTEXT)
-        {
+        if group.last().is_some_and(|last| hunk.before.start - last.before.end > 2 * CONTEXT) {
             one_hunk(text, input, &group, &mut heading);
             group.clear();
         }
@@ -242,10 +218,7 @@ struct Heading<'a> {
 
 impl<'a> Heading<'a> {
     fn above(&mut self, input: &InternedInput<&'a [u8]>, line: u32) -> Option<&'a [u8]> {
-        let heads = |line: &&[u8]| {
-            line.first()
-                .is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'$'))
-        };
+        let heads = |line: &&[u8]| line.first().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'$'));
         let unseen = &input.before[self.searched.min(line) as usize..line as usize];
         if let Some(line) = unseen.iter().rev().map(|token| input.interner[*token]).find(heads) {
             self.name = Some(line[..line.len().min(LONGEST_NAME)].trim_ascii_end());

@@ -17,12 +17,8 @@ fn between(repo: &Repo, old: Oid, new: Oid) -> (Vec<Change>, Patch) {
 
 fn by_git(repo: &Repo, options: &[&str], old: Oid, new: Oid) -> String {
     let (old, new) = (old.to_string(), new.to_string());
-    let args = [
-        &["diff", "--histogram", "--no-renames", "--abbrev=10"],
-        options,
-        &[old.as_str(), new.as_str()],
-    ]
-    .concat();
+    let args =
+        [&["diff", "--histogram", "--no-renames", "--abbrev=10"], options, &[old.as_str(), new.as_str()]].concat();
     String::from_utf8_lossy(&repo.git_bytes(&args, b"")).into_owned()
 }
 
@@ -54,10 +50,7 @@ fn two_commits() -> (Repo, Oid, Oid) {
     write("odd \"name\"\t\u{e9}", "1\n");
     write("same", "1\n");
     let old = repo.commit("old");
-    write(
-        "src/lib.rs",
-        &source(9, &[(1, "changed"), (2, "changed"), (8, "changed\n    twice")]),
-    );
+    write("src/lib.rs", &source(9, &[(1, "changed"), (2, "changed"), (8, "changed\n    twice")]));
     repo.git(&["rm", "-q", "-r", "src/gone"]);
     write("mode and content", "1\n3\n");
     write("no newline", "a\nc");
@@ -102,14 +95,7 @@ fn prints_what_git_prints() {
         }
         assert_eq!((patch.added, patch.removed), (added, removed));
         let totals = numstat(&repo.store(), &changes).expect("readable");
-        assert_eq!(
-            totals,
-            Totals {
-                files: changes.len(),
-                added,
-                removed
-            }
-        );
+        assert_eq!(totals, Totals { files: changes.len(), added, removed });
     }
 }
 
@@ -118,22 +104,9 @@ fn a_first_commit_is_all_new() {
     let (repo, old, _) = two_commits();
     let store = repo.store();
     let changes = changed_paths(&store, None, tree_of(&store, old), usize::MAX).expect("readable");
-    assert_eq!(
-        changes.len(),
-        repo.git(&["ls-tree", "-r", "--name-only", &old.to_string()])
-            .lines()
-            .count()
-    );
-    assert!(
-        changes
-            .iter()
-            .all(|change| change.old.is_none() && change.new.is_some())
-    );
-    assert!(
-        changed_paths(&store, tree_of(&store, old), tree_of(&store, old), 10)
-            .expect("readable")
-            .is_empty()
-    );
+    assert_eq!(changes.len(), repo.git(&["ls-tree", "-r", "--name-only", &old.to_string()]).lines().count());
+    assert!(changes.iter().all(|change| change.old.is_none() && change.new.is_some()));
+    assert!(changed_paths(&store, tree_of(&store, old), tree_of(&store, old), 10).expect("readable").is_empty());
 }
 
 #[test]
@@ -160,11 +133,7 @@ fn refuses_endless_directories() {
     for _ in 0..DEEPEST + 2 {
         let id = tree.id().expect("no collision");
         builder.add(id, &tree);
-        tree = crate::git::object::tree(vec![TreeEntry {
-            mode: Mode::Tree,
-            name: b"d".to_vec(),
-            id,
-        }]);
+        tree = crate::git::object::tree(vec![TreeEntry { mode: Mode::Tree, name: b"d".to_vec(), id }]);
     }
     let top = tree.id().expect("no collision");
     builder.add(top, &tree);

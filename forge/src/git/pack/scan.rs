@@ -42,7 +42,11 @@ pub enum ScanError {
 pub fn checksum(pack: &[u8]) -> Result<[u8; 20], ScanError> {
     let split = pack.len().checked_sub(20).ok_or(ScanError::Checksum)?;
     let (content, trailer) = pack.split_at(split);
-    if sha1(content) != trailer { Err(ScanError::Checksum) } else { Ok(trailer.try_into().expect("invariant: 20 bytes")) }
+    if sha1(content) != trailer {
+        Err(ScanError::Checksum)
+    } else {
+        Ok(trailer.try_into().expect("invariant: 20 bytes"))
+    }
 }
 
 /// All objects of a pack of ours, in order.

@@ -44,11 +44,7 @@ impl Builder {
         let start = self.body.len();
         whole_entry(&mut self.body, object);
         let crc32 = crc32fast::hash(&self.body[start..]);
-        self.entries.push(Entry {
-            id,
-            offset: HEADER + start as u64,
-            crc32,
-        });
+        self.entries.push(Entry { id, offset: HEADER + start as u64, crc32 });
     }
 
     /// How many objects it holds.
@@ -80,12 +76,7 @@ impl Builder {
         let checksum = sha1(&pack);
         pack.extend_from_slice(&checksum);
         let objects = self.entries.len();
-        Pack {
-            pack,
-            index: super::index::encode(self.entries, checksum),
-            checksum,
-            objects,
-        }
+        Pack { pack, index: super::index::encode(self.entries, checksum), checksum, objects }
     }
 }
 
@@ -93,10 +84,7 @@ impl Builder {
 pub(super) fn whole_entry(out: &mut Vec<u8>, object: &Object) {
     entry_header(out, object.kind, object.data.len() as u64);
     let mut deflate = ZlibEncoder::new(out, Compression::fast());
-    deflate
-        .write_all(&object.data)
-        .and_then(|()| deflate.finish().map(drop))
-        .expect("invariant: memory takes writes");
+    deflate.write_all(&object.data).and_then(|()| deflate.finish().map(drop)).expect("invariant: memory takes writes");
 }
 
 fn entry_header(out: &mut Vec<u8>, kind: Kind, mut size: u64) {
@@ -121,9 +109,7 @@ pub fn sha1(bytes: &[u8]) -> [u8; 20] {
     let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
     hasher.update(bytes);
     // Our own packs and indexes are hashed here: objects from outside were checked one by one when they came in.
-    let id = hasher
-        .try_finalize()
-        .expect("invariant: a pack of checked objects does not collide");
+    let id = hasher.try_finalize().expect("invariant: a pack of checked objects does not collide");
     *crate::git::object::from_gix(&id).as_bytes()
 }
 
@@ -140,9 +126,7 @@ mod tests {
         repo.write("dir/large", "x".repeat(100_000));
         repo.write(
             "noise",
-            (0..5000u32)
-                .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
-                .collect::<Vec<u8>>(),
+            (0..5000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect::<Vec<u8>>(),
         );
         repo.commit("one");
         repo.git(&["tag", "-a", "-m", "a tag", "v1"]);
@@ -152,10 +136,7 @@ mod tests {
             "tag" => Kind::Tag,
             _ => Kind::Blob,
         };
-        repo.all_objects()
-            .into_iter()
-            .map(|(id, word, data)| (id, Object::new(kind(&word), data)))
-            .collect()
+        repo.all_objects().into_iter().map(|(id, word, data)| (id, Object::new(kind(&word), data))).collect()
     }
 
     #[test]
@@ -193,19 +174,12 @@ mod tests {
         std::fs::write(elsewhere.path().join("a.pack"), &pack.pack).expect("a file");
         let checksum = elsewhere.git(&["index-pack", "--strict", "a.pack"]);
         assert_eq!(checksum, notes_schema::names::hex(&pack.checksum));
-        assert_eq!(
-            std::fs::read(elsewhere.path().join("a.idx")).expect("a file"),
-            pack.index
-        );
+        assert_eq!(std::fs::read(elsewhere.path().join("a.idx")).expect("a file"), pack.index);
     }
 
     #[test]
     fn an_index_points_beyond_two_gigabytes() {
-        let entry = |first: u8, offset| Entry {
-            id: Oid::from_bytes([first; 20]),
-            offset,
-            crc32: u32::from(first),
-        };
+        let entry = |first: u8, offset| Entry { id: Oid::from_bytes([first; 20]), offset, crc32: u32::from(first) };
         let bytes = index::encode(vec![entry(9, 1 << 40), entry(3, 12), entry(5, 1 << 31)], [7; 20]);
         let server = Repo::bare();
         let shown = server.git_bytes(&["show-index"], &bytes);

@@ -94,34 +94,21 @@ mod tests {
             peeled: peeled.map(|d| notes_schema::Oid::from_bytes([d; 20])),
         };
         Advertisement {
-            refs: vec![
-                one("refs/heads/main", 0x11, None),
-                one("refs/tags/v1", 0x22, Some(0x11)),
-            ],
+            refs: vec![one("refs/heads/main", 0x11, None), one("refs/tags/v1", 0x22, Some(0x11))],
             head: Some("refs/heads/main".parse().unwrap()),
         }
     }
 
     fn lines(framed: &[u8]) -> Vec<String> {
-        pktline::payloads(framed)
-            .map(|l| String::from_utf8(pktline::text(l).to_vec()).unwrap())
-            .collect()
+        pktline::payloads(framed).map(|l| String::from_utf8(pktline::text(l).to_vec()).unwrap()).collect()
     }
 
     #[test]
     fn a_fetch_is_shown_head_first_and_tags_peeled() {
         let lines = lines(&refs(Service::UploadPack, Protocol::V1, &shown(), true));
         assert_eq!(lines[0], "version 1");
-        assert!(
-            lines[1].starts_with(&format!("{} HEAD\0", "11".repeat(20))),
-            "{}",
-            lines[1]
-        );
-        assert!(
-            lines[1].contains(" no-done ") && lines[1].contains(" symref=HEAD:refs/heads/main "),
-            "{}",
-            lines[1]
-        );
+        assert!(lines[1].starts_with(&format!("{} HEAD\0", "11".repeat(20))), "{}", lines[1]);
+        assert!(lines[1].contains(" no-done ") && lines[1].contains(" symref=HEAD:refs/heads/main "), "{}", lines[1]);
         assert_eq!(lines[2], format!("{} refs/heads/main", "11".repeat(20)));
         assert_eq!(lines[4], format!("{} refs/tags/v1^{{}}", "11".repeat(20)));
         assert_eq!(lines.len(), 5);
@@ -131,26 +118,15 @@ mod tests {
     fn a_push_is_shown_neither_head_nor_peeled_tags() {
         let lines = lines(&refs(Service::ReceivePack, Protocol::V0, &shown(), false));
         assert_eq!(lines.len(), 2);
-        assert!(
-            lines[0].contains("refs/heads/main\0report-status report-status-v2 delete-refs"),
-            "{}",
-            lines[0]
-        );
+        assert!(lines[0].contains("refs/heads/main\0report-status report-status-v2 delete-refs"), "{}", lines[0]);
     }
 
     #[test]
     fn an_empty_repository_still_has_capabilities() {
-        let unborn = Advertisement {
-            refs: Vec::new(),
-            head: shown().head,
-        };
+        let unborn = Advertisement { refs: Vec::new(), head: shown().head };
         let lines = lines(&refs(Service::UploadPack, Protocol::V0, &unborn, false));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with(&format!("{} capabilities^{{}}\0", "0".repeat(40))));
-        assert!(
-            !lines[0].contains("symref") && !lines[0].contains("no-done"),
-            "{}",
-            lines[0]
-        );
+        assert!(!lines[0].contains("symref") && !lines[0].contains("no-done"), "{}", lines[0]);
     }
 }

@@ -85,16 +85,8 @@ where
     if entries.is_empty() {
         return Ok(None);
     }
-    let options = if can.options {
-        read_options(reader).await?
-    } else {
-        Vec::new()
-    };
-    Ok(Some(Request {
-        ballot: Ballot::new(entries, can.atomic),
-        has_pack,
-        options,
-    }))
+    let options = if can.options { read_options(reader).await? } else { Vec::new() };
+    Ok(Some(Request { ballot: Ballot::new(entries, can.atomic), has_pack, options }))
 }
 
 fn refused<T>(why: impl Into<String>) -> Result<T, WireError> {
@@ -102,11 +94,7 @@ fn refused<T>(why: impl Into<String>) -> Result<T, WireError> {
 }
 
 fn limit(count: usize, most: usize, what: &str) -> Result<(), WireError> {
-    if count > most {
-        refused(format!("a push may have at most {most} {what}"))
-    } else {
-        Ok(())
-    }
+    if count > most { refused(format!("a push may have at most {most} {what}")) } else { Ok(()) }
 }
 
 impl Capabilities {
@@ -200,16 +188,10 @@ mod tests {
         .unwrap();
         assert!(request.has_pack);
         let open = request.ballot.open();
-        assert_eq!(
-            (open.len(), open[0].name.as_str(), open[0].old),
-            (1, "refs/heads/good", None)
-        );
+        assert_eq!((open.len(), open[0].name.as_str(), open[0].old), (1, "refs/heads/good", None));
         let report = String::from_utf8(request.ballot.report()).unwrap();
         assert_eq!(report.matches("ng refs/heads/").count(), 4, "{report}");
-        assert!(
-            report.contains("ng refs/heads/../../x ref `refs/heads/../../x` holds `..`"),
-            "{report}"
-        );
+        assert!(report.contains("ng refs/heads/../../x ref `refs/heads/../../x` holds `..`"), "{report}");
     }
 
     #[tokio::test]

@@ -23,11 +23,7 @@ pub fn answer(shown: &Advertisement, arguments: &[u8]) -> Result<Vec<u8>, WireEr
     if let Some(target) = &shown.head
         && wanted("HEAD")
     {
-        let symref = if wish.symrefs {
-            format!(" symref-target:{target}")
-        } else {
-            String::new()
-        };
+        let symref = if wish.symrefs { format!(" symref-target:{target}") } else { String::new() };
         match shown.head_target() {
             Some(head) => pktline::line(&mut out, &format!("{} HEAD{symref}", head.id)),
             None if wish.unborn => pktline::line(&mut out, &format!("unborn HEAD{symref}")),
@@ -96,17 +92,10 @@ mod tests {
     fn shown(names: &[&str], head: &str) -> Advertisement {
         let mut refs: Vec<_> = names
             .iter()
-            .map(|n| AdvertisedRef {
-                name: n.parse().unwrap(),
-                id: Oid::from_bytes([1; 20]),
-                peeled: None,
-            })
+            .map(|n| AdvertisedRef { name: n.parse().unwrap(), id: Oid::from_bytes([1; 20]), peeled: None })
             .collect();
         refs.sort_by(|a, b| a.name.cmp(&b.name));
-        Advertisement {
-            refs,
-            head: Some(head.parse().unwrap()),
-        }
+        Advertisement { refs, head: Some(head.parse().unwrap()) }
     }
 
     fn ask(shown: &Advertisement, arguments: &[&str]) -> Vec<String> {
@@ -119,18 +108,12 @@ mod tests {
 
     #[test]
     fn prefixes_choose_and_never_repeat() {
-        let all = shown(
-            &["refs/heads/a", "refs/heads/ab", "refs/heads/b", "refs/tags/a"],
-            "refs/heads/b",
-        );
+        let all = shown(&["refs/heads/a", "refs/heads/ab", "refs/heads/b", "refs/tags/a"], "refs/heads/b");
         assert_eq!(
             ask(&all, &["ref-prefix refs/heads/a", "ref-prefix refs/heads/ab"]),
             ["id refs/heads/a", "id refs/heads/ab"]
         );
-        assert_eq!(
-            ask(&all, &["ref-prefix refs/tags/", "ref-prefix HEAD"]),
-            ["id HEAD", "id refs/tags/a"]
-        );
+        assert_eq!(ask(&all, &["ref-prefix refs/tags/", "ref-prefix HEAD"]), ["id HEAD", "id refs/tags/a"]);
         assert_eq!(ask(&all, &[]).len(), 5);
         assert_eq!(ask(&all, &["ref-prefix ", "ref-prefix refs/x"]).len(), 5);
         assert!(ask(&all, &["ref-prefix zzz"]).is_empty());
@@ -139,10 +122,7 @@ mod tests {
     #[test]
     fn an_unborn_head_is_told_to_those_who_ask() {
         let empty = shown(&[], "refs/heads/main");
-        assert_eq!(
-            ask(&empty, &["symrefs", "unborn"]),
-            ["unborn HEAD symref-target:refs/heads/main"]
-        );
+        assert_eq!(ask(&empty, &["symrefs", "unborn"]), ["unborn HEAD symref-target:refs/heads/main"]);
         assert!(ask(&empty, &["symrefs"]).is_empty());
     }
 

@@ -152,9 +152,7 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     let protocol = protocol.for_service(service);
-    writer
-        .write_all(&first_words(&host, service, protocol, false).await)
-        .await?;
+    writer.write_all(&first_words(&host, service, protocol, false).await).await?;
     writer.flush().await?;
     match service {
         Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,

@@ -70,13 +70,7 @@ pub struct PktReader<R> {
 impl<R: AsyncRead + Unpin> PktReader<R> {
     /// A reader of at most `limit` bytes; `delimiters` says whether `0001` is known, as it is in protocol v2.
     pub fn new(inner: R, delimiters: bool, limit: u64) -> Self {
-        PktReader {
-            inner: BufReader::with_capacity(32 << 10, inner),
-            delimiters,
-            limit,
-            left: limit,
-            line: Vec::new(),
-        }
+        PktReader { inner: BufReader::with_capacity(32 << 10, inner), delimiters, limit, left: limit, line: Vec::new() }
     }
 
     /// Starts a new budget: the next request on the same connection begins.
@@ -112,27 +106,18 @@ impl<R: AsyncRead + Unpin> PktReader<R> {
             return Ok(None);
         }
         self.inner.read_exact(&mut digits[1..]).await.map_err(truncated)?;
-        let length = digits
-            .iter()
-            .try_fold(0, |n, &b| Some(n * 16 + char::from(b).to_digit(16)? as usize));
+        let length = digits.iter().try_fold(0, |n, &b| Some(n * 16 + char::from(b).to_digit(16)? as usize));
         let length = length.ok_or_else(|| PktError::NoLength(visible(&String::from_utf8_lossy(&digits))))?;
         if length > MAX_LINE {
             return Err(PktError::TooLong(length));
         }
-        self.left = self
-            .left
-            .checked_sub(length.max(4) as u64)
-            .ok_or(PktError::Budget(self.limit))?;
+        self.left = self.left.checked_sub(length.max(4) as u64).ok_or(PktError::Budget(self.limit))?;
         Ok(Some(length))
     }
 }
 
 fn truncated(error: io::Error) -> PktError {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        PktError::Truncated
-    } else {
-        PktError::Io(error)
-    }
+    if error.kind() == io::ErrorKind::UnexpectedEof { PktError::Truncated } else { PktError::Io(error) }
 }
 
 /// A line of text without the line break that may end it.

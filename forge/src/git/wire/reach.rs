@@ -35,11 +35,8 @@ pub async fn unreachable(host: &Arc<dyn Host>, mut ids: BTreeSet<Oid>) -> Result
         walk(host, &["--objects", "--no-object-names", "--no-walk"], &code, &mut ids).await?;
     }
     if !ids.is_empty() {
-        let options: &[&str] = if only_commits {
-            &[]
-        } else {
-            &["--objects", "--no-object-names", "--in-commit-order"]
-        };
+        let options: &[&str] =
+            if only_commits { &[] } else { &["--objects", "--no-object-names", "--in-commit-order"] };
         walk(host, options, &tips(&shown, |_| true), &mut ids).await?;
     }
     Ok(ids.first().copied())

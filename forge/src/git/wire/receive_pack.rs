@@ -77,11 +77,7 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send,
 {
-    let Request {
-        mut ballot,
-        has_pack,
-        options,
-    } = request;
+    let Request { mut ballot, has_pack, options } = request;
     let (asked, open) = (host.clone(), ballot.open());
     ballot.judge(&super::blocking(move || prechecked(&*asked, &open)).await?);
 
@@ -91,12 +87,7 @@ where
         let updates = ballot.open();
         if !updates.is_empty() {
             let (judge, atomic) = (host.clone(), can.atomic);
-            let push = Push {
-                updates,
-                atomic,
-                options,
-                quarantine,
-            };
+            let push = Push { updates, atomic, options, quarantine };
             let outcome = work(out, false, move |_| judge.receive(push)).await?;
             ballot.decided(outcome.results);
             out.progress(&outcome.messages.join("\n")).await?;

@@ -30,20 +30,12 @@ pub struct Ballot {
 impl Entry {
     /// A command to be judged.
     pub fn open(shown: String, update: RefUpdate) -> Entry {
-        Entry {
-            shown,
-            update: Some(update),
-            verdict: None,
-        }
+        Entry { shown, update: Some(update), verdict: None }
     }
 
     /// A command that cannot be meant.
     pub fn refused(shown: String, why: &str) -> Entry {
-        Entry {
-            shown,
-            update: None,
-            verdict: Some(Err(why.to_owned())),
-        }
+        Entry { shown, update: None, verdict: Some(Err(why.to_owned())) }
     }
 
     fn refuse(&mut self, why: impl Into<String>) {
@@ -65,11 +57,7 @@ impl Ballot {
                 entry.refuse("several updates of one ref");
             }
         }
-        let mut ballot = Ballot {
-            entries,
-            atomic,
-            unpack: None,
-        };
+        let mut ballot = Ballot { entries, atomic, unpack: None };
         ballot.settle();
         ballot
     }
@@ -133,55 +121,32 @@ mod tests {
     use super::*;
 
     fn entry(name: &str) -> Entry {
-        let update = RefUpdate {
-            name: name.parse().unwrap(),
-            old: None,
-            new: None,
-        };
+        let update = RefUpdate { name: name.parse().unwrap(), old: None, new: None };
         Entry::open(name.to_owned(), update)
     }
 
     fn report(ballot: &Ballot) -> Vec<String> {
-        pktline::payloads(&ballot.report())
-            .map(|l| String::from_utf8_lossy(pktline::text(l)).into_owned())
-            .collect()
+        pktline::payloads(&ballot.report()).map(|l| String::from_utf8_lossy(pktline::text(l)).into_owned()).collect()
     }
 
     #[test]
     fn one_refusal_sinks_an_atomic_push_and_the_first_reason_stays() {
-        let commands = || {
-            vec![
-                entry("refs/heads/a"),
-                Entry::refused("refs/heads/-b".into(), "bad name"),
-            ]
-        };
+        let commands = || vec![entry("refs/heads/a"), Entry::refused("refs/heads/-b".into(), "bad name")];
         let mut ballot = Ballot::new(commands(), true);
         assert!(ballot.open().is_empty());
         ballot.unpack_failed("too late");
-        assert_eq!(
-            report(&ballot)[1..],
-            ["ng refs/heads/a atomic push failure", "ng refs/heads/-b bad name"]
-        );
+        assert_eq!(report(&ballot)[1..], ["ng refs/heads/a atomic push failure", "ng refs/heads/-b bad name"]);
 
         let mut ballot = Ballot::new(commands(), false);
         ballot.decided(vec![("refs/heads/a".parse().unwrap(), Ok(()))]);
-        assert_eq!(
-            report(&ballot),
-            ["unpack ok", "ok refs/heads/a", "ng refs/heads/-b bad name"]
-        );
+        assert_eq!(report(&ballot), ["unpack ok", "ok refs/heads/a", "ng refs/heads/-b bad name"]);
     }
 
     #[test]
     fn a_name_twice_is_refused_twice() {
-        let ballot = Ballot::new(
-            vec![entry("refs/heads/a"), entry("refs/heads/b"), entry("refs/heads/a")],
-            false,
-        );
+        let ballot = Ballot::new(vec![entry("refs/heads/a"), entry("refs/heads/b"), entry("refs/heads/a")], false);
         assert_eq!(ballot.open().len(), 1);
-        assert_eq!(
-            report(&ballot).iter().filter(|l| l.contains("several updates")).count(),
-            2
-        );
+        assert_eq!(report(&ballot).iter().filter(|l| l.contains("several updates")).count(), 2);
     }
 
     #[test]

@@ -40,12 +40,7 @@ impl Running {
     /// `git rev-list --stdin` with `options` of our own.
     pub fn rev_list(git_dir: &Path, options: &[&str]) -> Result<Running, WireError> {
         let mut command = git();
-        command
-            .arg("--git-dir")
-            .arg(git_dir)
-            .args(["rev-list", "--ignore-missing"])
-            .args(options)
-            .arg("--stdin");
+        command.arg("--git-dir").arg(git_dir).args(["rev-list", "--ignore-missing"]).args(options).arg("--stdin");
         Running::spawn("rev-list", command)
     }
 
@@ -59,9 +54,7 @@ impl Running {
     }
 
     fn spawn(what: &'static str, mut command: Command) -> Result<Running, WireError> {
-        let mut child = command
-            .spawn()
-            .map_err(|e| failed(what, format!("it cannot be started: {e}")))?;
+        let mut child = command.spawn().map_err(|e| failed(what, format!("it cannot be started: {e}")))?;
         let words = child.stderr.take().map(|mut stderr| {
             tokio::spawn(async move {
                 let mut kept = Vec::new();
@@ -98,10 +91,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // Known only until it was waited for, so the number cannot belong to another process by now.
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
         if let Some(group) = pid {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
@@ -127,10 +117,7 @@ fn git() -> Command {
         ("GIT_NO_LAZY_FETCH", "1"),
     ]);
     command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     command
 }
@@ -212,9 +199,7 @@ where
 async fn end<W: AsyncWrite + Unpin>(run: Running, relayed: u64, writer: &mut W) -> Result<(), WireError> {
     let ended = run.finish().await;
     if ended.is_err() && relayed == 0 {
-        writer
-            .write_all(&pktline::error("upload-pack: the server could not complete this fetch"))
-            .await?;
+        writer.write_all(&pktline::error("upload-pack: the server could not complete this fetch")).await?;
         writer.flush().await?;
     }
     ended

@@ -42,14 +42,7 @@ where
         },
         Protocol::V0 | Protocol::V1 => match needs(&host, &mut reader).await {
             Ok(Some(fetch)) => {
-                stock::stateful(
-                    host.git_dir(),
-                    fetch.lines,
-                    reader.into_inner(),
-                    MAX_REQUEST,
-                    &mut writer,
-                )
-                .await
+                stock::stateful(host.git_dir(), fetch.lines, reader.into_inner(), MAX_REQUEST, &mut writer).await
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
@@ -129,9 +122,7 @@ where
             stock::stateless(host.git_dir(), Protocol::V2, request, writer).await?;
         }
         other => {
-            return Err(WireError::Refused(format!(
-                "unknown command `{other}`: ls-refs and fetch are known"
-            )));
+            return Err(WireError::Refused(format!("unknown command `{other}`: ls-refs and fetch are known")));
         }
     }
     Ok(true)
@@ -172,9 +163,7 @@ fn capability(line: &str, name: &mut Option<String>) -> Result<(), WireError> {
 
 /// The refusal of a client that speaks another hash.
 pub fn wrong_format(asked: &str) -> WireError {
-    WireError::Refused(format!(
-        "object-format `{asked}` is not supported: repositories here are sha1"
-    ))
+    WireError::Refused(format!("object-format `{asked}` is not supported: repositories here are sha1"))
 }
 
 /// What a client under v0 or v1 needs, admitted. `None` when it wants nothing.
@@ -267,8 +256,7 @@ fn split(line: &[u8]) -> (&[u8], &[u8]) {
 
 fn oid(hex: &[u8]) -> Result<Oid, WireError> {
     let text = String::from_utf8_lossy(hex);
-    text.parse()
-        .map_err(|e: notes_schema::NameError| WireError::Refused(format!("upload-pack: {e}")))
+    text.parse().map_err(|e: notes_schema::NameError| WireError::Refused(format!("upload-pack: {e}")))
 }
 
 fn is_number(text: &[u8]) -> bool {
@@ -276,10 +264,7 @@ fn is_number(text: &[u8]) -> bool {
 }
 
 fn unexpected(line: &[u8]) -> WireError {
-    WireError::Refused(format!(
-        "upload-pack: unexpected line: `{}`",
-        String::from_utf8_lossy(line)
-    ))
+    WireError::Refused(format!("upload-pack: unexpected line: `{}`", String::from_utf8_lossy(line)))
 }
 
 /// Refuses a fetch that wants what is neither shown nor reachable from it; readies the refs on disk where they matter.
@@ -289,12 +274,7 @@ async fn admit(host: &Arc<dyn Host>, fetch: &Fetch) -> Result<(), WireError> {
         if reads_refs {
             asked.flush_refs()?;
         }
-        Ok::<_, std::io::Error>(
-            wants
-                .into_iter()
-                .filter(|&id| !asked.may_want(id))
-                .collect::<BTreeSet<_>>(),
-        )
+        Ok::<_, std::io::Error>(wants.into_iter().filter(|&id| !asked.may_want(id)).collect::<BTreeSet<_>>())
     })
     .await?
     .map_err(|e| WireError::inside(format!("the refs cannot be flushed: {e}")))?;

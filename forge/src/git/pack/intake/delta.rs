@@ -115,10 +115,7 @@ mod tests {
             &[],
             &[0xff; 12],
         ] {
-            assert!(
-                matches!(apply(base, delta, 100), Err(BadDelta::Damaged(_))),
-                "{delta:?}"
-            );
+            assert!(matches!(apply(base, delta, 100), Err(BadDelta::Damaged(_))), "{delta:?}");
         }
     }
 }

@@ -28,34 +28,21 @@ fn hfs_name(name: &[u8]) -> String {
     let valid = name.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let ignored = |c: &char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     // Longer than any name in question: enough to tell them apart.
-    valid
-        .chars()
-        .filter(|c| !ignored(c))
-        .take(32)
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
+    valid.chars().filter(|c| !ignored(c)).take(32).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The name and whatever follows a backslash in it: Windows takes that for a path.
 fn ntfs_tails(name: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let inner = name
-        .iter()
-        .enumerate()
-        .filter(|(_, b)| **b == b'\\')
-        .map(|(at, _)| &name[at + 1..]);
+    let inner = name.iter().enumerate().filter(|(_, b)| **b == b'\\').map(|(at, _)| &name[at + 1..]);
     std::iter::once(name).chain(inner)
 }
 
 fn starts_with_ignoring_case(name: &[u8], prefix: &[u8]) -> bool {
-    name.get(..prefix.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 fn ntfs_git(name: &[u8]) -> bool {
-    let Some(prefix) = [&b".git"[..], b"git~1"]
-        .into_iter()
-        .find(|p| starts_with_ignoring_case(name, p))
-    else {
+    let Some(prefix) = [&b".git"[..], b"git~1"].into_iter().find(|p| starts_with_ignoring_case(name, p)) else {
         return false;
     };
     ntfs_end(&name[prefix.len()..])
@@ -88,19 +75,10 @@ fn ntfs_file(name: &[u8], long: &[u8], hashed: &[u8; 6]) -> bool {
 /// Whether a `.gitattributes` is one that git reads in full.
 pub(super) fn check_attributes(data: &[u8]) -> Result<(), Fault> {
     if data.len() > LARGEST_ATTRIBUTES {
-        return Err((
-            "gitattributesLarge",
-            format!("a .gitattributes has {} bytes", data.len()),
-        ));
+        return Err(("gitattributesLarge", format!("a .gitattributes has {} bytes", data.len())));
     }
-    match data
-        .split(|&b| b == b'\n')
-        .find(|line| line.len() >= LONGEST_ATTRIBUTE_LINE)
-    {
-        Some(line) => Err((
-            "gitattributesLineLength",
-            format!("a .gitattributes has a line of {} bytes", line.len()),
-        )),
+    match data.split(|&b| b == b'\n').find(|line| line.len() >= LONGEST_ATTRIBUTE_LINE) {
+        Some(line) => Err(("gitattributesLineLength", format!("a .gitattributes has a line of {} bytes", line.len()))),
         None => Ok(()),
     }
 }
@@ -157,10 +135,7 @@ fn url_is_harmless(url: &[u8]) -> bool {
     match after.strip_prefix(b"://") {
         // A host must stand there, or a credential helper could be asked for the wrong one.
         Some(rest) if matches!(url.first(), Some(b'h' | b'f')) && !url.starts_with(b"file") => {
-            let host = rest
-                .split(|b| matches!(b, b'/' | b'?' | b'#'))
-                .next()
-                .unwrap_or_default();
+            let host = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next().unwrap_or_default();
             let host = host.rsplit(|&b| b == b'@').next().unwrap_or_default();
             !host.is_empty() && !host.starts_with(b":") && host.iter().all(|b| b.is_ascii_graphic())
         }
@@ -199,10 +174,7 @@ fn each_setting(data: &[u8], mut found: impl FnMut(&[u8], &[u8], &[u8])) {
             Some(b'#' | b';') => rest = after_line(rest),
             Some(b'[') => (submodule, rest) = section(rest),
             Some(_) => {
-                let length = rest
-                    .iter()
-                    .take_while(|b| b.is_ascii_alphanumeric() || **b == b'-')
-                    .count();
+                let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'-').count();
                 let key = rest[..length].to_ascii_lowercase();
                 let line = &rest[length..];
                 let blanks = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
@@ -226,20 +198,12 @@ fn after_line(rest: &[u8]) -> &[u8] {
 
 /// The name in `[submodule "name"]`, and what follows.
 fn section(rest: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
-    let close = rest
-        .iter()
-        .position(|b| matches!(b, b'"' | b']' | b'\n'))
-        .unwrap_or(rest.len());
+    let close = rest.iter().position(|b| matches!(b, b'"' | b']' | b'\n')).unwrap_or(rest.len());
     let word = rest[1..close].trim_ascii();
     if rest.get(close) != Some(&b'"') {
         // `[submodule.name]` is the same, in an older spelling.
-        let dotted = word
-            .split_at_checked(10)
-            .filter(|(head, _)| head.eq_ignore_ascii_case(b"submodule."));
-        return (
-            dotted.map(|(_, name)| name.to_ascii_lowercase()),
-            &rest[(close + 1).min(rest.len())..],
-        );
+        let dotted = word.split_at_checked(10).filter(|(head, _)| head.eq_ignore_ascii_case(b"submodule."));
+        return (dotted.map(|(_, name)| name.to_ascii_lowercase()), &rest[(close + 1).min(rest.len())..]);
     }
     let mut name = Vec::new();
     let mut at = close + 1;
@@ -328,42 +292,19 @@ mod tests {
         ] {
             assert!(is_git(name), "{}", shown(name));
         }
-        for name in [
-            &b".gitignore"[..],
-            b"git",
-            b".github",
-            b"git~2",
-            b".gi",
-            b"a.git",
-            b".git-x",
-            b"\\",
-            b"",
-        ] {
+        for name in [&b".gitignore"[..], b"git", b".github", b"git~2", b".gi", b"a.git", b".git-x", b"\\", b""] {
             assert!(!is_git(name), "{}", shown(name));
         }
     }
 
     #[test]
     fn tells_disguises_of_gitmodules() {
-        for name in [
-            &b".gitmodules"[..],
-            b".GITMODULES",
-            b".gitmodules .",
-            b"gitmod~1",
-            b"GI7EBA~1",
-            b"gi7eb~12",
-            b"~1000000",
-        ] {
+        for name in
+            [&b".gitmodules"[..], b".GITMODULES", b".gitmodules .", b"gitmod~1", b"GI7EBA~1", b"gi7eb~12", b"~1000000"]
+        {
             assert!(is_gitmodules(name), "{}", shown(name));
         }
-        for name in [
-            &b".gitmodules2"[..],
-            b"gitmod~5",
-            b"gitmodules",
-            b"gi7ebb~1",
-            b"gi7eba~0",
-            b"gi7eba~",
-        ] {
+        for name in [&b".gitmodules2"[..], b"gitmod~5", b"gitmodules", b"gi7ebb~1", b"gi7eba~0", b"gi7eba~"] {
             assert!(!is_gitmodules(name), "{}", shown(name));
         }
         assert!(is_gitattributes(b".gitattributes") && is_gitattributes(b"GI7D29~1"));
@@ -375,31 +316,16 @@ mod tests {
 
     #[test]
     fn refuses_dangerous_submodules() {
-        assert_eq!(
-            rule("[submodule \"a\"]\n\tpath = a\n\turl = https://example.org/a.git\n"),
-            None
-        );
-        assert_eq!(
-            rule("[submodule \"a\"]\n\turl = ../a.git # here\n[other]\n\turl = -x\n"),
-            None
-        );
+        assert_eq!(rule("[submodule \"a\"]\n\tpath = a\n\turl = https://example.org/a.git\n"), None);
+        assert_eq!(rule("[submodule \"a\"]\n\turl = ../a.git # here\n[other]\n\turl = -x\n"), None);
         assert_eq!(rule("[submodule \"../a\"]\n\tpath = a\n"), Some("gitmodulesName"));
         assert_eq!(rule("[submodule \"a\"]\n\tpath = -a\n"), Some("gitmodulesPath"));
-        assert_eq!(
-            rule("[submodule \"a\"]\n\turl = --upload-pack=x\n"),
-            Some("gitmodulesUrl")
-        );
+        assert_eq!(rule("[submodule \"a\"]\n\turl = --upload-pack=x\n"), Some("gitmodulesUrl"));
         assert_eq!(rule("[submodule \"a\"]\n\turl = \"-\"x\n"), Some("gitmodulesUrl"));
         assert_eq!(rule("[submodule \"a\"]\n\turl = https://\n"), Some("gitmodulesUrl"));
         assert_eq!(rule("[submodule \"a\"]\n\turl = ../../:x\n"), Some("gitmodulesUrl"));
-        assert_eq!(
-            rule("[submodule \"a\"]\n\turl = https://a/%0ahost=b\n"),
-            Some("gitmodulesUrl")
-        );
-        assert_eq!(
-            rule("nonsense\n[submodule \"a\"] UPDATE = !touch x\n"),
-            Some("gitmodulesUpdate")
-        );
+        assert_eq!(rule("[submodule \"a\"]\n\turl = https://a/%0ahost=b\n"), Some("gitmodulesUrl"));
+        assert_eq!(rule("nonsense\n[submodule \"a\"] UPDATE = !touch x\n"), Some("gitmodulesUpdate"));
         assert_eq!(rule("<<<<<<< HEAD\n[submodule \"a\"]\n=======\n"), None);
     }
 

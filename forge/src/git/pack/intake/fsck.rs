@@ -48,12 +48,7 @@ pub(super) fn check(id: Oid, object: &Object, links: &mut Links) -> Result<(), P
 }
 
 fn tree(id: Oid, data: &[u8], links: &mut Links) -> Result<(), PackError> {
-    let malformed = |(rule, why): Fault| PackError::Malformed {
-        id,
-        kind: Kind::Tree,
-        rule,
-        why,
-    };
+    let malformed = |(rule, why): Fault| PackError::Malformed { id, kind: Kind::Tree, rule, why };
     let mut rest = data;
     let mut names = HashSet::new();
     let mut previous: Option<Raw<'_>> = None;
@@ -61,16 +56,10 @@ fn tree(id: Oid, data: &[u8], links: &mut Links) -> Result<(), PackError> {
         let entry = raw_entry(&mut rest).map_err(malformed)?;
         entry_name(entry.name).map_err(malformed)?;
         if !names.insert(entry.name) {
-            return Err(malformed((
-                "duplicateEntries",
-                format!("it holds {} twice", shown(entry.name)),
-            )));
+            return Err(malformed(("duplicateEntries", format!("it holds {} twice", shown(entry.name)))));
         }
         if previous.is_some_and(|before| !before.sorts_before(&entry)) {
-            return Err(malformed((
-                "treeNotSorted",
-                format!("{} stands in the wrong place", shown(entry.name)),
-            )));
+            return Err(malformed(("treeNotSorted", format!("{} stands in the wrong place", shown(entry.name)))));
         }
         special(&entry, links).map_err(malformed)?;
         match entry.mode {
@@ -92,10 +81,7 @@ struct Raw<'a> {
 
 impl Raw<'_> {
     fn key(&self) -> impl Iterator<Item = u8> + '_ {
-        self.name
-            .iter()
-            .copied()
-            .chain((self.mode == Mode::Tree).then_some(b'/'))
+        self.name.iter().copied().chain((self.mode == Mode::Tree).then_some(b'/'))
     }
 
     fn sorts_before(&self, other: &Raw<'_>) -> bool {
@@ -105,34 +91,20 @@ impl Raw<'_> {
 
 fn raw_entry<'a>(rest: &mut &'a [u8]) -> Result<Raw<'a>, Fault> {
     let bad = |why: &str| ("badTree", why.to_owned());
-    let space = rest
-        .iter()
-        .take(8)
-        .position(|&b| b == b' ')
-        .ok_or_else(|| bad("an entry has no mode"))?;
+    let space = rest.iter().take(8).position(|&b| b == b' ').ok_or_else(|| bad("an entry has no mode"))?;
     let digits = &rest[..space];
     if digits.first() == Some(&b'0') {
         return fault("zeroPaddedFilemode", "a mode begins with zero");
     }
     let mode = Mode::parse(digits).ok_or_else(|| ("badFilemode", format!("the mode {} is unknown", shown(digits))))?;
     let after = &rest[space + 1..];
-    let end = after
-        .iter()
-        .position(|&b| b == 0)
-        .ok_or_else(|| bad("an entry has no end"))?;
-    let id = after
-        .get(end + 1..end + 21)
-        .and_then(Oid::from_slice)
-        .ok_or_else(|| bad("an entry has no id"))?;
+    let end = after.iter().position(|&b| b == 0).ok_or_else(|| bad("an entry has no end"))?;
+    let id = after.get(end + 1..end + 21).and_then(Oid::from_slice).ok_or_else(|| bad("an entry has no id"))?;
     if id.as_bytes() == &[0; 20] {
         return fault("nullSha1", format!("{} points at nothing", shown(&after[..end])));
     }
     *rest = &after[end + 21..];
-    Ok(Raw {
-        mode,
-        name: &after[..end],
-        id,
-    })
+    Ok(Raw { mode, name: &after[..end], id })
 }
 
 fn entry_name(name: &[u8]) -> Result<(), Fault> {
@@ -179,10 +151,7 @@ fn commit(data: &[u8]) -> Result<Vec<Reference>, Fault> {
     let mut rest = data;
     let mut references = vec![(id_line(&mut rest, "tree ", "missingTree", "badTreeSha1")?, Kind::Tree)];
     while rest.starts_with(b"parent ") {
-        references.push((
-            id_line(&mut rest, "parent ", "missingParent", "badParentSha1")?,
-            Kind::Commit,
-        ));
+        references.push((id_line(&mut rest, "parent ", "missingParent", "badParentSha1")?, Kind::Commit));
     }
     let Some(author) = line(&mut rest, "author ") else {
         return fault("missingAuthor", "there is no author line");
@@ -227,10 +196,7 @@ fn tag(data: &[u8]) -> Result<Reference, Fault> {
 /// Headers hold no zero byte and end with a line break, at least their own.
 fn headers(data: &[u8]) -> Result<(), Fault> {
     if data.len() > LARGEST_TEXT {
-        return fault(
-            "tooLarge",
-            format!("it has {} bytes, more than {LARGEST_TEXT}", data.len()),
-        );
+        return fault("tooLarge", format!("it has {} bytes, more than {LARGEST_TEXT}", data.len()));
     }
     let end = data.windows(2).position(|pair| pair == b"\n\n").unwrap_or(data.len());
     if data[..end].contains(&0) {
@@ -260,12 +226,7 @@ fn id_line(rest: &mut &[u8], key: &str, missing: &'static str, bad: &'static str
 
 /// `name <address> seconds zone`, as strictly as git wants it.
 fn person(text: &[u8]) -> Result<(), Fault> {
-    let at = |from: usize| {
-        text[from..]
-            .iter()
-            .position(|b| matches!(b, b'<' | b'>'))
-            .map_or(text.len(), |n| from + n)
-    };
+    let at = |from: usize| text[from..].iter().position(|b| matches!(b, b'<' | b'>')).map_or(text.len(), |n| from + n);
     if text.first() == Some(&b'<') {
         return fault("missingNameBeforeEmail", "a person has no name");
     }
@@ -296,9 +257,7 @@ fn date(text: &[u8]) -> Result<(), Fault> {
     if digits > 1 && text[0] == b'0' {
         return fault("zeroPaddedDate", "a date begins with zero");
     }
-    let seconds = std::str::from_utf8(&text[..digits])
-        .ok()
-        .and_then(|d| d.parse::<u64>().ok());
+    let seconds = std::str::from_utf8(&text[..digits]).ok().and_then(|d| d.parse::<u64>().ok());
     if seconds.is_none_or(|s| s > i64::MAX as u64) {
         return fault("badDateOverflow", "a date is absurdly large");
     }
@@ -311,10 +270,5 @@ fn date(text: &[u8]) -> Result<(), Fault> {
 /// Foreign bytes for a message: short and without control characters.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
-    format!(
-        "`{}`",
-        text.chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect::<String>()
-    )
+    format!("`{}`", text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>())
 }

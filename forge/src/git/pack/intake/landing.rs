@@ -73,17 +73,7 @@ impl Directory {
         by_name.sort_unstable_by_key(|number| entries[*number as usize].id);
         let came = entries.len();
         let cache = Mutex::default();
-        Directory {
-            dir,
-            file,
-            len,
-            entries,
-            came,
-            by_name,
-            checksum,
-            limits: limits.clone(),
-            cache,
-        }
+        Directory { dir, file, len, entries, came, by_name, checksum, limits: limits.clone(), cache }
     }
 
     /// Appends the bases that only the store has, so that nothing rests on what is outside.
@@ -98,13 +88,7 @@ impl Directory {
             write::whole_entry(&mut bytes, &object);
             self.file.write_all_at(&bytes, end).map_err(PackError::Disk)?;
             let crc32 = crc32fast::hash(&bytes);
-            self.entries.push(Entry {
-                offset: end,
-                crc32,
-                base: Base::Whole,
-                kind: Some(object.kind),
-                id,
-            });
+            self.entries.push(Entry { offset: end, crc32, base: Base::Whole, kind: Some(object.kind), id });
             end += bytes.len() as u64;
         }
         let count = (self.entries.len() as u32).to_be_bytes();
@@ -127,9 +111,7 @@ impl Directory {
     }
 
     fn number(&self, id: Oid) -> Option<u32> {
-        let found = self
-            .by_name
-            .binary_search_by_key(&id, |number| self.entries[*number as usize].id);
+        let found = self.by_name.binary_search_by_key(&id, |number| self.entries[*number as usize].id);
         found.ok().map(|at| self.by_name[at])
     }
 
@@ -142,9 +124,7 @@ impl Directory {
         let Some(kind) = self.entries[number as usize].kind else {
             return Ok(None);
         };
-        let data = self
-            .resolve(number)
-            .map_err(|e| ReadError::Store { id, why: e.to_string() })?;
+        let data = self.resolve(number).map_err(|e| ReadError::Store { id, why: e.to_string() })?;
         Ok(Some(Object { kind, data }))
     }
 
@@ -170,12 +150,7 @@ impl Directory {
             let instructions = self.inflate(next, &mut inflater)?;
             let made = delta::apply(&data, &instructions, self.limits.object_bytes);
             let at_byte = self.entries[next as usize].offset;
-            data = made
-                .map_err(|_| PackError::BadEntry {
-                    at: at_byte,
-                    why: "it changed on disk",
-                })?
-                .into();
+            data = made.map_err(|_| PackError::BadEntry { at: at_byte, why: "it changed on disk" })?.into();
             at = next;
         }
         self.cache(at, &data);
@@ -183,29 +158,18 @@ impl Directory {
     }
 
     fn cached(&self, number: u32) -> Option<Bytes> {
-        self.cache
-            .lock()
-            .expect("invariant: no panic under this lock")
-            .objects
-            .get(&number)
-            .cloned()
+        self.cache.lock().expect("invariant: no panic under this lock").objects.get(&number).cloned()
     }
 
     fn cache(&self, number: u32, data: &Bytes) {
-        self.cache
-            .lock()
-            .expect("invariant: no panic under this lock")
-            .put(number, data);
+        self.cache.lock().expect("invariant: no panic under this lock").put(number, data);
     }
 
     fn inflate(&self, number: u32, inflater: &mut Inflater) -> Result<Bytes, PackError> {
         let at = self.entries[number as usize].offset;
         let mut reader = Reader::file(&self.file, at, self.len);
         // A base from the store may be larger than what a pack may bring.
-        let limits = Limits {
-            object_bytes: u64::MAX,
-            ..self.limits.clone()
-        };
+        let limits = Limits { object_bytes: u64::MAX, ..self.limits.clone() };
         let header = entry_header(&mut reader, at, &limits)?;
         inflater.inflate(&mut reader, header.size, at)?;
         Ok(Bytes::from(std::mem::take(&mut inflater.out)))
@@ -263,27 +227,13 @@ impl LandablePack {
     ///
     /// Its name follows from its bytes, so landing the same pack twice is the same as once.
     pub fn land(self, pack_dir: &Path) -> io::Result<LandedPack> {
-        let Directory {
-            dir,
-            file,
-            len,
-            entries,
-            checksum,
-            ..
-        } = self.directory;
+        let Directory { dir, file, len, entries, checksum, .. } = self.directory;
         let mut hasher = sha2::Sha256::new();
         each_chunk(&file, len, |chunk| hasher.update(chunk))?;
         let sha256 = Sha256::from_bytes(hasher.finalize().into());
         let name = format!("pack-c{}", &sha256.to_string()[..39]);
         let objects = entries.len();
-        let listed = entries
-            .iter()
-            .map(|e| index::Entry {
-                id: e.id,
-                offset: e.offset,
-                crc32: e.crc32,
-            })
-            .collect();
+        let listed = entries.iter().map(|e| index::Entry { id: e.id, offset: e.offset, crc32: e.crc32 }).collect();
         let index_path = dir.path().join("index");
         std::fs::write(&index_path, index::encode(listed, checksum))?;
         let index_file = File::open(&index_path)?;
@@ -295,12 +245,6 @@ impl LandablePack {
         std::fs::rename(dir.path().join(PACK), pack_dir.join(format!("{name}.pack")))?;
         std::fs::rename(&index_path, pack_dir.join(format!("{name}.idx")))?;
         File::open(pack_dir)?.sync_all()?;
-        Ok(LandedPack {
-            name,
-            sha256,
-            checksum,
-            objects,
-            bytes: len,
-        })
+        Ok(LandedPack { name, sha256, checksum, objects, bytes: len })
     }
 }

@@ -31,12 +31,9 @@ impl Links {
     /// `by` refers to `id` as a `kind`.
     pub(super) fn want(&mut self, id: Oid, kind: Kind, by: Oid) -> Result<(), PackError> {
         match self.wanted.entry(id) {
-            Entry::Occupied(earlier) if earlier.get().0 != kind => Err(PackError::WrongKind {
-                id,
-                by,
-                wanted: kind,
-                found: earlier.get().0,
-            }),
+            Entry::Occupied(earlier) if earlier.get().0 != kind => {
+                Err(PackError::WrongKind { id, by, wanted: kind, found: earlier.get().0 })
+            }
             Entry::Occupied(_) => Ok(()),
             Entry::Vacant(free) => {
                 free.insert((kind, by));
@@ -56,12 +53,7 @@ impl Links {
                 None => outside.push(Link { id, kind, by }),
                 Some(found) if found == kind => {}
                 Some(found) => {
-                    return Err(PackError::WrongKind {
-                        id,
-                        by,
-                        wanted: kind,
-                        found,
-                    });
+                    return Err(PackError::WrongKind { id, by, wanted: kind, found });
                 }
             }
         }

@@ -248,9 +248,7 @@ impl<'a> Intake<'a> {
     fn charge(&mut self, bytes: u64) -> Result<(), PackError> {
         self.inflated = self.inflated.saturating_add(bytes);
         if self.inflated > self.limits.inflated_bytes {
-            return Err(PackError::TooMuchInflated {
-                limit: self.limits.inflated_bytes,
-            });
+            return Err(PackError::TooMuchInflated { limit: self.limits.inflated_bytes });
         }
         if self.inflated > self.limits.memory_bytes {
             self.spool.spill(self.store.git_dir()).map_err(PackError::Disk)?;

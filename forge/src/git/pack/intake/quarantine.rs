@@ -20,10 +20,7 @@ pub struct Quarantine {
 }
 
 enum Place {
-    Memory {
-        objects: Vec<(Oid, Object)>,
-        at: HashMap<Oid, usize>,
-    },
+    Memory { objects: Vec<(Oid, Object)>, at: HashMap<Oid, usize> },
     Directory(Box<Directory>),
 }
 
@@ -38,25 +35,14 @@ pub enum Kept {
 impl Quarantine {
     /// Without any object: for a push that only deletes, or names what is here already.
     pub fn empty() -> Self {
-        Quarantine {
-            place: Place::Memory {
-                objects: Vec::new(),
-                at: HashMap::new(),
-            },
-            bytes: 0,
-            outside: Vec::new(),
-        }
+        Quarantine { place: Place::Memory { objects: Vec::new(), at: HashMap::new() }, bytes: 0, outside: Vec::new() }
     }
 
     /// Of objects made here, for example by a command. Their references are taken as complete.
     pub fn of(objects: Vec<(Oid, Object)>) -> Self {
         let bytes = objects.iter().map(|(_, object)| object.data.len() as u64).sum();
         let at = objects.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
-        Quarantine {
-            place: Place::Memory { objects, at },
-            bytes,
-            outside: Vec::new(),
-        }
+        Quarantine { place: Place::Memory { objects, at }, bytes, outside: Vec::new() }
     }
 
     /// Closes an intake whose entries are all named: `thin` lists the bases that have to come from the store.
@@ -65,22 +51,15 @@ impl Quarantine {
         let place = match intake.kept.take() {
             Some(kept) => Place::memory(&intake.entries, kept),
             None => {
-                let (dir, file) = intake
-                    .spool
-                    .into_file()
-                    .map_err(PackError::Disk)?
-                    .expect("invariant: kept or spooled");
+                let (dir, file) =
+                    intake.spool.into_file().map_err(PackError::Disk)?.expect("invariant: kept or spooled");
                 let entries = std::mem::take(&mut intake.entries);
                 let mut directory = Directory::new(dir, file, bytes, entries, intake.checksum, intake.limits);
                 directory.complete(thin, intake.store)?;
                 Place::Directory(Box::new(directory))
             }
         };
-        let mut quarantine = Quarantine {
-            place,
-            bytes,
-            outside: Vec::new(),
-        };
+        let mut quarantine = Quarantine { place, bytes, outside: Vec::new() };
         quarantine.check_special(&intake.links, intake.store)?;
         quarantine.outside = intake.links.outside(|id| quarantine.kind(id))?;
         Ok(quarantine)
@@ -91,11 +70,8 @@ impl Quarantine {
         type Check = fn(&[u8]) -> Result<(), super::fsck::Fault>;
         let modules: Check = dotfiles::check_modules;
         let attributes: Check = dotfiles::check_attributes;
-        let all = links
-            .modules
-            .iter()
-            .map(|id| (id, modules))
-            .chain(links.attributes.iter().map(|id| (id, attributes)));
+        let all =
+            links.modules.iter().map(|id| (id, modules)).chain(links.attributes.iter().map(|id| (id, attributes)));
         for (&id, check) in all {
             let found = match self.read(id)? {
                 Some(object) => object,
@@ -107,12 +83,7 @@ impl Quarantine {
                 },
             };
             if found.kind == Kind::Blob {
-                check(&found.data).map_err(|(rule, why)| PackError::Malformed {
-                    id,
-                    kind: Kind::Blob,
-                    rule,
-                    why,
-                })?;
+                check(&found.data).map_err(|(rule, why)| PackError::Malformed { id, kind: Kind::Blob, rule, why })?;
             }
         }
         Ok(())
@@ -186,11 +157,8 @@ impl Quarantine {
 
 impl Place {
     fn memory(entries: &[Entry], kept: Vec<Option<Object>>) -> Place {
-        let objects: Vec<(Oid, Object)> = entries
-            .iter()
-            .zip(kept)
-            .filter_map(|(entry, object)| Some((entry.id, object?)))
-            .collect();
+        let objects: Vec<(Oid, Object)> =
+            entries.iter().zip(kept).filter_map(|(entry, object)| Some((entry.id, object?))).collect();
         debug_assert_eq!(objects.len(), entries.len());
         let at = objects.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
         Place::Memory { objects, at }
@@ -222,12 +190,7 @@ impl Objects for Overlay<'_> {
 pub fn remove_stale(git_dir: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(git_dir)? {
         let entry = entry?;
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(spool::PREFIX.as_bytes())
-            && entry.file_type()?.is_dir()
-        {
+        if entry.file_name().as_encoded_bytes().starts_with(spool::PREFIX.as_bytes()) && entry.file_type()?.is_dir() {
             std::fs::remove_dir_all(entry.path())?;
         }
     }

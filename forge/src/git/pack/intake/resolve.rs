@@ -45,10 +45,7 @@ pub(super) fn resolve(intake: &mut Intake<'_>, progress: &mut dyn FnMut(&str)) -
         inside.extend(surprises);
         children.forget(intake);
     }
-    Err(PackError::BadEntry {
-        at: 0,
-        why: "its deltas are entangled",
-    })
+    Err(PackError::BadEntry { at: 0, why: "its deltas are entangled" })
 }
 
 /// Which entries rest on which.
@@ -180,10 +177,7 @@ impl Attempt<'_, '_> {
     /// Resolves everything that rests on the whole object of that number.
     fn whole(&mut self, number: u32, progress: &mut dyn FnMut(&str)) -> Result<(), PackError> {
         let entry = &self.intake.entries[number as usize];
-        let (id, kind) = (
-            entry.id,
-            entry.kind.expect("invariant: whole objects were named while they came"),
-        );
+        let (id, kind) = (entry.id, entry.kind.expect("invariant: whole objects were named while they came"));
         let nothing = Object::new(kind, Bytes::new());
         let Some(mut frame) = self.children.frame(number, id, &nothing, 0) else {
             return Ok(());
@@ -217,10 +211,7 @@ impl Attempt<'_, '_> {
     }
 
     fn missing(&self, child: u32, base: Oid) -> PackError {
-        PackError::MissingBase {
-            at: self.intake.entries[child as usize].offset,
-            base,
-        }
+        PackError::MissingBase { at: self.intake.entries[child as usize].offset, base }
     }
 
     /// Whoever is still open waits for a base that neither side has, or for itself.
@@ -274,18 +265,11 @@ impl Attempt<'_, '_> {
         let at = self.intake.entries[child as usize].offset;
         let limits = self.intake.limits;
         if depth > limits.delta_depth {
-            return Err(PackError::TooDeep {
-                at,
-                limit: limits.delta_depth,
-            });
+            return Err(PackError::TooDeep { at, limit: limits.delta_depth });
         }
         let instructions = self.inflate(child)?;
         let made = delta::apply(data, &instructions, limits.object_bytes).map_err(|e| match e {
-            BadDelta::TooLarge(size) => PackError::ObjectTooLarge {
-                at,
-                size,
-                limit: limits.object_bytes,
-            },
+            BadDelta::TooLarge(size) => PackError::ObjectTooLarge { at, size, limit: limits.object_bytes },
             BadDelta::Damaged(why) => PackError::BadEntry { at, why },
         })?;
         self.intake.charge(made.len() as u64)?;
@@ -312,10 +296,7 @@ impl Attempt<'_, '_> {
             Held::Memory(ref data) => return Ok(data.clone()),
             Held::Scratch { at, len } => (at, len),
         };
-        let (file, _) = self
-            .scratch
-            .as_ref()
-            .expect("invariant: data leaves memory for this file alone");
+        let (file, _) = self.scratch.as_ref().expect("invariant: data leaves memory for this file alone");
         let mut data = vec![0; len];
         file.read_exact_at(&mut data, at).map_err(PackError::Disk)?;
         self.intake.charge(len as u64)?;
@@ -335,12 +316,7 @@ impl Attempt<'_, '_> {
             }
             let Held::Memory(data) = &frame.data else { continue };
             if self.scratch.is_none() {
-                self.scratch = self
-                    .intake
-                    .spool
-                    .scratch()
-                    .map_err(PackError::Disk)?
-                    .map(|file| (file, 0));
+                self.scratch = self.intake.spool.scratch().map_err(PackError::Disk)?.map(|file| (file, 0));
             }
             // Without a file the whole pack fits into memory, and so do its bases.
             let Some((file, end)) = &mut self.scratch else { break };

@@ -37,11 +37,7 @@ enum Place {
 
 impl Spool {
     pub(super) fn new(memory_bytes: u64) -> Self {
-        Spool {
-            place: Place::Memory(Vec::new()),
-            len: 0,
-            memory_bytes,
-        }
+        Spool { place: Place::Memory(Vec::new()), len: 0, memory_bytes }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -77,17 +73,9 @@ impl Spool {
             return Ok(());
         };
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(git_dir)?;
-        let mut file = File::options()
-            .create_new(true)
-            .read(true)
-            .write(true)
-            .open(dir.path().join(PACK))?;
+        let mut file = File::options().create_new(true).read(true).write(true).open(dir.path().join(PACK))?;
         file.write_all(all)?;
-        self.place = Place::File {
-            dir,
-            file,
-            tail: Vec::new(),
-        };
+        self.place = Place::File { dir, file, tail: Vec::new() };
         Ok(())
     }
 
@@ -137,33 +125,16 @@ pub(super) enum Reader<'a> {
     /// Out of memory.
     Memory(&'a [u8]),
     /// Out of a file, in chunks.
-    File {
-        file: &'a File,
-        next: u64,
-        end: u64,
-        buffer: Vec<u8>,
-        pos: usize,
-    },
+    File { file: &'a File, next: u64, end: u64, buffer: Vec<u8>, pos: usize },
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn memory(all: &'a [u8], at: u64) -> Self {
-        Reader::Memory(
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| all.get(at..))
-                .unwrap_or_default(),
-        )
+        Reader::Memory(usize::try_from(at).ok().and_then(|at| all.get(at..)).unwrap_or_default())
     }
 
     pub(super) fn file(file: &'a File, at: u64, end: u64) -> Self {
-        Reader::File {
-            file,
-            next: at,
-            end,
-            buffer: Vec::new(),
-            pos: 0,
-        }
+        Reader::File { file, next: at, end, buffer: Vec::new(), pos: 0 }
     }
 }
 
@@ -171,18 +142,11 @@ impl Input for Reader<'_> {
     fn fill(&mut self) -> Result<&[u8], PackError> {
         match self {
             Reader::Memory(rest) => Ok(rest),
-            Reader::File {
-                file,
-                next,
-                end,
-                buffer,
-                pos,
-            } => {
+            Reader::File { file, next, end, buffer, pos } => {
                 if *pos == buffer.len() {
                     // Most entries are small: begin with little and grow, or millions of them cost gigabytes of copies.
-                    let want = (buffer.len() * 4)
-                        .clamp(1 << 10, CHUNK)
-                        .min(usize::try_from(*end - *next).unwrap_or(CHUNK));
+                    let want =
+                        (buffer.len() * 4).clamp(1 << 10, CHUNK).min(usize::try_from(*end - *next).unwrap_or(CHUNK));
                     buffer.resize(want, 0);
                     let got = file.read_at(buffer, *next).map_err(PackError::Disk)?;
                     buffer.truncate(got);

@@ -35,16 +35,11 @@ impl<R: Read> Source<'_, '_, '_, R> {
     fn settle(&mut self) -> Result<(), PackError> {
         let run = &self.buffer[self.done..self.pos];
         if self.intake.spool.len() + run.len() as u64 > self.intake.limits.pack_bytes {
-            return Err(PackError::PackTooLarge {
-                limit: self.intake.limits.pack_bytes,
-            });
+            return Err(PackError::PackTooLarge { limit: self.intake.limits.pack_bytes });
         }
         self.hasher.update(run);
         self.crc.update(run);
-        self.intake
-            .spool
-            .append(run, self.intake.store.git_dir())
-            .map_err(PackError::Disk)?;
+        self.intake.spool.append(run, self.intake.store.git_dir()).map_err(PackError::Disk)?;
         self.done = self.pos;
         Ok(())
     }
@@ -152,13 +147,7 @@ fn entry<R: Read>(source: &mut Source<'_, '_, '_, R>, inflater: &mut Inflater) -
             Base::Entry(found.ok_or(PackError::BadEntry { at: offset, why })? as u32)
         }
     };
-    intake.entries.push(Entry {
-        offset,
-        crc32,
-        base,
-        kind: None,
-        id: Oid::from_bytes([0; 20]),
-    });
+    intake.entries.push(Entry { offset, crc32, base, kind: None, id: Oid::from_bytes([0; 20]) });
     if let Some(kept) = &mut intake.kept {
         kept.push(None);
     }
@@ -178,10 +167,7 @@ fn trailer<R: Read>(source: &mut Source<'_, '_, '_, R>) -> Result<(), PackError>
     let stated: [u8; CHECKSUM] = fixed(source, at)?;
     source.settle()?;
     if stated != *computed.as_bytes() {
-        return Err(PackError::Checksum {
-            stated: Oid::from_bytes(stated),
-            computed,
-        });
+        return Err(PackError::Checksum { stated: Oid::from_bytes(stated), computed });
     }
     debug_assert_eq!(source.at(), at + CHECKSUM as u64);
     source.intake.checksum = stated;
@@ -217,10 +203,7 @@ pub(super) fn entry_header(input: &mut impl Input, at: u64, limits: &Limits) -> 
     let (mut last, mut shift) = (first, 4);
     while last & 0x80 != 0 {
         if shift > 56 {
-            return Err(PackError::BadEntry {
-                at,
-                why: "its size is absurd",
-            });
+            return Err(PackError::BadEntry { at, why: "its size is absurd" });
         }
         last = byte(input, at)?;
         size |= u64::from(last & 0x7f) << shift;
@@ -238,10 +221,7 @@ pub(super) fn entry_header(input: &mut impl Input, at: u64, limits: &Limits) -> 
         6 => RestsOn::Distance(distance(input, at)?),
         7 => RestsOn::Id(Oid::from_bytes(fixed(input, at)?)),
         _ => {
-            return Err(PackError::BadEntry {
-                at,
-                why: "its type is unknown",
-            });
+            return Err(PackError::BadEntry { at, why: "its type is unknown" });
         }
     };
     Ok(EntryHeader { size, rests_on })
@@ -252,10 +232,7 @@ fn distance(input: &mut impl Input, at: u64) -> Result<u64, PackError> {
     let mut distance = u64::from(last & 0x7f);
     while last & 0x80 != 0 {
         if distance >> 55 != 0 {
-            return Err(PackError::BadEntry {
-                at,
-                why: "the way to its base is absurd",
-            });
+            return Err(PackError::BadEntry { at, why: "the way to its base is absurd" });
         }
         last = byte(input, at)?;
         distance = ((distance + 1) << 7) | u64::from(last & 0x7f);
@@ -286,10 +263,7 @@ pub(super) struct Inflater {
 
 impl Default for Inflater {
     fn default() -> Self {
-        Inflater {
-            zlib: Decompress::new(true),
-            out: Vec::new(),
-        }
+        Inflater { zlib: Decompress::new(true), out: Vec::new() }
     }
 }
 

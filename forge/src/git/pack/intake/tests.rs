@@ -15,18 +15,13 @@ fn taken(pack: &[u8], store: &Store, limits: &Limits) -> Result<Quarantine, Pack
 
 /// Everything goes through a directory.
 fn on_disk() -> Limits {
-    Limits {
-        memory_bytes: 16,
-        ..Limits::default()
-    }
+    Limits { memory_bytes: 16, ..Limits::default() }
 }
 
 /// A history with files that make deltas, a tag, a directory, a link and an executable.
 fn history() -> Repo {
     let repo = Repo::new();
-    let mut lines: Vec<String> = (0..400)
-        .map(|n| format!("line {n} of a file that changes little"))
-        .collect();
+    let mut lines: Vec<String> = (0..400).map(|n| format!("line {n} of a file that changes little")).collect();
     for round in 0..12 {
         lines[round * 30] = format!("round {round}");
         repo.write("src/long.txt", lines.join("\n"));
@@ -44,17 +39,10 @@ fn history() -> Repo {
 fn assert_same(quarantine: &Quarantine, repo: &Repo) {
     let all = repo.all_objects();
     assert_eq!(quarantine.len(), all.len());
-    assert_eq!(
-        quarantine.ids().collect::<BTreeSet<_>>(),
-        all.iter().map(|(id, ..)| *id).collect()
-    );
+    assert_eq!(quarantine.ids().collect::<BTreeSet<_>>(), all.iter().map(|(id, ..)| *id).collect());
     for (id, kind, content) in all {
         let mine = quarantine.get(id).expect("taken");
-        assert_eq!(
-            (mine.kind.as_str(), &mine.data[..]),
-            (kind.as_str(), &content[..]),
-            "{id}"
-        );
+        assert_eq!((mine.kind.as_str(), &mine.data[..]), (kind.as_str(), &content[..]), "{id}");
     }
 }
 
@@ -75,10 +63,7 @@ fn land(quarantine: Quarantine, server: &Repo, main: Oid) {
             assert!(landed.name.starts_with("pack-c") && landed.name.len() == 45);
             let bytes = std::fs::read(packs.join(format!("{}.pack", landed.name))).expect("a pack");
             assert_eq!(landed.sha256, notes_schema::Sha256::of(&bytes));
-            assert_eq!(
-                (landed.bytes, &landed.checksum[..]),
-                (bytes.len() as u64, &bytes[bytes.len() - 20..])
-            );
+            assert_eq!((landed.bytes, &landed.checksum[..]), (bytes.len() as u64, &bytes[bytes.len() - 20..]));
             let index = format!("objects/pack/{}.idx", landed.name);
             server.git(&["verify-pack", &index]);
         }
@@ -88,23 +73,14 @@ fn land(quarantine: Quarantine, server: &Repo, main: Oid) {
 }
 
 fn leftovers(repo: &Repo) -> usize {
-    let names = std::fs::read_dir(repo.git_dir())
-        .expect("a directory")
-        .map(|e| e.expect("an entry").file_name());
-    names
-        .filter(|name| name.to_string_lossy().starts_with("quarantine-"))
-        .count()
+    let names = std::fs::read_dir(repo.git_dir()).expect("a directory").map(|e| e.expect("an entry").file_name());
+    names.filter(|name| name.to_string_lossy().starts_with("quarantine-")).count()
 }
 
 #[test]
 fn takes_what_git_packs() {
     let repo = history();
-    for options in [
-        &[][..],
-        &["--delta-base-offset"],
-        &["--delta-base-offset", "--window=0"],
-        &["--depth=500"],
-    ] {
+    for options in [&[][..], &["--delta-base-offset"], &["--delta-base-offset", "--window=0"], &["--depth=500"]] {
         let pack = repo.pack_all(options);
         for limits in [Limits::default(), on_disk()] {
             let server = Repo::bare();
@@ -126,12 +102,8 @@ fn completes_thin_packs() {
     for options in [&["--thin"][..], &["--thin", "--delta-base-offset"]] {
         for limits in [Limits::default(), on_disk()] {
             let server = Repo::bare();
-            let first = taken(
-                &repo.pack(&[], &format!("{base}\n")),
-                &server.store(),
-                &Limits::default(),
-            )
-            .expect("good");
+            let first =
+                taken(&repo.pack(&[], &format!("{base}\n")), &server.store(), &Limits::default()).expect("good");
             land(first, &server, base);
             let thin = repo.pack(options, &format!("main\n^{base}\n"));
             let empty = Repo::bare();
@@ -149,10 +121,7 @@ fn completes_thin_packs() {
             }
             let tip = repo.id("main");
             connect::check(&[tip], &quarantine, &store).expect("complete");
-            let overlay = Overlay {
-                quarantine: &quarantine,
-                store: &store,
-            };
+            let overlay = Overlay { quarantine: &quarantine, store: &store };
             assert!(crate::git::history::is_ancestor(&overlay, base, tip).expect("readable"));
             land(quarantine, &server, tip);
             assert!(store.contains(tip) && store.commit(tip).is_ok());
@@ -231,10 +200,7 @@ fn refuses_every_cut() {
     assert!(matches!(refused, Some(PackError::Trailing { count: 1 })));
     let mut wrong = pack.clone();
     *wrong.last_mut().expect("a trailer") ^= 1;
-    assert!(matches!(
-        taken(&wrong, &store, &Limits::default()).err(),
-        Some(PackError::Checksum { .. })
-    ));
+    assert!(matches!(taken(&wrong, &store, &Limits::default()).err(), Some(PackError::Checksum { .. })));
 }
 
 #[test]
@@ -247,26 +213,11 @@ fn keeps_to_every_budget() {
         change(&mut limits);
         taken(&pack, &server.store(), &limits).err().expect("over budget")
     };
-    assert!(matches!(
-        refuse(&|l| l.pack_bytes = 1000),
-        PackError::PackTooLarge { limit: 1000 }
-    ));
-    assert!(matches!(
-        refuse(&|l| l.objects = 10),
-        PackError::TooManyObjects { limit: 10, .. }
-    ));
-    assert!(matches!(
-        refuse(&|l| l.object_bytes = 200),
-        PackError::ObjectTooLarge { limit: 200, .. }
-    ));
-    assert!(matches!(
-        refuse(&|l| l.inflated_bytes = 5000),
-        PackError::TooMuchInflated { limit: 5000 }
-    ));
-    assert!(matches!(
-        refuse(&|l| l.delta_depth = 1),
-        PackError::TooDeep { limit: 1, .. }
-    ));
+    assert!(matches!(refuse(&|l| l.pack_bytes = 1000), PackError::PackTooLarge { limit: 1000 }));
+    assert!(matches!(refuse(&|l| l.objects = 10), PackError::TooManyObjects { limit: 10, .. }));
+    assert!(matches!(refuse(&|l| l.object_bytes = 200), PackError::ObjectTooLarge { limit: 200, .. }));
+    assert!(matches!(refuse(&|l| l.inflated_bytes = 5000), PackError::TooMuchInflated { limit: 5000 }));
+    assert!(matches!(refuse(&|l| l.delta_depth = 1), PackError::TooDeep { limit: 1, .. }));
     assert_eq!(leftovers(&server), 0);
 }
 
@@ -278,10 +229,7 @@ struct Raw {
 
 impl Raw {
     fn new() -> Self {
-        Raw {
-            body: Vec::new(),
-            count: 0,
-        }
+        Raw { body: Vec::new(), count: 0 }
     }
 
     fn add(&mut self, code: u8, declared: usize, reference: &[u8], content: &[u8]) -> u64 {
@@ -295,9 +243,7 @@ impl Raw {
         self.body.push(byte);
         self.body.extend_from_slice(reference);
         let mut zlib = flate2::write::ZlibEncoder::new(&mut self.body, flate2::Compression::fast());
-        zlib.write_all(content)
-            .and_then(|()| zlib.finish().map(drop))
-            .expect("memory");
+        zlib.write_all(content).and_then(|()| zlib.finish().map(drop)).expect("memory");
         self.count += 1;
         at
     }
@@ -365,11 +311,7 @@ fn refuses_deltas_that_rest_on_nothing() {
     raw.on(blob_id(b"two"), &replace(3, b"one"));
     raw.on(blob_id(b"one"), &replace(3, b"two"));
     assert!(matches!(refusal(&raw), PackError::MissingBase { .. }));
-    for distance in [
-        &[0u8][..],
-        &[5],
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
-    ] {
+    for distance in [&[0u8][..], &[5], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
         let mut raw = Raw::new();
         raw.blob(b"base");
         raw.add(6, 7, distance, &replace(4, b"abcd"));
@@ -377,13 +319,7 @@ fn refuses_deltas_that_rest_on_nothing() {
     }
     let mut raw = Raw::new();
     raw.add(5, 1, &[], b"x");
-    assert!(matches!(
-        refusal(&raw),
-        PackError::BadEntry {
-            why: "its type is unknown",
-            ..
-        }
-    ));
+    assert!(matches!(refusal(&raw), PackError::BadEntry { why: "its type is unknown", .. }));
 }
 
 #[test]
@@ -402,12 +338,7 @@ fn refuses_the_same_object_twice() {
 fn prefers_its_own_object_to_one_of_the_store() {
     // The server has `b` and `t`. The pack has `b` as a delta against `t`, and `c` against `b`: both orders of taking
     // bases from the store must end with a pack that holds `b` once.
-    for (b, t) in [
-        (b"bbb1", b"ttt1"),
-        (b"bbb2", b"ttt2"),
-        (b"bbb3", b"ttt3"),
-        (b"bbb4", b"ttt4"),
-    ] {
+    for (b, t) in [(b"bbb1", b"ttt1"), (b"bbb2", b"ttt2"), (b"bbb3", b"ttt3"), (b"bbb4", b"ttt4")] {
         let server = Repo::bare();
         for content in [b, t] {
             server.git_bytes(&["hash-object", "-w", "--stdin"], content);
@@ -417,9 +348,7 @@ fn prefers_its_own_object_to_one_of_the_store() {
         raw.on(blob_id(t), &replace(4, b));
         let quarantine = taken(&raw.pack(), &server.store(), &on_disk()).expect("good");
         assert_eq!(quarantine.len(), 2);
-        let Kept::Directory(pack) = quarantine.into_kept() else {
-            panic!("it was to be on disk")
-        };
+        let Kept::Directory(pack) = quarantine.into_kept() else { panic!("it was to be on disk") };
         assert_eq!(pack.objects(), 3);
         pack.land(&server.git_dir().join("objects/pack")).expect("lands");
         server.assert_clean();
@@ -433,11 +362,7 @@ fn resolves_long_chains_without_recursion() {
     for n in 1u16..=4000 {
         let (here, delta) = (12 + raw.body.len() as u64, replace(2, &n.to_be_bytes()));
         let distance = here - at;
-        let bytes = if distance < 128 {
-            vec![distance as u8]
-        } else {
-            unreachable!("entries are small")
-        };
+        let bytes = if distance < 128 { vec![distance as u8] } else { unreachable!("entries are small") };
         at = raw.add(6, delta.len(), &bytes, &delta);
     }
     for limits in [Limits::default(), on_disk()] {
@@ -446,14 +371,7 @@ fn resolves_long_chains_without_recursion() {
         assert_eq!(quarantine.len(), 4001);
         let last = quarantine.get(blob_id(&4000u16.to_be_bytes())).expect("resolved");
         assert_eq!(&last.data[..], &4000u16.to_be_bytes());
-        let refused = taken(
-            &raw.pack(),
-            &server.store(),
-            &Limits {
-                delta_depth: 3999,
-                ..limits
-            },
-        );
+        let refused = taken(&raw.pack(), &server.store(), &Limits { delta_depth: 3999, ..limits });
         assert!(matches!(refused.err(), Some(PackError::TooDeep { .. })));
     }
 }
@@ -477,13 +395,7 @@ fn spills_bases_that_memory_cannot_hold() {
         let mut from = 2;
         while from < size {
             let length = (size - from).min(0xff_ffff);
-            copy.extend_from_slice(&[
-                0xff,
-                from as u8,
-                (from >> 8) as u8,
-                (from >> 16) as u8,
-                (from >> 24) as u8,
-            ]);
+            copy.extend_from_slice(&[0xff, from as u8, (from >> 8) as u8, (from >> 16) as u8, (from >> 24) as u8]);
             copy.extend_from_slice(&[length as u8, (length >> 8) as u8, (length >> 16) as u8]);
             from += length;
         }
@@ -496,14 +408,7 @@ fn spills_bases_that_memory_cannot_hold() {
     let quarantine = taken(&raw.pack(), &server.store(), &on_disk()).expect("good");
     assert_eq!(quarantine.len(), 49);
     assert!(quarantine.contains(blob_id(&base)));
-    let refused = taken(
-        &raw.pack(),
-        &server.store(),
-        &Limits {
-            inflated_bytes: 100 << 20,
-            ..on_disk()
-        },
-    );
+    let refused = taken(&raw.pack(), &server.store(), &Limits { inflated_bytes: 100 << 20, ..on_disk() });
     assert!(matches!(refused.err(), Some(PackError::TooMuchInflated { .. })));
 }
 
@@ -516,11 +421,7 @@ fn refuses_bytes_that_differ_from_what_is_here() {
     let loose = server.git_dir().join("objects").join(&hex[..2]).join(hex[2..].trim());
     let other = server.git_bytes(&["hash-object", "-w", "--stdin"], b"else");
     let hex = String::from_utf8(other).expect("hex");
-    std::fs::rename(
-        server.git_dir().join("objects").join(&hex[..2]).join(hex[2..].trim()),
-        loose,
-    )
-    .expect("a file");
+    std::fs::rename(server.git_dir().join("objects").join(&hex[..2]).join(hex[2..].trim()), loose).expect("a file");
     let mut raw = Raw::new();
     raw.blob(b"mine");
     let refused = taken(&raw.pack(), &server.store(), &Limits::default()).err();
@@ -565,23 +466,11 @@ fn rule_for(object: &Object) -> Option<&'static str> {
 /// What `git fsck --strict` calls a loose object, if it calls it an error.
 fn rule_of_git(object: &Object) -> Option<String> {
     let repo = Repo::bare();
-    repo.git_bytes(
-        &[
-            "hash-object",
-            "-w",
-            "--literally",
-            "-t",
-            object.kind.as_str(),
-            "--stdin",
-        ],
-        &object.data,
-    );
+    repo.git_bytes(&["hash-object", "-w", "--literally", "-t", object.kind.as_str(), "--stdin"], &object.data);
     let (_, stdout, stderr) = repo.try_git(&["fsck", "--strict", "--no-dangling"], b"");
     let said = format!("{}{stderr}", String::from_utf8_lossy(&stdout));
     // The objects stand alone, so what they refer to is always missing.
-    let mut errors = said
-        .lines()
-        .filter(|line| line.starts_with("error") && !line.ends_with("broken links"));
+    let mut errors = said.lines().filter(|line| line.starts_with("error") && !line.ends_with("broken links"));
     let error = errors.next()?;
     Some(match error.strip_prefix("error in ") {
         Some(error) => error.split(": ").nth(1).expect("a rule").to_owned(),
@@ -605,10 +494,7 @@ fn refuses_trees_that_git_refuses() {
         (&[("100644", &b"b"[..]), ("100644", b"a")][..], "treeNotSorted"),
         (&[("40000", b"a"), ("100644", b"a.b")], "treeNotSorted"),
         (&[("100644", b"a"), ("100644", b"a")], "duplicateEntries"),
-        (
-            &[("100644", b"a"), ("100644", b"a.b"), ("40000", b"a")],
-            "duplicateEntries",
-        ),
+        (&[("100644", b"a"), ("100644", b"a.b"), ("40000", b"a")], "duplicateEntries"),
         (&[("100644", b"a/b")], "fullPathname"),
         (&[("100644", b".")], "hasDot"),
         (&[("40000", b"..")], "hasDotdot"),
@@ -621,12 +507,7 @@ fn refuses_trees_that_git_refuses() {
     ] {
         assert_rule(&raw_tree(entries), rule);
     }
-    for entries in [
-        &[("100664", &b"a"[..])][..],
-        &[("120000", b".gitignore")],
-        &[("160000", b"sub")],
-        &[],
-    ] {
+    for entries in [&[("100664", &b"a"[..])][..], &[("120000", b".gitignore")], &[("160000", b"sub")], &[]] {
         let object = raw_tree(entries);
         assert_eq!((rule_for(&object), rule_of_git(&object)), (None, None), "{entries:?}");
     }
@@ -636,10 +517,7 @@ fn refuses_trees_that_git_refuses() {
     null.truncate(9);
     null.extend_from_slice(&[0; 20]);
     assert_rule(&Object::new(Kind::Tree, null), "nullSha1");
-    assert_eq!(
-        rule_for(&Object::new(Kind::Tree, &b"100644 a\0short"[..])),
-        Some("badTree")
-    );
+    assert_eq!(rule_for(&Object::new(Kind::Tree, &b"100644 a\0short"[..])), Some("badTree"));
 }
 
 #[test]
@@ -670,15 +548,8 @@ fn refuses_commits_that_git_refuses() {
     ] {
         assert_rule(&with(from, to), rule);
     }
-    let cut = Object::new(
-        Kind::Commit,
-        good.trim_end()
-            .split("\n\n")
-            .next()
-            .expect("a header")
-            .to_owned()
-            .into_bytes(),
-    );
+    let cut =
+        Object::new(Kind::Commit, good.trim_end().split("\n\n").next().expect("a header").to_owned().into_bytes());
     assert_rule(&cut, "unterminatedHeader");
 }
 
@@ -705,11 +576,7 @@ fn refuses_tags_that_git_refuses() {
 fn refuses_links_to_the_wrong_kind() {
     let blob = Object::new(Kind::Blob, &b"x\n"[..]);
     let blob_id = blob.id().expect("no collision");
-    let root = tree(vec![TreeEntry {
-        mode: Mode::Tree,
-        name: b"dir".to_vec(),
-        id: blob_id,
-    }]);
+    let root = tree(vec![TreeEntry { mode: Mode::Tree, name: b"dir".to_vec(), id: blob_id }]);
     let root_id = root.id().expect("no collision");
     let mut both = Builder::default();
     both.add(blob_id, &blob);
@@ -727,16 +594,9 @@ fn refuses_links_to_the_wrong_kind() {
 
 #[test]
 fn refuses_dangerous_gitmodules_wherever_the_blob_is() {
-    let evil = Object::new(
-        Kind::Blob,
-        &b"[submodule \"a\"]\n\tpath = a\n\turl = --upload-pack=x\n"[..],
-    );
+    let evil = Object::new(Kind::Blob, &b"[submodule \"a\"]\n\tpath = a\n\turl = --upload-pack=x\n"[..]);
     let evil_id = evil.id().expect("no collision");
-    let root = tree(vec![TreeEntry {
-        mode: Mode::File,
-        name: b".gitmodules".to_vec(),
-        id: evil_id,
-    }]);
+    let root = tree(vec![TreeEntry { mode: Mode::File, name: b".gitmodules".to_vec(), id: evil_id }]);
     let server = Repo::bare();
     for in_store in [false, true] {
         let mut builder = Builder::default();
@@ -747,26 +607,13 @@ fn refuses_dangerous_gitmodules_wherever_the_blob_is() {
             builder.add(evil_id, &evil);
         }
         let refused = taken(&builder.finish().pack, &server.store(), &Limits::default()).err();
-        assert!(
-            matches!(
-                refused,
-                Some(PackError::Malformed {
-                    rule: "gitmodulesUrl",
-                    ..
-                })
-            ),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Some(PackError::Malformed { rule: "gitmodulesUrl", .. })), "{refused:?}");
     }
 }
 
 #[test]
 fn own_commits_pass() {
-    let alpha = Signature {
-        name: "alpha".into(),
-        email: "alpha@example.org".into(),
-        seconds: 1_700_000_000,
-    };
+    let alpha = Signature { name: "alpha".into(), email: "alpha@example.org".into(), seconds: 1_700_000_000 };
     let root = tree(Vec::new());
     let commit = NewCommit {
         tree: root.id().expect("no collision"),
@@ -775,10 +622,7 @@ fn own_commits_pass() {
         committer: alpha,
         message: "one\n".into(),
     };
-    for armor in [
-        None,
-        Some("-----BEGIN SSH SIGNATURE-----\nabc\n-----END SSH SIGNATURE-----\n"),
-    ] {
+    for armor in [None, Some("-----BEGIN SSH SIGNATURE-----\nabc\n-----END SSH SIGNATURE-----\n")] {
         let object = commit.encode(armor);
         assert_eq!((rule_for(&object), rule_of_git(&object)), (None, None));
     }

@@ -15,10 +15,7 @@ fn a_clone_is_complete_and_a_fetch_brings_the_rest() {
         ok(&clone, &["fsck", "--full", "--strict"]);
         assert_eq!(ok(&clone, &["rev-list", "--count", "--all"]), "40", "{name}");
         assert_eq!(ok(&clone, &["tag"]), "light\nv1", "{name}");
-        assert_eq!(
-            ok(&clone, &["symbolic-ref", "refs/remotes/origin/HEAD"]),
-            "refs/remotes/origin/main"
-        );
+        assert_eq!(ok(&clone, &["symbolic-ref", "refs/remotes/origin/HEAD"]), "refs/remotes/origin/main");
     }
     let seed = server.path("seed");
     ok(&seed, &["checkout", "-q", "main"]);
@@ -31,10 +28,7 @@ fn a_clone_is_complete_and_a_fetch_brings_the_rest() {
         assert_eq!(ok(&clone, &["rev-list", "--count", "HEAD"]), "41", "{name}");
         assert_eq!(ok(&clone, &["cat-file", "-t", "v2"]), "tag", "{name}: tags follow");
     }
-    assert!(
-        server.host.flushed.load(Ordering::Relaxed) > 0,
-        "include-tag reads refs on disk"
-    );
+    assert!(server.host.flushed.load(Ordering::Relaxed) > 0, "include-tag reads refs on disk");
 }
 
 #[test]
@@ -46,22 +40,11 @@ fn histories_that_parted_negotiate_over_many_rounds() {
     (0..120).for_each(|n| drop(commit(&mine, "mine", &format!("{n}\n"), 300 + n)));
     let seed = server.path("seed");
     ok(&seed, &["checkout", "-q", "side"]);
-    let theirs = (0..60)
-        .map(|n| commit(&seed, "theirs", &format!("{n}\n"), 500 + n))
-        .next_back()
-        .unwrap();
+    let theirs = (0..60).map(|n| commit(&seed, "theirs", &format!("{n}\n"), 500 + n)).next_back().unwrap();
     ok(&seed, &["push", "-q", "../repo.git", "side"]);
     for (name, url, version) in server.doors() {
         let clone = server.path(&name);
-        assert!(
-            std::process::Command::new("cp")
-                .arg("-r")
-                .arg(&mine)
-                .arg(&clone)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(std::process::Command::new("cp").arg("-r").arg(&mine).arg(&clone).status().unwrap().success());
         ok(&clone, &["-c", &version, "fetch", "-q", &url, "side"]);
         assert_eq!(ok(&clone, &["rev-parse", "FETCH_HEAD"]), theirs, "{name}");
         ok(&clone, &["fsck", "--full"]);
@@ -79,24 +62,9 @@ fn shallow_clones_deepen_and_become_whole() {
         assert_eq!(count(), "1", "{name}");
         ok(&clone, &["-c", &version, "fetch", "-q", "--deepen", "4"]);
         assert_eq!(count(), "5", "{name}");
-        ok(
-            &clone,
-            &["-c", &version, "fetch", "-q", "--shallow-since", "1700000010"],
-        );
+        ok(&clone, &["-c", &version, "fetch", "-q", "--shallow-since", "1700000010"]);
         assert_eq!(count(), "30", "{name}");
-        ok(
-            &clone,
-            &[
-                "-c",
-                &version,
-                "fetch",
-                "-q",
-                "--shallow-exclude",
-                "v1",
-                "origin",
-                "main",
-            ],
-        );
+        ok(&clone, &["-c", &version, "fetch", "-q", "--shallow-exclude", "v1", "origin", "main"]);
         assert_eq!(count(), "19", "{name}");
         ok(&clone, &["-c", &version, "fetch", "-q", "--unshallow"]);
         assert_eq!(count(), "40", "{name}");
@@ -113,19 +81,7 @@ fn a_partial_clone_fetches_what_it_left_out_when_it_needs_it() {
             let listed = ok(clone, &["rev-list", "--objects", "--all", "--missing=print"]);
             listed.lines().filter(|l| l.starts_with('?')).count()
         };
-        ok(
-            here,
-            &[
-                "-c",
-                &version,
-                "clone",
-                "-q",
-                "--no-checkout",
-                "--filter=blob:none",
-                &url,
-                &name,
-            ],
-        );
+        ok(here, &["-c", &version, "clone", "-q", "--no-checkout", "--filter=blob:none", &url, &name]);
         let clone = server.path(&name);
         ok(&clone, &["config", "protocol.version", &version[version.len() - 1..]]);
         assert_eq!(lacks(&clone), 40, "{name}: no blob");
@@ -143,11 +99,7 @@ fn single_branches_mirrors_and_lists() {
     for (name, url, version) in server.doors() {
         let run = |args: &[&str]| ok(here, &[&["-c", version.as_str()], args].concat());
         run(&["clone", "-q", "--single-branch", "-b", "side", &url, &name]);
-        assert_eq!(
-            ok(&server.path(&name), &["rev-list", "--count", "--all"]),
-            "21",
-            "{name}"
-        );
+        assert_eq!(ok(&server.path(&name), &["rev-list", "--count", "--all"]), "21", "{name}");
 
         let mirror = format!("{name}.git");
         run(&["clone", "-q", "--mirror", &url, &mirror]);
@@ -156,35 +108,13 @@ fn single_branches_mirrors_and_lists() {
         assert_eq!(ok(&server.path(&mirror), &["for-each-ref", format]), shown);
 
         let names = |listed: String| -> Vec<String> {
-            listed
-                .lines()
-                .map(|l| l.split('\t').next_back().unwrap().to_owned())
-                .collect()
+            listed.lines().map(|l| l.split('\t').next_back().unwrap().to_owned()).collect()
         };
-        let all = [
-            "HEAD",
-            "refs/heads/main",
-            "refs/heads/side",
-            "refs/tags/light",
-            "refs/tags/v1",
-            "refs/tags/v1^{}",
-        ];
+        let all = ["HEAD", "refs/heads/main", "refs/heads/side", "refs/tags/light", "refs/tags/v1", "refs/tags/v1^{}"];
         assert_eq!(names(run(&["ls-remote", &url])), all, "{name}");
-        assert_eq!(
-            names(run(&["ls-remote", "--symref", &url, "HEAD"])),
-            ["HEAD", "HEAD"],
-            "{name}"
-        );
-        assert_eq!(
-            names(run(&["ls-remote", "--heads", &url, "m*"])),
-            ["refs/heads/main"],
-            "{name}"
-        );
-        assert_eq!(
-            names(run(&["ls-remote", "--tags", "--refs", &url])),
-            ["refs/tags/light", "refs/tags/v1"],
-            "{name}"
-        );
+        assert_eq!(names(run(&["ls-remote", "--symref", &url, "HEAD"])), ["HEAD", "HEAD"], "{name}");
+        assert_eq!(names(run(&["ls-remote", "--heads", &url, "m*"])), ["refs/heads/main"], "{name}");
+        assert_eq!(names(run(&["ls-remote", "--tags", "--refs", &url])), ["refs/tags/light", "refs/tags/v1"], "{name}");
     }
 }
 
@@ -216,11 +146,7 @@ fn only_what_shown_refs_reach_can_be_wanted() {
             assert!(said.contains(&format!("not our ref {hidden}")), "{name}: {said}");
         }
         ok(&dir, &["-c", &version, "fetch", "-q", &url, &old]);
-        assert_eq!(
-            ok(&dir, &["rev-parse", "FETCH_HEAD"]),
-            old,
-            "{name}: what main reaches may be fetched by its id"
-        );
+        assert_eq!(ok(&dir, &["rev-parse", "FETCH_HEAD"]), old, "{name}: what main reaches may be fetched by its id");
     }
 }
 
@@ -241,9 +167,6 @@ fn what_is_shown_counts_and_not_the_refs_on_disk() {
         assert_eq!(ok(&clone, &["rev-list", "--count", "--all"]), "40", "{name}");
         assert_eq!(ok(&clone, &["tag"]), "light\nv1", "{name}");
         assert!(!ok(&clone, &["branch", "-r"]).contains("stale"), "{name}");
-        assert!(
-            fails(&clone, &["-c", &version, "fetch", "origin", &stale]).contains("not our ref"),
-            "{name}"
-        );
+        assert!(fails(&clone, &["-c", &version, "fetch", "origin", &stale]).contains("not our ref"), "{name}");
     }
 }

@@ -57,11 +57,7 @@ impl BareHost {
         }
         let id = |id: Option<Oid>| id.map_or("0".repeat(40), |id| id.to_string());
         let done = self.git(&["update-ref", update.name.as_str(), &id(update.new), &id(update.old)]);
-        if done.status.success() {
-            Ok(())
-        } else {
-            Err("stale info".to_owned())
-        }
+        if done.status.success() { Ok(()) } else { Err("stale info".to_owned()) }
     }
 }
 
@@ -75,30 +71,17 @@ impl Host for BareHost {
             let mut words = line.split(' ');
             let id = words.next()?.parse().ok()?;
             let name: RefName = words.next()?.parse().ok()?;
-            Some(AdvertisedRef {
-                name,
-                id,
-                peeled: words.next().and_then(|w| w.parse().ok()),
-            })
+            Some(AdvertisedRef { name, id, peeled: words.next().and_then(|w| w.parse().ok()) })
         };
-        let mut refs: Vec<_> = String::from_utf8_lossy(&listed.stdout)
-            .lines()
-            .filter_map(one)
-            .collect();
+        let mut refs: Vec<_> = String::from_utf8_lossy(&listed.stdout).lines().filter_map(one).collect();
         refs.retain(|r| !r.name.as_str().starts_with(HIDDEN));
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         let head = String::from_utf8(self.git(&["symbolic-ref", "HEAD"]).stdout).unwrap();
-        Advertisement {
-            refs,
-            head: head.trim().parse().ok(),
-        }
+        Advertisement { refs, head: head.trim().parse().ok() }
     }
 
     fn may_want(&self, id: Oid) -> bool {
-        self.advertise(Service::UploadPack)
-            .refs
-            .iter()
-            .any(|r| r.id == id || r.peeled == Some(id))
+        self.advertise(Service::UploadPack).refs.iter().any(|r| r.id == id || r.peeled == Some(id))
     }
 
     fn store(&self) -> Arc<Store> {
@@ -115,11 +98,7 @@ impl Host for BareHost {
     }
 
     fn precheck(&self, update: &RefUpdate) -> Result<(), String> {
-        if update.name.as_str().starts_with("refs/heads/early") {
-            Err("refused early".to_owned())
-        } else {
-            Ok(())
-        }
+        if update.name.as_str().starts_with("refs/heads/early") { Err("refused early".to_owned()) } else { Ok(()) }
     }
 
     fn receive(&self, push: Push) -> PushOutcome {
@@ -127,11 +106,7 @@ impl Host for BareHost {
         install(push.quarantine, &self.dir);
         let refused = push.atomic && push.updates.iter().any(|u| u.name.as_str() == "refs/heads/locked");
         let judge = |u: &RefUpdate| {
-            if refused {
-                Err("sunk together".to_owned())
-            } else {
-                self.update(u)
-            }
+            if refused { Err("sunk together".to_owned()) } else { self.update(u) }
         };
         let results = push.updates.iter().map(|u| (u.name.clone(), judge(u))).collect();
         let mut messages = vec!["see parser#7\u{1b}[31m".to_owned()];
@@ -157,18 +132,8 @@ impl Server {
         ok(temp.path(), &["init", "-q", "--bare", "-b", "main", "repo.git"]);
         let store = Arc::new(Store::open(&dir).unwrap());
         let (ahead, flushed, received) = Default::default();
-        let host = Arc::new(BareHost {
-            dir,
-            store,
-            ahead,
-            flushed,
-            received,
-        });
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
+        let host = Arc::new(BareHost { dir, store, ahead, flushed, received });
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (stream, http) = runtime.block_on(async {
             let stream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let http = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -182,13 +147,7 @@ impl Server {
             tokio::spawn(async { axum::serve(http, router).await.unwrap() });
             addresses
         });
-        Server {
-            _runtime: runtime,
-            temp,
-            host,
-            stream,
-            http,
-        }
+        Server { _runtime: runtime, temp, host, stream, http }
     }
 
     /// A repository with a little history: `main` of 40 commits, `side`, two tags, and a commit that is never shown.
@@ -222,10 +181,7 @@ impl Server {
 
     /// Both doors in all versions: a name for clones, the address, and the option that chooses the version.
     pub fn doors(&self) -> Vec<(String, String, String)> {
-        let addresses = [
-            ("stream", format!("git://{}/x", self.stream)),
-            ("http", format!("http://{}/x", self.http)),
-        ];
+        let addresses = [("stream", format!("git://{}/x", self.stream)), ("http", format!("http://{}/x", self.http))];
         let versions = |(name, url): (&str, String)| {
             [0, 1, 2].map(|v| (format!("{name}{v}"), url.clone(), format!("protocol.version={v}")))
         };
@@ -269,10 +225,7 @@ type Answer = ([(&'static str, String); 1], Vec<u8>);
 async fn info_refs(State(host): State<Arc<BareHost>>, Query(asked): Query<Asked>, headers: HeaderMap) -> Answer {
     let service = Service::parse(&asked.service).unwrap();
     let body = wire::info_refs(host, service, version(&headers)).await;
-    (
-        [("content-type", format!("application/x-{}-advertisement", asked.service))],
-        body,
-    )
+    ([("content-type", format!("application/x-{}-advertisement", asked.service))], body)
 }
 
 async fn rpc(
@@ -308,10 +261,7 @@ pub async fn call(
 
 pub fn git_command(dir: &Path) -> Command {
     let mut command = Command::new("git");
-    command
-        .current_dir(dir)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap());
+    command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     command.envs([
         ("HOME", "/nonexistent"),
         ("GIT_CONFIG_GLOBAL", "/dev/null"),
@@ -329,25 +279,15 @@ pub fn git_command(dir: &Path) -> Command {
 /// Runs git, which must succeed; gives its output, or what it said where that is all.
 pub fn ok<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(dir: &Path, args: &[S]) -> String {
     let done = git_command(dir).args(args).output().unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&done.stdout),
-        String::from_utf8_lossy(&done.stderr),
-    );
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "git {args:?} failed:\n{out}\n{err}");
-    if out.is_empty() {
-        err.into_owned()
-    } else {
-        out.trim_end().to_owned()
-    }
+    if out.is_empty() { err.into_owned() } else { out.trim_end().to_owned() }
 }
 
 /// Runs git, which must fail; gives all that it said.
 pub fn fails<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(dir: &Path, args: &[S]) -> String {
     let done = git_command(dir).args(args).output().unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&done.stdout),
-        String::from_utf8_lossy(&done.stderr),
-    );
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(!done.status.success(), "git {args:?} did not fail:\n{out}\n{err}");
     format!("{out}{err}")
 }
@@ -361,12 +301,6 @@ pub fn commit(dir: &Path, file: &str, content: &str, n: u64) -> String {
     let date = format!("{} +0000", 1_700_000_000 + n);
     let mut command = git_command(dir);
     command.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
-    assert!(
-        command
-            .args(["commit", "-qm", &format!("change {n}")])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(command.args(["commit", "-qm", &format!("change {n}")]).status().unwrap().success());
     ok(dir, &["rev-parse", "HEAD"])
 }

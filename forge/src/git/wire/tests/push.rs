@@ -12,11 +12,7 @@ fn a_branch_is_made_moved_forced_and_deleted() {
         let clone = server.path(&name);
         let branch = format!("refs/heads/{name}");
         let push = |args: &[&str]| -> Vec<String> {
-            ["-c", version.as_str(), "push", "origin"]
-                .iter()
-                .chain(args)
-                .map(|a| (*a).to_owned())
-                .collect()
+            ["-c", version.as_str(), "push", "origin"].iter().chain(args).map(|a| (*a).to_owned()).collect()
         };
         let there = || server.bare(&["for-each-ref", "--format=%(objectname)", &branch]);
 
@@ -30,10 +26,7 @@ fn a_branch_is_made_moved_forced_and_deleted() {
         ok(&clone, &["reset", "-q", "--hard", "HEAD~1"]);
         let other = commit(&clone, "c", &name, 402);
         let stale = format!("--force-with-lease={branch}:{first}");
-        assert!(
-            fails(&clone, &push(&[&stale, &format!("HEAD:{branch}")])).contains("stale info"),
-            "{name}"
-        );
+        assert!(fails(&clone, &push(&[&stale, &format!("HEAD:{branch}")])).contains("stale info"), "{name}");
         let lease = format!("--force-with-lease={branch}:{second}");
         ok(&clone, &push(&[&lease, &format!("HEAD:{branch}")]));
         assert_eq!(there(), other);
@@ -66,11 +59,8 @@ fn each_ref_has_its_own_answer_and_an_atomic_push_one() {
         ok(server.temp.path(), &["-c", &version, "clone", "-q", &url, &name]);
         let clone = server.path(&name);
         commit(&clone, "a", &name, 400);
-        let refs = [
-            format!("HEAD:refs/heads/ok-{name}"),
-            "HEAD:refs/heads/locked".into(),
-            "HEAD:refs/heads/early".into(),
-        ];
+        let refs =
+            [format!("HEAD:refs/heads/ok-{name}"), "HEAD:refs/heads/locked".into(), "HEAD:refs/heads/early".into()];
         let push = |more: &[&str], refs: &[String]| {
             let mut args = vec!["-c", version.as_str(), "push", &url];
             args.extend(more);
@@ -87,23 +77,9 @@ fn each_ref_has_its_own_answer_and_an_atomic_push_one() {
 
         let said = push(&[], &refs);
         assert!(said.contains(&format!("HEAD -> ok-{name}")), "{name}: {said}");
-        assert!(
-            said.contains("(locked by the test)") && said.contains("(refused early)"),
-            "{name}: {said}"
-        );
-        assert_eq!(
-            server.bare(&[
-                "for-each-ref",
-                "--format=%(refname)",
-                "refs/heads/locked",
-                "refs/heads/early"
-            ]),
-            ""
-        );
-        assert_eq!(
-            server.bare(&["rev-parse", &format!("ok-{name}")]),
-            ok(&clone, &["rev-parse", "HEAD"])
-        );
+        assert!(said.contains("(locked by the test)") && said.contains("(refused early)"), "{name}: {said}");
+        assert_eq!(server.bare(&["for-each-ref", "--format=%(refname)", "refs/heads/locked", "refs/heads/early"]), "");
+        assert_eq!(server.bare(&["rev-parse", &format!("ok-{name}")]), ok(&clone, &["rev-parse", "HEAD"]));
     }
 }
 
@@ -114,14 +90,8 @@ fn names_that_are_no_names_are_refused_by_name() {
     for (name, url, version) in server.doors() {
         let bad = format!("HEAD:refs/heads/{}", "a".repeat(40));
         let good = format!("HEAD:refs/heads/good-{name}");
-        let said = fails(
-            &seed,
-            &["-c", &version, "push", &url, &bad, "HEAD:refs/heads/x/-h", &good],
-        );
-        assert!(
-            said.contains("looks like an object id") && said.contains("begins with a dash"),
-            "{name}: {said}"
-        );
+        let said = fails(&seed, &["-c", &version, "push", &url, &bad, "HEAD:refs/heads/x/-h", &good]);
+        assert!(said.contains("looks like an object id") && said.contains("begins with a dash"), "{name}: {said}");
         assert!(said.contains(&format!("HEAD -> good-{name}")), "{name}: {said}");
     }
 }
@@ -133,15 +103,8 @@ fn options_arrive_and_messages_return() {
     for (name, url, version) in server.doors() {
         commit(&seed, "a", &name, 400);
         let target = format!("HEAD:refs/heads/{name}");
-        let said = ok(
-            &seed,
-            &["-c", &version, "push", "-o", "issue=7", "-o", "draft", &url, &target],
-        );
-        for line in [
-            "remote: see parser#7 [31m",
-            "remote: option issue=7",
-            "remote: option draft",
-        ] {
+        let said = ok(&seed, &["-c", &version, "push", "-o", "issue=7", "-o", "draft", &url, &target]);
+        for line in ["remote: see parser#7 [31m", "remote: option issue=7", "remote: option draft"] {
             assert!(said.contains(line), "{name}: {said:?}");
         }
     }
@@ -151,23 +114,10 @@ fn options_arrive_and_messages_return() {
 fn a_shallow_clone_can_push() {
     let server = Server::with_history();
     for (name, url, version) in server.doors() {
-        ok(
-            server.temp.path(),
-            &["-c", &version, "clone", "-q", "--depth", "1", &url, &name],
-        );
+        ok(server.temp.path(), &["-c", &version, "clone", "-q", "--depth", "1", &url, &name]);
         let clone = server.path(&name);
         let id = commit(&clone, "a", &name, 400);
-        ok(
-            &clone,
-            &[
-                "-c",
-                &version,
-                "push",
-                "-q",
-                "origin",
-                &format!("HEAD:refs/heads/{name}"),
-            ],
-        );
+        ok(&clone, &["-c", &version, "push", "-q", "origin", &format!("HEAD:refs/heads/{name}")]);
         assert_eq!(server.bare(&["rev-parse", &name]), id);
     }
 }
@@ -191,10 +141,7 @@ fn a_pack_refused_while_it_is_sent_still_gets_its_answer() {
     let bad = ok(&seed, &["commit-tree", "-m", "bad", tree.trim()]);
     for (name, url, version) in server.doors() {
         let said = fails(&seed, &["-c", &version, "push", &url, &format!("{bad}:refs/heads/bad")]);
-        assert!(
-            said.contains("remote unpack failed: tree ") && said.contains("(unpacker error)"),
-            "{name}: {said}"
-        );
+        assert!(said.contains("remote unpack failed: tree ") && said.contains("(unpacker error)"), "{name}: {said}");
     }
     assert_eq!(server.bare(&["for-each-ref", "refs/heads/bad"]), "");
 }

@@ -19,12 +19,7 @@ fn framed(lines: &[&str]) -> Vec<u8> {
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(future)
 }
 
 fn ask(server: &Server, service: Service, protocol: Protocol, body: Vec<u8>) -> (String, Result<(), WireError>) {
@@ -55,10 +50,7 @@ fn the_first_request_of_http() {
     assert!(get(Service::UploadPack, Protocol::V1).contains("0000000eversion 1\n"));
     assert!(get(Service::UploadPack, Protocol::V2).starts_with("000eversion 2\n"));
     let push = get(Service::ReceivePack, Protocol::V2);
-    assert!(
-        push.starts_with("001f# service=git-receive-pack\n0000") && push.contains("report-status"),
-        "{push}"
-    );
+    assert!(push.starts_with("001f# service=git-receive-pack\n0000") && push.contains("report-status"), "{push}");
     assert!(!push.contains("refs/hidden/"), "{push}");
 }
 
@@ -80,61 +72,21 @@ fn fetches_outside_the_protocol_are_refused_with_the_reason() {
     let secret = server.bare(&["rev-parse", "refs/hidden/secret"]);
     let fetch = |line: &str| framed(&["command=fetch", "0001", &format!("want {main}"), line, "done\n", "0000"]);
     for (protocol, body, why) in [
-        (
-            Protocol::V2,
-            framed(&["command=push", "0000"]),
-            "unknown command `push`",
-        ),
+        (Protocol::V2, framed(&["command=push", "0000"]), "unknown command `push`"),
         (Protocol::V2, framed(&["agent=x", "0000"]), "no command requested"),
-        (
-            Protocol::V2,
-            framed(&["command=fetch", "object-format=sha256", "0000"]),
-            "sha256",
-        ),
-        (
-            Protocol::V2,
-            framed(&["command=fetch", "teleport", "0000"]),
-            "unknown capability `teleport`",
-        ),
-        (
-            Protocol::V2,
-            framed(&["command=fetch", "0001", "0001", "0000"]),
-            "second delimiter",
-        ),
-        (
-            Protocol::V2,
-            framed(&["command=ls-refs", "0001", "all", "0000"]),
-            "unexpected line: `all`",
-        ),
-        (
-            Protocol::V2,
-            fetch("want-ref refs/hidden/secret"),
-            "unexpected line: `want-ref",
-        ),
+        (Protocol::V2, framed(&["command=fetch", "object-format=sha256", "0000"]), "sha256"),
+        (Protocol::V2, framed(&["command=fetch", "teleport", "0000"]), "unknown capability `teleport`"),
+        (Protocol::V2, framed(&["command=fetch", "0001", "0001", "0000"]), "second delimiter"),
+        (Protocol::V2, framed(&["command=ls-refs", "0001", "all", "0000"]), "unexpected line: `all`"),
+        (Protocol::V2, fetch("want-ref refs/hidden/secret"), "unexpected line: `want-ref"),
         (Protocol::V2, fetch("packfile-uris https"), "unexpected line"),
         (Protocol::V2, fetch("deepen -1"), "unexpected line: `deepen -1`"),
         (Protocol::V2, fetch("have --all"), "40 hexadecimal digits"),
         (Protocol::V2, fetch(&format!("want {secret}")), "not our ref"),
-        (
-            Protocol::V2,
-            fetch("filter sparse:oid=refs/hidden/secret:secret"),
-            "sparse:oid",
-        ),
-        (
-            Protocol::V0,
-            framed(&[&format!("want {secret} ofs-delta"), "0000", "done\n"]),
-            "not our ref",
-        ),
-        (
-            Protocol::V0,
-            framed(&[&format!("want {main} object-format=sha256"), "0000"]),
-            "sha256",
-        ),
-        (
-            Protocol::V0,
-            framed(&[&format!("want {main}"), "give me all", "0000"]),
-            "unexpected line",
-        ),
+        (Protocol::V2, fetch("filter sparse:oid=refs/hidden/secret:secret"), "sparse:oid"),
+        (Protocol::V0, framed(&[&format!("want {secret} ofs-delta"), "0000", "done\n"]), "not our ref"),
+        (Protocol::V0, framed(&[&format!("want {main} object-format=sha256"), "0000"]), "sha256"),
+        (Protocol::V0, framed(&[&format!("want {main}"), "give me all", "0000"]), "unexpected line"),
         (Protocol::V1, framed(&[&format!("want {main}")]), "connection ended"),
         (Protocol::V0, b"0001".to_vec(), "special pkt-line 0001"),
         (Protocol::V2, b"zzzz".to_vec(), "no pkt-line length"),
@@ -179,21 +131,13 @@ fn a_push_with_a_bad_pack_gets_its_report() {
     let server = Server::with_history();
     let main = server.bare(&["rev-parse", "main"]);
     let command = format!("{ZERO} {main} refs/heads/x\0report-status side-band-64k object-format=sha1");
-    for pack in [
-        &b""[..],
-        b"PACK",
-        b"PACK\0\0\0\x02\0\0\0\x09 and no more",
-        b"hello, this is no pack at all",
-    ] {
+    for pack in [&b""[..], b"PACK", b"PACK\0\0\0\x02\0\0\0\x09 and no more", b"hello, this is no pack at all"] {
         let mut body = framed(&[&command, "0000"]);
         body.extend_from_slice(pack);
         let (answer, done) = ask(&server, Service::ReceivePack, Protocol::V0, body);
         assert!(done.is_ok());
         let (report, _) = bands(&answer);
-        assert!(
-            report.contains("unpack ") && !report.contains("unpack ok"),
-            "{pack:?}: {report}"
-        );
+        assert!(report.contains("unpack ") && !report.contains("unpack ok"), "{pack:?}: {report}");
         assert!(report.contains("ng refs/heads/x unpacker error"), "{pack:?}: {report}");
     }
     assert_eq!(server.bare(&["for-each-ref", "refs/heads/x"]), "");
@@ -222,15 +166,9 @@ fn pushes_outside_the_protocol_are_refused_with_the_reason() {
     let first = |more: &str| format!("{ZERO} {main} refs/heads/x\0report-status side-band-64k {more}");
     for (body, why) in [
         (framed(&[&first("object-format=sha256"), "0000"]), "sha256"),
-        (
-            framed(&[&first(""), "push-cert x", "0000"]),
-            "signed pushes are not supported",
-        ),
+        (framed(&[&first(""), "push-cert x", "0000"]), "signed pushes are not supported"),
         (framed(&[&first(""), "rubbish", "0000"]), "expected old/new/ref"),
-        (
-            framed(&[&first("push-options"), "0000", "\u{0}", &"x".repeat(5000), "0000"]),
-            "4096 bytes in a push option",
-        ),
+        (framed(&[&first("push-options"), "0000", "\u{0}", &"x".repeat(5000), "0000"]), "4096 bytes in a push option"),
         (framed(&[&first("")]), "connection ended"),
     ] {
         let (answer, done) = ask(&server, Service::ReceivePack, Protocol::V0, body);
@@ -238,14 +176,7 @@ fn pushes_outside_the_protocol_are_refused_with_the_reason() {
     }
     let twice = framed(&[&first(""), &format!("{ZERO} {main} refs/heads/x"), "0000"]);
     let (answer, _) = ask(&server, Service::ReceivePack, Protocol::V0, twice);
-    assert_eq!(
-        bands(&answer)
-            .0
-            .matches("ng refs/heads/x several updates of one ref")
-            .count(),
-        2,
-        "{answer}"
-    );
+    assert_eq!(bands(&answer).0.matches("ng refs/heads/x several updates of one ref").count(), 2, "{answer}");
 }
 
 #[test]
@@ -255,9 +186,7 @@ fn a_client_that_leaves_takes_the_child_along() {
     let (host, dir) = (server.host.clone(), server.path("repo.git").canonicalize().unwrap());
     let children = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        processes
-            .filter(|p| std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == dir))
-            .count()
+        processes.filter(|p| std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == dir)).count()
     };
     run(async {
         let (mut near, far) = tokio::io::duplex(1 << 10);
@@ -278,9 +207,7 @@ fn a_client_that_leaves_takes_the_child_along() {
             format!("have {}", "12".repeat(20)),
             "0000".into(),
         ];
-        near.write_all(&framed(&wants.each_ref().map(String::as_str)))
-            .await
-            .unwrap();
+        near.write_all(&framed(&wants.each_ref().map(String::as_str))).await.unwrap();
         let mut answer = [0; 8];
         near.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"0008NAK\n");
@@ -312,9 +239,7 @@ fn a_door_that_drops_a_conversation_kills_its_child() {
             format!("have {}", "12".repeat(20)),
             "0000".into(),
         ];
-        near.write_all(&framed(&wants.each_ref().map(String::as_str)))
-            .await
-            .unwrap();
+        near.write_all(&framed(&wants.each_ref().map(String::as_str))).await.unwrap();
         let mut seen = Vec::new();
         while !seen.ends_with(b"0008NAK\n") {
             let mut chunk = [0; 512];
