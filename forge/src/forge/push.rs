@@ -251,11 +251,11 @@ impl Sorted {
     }
 }
 
+/// Objects of a small pack, to ride in the batch.
+type NewObjects = Vec<(Oid, crate::git::object::Object)>;
+
 /// Large packs become durable on their own, before the batch that names them; small ones ride in it.
-fn land(
-    repository: &Repository,
-    quarantine: Quarantine,
-) -> Result<(Vec<(Oid, crate::git::object::Object)>, Option<PackLine>), Refusal> {
+fn land(repository: &Repository, quarantine: Quarantine) -> Result<(NewObjects, Option<PackLine>), Refusal> {
     match quarantine.into_kept() {
         Kept::Memory(objects) => Ok((objects, None)),
         Kept::Directory(pack) => {

@@ -110,7 +110,10 @@ fn index_batches(batches: &[BatchFile]) -> io::Result<Option<String>> {
     Ok(damage)
 }
 
-fn scan_file(batch: &BatchFile) -> io::Result<Result<([u8; 20], Vec<Scanned>), String>> {
+/// A pack's trailer and objects, or in what way it is damaged.
+type ScannedFile = Result<([u8; 20], Vec<Scanned>), String>;
+
+fn scan_file(batch: &BatchFile) -> io::Result<ScannedFile> {
     let bytes = fs::read(&batch.path)?;
     let name = batch.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let checked = scan::checksum(&bytes).and_then(|checksum| Ok((checksum, scan::scan(&bytes)?)));

@@ -188,13 +188,16 @@ pub(super) fn first_parents(objects: &dyn Objects, tip: Oid) -> Result<Vec<Oid>,
     Ok(chain)
 }
 
+/// Sees every event before it is folded, and may object.
+pub(super) type Seen<'a> = dyn FnMut(&Snapshot, &EntityId, &EventLine, &ReadEvent) -> Result<(), ReplayError> + 'a;
+
 /// Takes `read` into `snapshot`, which must stand at the batch before. Every event is handed to `seen` with the
 /// snapshot as it was before that event.
 pub(super) fn apply_batch(
     snapshot: &mut Snapshot,
     objects: &dyn Objects,
     read: &ReadBatch,
-    seen: &mut dyn FnMut(&Snapshot, &EntityId, &EventLine, &ReadEvent) -> Result<(), ReplayError>,
+    seen: &mut Seen,
 ) -> Result<(), ReplayError> {
     let place = format!("ledger commit {} (batch {})", read.commit, read.batch.n);
     if read.batch.n != snapshot.number + 1 {

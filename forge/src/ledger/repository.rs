@@ -62,9 +62,13 @@ type Listener = Box<dyn Fn(&Published) + Send + Sync>;
 type Outcome = Result<Box<dyn Any + Send>, Refusal>;
 type Plan = Box<dyn FnOnce(&mut Draft) -> Outcome + Send>;
 
+/// What a writer gets back: its plan's outcome, and the repository after its batch.
+type Answered = (Outcome, Arc<Snapshot>);
+type Answerer = SyncSender<Answered>;
+
 struct Job {
     plan: Plan,
-    answer: SyncSender<(Outcome, Arc<Snapshot>)>,
+    answer: Answerer,
 }
 
 /// How far behind the ledger the machine's clock may be, milliseconds.
@@ -173,10 +177,7 @@ impl Repository {
         self.commit(plan).map(drop)
     }
 
-    fn lead_or_follow(
-        &self,
-        answered: &Receiver<(Outcome, Arc<Snapshot>)>,
-    ) -> Result<(Outcome, Arc<Snapshot>), Refusal> {
+    fn lead_or_follow(&self, answered: &Receiver<Answered>) -> Result<Answered, Refusal> {
         loop {
             let guard = self.committer.lock().map_err(|_| self.refuse_all("an earlier write failed unexpectedly"))?;
             if let Ok(done) = answered.try_recv() {
@@ -207,7 +208,7 @@ impl Repository {
     /// Commits one batch of what is queued. Called under the committer's lock.
     fn lead(&self) {
         let before = self.snapshot();
-        let mut answers: Vec<(SyncSender<(Outcome, Arc<Snapshot>)>, Outcome)> = Vec::new();
+        let mut answers: Vec<(Answerer, Outcome)> = Vec::new();
         if let Some(why) = self.refuses_writes(&before) {
             for job in self.take_jobs(usize::MAX) {
                 answers.push((job.answer, Err(self.refuse_all(&why))));
@@ -250,7 +251,7 @@ impl Repository {
         queue.drain(..count).collect()
     }
 
-    fn answer(&self, answers: Vec<(SyncSender<(Outcome, Arc<Snapshot>)>, Outcome)>, snapshot: &Arc<Snapshot>) {
+    fn answer(&self, answers: Vec<(Answerer, Outcome)>, snapshot: &Arc<Snapshot>) {
         for (to, outcome) in answers {
             // A writer that went away does not undo what is durable.
             let _ = to.send((outcome, snapshot.clone()));
