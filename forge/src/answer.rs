@@ -77,9 +77,11 @@ impl Refusal {
         serde_json::json!({ "error": { "code": self.rule, "what": self.what, "why": self.why, "next": self.next } })
     }
 
-    /// Two lines for people and side-band: `forge: <what>: <why>` and `next: <command>`.
+    /// Two lines for people: `forge: E08 <what>: <why>`, where a rule of the gate has a code, and `next: <command>`.
     pub fn lines(&self) -> String {
-        format!("forge: {}: {}\nnext: {}\n", self.what, self.why, self.next)
+        let is_code = self.rule.starts_with('E') && self.rule[1..].bytes().all(|b| b.is_ascii_digit());
+        let code = if is_code { format!("{} ", self.rule) } else { String::new() };
+        format!("forge: {code}{}: {}\nnext: {}\n", self.what, self.why, self.next)
     }
 }
 

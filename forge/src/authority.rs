@@ -73,9 +73,13 @@ pub fn permit(
     project: Option<&ProjectName>,
     read: Read,
 ) -> Result<(), Refusal> {
-    let register = "ssh forge register <name>";
+    let register = match actor {
+        Actor::Stranger(key) => format!("register {}", free_name(key)),
+        Actor::Anonymous | Actor::Agent(_) => "help register".to_owned(),
+    };
     let needs = match (needs, read) {
-        (Needs::Read, Read::Public) => Needs::Nothing,
+        // A key that is no agent's may register and nothing else: it came through a door that knows who it is.
+        (Needs::Read, Read::Public) if !matches!(actor, Actor::Stranger(_)) => Needs::Nothing,
         (Needs::Read, _) => Needs::Agent,
         (needs, _) => needs,
     };
@@ -98,6 +102,12 @@ pub fn permit(
         )),
         (Needs::Read | Needs::Agent, Actor::Agent(agent)) => in_scope(agent, verb, project),
     }
+}
+
+/// A name that a newcomer can take as it stands: from its own key, so it is hardly taken.
+fn free_name(key: &PublicKey) -> String {
+    let digits = key.fingerprint.trim_start_matches("SHA256:").chars().filter(char::is_ascii_alphanumeric);
+    format!("agent-{}", digits.take(6).collect::<String>().to_ascii_lowercase())
 }
 
 fn in_scope(agent: &AgentActor, verb: &str, project: Option<&ProjectName>) -> Result<(), Refusal> {

@@ -116,7 +116,7 @@ fn free(draft: &Draft, name: &AgentName, key: Option<&PublicKey>) -> Result<(), 
     if fold.agent(name).is_some() {
         let free =
             (2..).map(|k| format!("{name}-{k}")).find(|n| n.parse().is_ok_and(|n: AgentName| fold.agent(&n).is_none()));
-        let next = format!("register {}", free.unwrap_or_else(|| "<another-name>".to_owned()));
+        let next = free.map_or_else(|| "help register".to_owned(), |name| format!("register {name}"));
         return Err(Refusal::new(Code::Stale, name.as_str(), "the name is taken", next));
     }
     match key.and_then(|k| fold.keys.get(&k.fingerprint)) {

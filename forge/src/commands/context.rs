@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
     /// The agent that asks. Commands that declare [`authority::Needs::Agent`] always have one.
     pub fn agent(&self) -> Result<&AgentActor, Refusal> {
         let why = "this needs an agent: come with a registered SSH key or a token";
-        self.actor.agent().ok_or_else(|| Refusal::new(Code::NotAllowed, self.command.name(), why, "register <name>"))
+        self.actor.agent().ok_or_else(|| Refusal::new(Code::NotAllowed, self.command.name(), why, "help register"))
     }
 
     /// Who events are by.

@@ -357,7 +357,7 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
                     by: Some(said.by.clone()),
                     quote: Some(said.snippet.clone()),
                     seq: said.q,
-                    next: format!("reply {}/{n} <text>", repository.name()),
+                    next: format!("details {}/{n}", repository.name()),
                 });
             }
         }

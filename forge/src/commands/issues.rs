@@ -251,7 +251,7 @@ impl Command for IssueList {
         let project = context.project_or_current(args.word(0))?.repository.name().clone();
         let (state, word) = state_of(context, args)?;
         let items = list(context, &project, Kind::Issue, state, &args.values("label"), 100)?;
-        let empty = format!("issue new {project} --title <text>");
+        let empty = format!("issue new {project} --title What is to be done");
         Ok(Answer::of(&Page { project, state: word, items, title: "issues", empty }))
     }
 }
@@ -282,7 +282,8 @@ fn may_change(context: &Context, project: &Project, issue: &IssueState) -> Resul
         return Ok(());
     }
     let why = format!("only {} who opened it, or the project's maintainer, may", issue.author);
-    Err(Refusal::new(Code::NotAllowed, "issue", why, format!("reply {} <text>", project.repository.name())))
+    let next = format!("issue list {}", project.repository.name());
+    Err(Refusal::new(Code::NotAllowed, "issue", why, next))
 }
 
 /// `issue close`.

@@ -258,7 +258,7 @@ impl Command for Search {
         Needs::Read
     }
     fn shape(&self) -> Shape {
-        Shape { text: true, ..Shape::words(0, 0) }
+        Shape::words(1, 64)
     }
     fn usage(&self) -> &'static str {
         "<words> [is:open|closed|merged|issue|pr] [label:L] [author:A] [project:P]"
@@ -270,9 +270,9 @@ impl Command for Search {
         "search memory leak is:open"
     }
     fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let text = args.text.as_deref().ok_or_else(|| context.usage("it needs words to look for"))?;
+        let text = args.words.join(" ");
         let failed = |e: search::Error| Refusal::new(Code::TryLater, "search", e.to_string(), "feed");
-        let hits = context.forge.index()?.search(text, 30).map_err(failed)?;
+        let hits = context.forge.index()?.search(&text, 30).map_err(failed)?;
         let hit = |hit: search::Hit| {
             let verb = if hit.kind == search::Kind::Pull { "pr" } else { "details" };
             let project_entry = hit.n == 0;

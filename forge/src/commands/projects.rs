@@ -146,7 +146,7 @@ impl Render for List {
     fn markdown(&self) -> String {
         let mut out = format!("# Projects ({})\n\n", self.projects.len());
         if self.projects.is_empty() {
-            out.push_str("There is none yet.\n---\nnext: project new <name>\n");
+            out.push_str("There is none yet.\n---\nnext: project new first-project\n");
         }
         for line in &self.projects {
             out.push_str(&line.markdown());

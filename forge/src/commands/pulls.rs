@@ -179,7 +179,7 @@ pub(super) fn next_for(context: &Context, project: &str, n: u64, pull: &PullStat
         (PullStatus::Open, None) => format!("merge {path}"),
         (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => line.next.clone(),
         (PullStatus::Open, Some(_)) if viewer == Some(&pull.author) => "feed --wait".to_owned(),
-        (PullStatus::Open, Some(_)) => format!("review approve {path} <text>"),
+        (PullStatus::Open, Some(_)) => format!("pr {path} --diff"),
     }
 }
 
@@ -380,7 +380,7 @@ impl Command for PrClose {
                 Code::NotAllowed,
                 reference.to_string(),
                 why,
-                format!("reply {}/{n} <text>", reference.project),
+                format!("pr {}/{n}", reference.project),
             ));
         }
         let name = reference.clone();

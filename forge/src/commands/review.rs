@@ -59,8 +59,8 @@ impl Command for Review {
         Needs::Agent
     }
     fn shape(&self) -> Shape {
-        // `lgtm 7` gives one word; `review approve 7` two, in either order. Whatever follows is text.
-        Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 1) }
+        // `review approve 7` and `review 7 approve`; in `lgtm 7 nice` the second word begins the text.
+        Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 2) }
     }
     fn usage(&self) -> &'static str {
         "approve|request-changes|comment <ref> [text]"
@@ -95,32 +95,17 @@ impl Command for Review {
 
 /// Verdict, reference and text, in whichever order they came.
 fn spelled(context: &Context, args: &Args) -> Result<(Verdict, String, Option<String>), Refusal> {
-    let first = args.word(0).unwrap_or("").to_owned();
-    let rest = args.text.clone().unwrap_or_default();
-    let (second, after) = rest.split_once(char::is_whitespace).unwrap_or((&rest, ""));
-    let text = |text: &str| (!text.trim().is_empty()).then(|| unquoted(text.trim()).to_owned());
-    if let Some(found) = verdict(&first) {
-        if second.is_empty() {
-            return Err(context.usage("it needs the pull request, for example parser/47"));
-        }
-        return Ok((found, second.to_owned(), text(after)));
+    let (first, second) = (args.word(0).unwrap_or(""), args.word(1));
+    if context.named_as(&["lgtm", "approve"]) {
+        let words: Vec<&str> = second.into_iter().chain(args.text.as_deref()).collect();
+        return Ok((Verdict::Approve, first.to_owned(), Some(words.join(" "))));
     }
-    match verdict(second) {
-        Some(found) => Ok((found, first, text(after))),
-        // `lgtm 7` and `approve 7`: the name is the verdict.
-        None => Ok((Verdict::Approve, first, text(&rest))).and_then(|parts| {
-            if context.named_as(&["lgtm", "approve"]) {
-                Ok(parts)
-            } else {
-                Err(context.usage("a verdict is approve, request-changes or comment"))
-            }
-        }),
+    match (verdict(first), second.and_then(verdict), second) {
+        (Some(found), _, Some(reference)) => Ok((found, reference.to_owned(), args.text.clone())),
+        (Some(_), _, None) => Err(context.usage("it needs the pull request, for example parser/47")),
+        (None, Some(found), _) => Ok((found, first.to_owned(), args.text.clone())),
+        (None, None, _) => Err(context.usage("a verdict is approve, request-changes or comment")),
     }
-}
-
-fn unquoted(text: &str) -> &str {
-    let inner = |q: char| text.strip_prefix(q).and_then(|t| t.strip_suffix(q)).filter(|t| !t.contains(q));
-    inner('\'').or_else(|| inner('"')).unwrap_or(text)
 }
 
 fn give(

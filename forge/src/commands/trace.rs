@@ -36,7 +36,7 @@ struct Attempt {
     timed_out: bool,
     dur_ms: u64,
     tree: Oid,
-    tests: Option<notes_schema::trace::Tests>,
+    tests: Option<notes_schema::event::TestCounts>,
     agent: notes_schema::AgentName,
     record: notes_schema::Sha256,
 }
@@ -170,7 +170,7 @@ fn attempts(project: &Project, pull: &PullState) -> Vec<Attempt> {
                 timed_out: attempt.timed_out,
                 dur_ms: attempt.dur_ms,
                 tree: attempt.tree,
-                tests: attempt.tests,
+                tests: attempt.tests.as_ref().map(notes_schema::trace::Tests::counts),
                 agent: known.agent.clone(),
                 record: known.digest,
             });

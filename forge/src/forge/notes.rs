@@ -169,6 +169,7 @@ fn add(draft: &mut Draft, store: &crate::git::store::Store, notes: Vec<Note>, up
             message: format!("Notes up to batch {upto}\n\n{REFLECTS}{upto}\n"),
         };
         let tip = draft.object(commit.encode(None))?;
+        draft.remark(format!("notes: {}", name.as_str().trim_start_matches(refs::NOTES_PREFIX)));
         draft.set_ref(&name, before, Some(tip), None, None)?;
     }
     Ok(())

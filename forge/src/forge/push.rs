@@ -157,7 +157,7 @@ impl Host for RepositoryHost {
                 Code::NotAllowed,
                 "push",
                 "only a registered agent may",
-                "ssh forge register <name>",
+                "ssh forge help register",
             ));
         };
         match receive(&self.forge, &self.repository, agent, push) {
@@ -408,7 +408,9 @@ fn consequences(
         .collect();
     let mut lines = Vec::new();
     for (name, taken) in &landed {
-        lines.push(keep_record(draft, agent, name, taken)?);
+        let commit = moved.iter().find(|u| u.name == **name).and_then(|u| u.new);
+        let commit = commit.ok_or_else(|| bad_record(name, "it was deleted in the same push".to_owned()))?;
+        lines.push(keep_record(draft, agent, name, taken, commit)?);
     }
     draft.push(PushLine {
         a: agent.name.clone(),
@@ -429,13 +431,19 @@ fn consequences(
     Ok(())
 }
 
-fn keep_record(draft: &mut Draft, agent: &AgentActor, name: &RefName, taken: &Taken) -> Result<RecordLine, Refusal> {
+fn keep_record(
+    draft: &mut Draft,
+    agent: &AgentActor,
+    name: &RefName,
+    taken: &Taken,
+    commit: Oid,
+) -> Result<RecordLine, Refusal> {
     let blob = draft.object(crate::git::object::Object::new(Kind::Blob, taken.canonical.clone()))?;
     let last = taken.record.last();
     let issue = taken.record.issue.map_or(String::new(), |n| format!(" for #{n}"));
     let command = crate::state::snippet(&last.command(), 80);
     let summary = format!("{} ran `{command}`{issue}: {}", agent.name, last.ending());
-    draft.keep_record(NewRecord { digest: taken.digest, blob, summary });
+    draft.keep_record(NewRecord { digest: taken.digest, blob, commit, summary });
     Ok(RecordLine { r: name.clone(), h: taken.digest, blob, tree: last.tree, issue: taken.record.issue })
 }
 

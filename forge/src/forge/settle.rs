@@ -56,6 +56,7 @@ fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64
             rate(draft, &game)?;
         }
     }
+    draft.remark(format!("settled {project} up to batch {}", end.0));
     draft.cursor(project, end.0, end.1);
     Ok(())
 }

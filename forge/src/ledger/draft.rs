@@ -87,6 +87,8 @@ pub struct NewRecord {
     pub digest: Sha256,
     /// The blob with them.
     pub blob: Oid,
+    /// The commit that brought them.
+    pub commit: Oid,
     /// One line for people: who ran what, and how it ended.
     pub summary: String,
 }
@@ -223,6 +225,7 @@ impl<'a> Draft<'a> {
 
     /// In `forge.git`: reserves numbers of the forge-wide sequence.
     pub fn reserve_sequence(&mut self) {
+        self.remark("reserved sequence numbers".to_owned());
         self.raise_reservation(self.sequence.next_block());
     }
 
@@ -235,6 +238,7 @@ impl<'a> Draft<'a> {
     pub fn open_epoch(&mut self, public_key: String) {
         self.work.snapshot.epoch += 1;
         self.work.snapshot.epochs.insert(self.work.snapshot.epoch, public_key.clone());
+        self.remark(format!("epoch {} opens", self.work.snapshot.epoch));
         self.work.epoch_key = Some(public_key);
         self.work.housekeeping = true;
     }
@@ -375,6 +379,11 @@ impl<'a> Draft<'a> {
         Ok(TreeEntry { mode: Mode::File, name: name.as_bytes().to_vec(), id })
     }
 
+    /// Says in the ledger's log what a batch without events is for.
+    pub fn remark(&mut self, text: String) {
+        self.work.subjects.push_back(text);
+    }
+
     /// Whether there is anything to write.
     pub(super) fn is_empty(&self) -> bool {
         self.work.lines.is_empty()
@@ -455,7 +464,8 @@ impl<'a> Draft<'a> {
         let forge = signature_of(&AgentName::forge(), self.t);
         let commit = NewCommit {
             tree: change.tree,
-            parents: before.into_iter().collect(),
+            // The commits that brought the records stay reachable here when their refs go.
+            parents: before.into_iter().chain(records.iter().map(|r| r.commit)).collect(),
             author: forge.clone(),
             committer: forge,
             message: format!("{} records\n\n{}", records.len(), lines.concat()),
