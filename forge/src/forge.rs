@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use notes_schema::event::PublicKey;
-use notes_schema::{AgentName, ProjectName};
+use notes_schema::{AgentName, ItemRef, ProjectName};
 use tokio::sync::watch;
 
 use crate::answer::{Code, Refusal};
@@ -421,6 +421,17 @@ impl Forge {
         if let Err(error) = self.index.flush() {
             tracing::error!(%error, "the index was not written; the next start rebuilds it");
         }
+    }
+
+    /// Where the page of `parser#7` is, if there is such an item.
+    pub fn path_of(&self, item: &ItemRef) -> Option<String> {
+        let snapshot = self.project(&item.project).ok()?.snapshot();
+        let kind = match (snapshot.fold.issue(item.n), snapshot.fold.pull(item.n)) {
+            (Some(_), _) => "issues",
+            (None, Some(_)) => "pulls",
+            (None, None) => return None,
+        };
+        Some(format!("/{}/{kind}/{}", item.project, item.n))
     }
 
     /// An agent, or that there is none.

@@ -58,6 +58,8 @@ pub(super) fn gate_markdown(gate: &[GateLine]) -> String {
 pub(super) struct ReviewLine {
     agent: AgentName,
     verdict: &'static str,
+    #[serde(skip)]
+    past: &'static str,
     head: Oid,
     live: bool,
     text: String,
@@ -122,7 +124,7 @@ impl Render for Whole {
         }
         for review in &self.reviews {
             let void = if review.live { "" } else { " (on an older head: void)" };
-            out.push_str(&format!("- {} {} at {}{void}\n", review.agent, review.verdict, review.head.short()));
+            out.push_str(&format!("- {} {} at {}{void}\n", review.agent, review.past, review.head.short()));
         }
         if !self.comments.is_empty() {
             out.push_str(&format!("\n## Said ({})\n\n", self.comments.len()));
@@ -225,6 +227,7 @@ impl Command for Pr {
         let reviews = pull.reviews.iter().map(|r| ReviewLine {
             agent: r.agent.clone(),
             verdict: r.verdict.as_str(),
+            past: r.verdict.past(),
             head: r.head,
             live: r.head == pull.head,
             text: r.snippet.clone(),

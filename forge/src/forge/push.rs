@@ -142,6 +142,9 @@ impl Host for RepositoryHost {
         let agent = self.actor.agent().ok_or("only a registered agent may push")?;
         let (snapshot, root) = (self.repository.snapshot(), self.forge.root());
         let view = View { snapshot: &snapshot, root: &root, objects: self.repository.store().as_ref() };
+        if is_done(&snapshot, agent, update) {
+            return Ok(());
+        }
         judge_ref(&view, agent, update, &[]).map_err(|r| line(&r))
     }
 
@@ -278,7 +281,10 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
     let mut earlier = Vec::new();
     let mut blobs = Vec::new();
     for update in &push.updates {
-        let mut result = judge_ref(&view, agent, update, &earlier).and_then(|()| check_kind(&overlay, update));
+        let mut result = match is_done(&snapshot, agent, update) {
+            true => Ok(()),
+            false => judge_ref(&view, agent, update, &earlier).and_then(|()| check_kind(&overlay, update)),
+        };
         earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
             match record_blob(&overlay, commit) {
@@ -361,10 +367,10 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
     let mut earlier = Vec::new();
     for (update, found) in &sorted.updates {
         let result = found.clone().and_then(|()| {
-            if sorted.known.contains(&update.name) {
+            let snapshot = draft.snapshot().clone();
+            if sorted.known.contains(&update.name) || is_done(&snapshot, agent, update) {
                 return Ok(());
             }
-            let snapshot = draft.snapshot().clone();
             judge_ref(&View { snapshot: &snapshot, root, objects }, agent, update, &earlier)?;
             let peeled = update.new.and_then(|id| crate::ledger::peeled(objects, id));
             draft.set_ref(&update.name, update.old, update.new, peeled, Some(&agent.name))?;
@@ -389,6 +395,12 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
     }
     let results = results.into_iter().map(|(name, result)| (name, result.map_err(|r| line(&r)))).collect();
     Planned { outcome: PushOutcome { results, messages }, changed }
+}
+
+/// Whether this very update has happened: a push whose answer was lost may be sent again.
+fn is_done(snapshot: &Snapshot, agent: &AgentActor, update: &RefUpdate) -> bool {
+    let mine = snapshot.owners.get(&update.name) == Some(&agent.name);
+    mine && update.new.is_some() && snapshot.ref_id(&update.name) == update.new
 }
 
 /// Records kept, rounds opened, and what the pusher is told.

@@ -62,7 +62,7 @@ pub(super) async fn action(State(door): Shared, headers: HeaderMap, body: Body) 
     };
     let json = format == Format::Json;
     match run(&door, &headers, command.command, command.body.as_bytes(), json).await {
-        Ok(answer) => reply::respond(&answer, format, "Command", "/action"),
+        Ok(answer) => reply::respond(&door.forge, &answer, format, "Command", "/action"),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }
@@ -131,7 +131,7 @@ pub(super) async fn register(State(door): Shared, headers: HeaderMap, body: Body
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, Format::Json),
     };
     match run(&door, &headers, line, key.as_bytes(), true).await {
-        Ok(answer) => reply::respond(&answer, Format::Json, "Register", "/agents/register"),
+        Ok(answer) => reply::respond(&door.forge, &answer, Format::Json, "Register", "/agents/register"),
         Err(refusal) => credentials::ask(&refusal, Format::Json),
     }
 }
@@ -172,7 +172,7 @@ pub(super) async fn feed(
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, format),
     };
     match run(&door, &headers, line, b"", format == Format::Json).await {
-        Ok(answer) => reply::respond(&answer, format, "Feed", "/feed"),
+        Ok(answer) => reply::respond(&door.forge, &answer, format, "Feed", "/feed"),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }

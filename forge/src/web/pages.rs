@@ -95,7 +95,7 @@ pub(super) async fn page(
         return reply::refuse(&refusal, StatusCode::NOT_FOUND, format);
     };
     match action::run(&door, &headers, line, b"", format == Format::Json).await {
-        Ok(answer) => reply::respond(&answer, format, &title, path),
+        Ok(answer) => reply::respond(&door.forge, &answer, format, &title, path),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }

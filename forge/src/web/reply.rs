@@ -7,6 +7,7 @@ use super::page::{self, Page};
 use super::text;
 use crate::answer::Refusal;
 use crate::commands::Reply;
+use crate::forge::Forge;
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +41,14 @@ impl Format {
 }
 
 /// A command's reply, for the page `path` named `title`.
-pub(super) fn respond(reply: &Reply, format: Format, title: &str, path: &str) -> Response {
+pub(super) fn respond(forge: &Forge, reply: &Reply, format: Format, title: &str, path: &str) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match format {
         Format::Json => text(status, JSON, reply.stdout.clone()),
         Format::Markdown => text(status, MARKDOWN, both(reply)),
         Format::Html if reply.exit == 0 => {
-            text(status, HTML, page::render(&Page { title, path, markdown: &reply.stdout }))
+            let page = Page { title, path, markdown: &reply.stdout };
+            text(status, HTML, page::render_with(&page, &|reference| forge.path_of(reference)))
         }
         Format::Html => failure(status, &reply.stderr, path),
     };
