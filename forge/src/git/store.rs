@@ -89,9 +89,16 @@ pub trait Objects {
 pub struct Store {
     git_dir: PathBuf,
     repository: gix::ThreadSafeRepository,
-    recent: RwLock<HashMap<Oid, Object>>,
+    recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
+}
+
+/// Objects of the newest batches, and how many bytes they hold.
+#[derive(Default)]
+struct Recent {
+    objects: HashMap<Oid, Object>,
+    bytes: usize,
 }
 
 /// See [`Store::known`].
@@ -135,17 +142,21 @@ impl Store {
 
     /// Serves `objects`, which are durable in a pack already, from memory.
     pub fn remember(&self, objects: impl IntoIterator<Item = (Oid, Object)>) {
-        self.recent.write().expect("invariant: no panic under this lock").extend(objects);
+        let mut recent = self.recent.write().expect("invariant: no panic under this lock");
+        for (id, object) in objects {
+            recent.bytes += object.data.len();
+            recent.objects.insert(id, object);
+        }
     }
 
     /// Drops what [`Store::remember`] kept; it is read from packs from here on.
     pub fn forget(&self) {
-        self.recent.write().expect("invariant: no panic under this lock").clear();
+        *self.recent.write().expect("invariant: no panic under this lock") = Recent::default();
     }
 
     /// How many bytes are remembered.
     pub fn remembered(&self) -> usize {
-        self.recent.read().expect("invariant: no panic under this lock").values().map(|o| o.data.len()).sum()
+        self.recent.read().expect("invariant: no panic under this lock").bytes
     }
 
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
@@ -184,7 +195,7 @@ impl Store {
     }
 
     fn recent(&self, id: Oid) -> Option<Object> {
-        self.recent.read().expect("invariant: no panic under this lock").get(&id).cloned()
+        self.recent.read().expect("invariant: no panic under this lock").objects.get(&id).cloned()
     }
 }
 
@@ -204,7 +215,7 @@ impl Objects for Store {
     }
 
     fn contains(&self, id: Oid) -> bool {
-        self.recent.read().expect("invariant: no panic under this lock").contains_key(&id)
+        self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
     }
 }

@@ -73,8 +73,8 @@ struct Job {
 
 /// How far behind the ledger the machine's clock may be, milliseconds.
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
-/// After this many batches the refs on disk are brought up to date without waiting for an idle moment.
-const LONGEST_TAIL: u64 = 256;
+/// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
+const LONGEST_TAIL: u64 = 512;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 const MOST_REMEMBERED: usize = 64 << 20;
 
@@ -236,6 +236,7 @@ impl Repository {
         match after {
             Ok(snapshot) => {
                 self.answer(answers, &snapshot);
+                self.hold_back(snapshot.number);
             }
             Err(refusal) => {
                 let refused =
@@ -313,10 +314,15 @@ impl Repository {
         snapshot
     }
 
-    /// Whether refs on disk are so far behind, or so much is remembered, that [`Repository::maintain`] is due at once.
-    pub fn is_maintenance_due(&self) -> bool {
+    /// Gives memory and pack slots back when housekeeping cannot keep up; the writers wait for it.
+    fn hold_back(&self, written: u64) {
         let flushed = self.maintenance.lock().expect("invariant: no panic under this lock").number;
-        self.snapshot().number.saturating_sub(flushed) >= LONGEST_TAIL || self.store.remembered() > MOST_REMEMBERED
+        if written.saturating_sub(flushed) < LONGEST_TAIL && self.store.remembered() < MOST_REMEMBERED {
+            return;
+        }
+        if let Err(error) = self.maintain() {
+            tracing::error!(project = %self.name, %error, "refs on disk lag");
+        }
     }
 
     /// Whether refs on disk lag at all.
