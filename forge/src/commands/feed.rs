@@ -11,7 +11,7 @@ use search::{Filter, Kind, State};
 use serde::Serialize;
 
 use super::agents::{standing, tiers};
-use super::issues::{Listed, listed};
+use super::lists::{Listed, listed};
 use super::projects::{self, Line};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes};
@@ -21,11 +21,6 @@ use crate::git::diff;
 use crate::git::store::Objects as _;
 use crate::state::elo::show_change;
 use crate::state::{PullState, PullStatus};
-
-/// `feed`.
-pub struct Feed;
-/// `my-work`.
-pub struct MyWork;
 
 /// Most items of one section.
 const MOST: usize = 10;
@@ -196,58 +191,36 @@ const FLAGS: &[(&str, Takes)] = &[
     ("lang", Takes::Word),
 ];
 
-impl Command for Feed {
-    fn name(&self) -> &'static str {
-        "feed"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["refresh"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 0).flags(FLAGS)
-    }
-    fn usage(&self) -> &'static str {
-        "[--since SEQ] [--wait] [--max 4k] [--project P] [--label L] [--lang L]"
-    }
-    fn summary(&self) -> &'static str {
-        "your whole world; with --since and --wait, its next change"
-    }
-    fn example(&self) -> &'static str {
-        "feed --max 4k"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        world(context, &Wanted::of(context, args)?, ALL)
-    }
+/// `feed`.
+pub const FEED: Command = Command {
+    name: "feed",
+    aliases: &["refresh"],
+    needs: Needs::Read,
+    shape: Shape::words(0, 0).flags(FLAGS),
+    usage: "[--since SEQ] [--wait] [--max 4k] [--project P] [--label L] [--lang L]",
+    summary: "your whole world; with --since and --wait, its next change",
+    example: "feed --max 4k",
+    run: feed,
+};
+
+fn feed(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    world(context, &Wanted::of(context, args)?, ALL)
 }
 
-impl Command for MyWork {
-    fn name(&self) -> &'static str {
-        "my-work"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["status"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 0)
-    }
-    fn usage(&self) -> &'static str {
-        ""
-    }
-    fn summary(&self) -> &'static str {
-        "what you are working on, and your open pull requests"
-    }
-    fn example(&self) -> &'static str {
-        "my-work"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        world(context, &Wanted::of(context, args)?, MINE)
-    }
+/// `my-work`.
+pub const MY_WORK: Command = Command {
+    name: "my-work",
+    aliases: &["status"],
+    needs: Needs::Agent,
+    shape: Shape::words(0, 0),
+    usage: "",
+    summary: "what you are working on, and your open pull requests",
+    example: "my-work",
+    run: my_work,
+};
+
+fn my_work(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    world(context, &Wanted::of(context, args)?, MINE)
 }
 
 fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) -> Result<Answer, Refusal> {
