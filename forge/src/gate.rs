@@ -95,7 +95,7 @@ const CONSIDERED: usize = 32;
 
 /// Records that may speak for a head with `tree`: the author's on that tree and its newest others, oldest first.
 pub fn records(snapshot: &Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<Record> {
-    let mine = || snapshot.record_order.iter().rev().filter(|r| r.agent == *author);
+    let mine = || snapshot.records_of(author).rev();
     let mut chosen: Vec<&std::sync::Arc<KnownRecord>> = mine().filter(|r| r.tree == tree).take(CONSIDERED).collect();
     chosen.extend(mine().filter(|r| r.tree != tree).take(4));
     chosen.sort_by_key(|r| r.batch);

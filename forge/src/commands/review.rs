@@ -348,7 +348,7 @@ fn close_issue(draft: &mut Draft, by: &Author, pull: &ItemRef, issue: u64, becau
 pub(super) fn drop_inbox(draft: &mut Draft, pull: &PullState) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
     let prefix = format!("{}{}/", refs::IN_PREFIX, pull.author);
-    let theirs = snapshot.record_order.iter().filter(|r| r.agent == pull.author && r.issue == pull.issue);
+    let theirs = snapshot.records_of(&pull.author).filter(|r| r.issue == pull.issue);
     for record in theirs.filter(|r| r.name.as_str().starts_with(&prefix)) {
         let old = snapshot.ref_id(&record.name);
         if old.is_some() {
