@@ -32,6 +32,9 @@ impl Entry {
     }
 }
 
+/// Widest usage in the overview, in characters.
+const WIDEST: usize = 34;
+
 #[derive(Serialize)]
 struct Overview {
     commands: Vec<Entry>,
@@ -41,13 +44,16 @@ impl Render for Overview {
     fn markdown(&self) -> String {
         let mut out = String::from("# Commands\n\n");
         for entry in &self.commands {
-            out.push_str(&format!("    {:<44} {}\n", entry.usage, entry.summary));
+            // Long usages are cut to the name here; `help <command>` has them whole.
+            let usage =
+                if entry.usage.chars().count() <= WIDEST { &entry.usage } else { &format!("{} …", entry.name) };
+            out.push_str(&format!("    {usage:<WIDEST$} {}\n", entry.summary));
         }
         out.push_str(
-            "\n`--json` before the command gives data. `parser#7` and `parser/7` are the same; a bare 7 is in your\n",
+            "\n`help <command>` shows its arguments and an example. `--json` right after a command's name gives data.\n`parser#7` and `parser/7` are the same; a bare 7 is in your ",
         );
         out.push_str(
-            "current project. Longer text comes on stdin. Exit codes: 0 done, 1 refused, 2 usage, 3 not found,\n",
+            "current project. Longer text comes on stdin.\nExit codes: 0 done, 1 refused, 2 usage, 3 not found, ",
         );
         out.push_str("4 not allowed, 5 stale, 75 try later.\n\nThe loop: feed, start, (work, `forge run -- <tests>`, `git push`), submit, review, merge.\n");
         out.push_str("---\nnext: feed\n");

@@ -401,3 +401,44 @@ fn an_agents_name_is_no_email_of_its_own() {
     let tip = open.parser.snapshot().fold.entities[&EntityId::Issue(1)].tip;
     assert_eq!(open.parser.store().commit(tip).unwrap().author, "alpha <alpha@forge>");
 }
+
+/// Objects by id, without a repository.
+struct Plain(std::collections::HashMap<notes_schema::Oid, crate::git::object::Object>);
+
+impl crate::git::store::Objects for Plain {
+    fn get(&self, id: notes_schema::Oid) -> Result<crate::git::object::Object, crate::git::store::ReadError> {
+        self.0.get(&id).cloned().ok_or(crate::git::store::ReadError::Missing(id))
+    }
+    fn contains(&self, id: notes_schema::Oid) -> bool {
+        self.0.contains_key(&id)
+    }
+}
+
+#[test]
+fn a_batch_of_a_newer_format_is_refused_with_a_clear_word() {
+    use crate::git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
+    let world = World::new();
+    let open = world.open();
+    let tip = open.parser.snapshot().tip.unwrap();
+    let mut batch = read_batch(open.parser.store().as_ref(), tip).unwrap().batch;
+    batch.v = notes_schema::FORMAT_VERSION + 1;
+    let mut objects = std::collections::HashMap::new();
+    let mut add = |object: Object| {
+        let id = object.id().unwrap();
+        objects.insert(id, object);
+        id
+    };
+    let entry = |name: &str, id| TreeEntry { mode: Mode::File, name: name.as_bytes().to_vec(), id };
+    let blobs = vec![
+        entry("batch", add(Object::new(Kind::Blob, notes_schema::envelope::encode(&batch)))),
+        entry("refs", add(Object::new(Kind::Blob, Vec::new()))),
+    ];
+    let root = add(tree(blobs));
+    let who = draft::signature_of(&AgentName::forge(), 1000);
+    let commit =
+        NewCommit { tree: root, parents: vec![], author: who.clone(), committer: who, message: "x\n".to_owned() };
+    let commit = add(commit.encode(None));
+    let error = RecoverError::from(read_batch(&Plain(objects), commit).unwrap_err());
+    assert!(matches!(error, RecoverError::Newer(_)), "{error}");
+    assert!(error.to_string().contains("newer format"), "{error}");
+}
