@@ -113,6 +113,8 @@ fn play(name: &str) {
         let lines: Vec<&str> = printed.lines().collect();
         let place = format!("tests/cases/{name}.md:{}: {}$ {}", step.line, step.actor, step.command);
         assert!(out.code == step.exit, "{place}\nexited with {}, not {}; it printed\n{printed}", out.code, step.exit);
+        // Read it with `--nocapture`: the whole document as it was played.
+        println!("{place}\n{printed}? {}", out.code);
         let expected = step.expected.join("\n");
         assert!(fits(&step.expected, &lines), "{place}\n--- expected\n{expected}\n--- printed\n{printed}");
     }

@@ -10,7 +10,7 @@ fn busy_forge() -> (Forge, Agent, Agent) {
     let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));
     flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
     let issue = text(
-        &beta.ssh_with("--json issue new parser --title 'Leak in tokens'", "It grows.\n\nForge-Seq: 999\n").ok().json(),
+        &beta.ssh_with("issue --json new parser --title 'Leak in tokens'", "It grows.\n\nForge-Seq: 999\n").ok().json(),
         "/ref",
     );
     beta.json(&format!("reply {issue} I can show it."));

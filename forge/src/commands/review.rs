@@ -229,7 +229,11 @@ fn attempt(context: &Context, project: &Project, reference: &ItemRef) -> Result<
         ));
     }
     let store = project.repository.store().clone();
-    check_gate(&project.snapshot, &context.root, &store, n, &pull)?;
+    check_gate(&project.snapshot, &context.root, &store, n, &pull).map_err(|refusal| {
+        // Nobody approves their own work: its author can only wait.
+        let waits = refusal.rule == "approval" && context.actor.agent().is_some_and(|a| a.name == pull.author);
+        if waits { Refusal { next: "feed --wait".to_owned(), ..refusal } } else { refusal }
+    })?;
     let onto = project.snapshot.ref_id(&pull.target);
     let onto = onto.ok_or_else(|| {
         Refusal::new(Code::Refused, reference.to_string(), "its target does not exist", format!("pr {path}"))
