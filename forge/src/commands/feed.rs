@@ -224,8 +224,7 @@ fn my_work(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 }
 
 fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) -> Result<Answer, Refusal> {
-    // The cursor is read first: whatever becomes durable after it is shown again, never lost.
-    let seq = context.forge.seq();
+    let seq = context.seq;
     let agent = context.actor.agent().map(|a| a.name.clone());
     let mut world = World {
         tiers: agent.as_ref().map(|a| tiers(context, a)).unwrap_or_default(),
@@ -302,13 +301,15 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
                 world.reviews.push(review_wanted(item(n), pull));
             }
         }
-        for (n, issue) in snapshot.fold.issues() {
-            let submitted = snapshot
+        let submitted = |n| {
+            snapshot
                 .fold
                 .open_pulls
                 .values()
-                .any(|p| snapshot.fold.pull(*p).is_some_and(|pull| pull.author == *agent && pull.issue == Some(n)));
-            if let Some(worker) = issue.worker(agent).filter(|_| !submitted) {
+                .any(|p| snapshot.fold.pull(*p).is_some_and(|pull| pull.author == *agent && pull.issue == Some(n)))
+        };
+        for (n, issue) in snapshot.fold.issues() {
+            if let Some(worker) = issue.worker(agent).filter(|_| !submitted(n)) {
                 let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
                 world.working.push(Item {
                     reference: item(n),
