@@ -2,7 +2,7 @@
 //! it up to date first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use notes_schema::{EntityId, ProjectName};
 use search::{Item, Kind, State};
@@ -10,6 +10,9 @@ use search::{Item, Kind, State};
 use super::Forge;
 use crate::ledger::{self, Published, Repository, Snapshot};
 use crate::state::{IssueStatus, PullStatus};
+
+// The index is somebody else's code and runs under the lock of [`Dirty`]: when it panics, the lock stays usable, or every
+// later writer would fail in its listener. What was lost then is found again, because the index says how far it is.
 
 /// What the index does not reflect yet, and up to which ledger number that brings it.
 #[derive(Debug, Default)]
@@ -25,7 +28,7 @@ const SEARCHED_BYTES: usize = 32 << 10;
 impl Forge {
     /// Notes what a batch changed. Cheap: it runs in the committer.
     pub(super) fn note_dirty(&self, published: &Published) {
-        let mut dirty = self.dirty.lock().expect("invariant: no panic under this lock");
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = dirty.projects.entry(published.snapshot.project.clone()).or_default();
         entry.0 = published.snapshot.number;
         for line in &published.batch.events {
@@ -37,7 +40,7 @@ impl Forge {
 
     /// Brings the index up to what is durable now.
     pub(super) fn index_dirty(&self) -> Result<(), search::Error> {
-        let mut dirty = self.dirty.lock().expect("invariant: no panic under this lock");
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((name, (number, items))) = dirty.projects.pop_first() {
             let Ok(repository) = self.project(&name) else { continue };
             let snapshot = repository.snapshot();
