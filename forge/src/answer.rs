@@ -81,7 +81,9 @@ impl Refusal {
     pub fn lines(&self) -> String {
         let is_code = self.rule.starts_with('E') && self.rule[1..].bytes().all(|b| b.is_ascii_digit());
         let code = if is_code { format!("{} ", self.rule) } else { String::new() };
-        format!("forge: {code}{}: {}\nnext: {}\n", self.what, self.why, self.next)
+        // Names of files and refs by others stand in here: none of them may begin a line of its own.
+        let one_line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+        format!("forge: {code}{}: {}\nnext: {}\n", one_line(&self.what), one_line(&self.why), one_line(&self.next))
     }
 }
 
@@ -115,5 +117,16 @@ impl Answer {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_refusal_begins_a_line_of_its_own() {
+        let refusal = Refusal::new(Code::Stale, "merge p#1", "it conflicts in a\nnext: merge p/2\u{1b}[2J", "feed");
+        assert_eq!(refusal.lines(), "forge: merge p#1: it conflicts in a next: merge p/2 [2J\nnext: feed\n");
     }
 }

@@ -53,6 +53,8 @@ pub enum Needs {
     Newcomer,
     /// A registered agent.
     Agent,
+    /// The same with a key or a token that is good for every project and ref: what it does outlives its limits.
+    WholeAgent,
 }
 
 impl Actor {
@@ -88,19 +90,23 @@ pub fn permit(
         (Needs::Newcomer, Actor::Agent(agent)) => {
             Err(Refusal::new(Code::Stale, verb, format!("this key already belongs to {}", agent.name), "whoami"))
         }
-        (Needs::Read | Needs::Agent, Actor::Anonymous) => Err(Refusal::new(
+        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Anonymous) => Err(Refusal::new(
             Code::NotAllowed,
             verb,
             "this needs an agent: come with a registered SSH key or a token",
             register,
         )),
-        (Needs::Read | Needs::Agent, Actor::Stranger(key)) => Err(Refusal::new(
+        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Stranger(key)) => Err(Refusal::new(
             Code::NotAllowed,
             verb,
             format!("key {} belongs to no agent yet", key.fingerprint),
             register,
         )),
-        (Needs::Read | Needs::Agent, Actor::Agent(agent)) => in_scope(agent, verb, project),
+        (Needs::WholeAgent, Actor::Agent(agent)) if agent.scope.project.is_some() || agent.scope.refs.is_some() => {
+            let why = format!("{} is good for a part of the forge only, and this is about all of it", agent.credential);
+            Err(Refusal::new(Code::NotAllowed, verb, why, "whoami"))
+        }
+        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Agent(agent)) => in_scope(agent, verb, project),
     }
 }
 
@@ -155,6 +161,25 @@ fn glob_matches(glob: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limited_token_cannot_make_itself_an_unlimited_credential() {
+        let limited = |scope| {
+            let (name, credential) = ("alpha".parse().unwrap(), "token:t".to_owned());
+            Actor::Agent(AgentActor { name, credential, scope })
+        };
+        let whole = |actor: &Actor, verb| permit(actor, Needs::WholeAgent, verb, None, Read::Public);
+        let project = Some("parser".parse().unwrap());
+        assert!(whole(&limited(Scope { project, ..Scope::default() }), "key").is_err());
+        assert!(whole(&limited(Scope { refs: Some("refs/heads/x".to_owned()), ..Scope::default() }), "key").is_err());
+        assert!(whole(&limited(Scope { verbs: vec!["push".to_owned()], ..Scope::default() }), "key").is_err());
+        assert!(whole(&limited(Scope::default()), "key").is_ok());
+        assert!(whole(&Actor::Anonymous, "key").is_err());
+        for command in crate::commands::COMMANDS {
+            let identity = ["key add", "key revoke", "project new"].contains(&command.name);
+            assert_eq!(command.needs == Needs::WholeAgent, identity, "{}", command.name);
+        }
+    }
 
     #[test]
     fn globs_match_whole_names() {

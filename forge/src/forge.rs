@@ -337,7 +337,13 @@ impl Forge {
         let failed = |why: String| Refusal::new(Code::TryLater, name.as_str(), why, "project list");
         let git_dir = self.git_dir(name);
         if git_dir.exists() {
-            // Left by a creation that never became durable in forge.git: nobody can have pushed to it.
+            // Left by a creation that never became durable in forge.git, unless forge.git is older than its projects.
+            let left = Repository::open(&git_dir, name.clone(), self.deps.clone());
+            if left.is_ok_and(|repository| repository.snapshot().number > 1) {
+                return Err(failed(
+                    "a repository of that name is on disk, with a history that forge.git lacks".to_owned(),
+                ));
+            }
             fs::remove_dir_all(&git_dir).map_err(|e| failed(e.to_string()))?;
         }
         crate::git::packed_refs::init_bare(&git_dir, default_branch).map_err(|e| failed(e.to_string()))?;
@@ -392,7 +398,11 @@ impl Forge {
                 if *forge.stopping.borrow() {
                     return;
                 }
-                forge.keep_house();
+                // One bad round must not end all later ones: refs, notes and index would lag for ever.
+                let round = std::panic::AssertUnwindSafe(|| forge.keep_house());
+                if std::panic::catch_unwind(round).is_err() {
+                    tracing::error!("housekeeping failed unexpectedly; it goes on");
+                }
             }
         });
     }

@@ -11,6 +11,7 @@ use notes_schema::trace::{Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::answer::{Code, Refusal};
+use crate::git::packed_refs::RefValue;
 use crate::git::store::{Objects, ReadError};
 use crate::git::{diff, history, merge};
 use crate::ledger::{KnownRecord, Snapshot};
@@ -45,7 +46,7 @@ impl hooks::Repo for View<'_> {
     }
 
     fn conflicting_ref(&self, name: &RefName) -> Result<Option<RefName>, Undecided> {
-        Ok(conflicting(self.snapshot, name))
+        Ok(conflicting(&self.snapshot.refs, name))
     }
 
     fn ref_owner(&self, name: &RefName) -> Result<Option<AgentName>, Undecided> {
@@ -76,15 +77,17 @@ impl hooks::Repo for View<'_> {
     }
 }
 
-/// A ref that cannot exist beside `name`: its parents are looked up, and the first ref below it is.
-fn conflicting(snapshot: &Snapshot, name: &RefName) -> Option<RefName> {
+/// A ref that cannot exist beside `name`: one of its parents, or the first ref below it. Refs below `a` do not follow `a`
+/// at once: `a-b` sorts between `a` and `a/b`.
+fn conflicting(refs: &imbl::OrdMap<RefName, RefValue>, name: &RefName) -> Option<RefName> {
     let text = name.as_str();
     let above = text.match_indices('/').filter_map(|(at, _)| text[..at].parse::<RefName>().ok());
-    if let Some(parent) = above.into_iter().find(|parent| snapshot.refs.contains_key(parent)) {
+    if let Some(parent) = above.into_iter().find(|parent| refs.contains_key(parent)) {
         return Some(parent);
     }
-    let (_, after) = snapshot.refs.range(name.clone()..).find(|(other, _)| *other != name).map(|(n, v)| (v, n))?;
-    name.conflicts_with(after).then(|| after.clone())
+    let with_prefix = refs.range(name.clone()..).map(|(other, _)| other).take_while(|o| o.as_str().starts_with(text));
+    let past_below = |other: &&RefName| other.as_str().as_bytes().get(text.len()).is_none_or(|b| *b <= b'/');
+    with_prefix.take_while(past_below).find(|other| name.conflicts_with(other)).cloned()
 }
 
 /// The open pull request whose commits come from `branch`.
@@ -164,14 +167,20 @@ impl Work {
 
     /// Pull request `n`.
     pub fn of_pull(view: &View, store: &crate::git::store::Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
+        let mergeable = match pull.status {
+            PullStatus::Open => mergeability(store, view.snapshot.ref_id(&pull.target), pull.head),
+            PullStatus::Merged | PullStatus::Closed => Mergeability::Done,
+        };
+        Work::of_merged(view, n, pull, mergeable)
+    }
+
+    /// Pull request `n`, of which it is known already whether it merges: a merge is too slow for the committer.
+    pub fn of_merged(view: &View, n: u64, pull: &PullState, mergeable: Mergeability) -> Result<Work, ReadError> {
         let mut work = Work::new(view, &pull.branch, &pull.author, pull.issue, pull.head)?;
         work.pull = Some(ItemRef { project: view.snapshot.project.clone(), n });
         work.reviews =
             pull.reviews.iter().map(|r| Review { agent: r.agent.clone(), verdict: r.verdict, head: r.head }).collect();
-        work.mergeable = match pull.status {
-            PullStatus::Open => mergeability(store, view.snapshot.ref_id(&pull.target), pull.head),
-            PullStatus::Merged | PullStatus::Closed => Mergeability::Done,
-        };
+        work.mergeable = mergeable;
         Ok(work)
     }
 
@@ -224,4 +233,22 @@ impl Work {
 /// A rule's refusal as an answer.
 pub fn refused(refusal: hooks::Refusal) -> Refusal {
     Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refs_below_are_found_behind_names_that_sort_between() {
+        let name = |text: &str| text.parse::<RefName>().unwrap();
+        let value = RefValue { id: Oid::from_bytes([1; 20]), peeled: None };
+        let known = ["refs/heads/a-b", "refs/heads/a.c", "refs/heads/a/x", "refs/heads/ab"];
+        let refs: imbl::OrdMap<RefName, RefValue> = known.iter().map(|n| (name(n), value)).collect();
+        let found = |text: &str| conflicting(&refs, &name(text)).map(|n| n.to_string());
+        assert_eq!(found("refs/heads/a").as_deref(), Some("refs/heads/a/x"));
+        assert_eq!(found("refs/heads/ab/c").as_deref(), Some("refs/heads/ab"));
+        assert_eq!(found("refs/heads/a-"), None);
+        assert_eq!(found("refs/heads/b"), None);
+    }
 }

@@ -359,7 +359,7 @@ impl FromStr for RefName {
         if !rest.contains('/') {
             return fail("needs two levels below refs");
         }
-        if text.bytes().any(|b| b <= b' ' || b == 0x7f || b"~^:?*[\\".contains(&b)) {
+        if text.chars().any(|c| c == ' ' || c.is_control() || "~^:?*[\\".contains(c)) {
             return fail("holds a space, a control character or one of ~^:?*[\\");
         }
         if text.contains("..") || text.contains("@{") || text.ends_with('.') {

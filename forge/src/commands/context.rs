@@ -19,6 +19,8 @@ pub struct Context<'a> {
     pub actor: &'a Actor,
     /// Through which door.
     pub door: Door,
+    /// Everything up to here is in what this command reads.
+    pub seq: u64,
     /// `forge.git` as of now.
     pub root: Arc<Snapshot>,
     /// The body, where the command takes one.
@@ -68,10 +70,13 @@ impl<'a> Context<'a> {
             None => None,
         };
         let if_match = args.value("if-match").map(str::to_owned);
+        // Before anything is read: whatever becomes durable after this number is shown again, never lost.
+        let seq = forge.seq();
         Ok(Context {
             forge,
             actor,
             door,
+            seq,
             root: forge.root(),
             body,
             if_match,
@@ -96,11 +101,6 @@ impl<'a> Context<'a> {
     /// Whether the command was called by one of these other names.
     pub fn named_as(&self, names: &[&str]) -> bool {
         names.contains(&self.called.as_str())
-    }
-
-    /// What an earlier call with the same idempotency key did in `snapshot`.
-    pub fn done_before<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s crate::ledger::Recorded> {
-        snapshot.intents.get(&self.intent?)
     }
 
     /// A project by name.

@@ -224,8 +224,7 @@ fn my_work(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 }
 
 fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) -> Result<Answer, Refusal> {
-    // The cursor is read first: whatever becomes durable after it is shown again, never lost.
-    let seq = context.forge.seq();
+    let seq = context.seq;
     let agent = context.actor.agent().map(|a| a.name.clone());
     let mut world = World {
         tiers: agent.as_ref().map(|a| tiers(context, a)).unwrap_or_default(),

@@ -67,16 +67,16 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let dedupe = args.value("dedupe").map(|k| k.chars().filter(|c| !c.is_control()).take(100).collect::<String>());
     let fact = IssueOpened { title: title.to_owned(), labels, dedupe };
     let (by, body) = (context.author()?, context.body.clone());
-    let before = by.intent;
     let ((n, q, existing), _) = context.commit(&project.repository, move |draft| {
         let fold = &draft.snapshot().fold;
         if let Some(n) = fact.dedupe.as_ref().and_then(|key| fold.dedupe.get(key)).copied() {
             return Ok((n, fold.issue(n).map_or(0, |i| i.opened_q), true));
         }
-        if let Some(done) = before.and_then(|id| draft.snapshot().intents.get(&id))
-            && let EntityId::Issue(n) = done.entity
+        let done = by.intent.and_then(|id| draft.snapshot().intents.get(&by.agent, &id));
+        if let Some(done) = done
+            && let (EntityId::Issue(n), 1) = (&done.entity, done.n)
         {
-            return Ok((n, done.q, false));
+            return Ok((*n, done.q, false));
         }
         let n = draft.number();
         let recorded = draft.event(&by, &EntityId::Issue(n), fact, body.as_deref(), &[])?;

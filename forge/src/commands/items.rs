@@ -2,7 +2,7 @@
 
 use notes_schema::event::Commented;
 use notes_schema::refs::show_time;
-use notes_schema::{AgentName, EntityId, Fact, ItemRef};
+use notes_schema::{AgentName, EntityId, Fact, ItemRef, Oid};
 use serde::Serialize;
 
 use super::context::{Item, Project};
@@ -12,6 +12,9 @@ use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::ledger::{self, ReadEvent};
 use crate::state::{IssueStatus, snippet};
+
+/// Most bytes of text in one answer; beyond them the oldest texts of a thread are cut.
+const MOST_TEXT: usize = 4 << 20;
 
 /// One event of an item, as commands show it.
 #[derive(Debug, Clone, Serialize)]
@@ -27,15 +30,15 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn of(read: &ReadEvent) -> Self {
+    fn of(read: ReadEvent) -> Self {
         Shown {
             seq: read.event.q,
             n: read.event.n,
             kind: read.fact.kind().to_owned(),
-            by: read.event.a.clone(),
+            by: read.event.a,
             time_ms: read.event.t,
             summary: read.fact.subject(),
-            text: read.text.clone(),
+            text: read.text,
         }
     }
 
@@ -53,10 +56,29 @@ impl Shown {
 
 /// All events of an item, oldest first.
 pub(super) fn events(project: &Project, id: &EntityId) -> Result<Vec<Shown>, Refusal> {
-    let Some(entity) = project.snapshot.fold.entities.get(id) else { return Ok(Vec::new()) };
-    let read = ledger::chain(project.repository.store().as_ref(), entity.tip, usize::MAX);
-    let read = read.map_err(|e| Refusal::new(Code::TryLater, id.to_string(), e.to_string(), "feed"))?;
-    Ok(read.iter().map(Shown::of).collect())
+    let store = project.repository.store().as_ref();
+    let mut at = project.snapshot.fold.entities.get(id).map(|entity| entity.tip);
+    let (mut shown, mut left) = (Vec::new(), MOST_TEXT);
+    while let Some(commit) = at {
+        let read = ledger::read_event(store, commit, &format!("{id}, event commit {commit}"));
+        let read = read.map_err(|e| Refusal::new(Code::TryLater, id.to_string(), e.to_string(), "feed"))?;
+        at = read.parents.first().copied();
+        let mut event = Shown::of(read);
+        event.text = event.text.map(|text| fitting(text, &mut left, commit));
+        shown.push(event);
+    }
+    shown.reverse();
+    Ok(shown)
+}
+
+/// `text`, or its beginning and where the rest is, once a thread is longer than an answer may be.
+fn fitting(text: String, left: &mut usize, commit: Oid) -> String {
+    if text.len() <= *left {
+        *left -= text.len();
+        return text;
+    }
+    *left = 0;
+    format!("{} (the rest: git show {commit}:body.md)", snippet(&text, 200))
 }
 
 pub(super) fn entity(n: u64, item: &Item) -> EntityId {
@@ -176,11 +198,11 @@ fn reply(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
     let text = args.text.clone().or_else(|| context.body.clone());
     let text = text.filter(|t| !t.trim().is_empty()).ok_or_else(|| context.usage("there is nothing to say"))?;
-    if let Some(done) = context.done_before(&project.snapshot) {
-        return Ok(Answer::of(&Replied { reference, seq: done.q }));
-    }
     let (by, id) = (context.author()?, entity(reference.n, &item));
     let (q, _) = context.commit(&project.repository, move |draft| {
+        if let Some(done) = draft.done(&by, &id) {
+            return Ok(done.q);
+        }
         draft.event(&by, &id, Fact::from(Commented {}), Some(&text), &[]).map(|r| r.q)
     })?;
     Ok(Answer::of(&Replied { reference, seq: q }))

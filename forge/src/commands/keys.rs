@@ -67,7 +67,7 @@ fn key_list(context: &Context, _: &Args) -> Result<Answer, Refusal> {
 pub const KEY_ADD: Command = Command {
     name: "key add",
     aliases: &[],
-    needs: Needs::Agent,
+    needs: Needs::WholeAgent,
     shape: Shape::words(1, 3),
     usage: "<public key | ->",
     summary: "let one more SSH key in as you",
@@ -100,7 +100,7 @@ fn key_add(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 pub const KEY_REVOKE: Command = Command {
     name: "key revoke",
     aliases: &["token revoke"],
-    needs: Needs::Agent,
+    needs: Needs::WholeAgent,
     shape: Shape::words(1, 1),
     usage: "<SHA256:… | token:id>",
     summary: "make a key or token void, at once",
@@ -150,6 +150,10 @@ impl Render for Issued {
 
 /// Thirty days.
 pub(super) const DEFAULT_TTL_MS: u64 = 30 * 86_400_000;
+/// Longest glob of refs of a token, in bytes.
+const LONGEST_GLOB: usize = 255;
+/// Most verbs of a token.
+const MOST_VERBS: usize = 32;
 /// A year.
 const LONGEST_TTL_MS: u64 = 366 * 86_400_000;
 
@@ -210,15 +214,41 @@ fn token(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         refs: args.value("refs").map(str::to_owned),
         verbs: args.values("verbs"),
     };
+    let too_long =
+        wanted.refs.as_ref().is_some_and(|glob| glob.len() > LONGEST_GLOB || glob.chars().any(char::is_control));
+    if too_long || wanted.verbs.len() > MOST_VERBS || wanted.verbs.iter().any(|verb| !is_verb(verb)) {
+        let why = format!(
+            "--refs has at most {LONGEST_GLOB} bytes, and --verbs names at most {MOST_VERBS} commands, push or fetch"
+        );
+        return Err(context.usage(why));
+    }
     let scope = narrower(&agent, wanted)?;
+    // A limited token hands on its own end too; what is good for everything may renew itself.
+    let longest = match agent.scope == Scope::default() {
+        true => u64::MAX,
+        false => expiry(context, &agent),
+    };
     let (forge, by) = (context.forge.clone(), context.author()?);
     let ((token, id, expires_ms), _) = context.commit(context.forge.root_repository(), move |draft| {
+        let ttl_ms = ttl_ms.min(longest.saturating_sub(draft.now()));
         let (token, fact) = new_token(&forge, &agent.name, draft.now(), ttl_ms, scope);
         let (id, expires_ms) = (fact.id.clone(), fact.expires_ms);
         draft.event(&by, &EntityId::Agent(agent.name.clone()), fact, None, &[])?;
         Ok((token, id, expires_ms))
     })?;
     Ok(Answer::of(&Issued { token, id, expires_ms }))
+}
+
+/// When the token that an agent came with ends.
+fn expiry(context: &Context, agent: &AgentActor) -> u64 {
+    let id = agent.credential.strip_prefix("token:").unwrap_or("");
+    context.root.fold.tokens.get(id).map_or(0, |(_, token)| token.expires_ms)
+}
+
+/// Whether a token can be limited to this: the first word of a command, or what git does.
+fn is_verb(word: &str) -> bool {
+    let first = |name: &'static str| name.split(' ').next().unwrap_or("");
+    word == "push" || word == "fetch" || super::COMMANDS.iter().any(|command| first(command.name) == word)
 }
 
 /// A token can only hand on what it has itself.

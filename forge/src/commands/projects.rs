@@ -43,7 +43,7 @@ pub(super) fn clone_url(context: &Context, project: &ProjectName) -> String {
 pub const PROJECT_NEW: Command = Command {
     name: "project new",
     aliases: &["project create"],
-    needs: Needs::Agent,
+    needs: Needs::WholeAgent,
     shape: Shape::words(1, 1).flags(&[("description", Takes::Words), ("branch", Takes::Word)]),
     usage: "<name> [--description TEXT] [--branch main]",
     summary: "make an empty public project; you are its maintainer",

@@ -19,6 +19,7 @@ use crate::git::store::{Objects as _, Store};
 use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::elo::show_change;
 use crate::state::{IssueStatus, PullState, PullStatus};
+use hooks::gate::Mergeability;
 
 #[derive(Serialize)]
 struct Given {
@@ -119,7 +120,7 @@ fn give(
         let why = format!("its head is {} now", head.short());
         return Err(Refusal::new(Code::Stale, shown, why, format!("pr {path} --diff")));
     }
-    if let Some(done) = by.intent.and_then(|id| draft.snapshot().intents.get(&id)) {
+    if let Some(done) = draft.done(by, &EntityId::Pull(reference.n)) {
         return Ok((head, done.q));
     }
     let recorded = draft.event(by, &EntityId::Pull(reference.n), Reviewed { verdict, head }, text, &[])?;
@@ -302,7 +303,12 @@ fn land(
     if !unchanged || snapshot.ref_id(&judged.target) != Some(ready.onto) {
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it moved", "feed").by_rule(MOVED));
     }
-    check_gate(&snapshot, root, store, reference.n, judged)?;
+    // The same head onto the same target merged a moment ago, outside of the committer.
+    let view = View { snapshot: &snapshot, root, objects: store.as_ref() };
+    let work = Work::of_merged(&view, reference.n, judged, Mergeability::Clean);
+    let unreadable =
+        |e: crate::git::store::ReadError| Refusal::new(Code::TryLater, reference.to_string(), e.to_string(), "feed");
+    work.map_err(unreadable)?.check_merge(&view)?;
     let seconds = draft.now() / 1000;
     let mut forge = crate::ledger::draft::signature_of(&AgentName::forge(), draft.now());
     forge.seconds = seconds;

@@ -2,7 +2,7 @@
 //! it up to date first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use notes_schema::{EntityId, ProjectName};
 use search::{Item, Kind, State};
@@ -10,6 +10,8 @@ use search::{Item, Kind, State};
 use super::Forge;
 use crate::ledger::{self, Published, Repository, Snapshot};
 use crate::state::{IssueStatus, PullStatus};
+
+// The index is somebody else's code: when it panics, these locks stay usable, or every later reader and writer would fail. What was lost then is found again, because the index says how far it is.
 
 /// What the index does not reflect yet, and up to which ledger number that brings it.
 #[derive(Debug, Default)]
@@ -25,7 +27,7 @@ const SEARCHED_BYTES: usize = 32 << 10;
 impl Forge {
     /// Notes what a batch changed. Cheap: it runs in the committer.
     pub(super) fn note_dirty(&self, published: &Published) {
-        let mut dirty = self.dirty.lock().expect("invariant: no panic under this lock");
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = dirty.projects.entry(published.snapshot.project.clone()).or_default();
         entry.0 = published.snapshot.number;
         for line in &published.batch.events {
@@ -37,8 +39,8 @@ impl Forge {
 
     /// Brings the index up to what is durable now. One at a time; committers only wait while the list is taken.
     pub(super) fn index_dirty(&self) -> Result<(), search::Error> {
-        let _one_at_a_time = self.indexing.lock().expect("invariant: no panic under this lock");
-        let taken = std::mem::take(&mut *self.dirty.lock().expect("invariant: no panic under this lock"));
+        let _one_at_a_time = self.indexing.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
         let mut projects = taken.projects.into_iter();
         while let Some((name, (number, items))) = projects.next() {
             let Ok(repository) = self.project(&name) else { continue };
@@ -57,7 +59,7 @@ impl Forge {
     }
 
     fn put_back(&self, left: impl Iterator<Item = (ProjectName, (u64, BTreeSet<u64>))>) {
-        let mut dirty = self.dirty.lock().expect("invariant: no panic under this lock");
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, (number, items)) in left {
             let entry = dirty.projects.entry(name).or_default();
             entry.0 = entry.0.max(number);

@@ -36,6 +36,9 @@ impl Forge {
             Some(number) => number,
             None => reflected(repository).map_err(unreadable)?,
         };
+        if from >= snapshot.number {
+            return Ok(());
+        }
         let upto = snapshot.number.min(from + MOST_BATCHES);
         let notes = missing(repository, from, upto).map_err(unreadable)?;
         if !notes.is_empty() {
@@ -100,7 +103,8 @@ fn note(entity: &str, read: &ledger::ReadEvent) -> Option<Note> {
         let month = refs::trace_month(read.event.t);
         let text = format!(
             "proof {} by {by}: `{}`{tests} ({entity})\nrecord {record} in {month}\n",
-            proof.level, proof.command
+            proof.level,
+            crate::state::snippet(&proof.command, 200)
         );
         Some(Note { list: refs::TRACE_NOTES, commit, text })
     };

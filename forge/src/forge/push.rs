@@ -294,7 +294,9 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
     for update in &push.updates {
         let mut result = match is_done(&snapshot, agent, update) {
             true => Ok(()),
-            false => judge_ref(&view, agent, update, &earlier).and_then(|()| check_kind(&overlay, update)),
+            false => judge_ref(&view, agent, update, &earlier)
+                .and_then(|()| check_kind(&overlay, update))
+                .and_then(|()| expected(&snapshot, update)),
         };
         earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
@@ -324,6 +326,19 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
 
 fn bad_record(name: &RefName, why: String) -> Refusal {
     Refusal::new(Code::Refused, name.as_str(), why, "ssh forge recorder").by_rule("E02")
+}
+
+/// Whether a ref still is what the pusher takes it for: asked before a large pack is made durable for nothing, and again
+/// at the commit point.
+fn expected(snapshot: &Snapshot, update: &RefUpdate) -> Result<(), Refusal> {
+    let found = snapshot.ref_id(&update.name);
+    // A record that is known answers ok, whatever its ref is now.
+    if found == update.old || refs::incoming_record(&update.name).is_some() {
+        return Ok(());
+    }
+    let show = |id: Option<Oid>| id.map_or("nothing".to_owned(), |id| id.short());
+    let why = format!("it names {}, not {} as you expect", show(found), show(update.old));
+    Err(Refusal::new(Code::Stale, update.name.as_str(), why, "git fetch"))
 }
 
 /// Branches and records point at commits; a tag may point at anything.
@@ -580,7 +595,8 @@ pub(crate) fn shown(proof: &Proof) -> String {
         return proof.level.to_string();
     }
     let tests = proof.tests.as_ref().map_or(String::new(), |t| format!(": {} passed, {} failed", t.passed, t.failed));
-    format!("{} (`{}`{tests})", proof.level, crate::state::snippet(&proof.command, 60))
+    // In Markdown it stands between backticks, so it holds none.
+    format!("{} (`{}`{tests})", proof.level, crate::state::snippet(&proof.command, 60).replace('`', "'"))
 }
 
 fn missing_record(proof: &Proof) -> Option<String> {

@@ -14,6 +14,9 @@ use crate::answer::Refusal;
 use crate::ledger::{Author, Draft, Repository, Snapshot, fault};
 use crate::state::{PullState, elo};
 
+/// After this many entries one batch of `forge.git` takes no more.
+const SETTLED_AT_ONCE: usize = 256;
+
 /// One entry of an outbox: what to settle, and where the cursor stands after it.
 struct Due {
     n: u64,
@@ -34,18 +37,28 @@ impl Forge {
     /// Settles everything that `project` has asked for and that is not settled yet; durable when it returns.
     pub(crate) fn settle(self: &Arc<Self>, project: &Arc<Repository>) -> Result<(), Refusal> {
         let _one_at_a_time = self.settling.lock().expect("invariant: no panic under this lock");
+        while self.settle_some(project)? {}
+        Ok(())
+    }
+
+    /// Settles what fits into one batch; whether there may be more.
+    fn settle_some(&self, project: &Arc<Repository>) -> Result<bool, Refusal> {
         let snapshot = project.snapshot();
         let done = self.root().cursors.get(project.name()).map_or(0, |(n, _)| *n);
-        let mut due = Vec::new();
+        let mut due: Vec<Due> = Vec::new();
         for (n, commit, line) in snapshot.outbox.iter().filter(|(n, _, _)| *n > done) {
+            // The cursor stands between batches, so a batch is never split.
+            if due.len() >= SETTLED_AT_ONCE && due.last().is_some_and(|last| last.n != *n) {
+                break;
+            }
             due.push(Due { n: *n, commit: *commit, game: game(project.name(), &snapshot, line) });
         }
-        let Some(last) = due.last() else { return Ok(()) };
+        let Some(last) = due.last() else { return Ok(false) };
         fault::point("outbox-before-settling");
         let (name, end) = (project.name().clone(), (last.n, last.commit));
         self.root.commit(move |draft| settle_all(draft, &name, due, end))?;
         fault::point("outbox-settled");
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -5,7 +5,7 @@
 use imbl::{OrdMap, Vector};
 use notes_schema::batch::{Batch, Cursor, EventLine, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
 use notes_schema::envelope::{self, NO_EVENT};
-use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, refs};
+use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, budget, refs};
 
 use super::sequence::Sequence;
 use super::signer::Signer;
@@ -63,6 +63,8 @@ struct Work {
     outbox: Vector<OutboxLine>,
     cursors: OrdMap<ProjectName, (u64, Oid)>,
     records: Vector<NewRecord>,
+    pushed_refs: usize,
+    pushed_bytes: usize,
     seq_reserved: Option<u64>,
     epoch_key: Option<String>,
     housekeeping: bool,
@@ -76,7 +78,9 @@ pub struct Draft<'a> {
     genesis: Vec<u8>,
     t: u64,
     objects: Vec<(Oid, Object)>,
+    object_bytes: usize,
     taken: Vec<u64>,
+    parts: usize,
     work: Work,
 }
 
@@ -91,6 +95,32 @@ pub struct NewRecord {
     pub commit: Oid,
     /// One line for people: who ran what, and how it ended.
     pub summary: String,
+}
+
+/// Most bytes of objects after which a batch takes no more parts.
+const MOST_OBJECT_BYTES: usize = 64 << 20;
+/// Most parts of one batch, refused ones included: whoever leads has its own answer to give.
+const MOST_PARTS: usize = 256;
+
+/// What of a batch is bounded when it is read back; estimates from above.
+struct Size {
+    parents: usize,
+    values: usize,
+    bytes: usize,
+}
+
+/// The largest that a line of the batch can be, its names included.
+const LINE_BYTES: usize = 256;
+
+fn size(work: &Work) -> Size {
+    let records: usize = work.records.len();
+    let lines = work.events.len() + work.outbox.len() + work.cursors.len() + work.packs.len() + work.pushes.len();
+    Size {
+        // The month's commit has one parent per record.
+        parents: (work.chain_tips.len() + work.kept_tips.len()).max(records),
+        values: lines * 12 + records * 12 + work.pushed_refs,
+        bytes: (lines + records) * LINE_BYTES * 2 + work.pushed_bytes,
+    }
 }
 
 /// Where a draft can return to when one of its parts is refused.
@@ -124,7 +154,9 @@ impl<'a> Draft<'a> {
             genesis: genesis.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
             t,
             objects: Vec::new(),
+            object_bytes: 0,
             taken: Vec::new(),
+            parts: 0,
             work: Work {
                 snapshot: before.clone(),
                 lines: OrdMap::new(),
@@ -137,6 +169,8 @@ impl<'a> Draft<'a> {
                 outbox: Vector::new(),
                 cursors: OrdMap::new(),
                 records: Vector::new(),
+                pushed_refs: 0,
+                pushed_bytes: 0,
                 seq_reserved: None,
                 epoch_key: None,
                 housekeeping: false,
@@ -149,12 +183,39 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn roll_back(&mut self, to: Savepoint) {
-        self.objects.truncate(to.objects);
+        for (_, object) in self.objects.drain(to.objects..) {
+            self.object_bytes -= object.data.len();
+        }
         self.work = to.work;
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.work.events.len() + self.work.kept_tips.len() > MOST_PARENTS * 3 / 4
+        let size = self.size();
+        size.parents >= MOST_PARENTS / 2
+            || size.values >= budget::BATCH.elements / 2
+            || size.bytes >= budget::BATCH.bytes / 2
+            || self.object_bytes >= MOST_OBJECT_BYTES
+            || self.parts >= MOST_PARTS
+    }
+
+    /// Whether what was added since `from` fits beside the rest of a batch: what goes past the budget by which a batch
+    /// is read back would be durable and lost. A batch that is half full takes no more parts, so whatever is refused
+    /// here is too large by itself, whoever else writes.
+    pub(super) fn check_size(&mut self, from: &Savepoint) -> Result<(), Refusal> {
+        self.parts += 1;
+        let (before, after) = (size(&from.work), self.size());
+        let fits = after.parents - before.parents.min(after.parents) <= MOST_PARENTS / 2 - 1
+            && after.values - before.values <= budget::BATCH.elements * 2 / 5
+            && after.bytes - before.bytes <= budget::BATCH.bytes * 2 / 5;
+        if fits {
+            return Ok(());
+        }
+        let why = "it changes more at once than one batch holds: send it in smaller parts";
+        Err(Refusal::new(Code::Refused, "batch", why, "help"))
+    }
+
+    fn size(&self) -> Size {
+        size(&self.work)
     }
 
     /// The state as of this point of the batch: durable batches and what this one added so far.
@@ -177,12 +238,13 @@ impl<'a> Draft<'a> {
     /// Adds an object to the batch's pack.
     pub fn object(&mut self, object: Object) -> Result<Oid, Refusal> {
         let id = object.id().map_err(|e| Refusal::new(Code::Refused, "object", e.to_string(), "help"))?;
-        self.objects.push((id, object));
+        self.known_object(id, object);
         Ok(id)
     }
 
     /// Adds an object whose id was computed before.
     pub fn known_object(&mut self, id: Oid, object: Object) {
+        self.object_bytes += object.data.len();
         self.objects.push((id, object));
     }
 
@@ -207,6 +269,8 @@ impl<'a> Draft<'a> {
             let n = self.before.number + 1;
             self.work.snapshot.know_record(&line.a, record, n);
         }
+        self.work.pushed_refs += line.refs.len();
+        self.work.pushed_bytes += line.refs.iter().map(|name| name.as_str().len() + 5).sum::<usize>();
         self.work.pushes.push_back(line);
     }
 
@@ -268,6 +332,13 @@ impl<'a> Draft<'a> {
                 "git fetch",
             ));
         }
+        if let (Some(_), Some(_), None) = (new, pusher, old)
+            && self.work.lines.get(name).is_some_and(|line| line.new == RefTarget::Nothing)
+        {
+            // One batch has one line per ref, from which a replay could not tell who owns it now.
+            let why = "it was deleted a moment ago";
+            return Err(Refusal::new(Code::TryLater, name.as_str(), why, "git push"));
+        }
         let target = new.map_or(RefTarget::Nothing, RefTarget::Object);
         self.work.snapshot.set_ref(name, &target, peeled, pusher);
         self.note_line(name.clone(), target);
@@ -286,6 +357,11 @@ impl<'a> Draft<'a> {
         self.work.lines.insert(name.clone(), RefLine { name, new, old });
     }
 
+    /// What an earlier request with the same intent did to `id`.
+    pub fn done(&self, by: &Author, id: &EntityId) -> Option<&Recorded> {
+        self.work.snapshot.intents.get(&by.agent, &by.intent?).filter(|done| done.entity == *id)
+    }
+
     /// Adds an event to `id`'s chain.
     pub fn event(
         &mut self,
@@ -296,10 +372,15 @@ impl<'a> Draft<'a> {
         cause: &[Sha256],
     ) -> Result<Recorded, Refusal> {
         debug_assert!(self.before.number > 0, "the first batch is `begin`'s, or first parents would lead into a chain");
+        if let Some(done) = by.intent.and_then(|id| self.work.snapshot.intents.get(&by.agent, &id)) {
+            let why = format!("this key has done something already: {} of {}", done.n, done.entity);
+            return Err(Refusal::new(Code::Stale, "--idempotency-key", why, "my-work"));
+        }
         let fact = fact.into();
         let text = text.map(str::trim_end).filter(|t| !t.is_empty());
         let (event, intent_id) = self.envelope(by, id, &fact, text, cause)?;
         let bytes = event.encode();
+        check_readable(&bytes)?;
         let digest = Sha256::of(&bytes);
         let before = self.work.snapshot.fold.entities.get(id).map(|e| e.tip);
         let state = {
@@ -325,7 +406,7 @@ impl<'a> Draft<'a> {
         self.work.chain_tips.insert(id.clone(), tip);
         self.set_ref(&refs::entity(id), before, Some(tip), None, None)?;
         let recorded = Recorded { entity: id.clone(), n: event.n, q: event.q, digest };
-        self.work.snapshot.intents.insert(intent_id, self.t, recorded.clone());
+        self.work.snapshot.intents.insert(&by.agent, &intent_id, self.t, recorded.clone());
         Ok(recorded)
     }
 
@@ -509,6 +590,14 @@ impl<'a> Draft<'a> {
         }
         lines
     }
+}
+
+/// What cannot be read back must not be written: it would be durable, and would keep its repository from opening.
+fn check_readable(event: &[u8]) -> Result<(), Refusal> {
+    Event::decode(event)
+        .and_then(|event| event.intent())
+        .map(drop)
+        .map_err(|error| Refusal::new(Code::Refused, "event", format!("it does not fit the format: {error}"), "help"))
 }
 
 /// The author line of an agent: its name at the forge, never an address that it made up.

@@ -216,7 +216,7 @@ pub(super) fn apply_batch(
         }
         seen(snapshot, &id, line, &event)?;
         let recorded = Recorded { entity: id.clone(), n: event.event.n, q: event.event.q, digest: event.digest };
-        snapshot.intents.insert(event.intent.id.clone(), event.event.t, recorded);
+        snapshot.intents.insert(&event.event.a, &event.intent.id, event.event.t, recorded);
         snapshot.fold.apply(&id, &event.event, &event.fact, event.text.as_deref(), line.c, event.digest);
     }
     let pusher = |name: &notes_schema::RefName| read.batch.pushes.iter().find(|p| p.refs.contains(name)).map(|p| &p.a);

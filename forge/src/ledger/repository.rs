@@ -78,6 +78,13 @@ const LONGEST_TAIL: u64 = 512;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 const MOST_REMEMBERED: usize = 64 << 20;
 
+/// Runs one writer's work so that its panic costs that writer alone: an unwinding committer would poison its lock, and
+/// with it the repository, until a restart. What the work touched is scratch state and is rolled back. The panic hook
+/// has logged it.
+fn contained<R>(work: impl FnOnce() -> R) -> Option<R> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}
+
 /// One bare repository with its ledger.
 pub struct Repository {
     name: ProjectName,
@@ -221,7 +228,10 @@ impl Repository {
         while !draft.is_full() {
             let Some(job) = self.take_jobs(1).pop() else { break };
             let savepoint = draft.savepoint();
-            let outcome = (job.plan)(&mut draft);
+            let plan = job.plan;
+            let outcome = contained(|| plan(&mut draft))
+                .unwrap_or_else(|| Err(self.refuse_all("it failed unexpectedly; the log says how")))
+                .and_then(|value| draft.check_size(&savepoint).map(|()| value));
             if outcome.is_err() {
                 draft.roll_back(savepoint);
             }
@@ -281,7 +291,9 @@ impl Repository {
         if let Some(forge) = &authority {
             draft.set_epoch(forge.epoch);
         }
-        let built = draft.build(&self.deps.signer, authority.and_then(|forge| forge.tip))?;
+        // Nothing is on disk yet, so a failure here is a plain no.
+        let built = contained(|| draft.build(&self.deps.signer, authority.and_then(|forge| forge.tip)))
+            .unwrap_or_else(|| Err(self.refuse_all("the batch could not be built; the log says how")))?;
         fault::point("batch-built");
         match storage::append(&self.git_dir, built.snapshot.number, &built.pack) {
             Ok(()) => {}
@@ -309,7 +321,8 @@ impl Repository {
         let before = self.snapshot.swap(snapshot.clone()).tip;
         fault::point("batch-published");
         if let Some(listener) = self.listener.get() {
-            listener(&Published { snapshot: &snapshot, batch: &batch, before, refs: &refs });
+            // The batch is durable whatever becomes of who listens.
+            contained(|| listener(&Published { snapshot: &snapshot, batch: &batch, before, refs: &refs }));
         }
         snapshot
     }

@@ -37,16 +37,21 @@ pub struct Intents {
     order: Vector<(u64, Vec<u8>)>,
 }
 
+fn key(agent: &AgentName, id: &[u8]) -> Vec<u8> {
+    [agent.as_str().as_bytes(), b"/", id].concat()
+}
+
 /// How long an intent's id is remembered, milliseconds.
 pub const REMEMBERED_MS: u64 = 2 * 86_400_000;
 
 impl Intents {
-    /// What became of an intent.
-    pub fn get(&self, id: &[u8]) -> Option<&Recorded> {
-        self.by_id.get(id)
+    /// What became of an agent's intent. Ids are public once they are used, so an id means nothing from anyone else.
+    pub fn get(&self, agent: &AgentName, id: &[u8]) -> Option<&Recorded> {
+        self.by_id.get(&key(agent, id))
     }
 
-    pub(super) fn insert(&mut self, id: Vec<u8>, t: u64, recorded: Recorded) {
+    pub(super) fn insert(&mut self, agent: &AgentName, id: &[u8], t: u64, recorded: Recorded) {
+        let id = key(agent, id);
         while let Some((old, _)) = self.order.front()
             && old + REMEMBERED_MS < t
         {

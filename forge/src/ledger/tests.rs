@@ -22,6 +22,7 @@ struct World {
 }
 
 struct Open {
+    sequence: Arc<Sequence>,
     forge: Arc<Repository>,
     parser: Repository,
 }
@@ -72,7 +73,7 @@ impl World {
         sequence.resume(forge.snapshot().seq_reserved);
         let deps = Deps { authority: Some(forge.clone()), ..deps };
         let parser = Repository::open(&self.path("parser"), "parser".parse().unwrap(), deps).unwrap();
-        Open { forge, parser }
+        Open { sequence, forge, parser }
     }
 
     fn git(&self, repository: &str, args: &[&str]) -> String {
@@ -315,9 +316,9 @@ fn the_same_intent_twice_is_known() {
     let first = by.clone();
     open.parser.commit(move |d| d.event(&first, &EntityId::Issue(n), Commented {}, Some("hi"), &[])).unwrap();
     let id = by.intent.unwrap();
-    assert_eq!(open.parser.snapshot().intents.get(&id).unwrap().n, 2);
+    assert_eq!(open.parser.snapshot().intents.get(&by.agent, &id).unwrap().n, 2);
     drop(open);
-    assert_eq!(world.open().parser.snapshot().intents.get(&id).unwrap().n, 2);
+    assert_eq!(world.open().parser.snapshot().intents.get(&by.agent, &id).unwrap().n, 2);
 }
 
 #[test]
@@ -438,4 +439,162 @@ fn a_batch_of_a_newer_format_is_refused_with_a_clear_word() {
     let error = RecoverError::from(read_batch(&Plain(objects), commit).unwrap_err());
     assert!(matches!(error, RecoverError::Newer(_)), "{error}");
     assert!(error.to_string().contains("newer format"), "{error}");
+}
+
+#[test]
+fn a_panic_in_one_writers_plan_costs_that_writer_alone() {
+    let world = World::new();
+    let open = world.open();
+    open_issue(&open.parser, "before");
+    let shown = open.sequence.shown();
+    let panicked = open.parser.commit(|draft| -> Result<(), Refusal> {
+        let n = draft.number();
+        let fact = IssueOpened { title: "half".into(), labels: vec![], dedupe: None };
+        draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
+        panic!("in a plan");
+    });
+    assert_eq!(panicked.unwrap_err().code, Code::TryLater);
+    assert_eq!(open_issue(&open.parser, "after"), 2, "what it took is free again");
+    assert!(open.sequence.shown() > shown, "no cursor waits for it");
+    open.parser.on_publish(|_| panic!("in a listener"));
+    assert_eq!(open_issue(&open.parser, "heard by nobody"), 3);
+    assert_eq!(open_issue(&open.parser, "and on"), 4);
+    drop(open);
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
+
+#[test]
+fn what_could_not_be_read_back_is_never_written() {
+    let world = World::new();
+    let open = world.open();
+    let n = open_issue(&open.parser, "one");
+    let labels = vec!["x".to_owned(); notes_schema::budget::EVENT.elements + 1];
+    let too_many = IssueOpened { title: "two".into(), labels, dedupe: None };
+    let refused = open.parser.commit(move |d| d.event(&alpha(), &EntityId::Issue(2), too_many, None, &[]));
+    assert_eq!(refused.unwrap_err().code, Code::Refused);
+    let crowd = |from: u64, count: u64| {
+        move |draft: &mut Draft| {
+            for n in from..from + count {
+                let fact = IssueOpened { title: "x".into(), labels: vec![], dedupe: None };
+                draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
+            }
+            Ok(())
+        }
+    };
+    assert_eq!(open.parser.commit(crowd(10, 200)).unwrap_err().code, Code::Refused, "too many parents");
+    open.parser.commit(crowd(10, 100)).unwrap();
+    drop(open);
+    assert!(world.open().parser.snapshot().fold.issue(n).is_some());
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
+
+/// A push of many long names, as one agent may send several at once.
+fn wide_push(at: usize, count: usize) -> impl FnOnce(&mut Draft) -> Result<(), Refusal> + Send + 'static {
+    move |draft| {
+        let name = |k: usize| format!("refs/heads/{at}/{k:0>220}").parse::<RefName>().unwrap();
+        let refs: Vec<RefName> = (0..count).map(name).collect();
+        let tip = draft.snapshot().tip;
+        for name in &refs {
+            draft.set_ref(name, None, tip, None, Some(&"alpha".parse().unwrap()))?;
+        }
+        let k = "key:SHA256:x".to_owned();
+        draft.push(notes_schema::batch::PushLine { a: "alpha".parse().unwrap(), k, refs, records: vec![] });
+        Ok(())
+    }
+}
+
+#[test]
+fn wide_pushes_of_one_moment_do_not_make_a_batch_that_cannot_be_read() {
+    let world = World::new();
+    let open = world.open();
+    assert_eq!(open.parser.commit(wide_push(0, 10_000)).unwrap_err().code, Code::Refused);
+    std::thread::scope(|scope| {
+        for at in 1..6 {
+            let parser = &open.parser;
+            scope.spawn(move || parser.commit(wide_push(at, 6_000)).unwrap());
+        }
+    });
+    let refs = open.parser.snapshot().refs.len();
+    drop(open);
+    assert_eq!(world.open().parser.snapshot().refs.len(), refs);
+}
+
+#[test]
+fn an_idempotency_key_means_nothing_from_anyone_else_and_does_one_thing() {
+    let world = World::new();
+    let open = world.open();
+    let n = open_issue(&open.parser, "one");
+    let by = Author { intent: Some(*uuid::Uuid::now_v7().as_bytes()), ..alpha() };
+    let other = Author { agent: "beta".parse().unwrap(), ..by.clone() };
+    let say = |by: Author, n: u64| {
+        open.parser.commit(move |d| {
+            assert!(d.done(&by, &EntityId::Issue(n)).is_none());
+            d.event(&by, &EntityId::Issue(n), Commented {}, Some("hi"), &[])
+        })
+    };
+    say(by.clone(), n).unwrap();
+    say(other, n).unwrap();
+    open_issue(&open.parser, "two");
+    assert_eq!(say(by, 2).unwrap_err().code, Code::Stale);
+    assert_eq!(open.parser.snapshot().fold.issue(n).unwrap().comments, 2);
+}
+
+#[test]
+fn a_ref_deleted_and_made_again_in_one_batch_has_one_owner_everywhere() {
+    let world = World::new();
+    let open = world.open();
+    let name = RefName::branch("x").unwrap();
+    let set = |agent: &'static str, old: bool, new: bool| {
+        let name = name.clone();
+        move |draft: &mut Draft| {
+            let tip = draft.snapshot().tip;
+            let agent: AgentName = agent.parse().unwrap();
+            draft.set_ref(&name, tip.filter(|_| old), tip.filter(|_| new), None, Some(&agent))?;
+            let (k, refs) = ("key:x".to_owned(), vec![name]);
+            draft.push(notes_schema::batch::PushLine { a: agent, k, refs, records: vec![] });
+            Ok(())
+        }
+    };
+    let both = set("alpha", false, true);
+    open.parser.commit(both).unwrap();
+    let known = open.parser.snapshot().ref_id(&name);
+    let (remove, make) = (name.clone(), set("beta", false, true));
+    let together = open.parser.commit(move |draft| {
+        draft.set_ref(&remove, known, None, None, Some(&"alpha".parse().unwrap()))?;
+        make(draft)
+    });
+    assert_eq!(together.unwrap_err().code, Code::TryLater);
+    let owners = open.parser.snapshot().owners.clone();
+    drop(open);
+    assert_eq!(world.open().parser.snapshot().owners, owners);
+}
+
+#[test]
+fn the_sequence_goes_past_many_blocks_in_all_repositories_without_reuse() {
+    let world = World::new();
+    let open = world.open();
+    let n = open_issue(&open.parser, "one");
+    // Numbers are used up fast by what is refused.
+    let waste = |repository: &Repository, id: EntityId| {
+        let refused = repository.commit(move |draft| -> Result<(), Refusal> {
+            for _ in 0..120 {
+                draft.event(&alpha(), &id, Commented {}, None, &[])?;
+            }
+            Err(Refusal::new(Code::Refused, "x", "y", "z"))
+        });
+        assert_eq!(refused.unwrap_err().what, "x");
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..40).for_each(|_| waste(&open.parser, EntityId::Issue(n))));
+        }
+        scope.spawn(|| (0..60).for_each(|_| waste(&open.forge, EntityId::Project("parser".parse().unwrap()))));
+    });
+    let last = open_issue(&open.parser, "after");
+    let q = open.parser.snapshot().fold.issue(last).unwrap().opened_q;
+    assert!(q > 25_000, "{q}");
+    assert_eq!(open.sequence.shown(), q, "nothing is in flight");
+    assert!(open.forge.snapshot().seq_reserved >= q);
+    drop(open);
+    assert_eq!(world.verify(), Vec::<String>::new());
 }
