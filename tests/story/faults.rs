@@ -26,12 +26,19 @@ fn a_crash_at_each_fault_point_loses_nothing_acknowledged() {
     assert!(points.lines().count() >= 5, "{points}");
     let mut forge = Forge::start();
     let mut load = Load::prepare(&forge);
-    for point in points.lines() {
+    // A merged pack is renamed first, then its index: the second passage lies between the two.
+    let passages = points.lines().map(str::to_owned).chain(["merge-before-rename:2".to_owned()]);
+    for point in passages {
         println!("{point}");
         forge.kill();
         let enough = AtomicBool::new(false);
+        let mut env = vec![("FORGE_FAILPOINT", point.as_str())];
+        if point == "code-pack-landed" {
+            // Small pushes ride in their batch; here none is small.
+            env.push(("FORGE_LIMIT_MEMORY_BYTES", "64"));
+        }
         // A point of recovery ends the server before it serves.
-        if forge.try_up(&[("FORGE_FAILPOINT", point)]).is_ok() {
+        if forge.try_up(&env).is_ok() {
             let started = Instant::now();
             load.run(&enough, || {
                 while !forge.has_died() && started.elapsed() < SEARCH {
