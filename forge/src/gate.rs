@@ -99,8 +99,7 @@ const CONSIDERED: usize = 32;
 pub fn records(snapshot: &Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<Record> {
     // Several records often come in one push, so only the place in the whole order tells which is the newest.
     let mine = || snapshot.record_order.iter().enumerate().rev().filter(|(_, r)| r.agent == *author);
-    let mut chosen: Vec<(usize, &Arc<KnownRecord>)> =
-        mine().filter(|(_, r)| r.tree == tree).take(CONSIDERED).collect();
+    let mut chosen: Vec<(usize, &Arc<KnownRecord>)> = mine().filter(|(_, r)| r.tree == tree).take(CONSIDERED).collect();
     chosen.extend(mine().filter(|(_, r)| r.tree != tree).take(4));
     chosen.sort_by_key(|(at, _)| *at);
     chosen.into_iter().filter_map(|(_, known)| read_record(objects, known)).collect()
