@@ -97,10 +97,10 @@ const CONSIDERED: usize = 32;
 
 /// Records that may speak for a head with `tree`: the author's on that tree and its newest others, oldest first.
 pub fn records(snapshot: &Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<Record> {
-    // Several records often come in one push, so only the place in the whole order tells which is the newest.
-    let mine = || snapshot.record_order.iter().enumerate().rev().filter(|(_, r)| r.agent == *author);
-    let mut chosen: Vec<(usize, &Arc<KnownRecord>)> = mine().filter(|(_, r)| r.tree == tree).take(CONSIDERED).collect();
-    chosen.extend(mine().filter(|(_, r)| r.tree != tree).take(4));
+    // Several records often come in one push, so only their place in the order tells which is the newest.
+    let mine: Vec<(usize, &Arc<KnownRecord>)> = snapshot.records_of(author).enumerate().collect();
+    let of = |same: bool| mine.iter().rev().filter(move |(_, r)| (r.tree == tree) == same).copied();
+    let mut chosen: Vec<(usize, &Arc<KnownRecord>)> = of(true).take(CONSIDERED).chain(of(false).take(4)).collect();
     chosen.sort_by_key(|(at, _)| *at);
     chosen.into_iter().filter_map(|(_, known)| read_record(objects, known)).collect()
 }

@@ -25,7 +25,7 @@ pub struct Context<'a> {
     pub body: Option<String>,
     /// `--if-match`.
     pub if_match: Option<String>,
-    command: &'static dyn Command,
+    command: &'static Command,
     called: String,
     intent: Option<[u8; 16]>,
 }
@@ -51,7 +51,7 @@ impl<'a> Context<'a> {
         forge: &'a Arc<Forge>,
         actor: &'a Actor,
         door: Door,
-        command: &'static dyn Command,
+        command: &'static Command,
         args: &Args,
         body: Option<String>,
     ) -> Result<Self, Refusal> {
@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
     /// The agent that asks. Commands that declare [`authority::Needs::Agent`] always have one.
     pub fn agent(&self) -> Result<&AgentActor, Refusal> {
         let why = "this needs an agent: come with a registered SSH key or a token";
-        self.actor.agent().ok_or_else(|| Refusal::new(Code::NotAllowed, self.command.name(), why, "help register"))
+        self.actor.agent().ok_or_else(|| Refusal::new(Code::NotAllowed, self.command.name, why, "help register"))
     }
 
     /// Who events are by.
@@ -112,13 +112,13 @@ impl<'a> Context<'a> {
     }
 
     fn named(&self, name: &ProjectName) -> Result<Project, Refusal> {
-        authority::permit(self.actor, self.command.needs(), self.verb(), Some(name), self.forge.config().read)?;
+        authority::permit(self.actor, self.command.needs, self.verb(), Some(name), self.forge.config().read)?;
         let repository = self.forge.project(name)?;
         Ok(Project { snapshot: repository.snapshot(), repository })
     }
 
     fn verb(&self) -> &'static str {
-        self.command.name().split(' ').next().unwrap_or("")
+        self.command.name.split(' ').next().unwrap_or("")
     }
 
     /// The caller's current project: that of its latest `start`, `join` or `project new`.
@@ -146,7 +146,7 @@ impl<'a> Context<'a> {
             [only] => self.named(only.name()),
             _ => Err(Refusal::new(
                 Code::Usage,
-                self.command.name(),
+                self.command.name,
                 "it is not clear which project is meant",
                 "project list",
             )),
@@ -160,7 +160,7 @@ impl<'a> Context<'a> {
             return self.bare(n);
         }
         let reference: ItemRef = text.parse().map_err(|e: notes_schema::NameError| {
-            Refusal::new(Code::Usage, self.command.name(), e.to_string(), format!("help {}", self.command.name()))
+            Refusal::new(Code::Usage, self.command.name, e.to_string(), format!("help {}", self.command.name))
         })?;
         let project = self.named(&reference.project)?;
         let item = kind_of(&project.snapshot, reference.n).ok_or_else(|| {
@@ -201,7 +201,7 @@ impl<'a> Context<'a> {
         F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
     {
         let name = (!repository.name().is_forge()).then(|| repository.name());
-        authority::permit(self.actor, self.command.needs(), self.verb(), name, self.forge.config().read)?;
+        authority::permit(self.actor, self.command.needs, self.verb(), name, self.forge.config().read)?;
         self.forge.commit(repository, self.agent()?, plan)
     }
 
@@ -216,7 +216,7 @@ impl<'a> Context<'a> {
 
     /// A refusal about this command's own arguments.
     pub fn usage(&self, why: impl Into<String>) -> Refusal {
-        Refusal::new(Code::Usage, self.command.name(), why, format!("help {}", self.command.name()))
+        Refusal::new(Code::Usage, self.command.name, why, format!("help {}", self.command.name))
     }
 }
 

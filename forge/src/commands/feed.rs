@@ -2,7 +2,7 @@
 //!
 //! Invariant: folded from git alone; no host, port or time of day, so a mirror prints the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use notes_schema::event::Verdict;
 use notes_schema::refs::show_time;
@@ -11,7 +11,7 @@ use search::{Filter, Kind, State};
 use serde::Serialize;
 
 use super::agents::{standing, tiers};
-use super::issues::{Listed, listed};
+use super::lists::{Listed, listed};
 use super::projects::{self, Line};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes};
@@ -20,12 +20,7 @@ use crate::authority::Needs;
 use crate::git::diff;
 use crate::git::store::Objects as _;
 use crate::state::elo::show_change;
-use crate::state::{PullState, PullStatus};
-
-/// `feed`.
-pub struct Feed;
-/// `my-work`.
-pub struct MyWork;
+use crate::state::{IssueState, PullState, PullStatus, Worker};
 
 /// Most items of one section.
 const MOST: usize = 10;
@@ -196,58 +191,36 @@ const FLAGS: &[(&str, Takes)] = &[
     ("lang", Takes::Word),
 ];
 
-impl Command for Feed {
-    fn name(&self) -> &'static str {
-        "feed"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["refresh"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 0).flags(FLAGS)
-    }
-    fn usage(&self) -> &'static str {
-        "[--since SEQ] [--wait] [--max 4k] [--project P] [--label L] [--lang L]"
-    }
-    fn summary(&self) -> &'static str {
-        "your whole world; with --since and --wait, its next change"
-    }
-    fn example(&self) -> &'static str {
-        "feed --max 4k"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        world(context, &Wanted::of(context, args)?, ALL)
-    }
+/// `feed`.
+pub const FEED: Command = Command {
+    name: "feed",
+    aliases: &["refresh"],
+    needs: Needs::Read,
+    shape: Shape::words(0, 0).flags(FLAGS),
+    usage: "[--since SEQ] [--wait] [--max 4k] [--project P] [--label L] [--lang L]",
+    summary: "your whole world; with --since and --wait, its next change",
+    example: "feed --max 4k",
+    run: feed,
+};
+
+fn feed(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    world(context, &Wanted::of(context, args)?, ALL)
 }
 
-impl Command for MyWork {
-    fn name(&self) -> &'static str {
-        "my-work"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["status"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 0)
-    }
-    fn usage(&self) -> &'static str {
-        ""
-    }
-    fn summary(&self) -> &'static str {
-        "what you are working on, and your open pull requests"
-    }
-    fn example(&self) -> &'static str {
-        "my-work"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        world(context, &Wanted::of(context, args)?, MINE)
-    }
+/// `my-work`.
+pub const MY_WORK: Command = Command {
+    name: "my-work",
+    aliases: &["status"],
+    needs: Needs::Agent,
+    shape: Shape::words(0, 0),
+    usage: "",
+    summary: "what you are working on, and your open pull requests",
+    example: "my-work",
+    run: my_work,
+};
+
+fn my_work(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    world(context, &Wanted::of(context, args)?, MINE)
 }
 
 fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) -> Result<Answer, Refusal> {
@@ -322,45 +295,58 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
     for repository in repositories.iter().filter(|r| wanted.takes(r.name())) {
         let snapshot = repository.snapshot();
         let item = |n| ItemRef { project: repository.name().clone(), n };
-        for (n, pull) in snapshot.fold.pulls() {
-            if pull.author == *agent {
-                own_pull(context, item(n), pull, last_act, world);
-            } else if pull.status == PullStatus::Open && pull.live_reviews().all(|r| r.agent != *agent) {
+        let fold = &snapshot.fold;
+        for (n, pull) in fold.open_pulls.values().filter_map(|n| Some((*n, fold.pull(*n)?))) {
+            if pull.author != *agent && pull.live_reviews().all(|r| r.agent != *agent) {
                 world.reviews.push(review_wanted(item(n), pull));
             }
         }
-        for (n, issue) in snapshot.fold.issues() {
-            let submitted = snapshot
-                .fold
-                .open_pulls
-                .values()
-                .any(|p| snapshot.fold.pull(*p).is_some_and(|pull| pull.author == *agent && pull.issue == Some(n)));
-            if let Some(worker) = issue.worker(agent).filter(|_| !submitted) {
-                let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
-                world.working.push(Item {
-                    reference: item(n),
-                    title: issue.title.clone(),
-                    text: format!("due {}{base}", show_time(worker.deadline_ms)),
-                    by: None,
-                    quote: None,
-                    seq: issue.last_q,
-                    next: format!("submit {}", worker.branch.short()),
-                });
-            }
-            if let Some(said) =
-                issue.last_comment.as_ref().filter(|c| issue.author == *agent && c.by != *agent && c.q > issue.author_q)
-            {
-                world.attention.push(Item {
-                    reference: item(n),
-                    title: String::new(),
-                    text: format!("{} commented on your issue", said.by),
-                    by: Some(said.by.clone()),
-                    quote: Some(said.snippet.clone()),
-                    seq: said.q,
-                    next: format!("details {}/{n}", repository.name()),
-                });
+        for n in fold.authored_by(agent) {
+            match (fold.pull(n), fold.issue(n)) {
+                (Some(pull), _) => own_pull(context, item(n), pull, last_act, world),
+                (None, Some(issue)) => own_issue(item(n), issue, world),
+                (None, None) => {}
             }
         }
+        let submitted: BTreeSet<u64> = fold
+            .authored_by(agent)
+            .filter_map(|n| fold.pull(n))
+            .filter(|p| p.status == PullStatus::Open)
+            .filter_map(|p| p.issue)
+            .collect();
+        for (n, work) in fold.work_of(agent).filter(|(n, _)| !submitted.contains(n)) {
+            if let Some(issue) = fold.issue(n) {
+                world.working.push(at_work(item(n), issue, &work.worker));
+            }
+        }
+    }
+}
+
+fn at_work(reference: ItemRef, issue: &IssueState, worker: &Worker) -> Item {
+    let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
+    Item {
+        reference,
+        title: issue.title.clone(),
+        text: format!("due {}{base}", show_time(worker.deadline_ms)),
+        by: None,
+        quote: None,
+        seq: issue.last_q,
+        next: format!("submit {}", worker.branch.short()),
+    }
+}
+
+fn own_issue(reference: ItemRef, issue: &IssueState, world: &mut World) {
+    let said = issue.last_comment.as_ref().filter(|c| c.by != issue.author && c.q > issue.author_q);
+    if let Some(said) = said {
+        world.attention.push(Item {
+            next: format!("details {}/{}", reference.project, reference.n),
+            reference,
+            title: String::new(),
+            text: format!("{} commented on your issue", said.by),
+            by: Some(said.by.clone()),
+            quote: Some(said.snippet.clone()),
+            seq: said.q,
+        });
     }
 }
 

@@ -6,9 +6,6 @@ use super::{Args, COMMANDS, Command, Context, Shape, find};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 
-/// `help`.
-pub struct Help;
-
 #[derive(Serialize)]
 struct Entry {
     name: &'static str,
@@ -20,14 +17,14 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(command: &dyn Command) -> Self {
+    fn of(command: &Command) -> Self {
         Entry {
-            name: command.name(),
-            aliases: command.aliases().to_vec(),
-            usage: format!("{} {}", command.name(), command.usage()).trim_end().to_owned(),
-            summary: command.summary(),
-            example: command.example(),
-            flags: command.shape().flags.iter().map(|(name, _)| *name).collect(),
+            name: command.name,
+            aliases: command.aliases.to_vec(),
+            usage: format!("{} {}", command.name, command.usage).trim_end().to_owned(),
+            summary: command.summary,
+            example: command.example,
+            flags: command.shape.flags.iter().map(|(name, _)| *name).collect(),
         }
     }
 }
@@ -72,37 +69,29 @@ impl Render for Entry {
     }
 }
 
-impl Command for Help {
-    fn name(&self) -> &'static str {
-        "help"
+/// `help`.
+pub const HELP: Command = Command {
+    name: "help",
+    aliases: &[],
+    needs: Needs::Nothing,
+    shape: Shape::words(0, 2),
+    usage: "[command]",
+    summary: "what there is, and how one command is called",
+    example: "help start",
+    run: help,
+};
+
+fn help(_: &Context, args: &Args) -> Result<Answer, Refusal> {
+    if args.words.is_empty() {
+        return Ok(Answer::of(&Overview { commands: COMMANDS.iter().map(|c| Entry::of(c)).collect() }));
     }
-    fn needs(&self) -> Needs {
-        Needs::Nothing
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 2)
-    }
-    fn usage(&self) -> &'static str {
-        "[command]"
-    }
-    fn summary(&self) -> &'static str {
-        "what there is, and how one command is called"
-    }
-    fn example(&self) -> &'static str {
-        "help start"
-    }
-    fn run(&self, _: &Context, args: &Args) -> Result<Answer, Refusal> {
-        if args.words.is_empty() {
-            return Ok(Answer::of(&Overview { commands: COMMANDS.iter().map(|c| Entry::of(*c)).collect() }));
-        }
-        let name = args.words.join(" ");
-        let first = args.word(0).unwrap_or("");
-        let group: Vec<Entry> =
-            COMMANDS.iter().filter(|c| c.name().split(' ').next() == Some(first)).map(|c| Entry::of(*c)).collect();
-        match find(&name).or_else(|| find(first)) {
-            Some(command) => Ok(Answer::of(&Entry::of(command))),
-            None if !group.is_empty() => Ok(Answer::of(&Overview { commands: group })),
-            None => Err(Refusal::new(Code::NotFound, name, "there is no such command", "help")),
-        }
+    let name = args.words.join(" ");
+    let first = args.word(0).unwrap_or("");
+    let group: Vec<Entry> =
+        COMMANDS.iter().filter(|c| c.name.split(' ').next() == Some(first)).map(|c| Entry::of(c)).collect();
+    match find(&name).or_else(|| find(first)) {
+        Some(command) => Ok(Answer::of(&Entry::of(command))),
+        None if !group.is_empty() => Ok(Answer::of(&Overview { commands: group })),
+        None => Err(Refusal::new(Code::NotFound, name, "there is no such command", "help")),
     }
 }

@@ -66,9 +66,6 @@ pub(super) fn entity(n: u64, item: &Item) -> EntityId {
     }
 }
 
-/// `details`.
-pub struct Details;
-
 #[derive(Serialize)]
 struct Whole {
     #[serde(rename = "ref")]
@@ -101,68 +98,54 @@ impl Render for Whole {
     }
 }
 
-impl Command for Details {
-    fn name(&self) -> &'static str {
-        "details"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["info", "issue view", "issue show"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(1, 1)
-    }
-    fn usage(&self) -> &'static str {
-        "<ref>"
-    }
-    fn summary(&self) -> &'static str {
-        "an issue or pull request with its whole thread"
-    }
-    fn example(&self) -> &'static str {
-        "details parser/12"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
-        let fold = &project.snapshot.fold;
-        let n = reference.n;
-        let events = events(&project, &entity(n, &item))?;
-        let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
-        let path = format!("{}/{n}", reference.project);
-        let whole = match (fold.issue(n), fold.pull(n)) {
-            (Some(issue), _) => Whole {
-                kind: "issue",
-                title: issue.title.clone(),
-                state: if issue.status == IssueStatus::Open { "open" } else { "closed" },
-                author: issue.author.clone(),
-                labels: issue.labels.clone(),
-                working: issue.workers.iter().map(|w| w.agent.clone()).collect(),
-                next: if issue.status == IssueStatus::Open { format!("start {path}") } else { "feed".to_owned() },
-                reference,
-                body,
-                events,
-            },
-            (None, Some(pull)) => Whole {
-                kind: "pull",
-                title: pull.title.clone(),
-                state: pull.status.as_str(),
-                author: pull.author.clone(),
-                labels: Vec::new(),
-                working: Vec::new(),
-                next: format!("pr {path}"),
-                reference,
-                body,
-                events,
-            },
-            (None, None) => return Err(Refusal::new(Code::NotFound, reference.to_string(), "it is gone", "feed")),
-        };
-        Ok(Answer::of(&whole))
-    }
-}
+/// `details`.
+pub const DETAILS: Command = Command {
+    name: "details",
+    aliases: &["info", "issue view", "issue show"],
+    needs: Needs::Read,
+    shape: Shape::words(1, 1),
+    usage: "<ref>",
+    summary: "an issue or pull request with its whole thread",
+    example: "details parser/12",
+    run: details,
+};
 
-/// `reply`.
-pub struct Reply;
+fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
+    let fold = &project.snapshot.fold;
+    let n = reference.n;
+    let events = events(&project, &entity(n, &item))?;
+    let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
+    let path = format!("{}/{n}", reference.project);
+    let whole = match (fold.issue(n), fold.pull(n)) {
+        (Some(issue), _) => Whole {
+            kind: "issue",
+            title: issue.title.clone(),
+            state: if issue.status == IssueStatus::Open { "open" } else { "closed" },
+            author: issue.author.clone(),
+            labels: issue.labels.clone(),
+            working: issue.workers.iter().map(|w| w.agent.clone()).collect(),
+            next: if issue.status == IssueStatus::Open { format!("start {path}") } else { "feed".to_owned() },
+            reference,
+            body,
+            events,
+        },
+        (None, Some(pull)) => Whole {
+            kind: "pull",
+            title: pull.title.clone(),
+            state: pull.status.as_str(),
+            author: pull.author.clone(),
+            labels: Vec::new(),
+            working: Vec::new(),
+            next: format!("pr {path}"),
+            reference,
+            body,
+            events,
+        },
+        (None, None) => return Err(Refusal::new(Code::NotFound, reference.to_string(), "it is gone", "feed")),
+    };
+    Ok(Answer::of(&whole))
+}
 
 #[derive(Serialize)]
 struct Replied {
@@ -177,45 +160,31 @@ impl Render for Replied {
     }
 }
 
-impl Command for Reply {
-    fn name(&self) -> &'static str {
-        "reply"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["comment"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
-        Shape { text: true, stdin: Stdin::InsteadOfText, ..Shape::words(1, 1) }
-    }
-    fn usage(&self) -> &'static str {
-        "<ref> <text>   (or text on stdin)"
-    }
-    fn summary(&self) -> &'static str {
-        "say something on an issue or pull request"
-    }
-    fn example(&self) -> &'static str {
-        "reply parser/47 Done, see the new round"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
-        let text = args.text.clone().or_else(|| context.body.clone());
-        let text = text.filter(|t| !t.trim().is_empty()).ok_or_else(|| context.usage("there is nothing to say"))?;
-        if let Some(done) = context.done_before(&project.snapshot) {
-            return Ok(Answer::of(&Replied { reference, seq: done.q }));
-        }
-        let (by, id) = (context.author()?, entity(reference.n, &item));
-        let (q, _) = context.commit(&project.repository, move |draft| {
-            draft.event(&by, &id, Fact::from(Commented {}), Some(&text), &[]).map(|r| r.q)
-        })?;
-        Ok(Answer::of(&Replied { reference, seq: q }))
-    }
-}
+/// `reply`.
+pub const REPLY: Command = Command {
+    name: "reply",
+    aliases: &["comment"],
+    needs: Needs::Agent,
+    shape: Shape { text: true, stdin: Stdin::InsteadOfText, ..Shape::words(1, 1) },
+    usage: "<ref> <text>   (or text on stdin)",
+    summary: "say something on an issue or pull request",
+    example: "reply parser/47 Done, see the new round",
+    run: reply,
+};
 
-/// `search`.
-pub struct Search;
+fn reply(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
+    let text = args.text.clone().or_else(|| context.body.clone());
+    let text = text.filter(|t| !t.trim().is_empty()).ok_or_else(|| context.usage("there is nothing to say"))?;
+    if let Some(done) = context.done_before(&project.snapshot) {
+        return Ok(Answer::of(&Replied { reference, seq: done.q }));
+    }
+    let (by, id) = (context.author()?, entity(reference.n, &item));
+    let (q, _) = context.commit(&project.repository, move |draft| {
+        draft.event(&by, &id, Fact::from(Commented {}), Some(&text), &[]).map(|r| r.q)
+    })?;
+    Ok(Answer::of(&Replied { reference, seq: q }))
+}
 
 #[derive(Serialize)]
 struct Found {
@@ -250,45 +219,37 @@ impl Render for Found {
     }
 }
 
-impl Command for Search {
-    fn name(&self) -> &'static str {
-        "search"
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(1, 64)
-    }
-    fn usage(&self) -> &'static str {
-        "<words> [is:open|closed|merged|issue|pr] [label:L] [author:A] [project:P]"
-    }
-    fn summary(&self) -> &'static str {
-        "find issues and pull requests by their words"
-    }
-    fn example(&self) -> &'static str {
-        "search memory leak is:open"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let text = args.words.join(" ");
-        let failed = |e: search::Error| Refusal::new(Code::TryLater, "search", e.to_string(), "feed");
-        let hits = context.forge.index()?.search(&text, 30).map_err(failed)?;
-        let hit = |hit: search::Hit| {
-            let verb = if hit.kind == search::Kind::Pull { "pr" } else { "details" };
-            let project_entry = hit.n == 0;
-            Hit {
-                reference: if project_entry { hit.project.to_string() } else { format!("{}#{}", hit.project, hit.n) },
-                kind: hit.kind.as_str(),
-                state: hit.state.as_str(),
-                next: if project_entry {
-                    format!("project show {}", hit.project)
-                } else {
-                    format!("{verb} {}/{}", hit.project, hit.n)
-                },
-                title: hit.title,
-                snippet: snippet(&hit.snippet, 240),
-            }
-        };
-        Ok(Answer::of(&Found { hits: hits.into_iter().map(hit).collect() }))
-    }
+/// `search`.
+pub const SEARCH: Command = Command {
+    name: "search",
+    aliases: &[],
+    needs: Needs::Read,
+    shape: Shape::words(1, 64),
+    usage: "<words> [is:open|closed|merged|issue|pr] [label:L] [author:A] [project:P]",
+    summary: "find issues and pull requests by their words",
+    example: "search memory leak is:open",
+    run: search,
+};
+
+fn search(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let text = args.words.join(" ");
+    let failed = |e: search::Error| Refusal::new(Code::TryLater, "search", e.to_string(), "feed");
+    let hits = context.forge.index()?.search(&text, 30).map_err(failed)?;
+    let hit = |hit: search::Hit| {
+        let verb = if hit.kind == search::Kind::Pull { "pr" } else { "details" };
+        let project_entry = hit.n == 0;
+        Hit {
+            reference: if project_entry { hit.project.to_string() } else { format!("{}#{}", hit.project, hit.n) },
+            kind: hit.kind.as_str(),
+            state: hit.state.as_str(),
+            next: if project_entry {
+                format!("project show {}", hit.project)
+            } else {
+                format!("{verb} {}/{}", hit.project, hit.n)
+            },
+            title: hit.title,
+            snippet: snippet(&hit.snippet, 240),
+        }
+    };
+    Ok(Answer::of(&Found { hits: hits.into_iter().map(hit).collect() }))
 }

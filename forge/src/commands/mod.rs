@@ -1,7 +1,7 @@
 //! One command language for every door: one file per group of commands, one slice that lists them all.
 //!
 //! Invariant: only [`dispatch`] authorises, by what each command declares it needs; a command cannot forget to ask,
-//! because it does not compile without the declaration.
+//! because it is no value without that field.
 
 mod agents;
 mod context;
@@ -9,13 +9,16 @@ mod feed;
 mod help;
 mod issues;
 mod items;
+mod keys;
 mod line;
+mod lists;
 mod projects;
 mod pulls;
 mod review;
 mod submit;
 mod text;
 mod trace;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,66 +67,64 @@ pub struct Reply {
     pub status: u16,
 }
 
-/// One command.
-pub trait Command: Sync {
+/// One command, as data: it does not exist without saying what it needs.
+pub struct Command {
     /// Its name: one word, or two.
-    fn name(&self) -> &'static str;
+    pub name: &'static str,
     /// Other names for it.
-    fn aliases(&self) -> &'static [&'static str] {
-        &[]
-    }
+    pub aliases: &'static [&'static str],
     /// What it needs of the actor.
-    fn needs(&self) -> Needs;
+    pub needs: Needs,
     /// What its line may hold.
-    fn shape(&self) -> Shape;
+    pub shape: Shape,
     /// How it is called, for help: the part after its name.
-    fn usage(&self) -> &'static str;
+    pub usage: &'static str,
     /// What it does, in one line.
-    fn summary(&self) -> &'static str;
+    pub summary: &'static str,
     /// A line that runs.
-    fn example(&self) -> &'static str;
+    pub example: &'static str,
     /// Does it. Blocks.
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal>;
+    pub run: fn(&Context, &Args) -> Result<Answer, Refusal>,
 }
 
 /// Every command, in the order in which help lists them.
-pub const COMMANDS: &[&dyn Command] = &[
-    &help::Help,
-    &agents::Register,
-    &agents::Whoami,
-    &agents::KeyAdd,
-    &agents::KeyList,
-    &agents::KeyRevoke,
-    &agents::TokenNew,
-    &feed::Feed,
-    &feed::MyWork,
-    &items::Search,
-    &items::Details,
-    &items::Reply,
-    &projects::ProjectNew,
-    &projects::ProjectList,
-    &projects::ProjectShow,
-    &projects::Join,
-    &issues::IssueNew,
-    &issues::IssueList,
-    &issues::IssueClose,
-    &issues::IssueReopen,
-    &issues::Start,
-    &issues::Abandon,
-    &submit::Submit,
-    &pulls::Pr,
-    &pulls::PrList,
-    &pulls::PrClose,
-    &review::Review,
-    &review::Merge,
-    &trace::Trace,
-    &agents::Profile,
-    &agents::Leaderboard,
+pub const COMMANDS: &[&Command] = &[
+    &help::HELP,
+    &agents::REGISTER,
+    &agents::WHOAMI,
+    &keys::KEY_ADD,
+    &keys::KEY_LIST,
+    &keys::KEY_REVOKE,
+    &keys::TOKEN,
+    &feed::FEED,
+    &feed::MY_WORK,
+    &items::SEARCH,
+    &items::DETAILS,
+    &items::REPLY,
+    &projects::PROJECT_NEW,
+    &projects::PROJECT_LIST,
+    &projects::PROJECT_SHOW,
+    &projects::JOIN,
+    &issues::ISSUE_NEW,
+    &issues::ISSUE_LIST,
+    &issues::ISSUE_CLOSE,
+    &issues::ISSUE_REOPEN,
+    &work::START,
+    &work::ABANDON,
+    &submit::SUBMIT,
+    &pulls::PR,
+    &pulls::PR_LIST,
+    &pulls::PR_CLOSE,
+    &review::REVIEW,
+    &review::MERGE,
+    &trace::TRACE,
+    &agents::PROFILE,
+    &agents::LEADERBOARD,
 ];
 
 /// Finds a command by name or alias.
-pub fn find(name: &str) -> Option<&'static dyn Command> {
-    COMMANDS.iter().copied().find(|c| c.name() == name || c.aliases().contains(&name))
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().copied().find(|c| c.name == name || c.aliases.contains(&name))
 }
 
 /// How long `--wait` waits before it answers with nothing new.
@@ -165,14 +166,14 @@ async fn answer(
         }
         None => unknown(names.last().map_or("", |(name, _)| name))?,
     };
-    let verb = command.name().split(' ').next().unwrap_or("");
-    let permitted = authority::permit(&call.actor, command.needs(), verb, None, forge.config().read);
+    let verb = command.name.split(' ').next().unwrap_or("");
+    let permitted = authority::permit(&call.actor, command.needs, verb, None, forge.config().read);
     // Whoever may not do it is told so before being told how it is spelled.
     permitted?;
     // A bare number is a reference: it is shown.
-    let rest = if command.name() == "details" && line_is_number(&call.line) { call.line.trim() } else { rest };
-    let shape = command.shape();
-    line::tail(command.name(), rest, &shape, args)?;
+    let rest = if command.name == "details" && line_is_number(&call.line) { call.line.trim() } else { rest };
+    let shape = command.shape;
+    line::tail(command.name, rest, &shape, args)?;
     let text = read_body(forge, call, &shape, args, body).await?;
     let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
     let (mut changes, mut stopping) = (forge.changes(), forge.stopping());
@@ -194,11 +195,11 @@ fn line_is_number(line: &str) -> bool {
     notes_schema::names::parse_number(line.trim()).is_some()
 }
 
-fn unknown(name: &str) -> Result<(&'static dyn Command, &'static str), Refusal> {
+fn unknown(name: &str) -> Result<(&'static Command, &'static str), Refusal> {
     if notes_schema::names::parse_number(name).is_some() {
-        return Ok((&items::Details, ""));
+        return Ok((&items::DETAILS, ""));
     }
-    let near = COMMANDS.iter().map(|c| c.name()).min_by_key(|known| distance(known, name));
+    let near = COMMANDS.iter().map(|c| c.name).min_by_key(|known| distance(known, name));
     let near = near.filter(|known| distance(known, name) <= 2);
     let next = near.map_or("help".to_owned(), |near| format!("help {near}"));
     let shown: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
@@ -251,17 +252,17 @@ async fn read_body(
 async fn run(
     forge: &Arc<Forge>,
     call: &Call,
-    command: &'static dyn Command,
+    command: &'static Command,
     args: &Args,
     body: Option<String>,
 ) -> Result<Answer, Refusal> {
     let (forge, call, args) = (forge.clone(), call.clone(), args.clone());
     let ran = tokio::task::spawn_blocking(move || {
         let context = Context::new(&forge, &call.actor, call.door, command, &args, body)?;
-        command.run(&context, &args)
+        (command.run)(&context, &args)
     });
     ran.await.unwrap_or_else(|error| {
-        tracing::error!(%error, command = command.name(), "a command failed unexpectedly");
-        Err(Refusal::new(Code::TryLater, command.name(), "it failed unexpectedly; the log says how", "help"))
+        tracing::error!(%error, command = command.name, "a command failed unexpectedly");
+        Err(Refusal::new(Code::TryLater, command.name, "it failed unexpectedly; the log says how", "help"))
     })
 }

@@ -11,9 +11,6 @@ use super::{Args, Command, Context, Door, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 
-/// `project new`.
-pub struct ProjectNew;
-
 #[derive(Serialize)]
 struct Created {
     project: ProjectName,
@@ -42,51 +39,39 @@ pub(super) fn clone_url(context: &Context, project: &ProjectName) -> String {
     }
 }
 
-impl Command for ProjectNew {
-    fn name(&self) -> &'static str {
-        "project new"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["project create"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(1, 1).flags(&[("description", Takes::Words), ("branch", Takes::Word)])
-    }
-    fn usage(&self) -> &'static str {
-        "<name> [--description TEXT] [--branch main]"
-    }
-    fn summary(&self) -> &'static str {
-        "make an empty public project; you are its maintainer"
-    }
-    fn example(&self) -> &'static str {
-        "project new parser --description A small parser"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let name = ProjectName::parse_new(args.word(0).unwrap_or("")).map_err(|e| context.usage(e.to_string()))?;
-        let branch =
-            RefName::branch(args.value("branch").unwrap_or("main")).map_err(|e| context.usage(e.to_string()))?;
-        let description = crate::state::snippet(args.value("description").unwrap_or(""), 200);
-        let repository = context.forge.create_project(&name, &branch, || {
-            let (by, id) = (context.author()?, EntityId::Project(name.clone()));
-            let fact = ProjectCreated { default_branch: branch.clone(), description };
-            context
-                .commit(context.forge.root_repository(), move |draft| draft.event(&by, &id, fact, None, &[]))
-                .map(|(r, _)| r.q)
-        })?;
-        let config = context.forge.config();
-        Ok(Answer::of(&Created {
-            ssh_url: format!("{}/{name}", config.public_ssh),
-            http_url: format!("{}/{name}", config.public_http),
-            clone_url: clone_url(context, &name),
-            default_branch: branch.short().to_owned(),
-            seq: repository,
-            project: name,
-        })
-        .hint(format!("git push {}/{} HEAD:{branch}", config.public_ssh, args.word(0).unwrap_or(""))))
-    }
+/// `project new`.
+pub const PROJECT_NEW: Command = Command {
+    name: "project new",
+    aliases: &["project create"],
+    needs: Needs::Agent,
+    shape: Shape::words(1, 1).flags(&[("description", Takes::Words), ("branch", Takes::Word)]),
+    usage: "<name> [--description TEXT] [--branch main]",
+    summary: "make an empty public project; you are its maintainer",
+    example: "project new parser --description A small parser",
+    run: project_new,
+};
+
+fn project_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let name = ProjectName::parse_new(args.word(0).unwrap_or("")).map_err(|e| context.usage(e.to_string()))?;
+    let branch = RefName::branch(args.value("branch").unwrap_or("main")).map_err(|e| context.usage(e.to_string()))?;
+    let description = crate::state::snippet(args.value("description").unwrap_or(""), 200);
+    let repository = context.forge.create_project(&name, &branch, || {
+        let (by, id) = (context.author()?, EntityId::Project(name.clone()));
+        let fact = ProjectCreated { default_branch: branch.clone(), description };
+        context
+            .commit(context.forge.root_repository(), move |draft| draft.event(&by, &id, fact, None, &[]))
+            .map(|(r, _)| r.q)
+    })?;
+    let config = context.forge.config();
+    Ok(Answer::of(&Created {
+        ssh_url: format!("{}/{name}", config.public_ssh),
+        http_url: format!("{}/{name}", config.public_http),
+        clone_url: clone_url(context, &name),
+        default_branch: branch.short().to_owned(),
+        seq: repository,
+        project: name,
+    })
+    .hint(format!("git push {}/{} HEAD:{branch}", config.public_ssh, args.word(0).unwrap_or(""))))
 }
 
 /// One project in lists.
@@ -134,9 +119,6 @@ pub(super) fn line(context: &Context, name: &ProjectName) -> Result<Line, Refusa
     })
 }
 
-/// `project list`.
-pub struct ProjectList;
-
 #[derive(Serialize)]
 struct List {
     projects: Vec<Line>,
@@ -155,37 +137,23 @@ impl Render for List {
     }
 }
 
-impl Command for ProjectList {
-    fn name(&self) -> &'static str {
-        "project list"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["projects"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 0)
-    }
-    fn usage(&self) -> &'static str {
-        ""
-    }
-    fn summary(&self) -> &'static str {
-        "all projects"
-    }
-    fn example(&self) -> &'static str {
-        "project list"
-    }
-    fn run(&self, context: &Context, _: &Args) -> Result<Answer, Refusal> {
-        let names = context.root.fold.projects().map(|(name, _)| name).filter(|name| !name.is_forge());
-        let lines: Result<Vec<Line>, Refusal> = names.map(|name| line(context, name)).collect();
-        Ok(Answer::of(&List { projects: lines? }))
-    }
-}
+/// `project list`.
+pub const PROJECT_LIST: Command = Command {
+    name: "project list",
+    aliases: &["projects"],
+    needs: Needs::Read,
+    shape: Shape::words(0, 0),
+    usage: "",
+    summary: "all projects",
+    example: "project list",
+    run: project_list,
+};
 
-/// `project show`.
-pub struct ProjectShow;
+fn project_list(context: &Context, _: &Args) -> Result<Answer, Refusal> {
+    let names = context.root.fold.projects().map(|(name, _)| name).filter(|name| !name.is_forge());
+    let lines: Result<Vec<Line>, Refusal> = names.map(|name| line(context, name)).collect();
+    Ok(Answer::of(&List { projects: lines? }))
+}
 
 #[derive(Serialize)]
 struct Shown {
@@ -198,8 +166,8 @@ struct Shown {
     members: u64,
     ssh_url: String,
     http_url: String,
-    open_issues: Vec<super::issues::Listed>,
-    open_pulls: Vec<super::issues::Listed>,
+    open_issues: Vec<super::lists::Listed>,
+    open_pulls: Vec<super::lists::Listed>,
     branches: u64,
     read_only: Option<String>,
 }
@@ -237,51 +205,40 @@ impl Render for Shown {
     }
 }
 
-impl Command for ProjectShow {
-    fn name(&self) -> &'static str {
-        "project show"
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(1, 1)
-    }
-    fn usage(&self) -> &'static str {
-        "<name>"
-    }
-    fn summary(&self) -> &'static str {
-        "a project: where to clone it, what is open"
-    }
-    fn example(&self) -> &'static str {
-        "project show parser"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let project = context.project(args.word(0).unwrap_or(""))?;
-        let (name, snapshot) = (project.repository.name().clone(), &project.snapshot);
-        let entry = context.root.fold.project(&name);
-        let config = context.forge.config();
-        let list = |kind| super::issues::list(context, &name, kind, Some(State::Open), &[], 50);
-        Ok(Answer::of(&Shown {
-            description: entry.map(|p| p.description.clone()).unwrap_or_default(),
-            creator: entry.map_or_else(AgentName::forge, |p| p.creator.clone()),
-            created_ms: entry.map_or(0, |p| p.created_ms),
-            members: entry.map_or(0, |p| p.members),
-            default_branch: snapshot.head.as_ref().map_or("main", RefName::short).to_owned(),
-            head: snapshot.default_tip().map(|id| id.to_string()),
-            ssh_url: format!("{}/{name}", config.public_ssh),
-            http_url: format!("{}/{name}", config.public_http),
-            open_issues: list(Kind::Issue)?,
-            open_pulls: list(Kind::Pull)?,
-            branches: snapshot.refs.keys().filter(|r| r.branch_name().is_some()).count() as u64,
-            read_only: project.repository.read_only(),
-            project: name,
-        }))
-    }
-}
+/// `project show`.
+pub const PROJECT_SHOW: Command = Command {
+    name: "project show",
+    aliases: &[],
+    needs: Needs::Read,
+    shape: Shape::words(1, 1),
+    usage: "<name>",
+    summary: "a project: where to clone it, what is open",
+    example: "project show parser",
+    run: project_show,
+};
 
-/// `join`.
-pub struct Join;
+fn project_show(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let project = context.project(args.word(0).unwrap_or(""))?;
+    let (name, snapshot) = (project.repository.name().clone(), &project.snapshot);
+    let entry = context.root.fold.project(&name);
+    let config = context.forge.config();
+    let list = |kind| super::lists::list(context, &name, kind, Some(State::Open), &[], 50);
+    Ok(Answer::of(&Shown {
+        description: entry.map(|p| p.description.clone()).unwrap_or_default(),
+        creator: entry.map_or_else(AgentName::forge, |p| p.creator.clone()),
+        created_ms: entry.map_or(0, |p| p.created_ms),
+        members: entry.map_or(0, |p| p.members),
+        default_branch: snapshot.head.as_ref().map_or("main", RefName::short).to_owned(),
+        head: snapshot.default_tip().map(|id| id.to_string()),
+        ssh_url: format!("{}/{name}", config.public_ssh),
+        http_url: format!("{}/{name}", config.public_http),
+        open_issues: list(Kind::Issue)?,
+        open_pulls: list(Kind::Pull)?,
+        branches: snapshot.refs.keys().filter(|r| r.branch_name().is_some()).count() as u64,
+        read_only: project.repository.read_only(),
+        project: name,
+    }))
+}
 
 #[derive(Serialize)]
 struct Joined {
@@ -300,36 +257,28 @@ impl Render for Joined {
     }
 }
 
-impl Command for Join {
-    fn name(&self) -> &'static str {
-        "join"
+/// `join`.
+pub const JOIN: Command = Command {
+    name: "join",
+    aliases: &[],
+    needs: Needs::Agent,
+    shape: Shape::words(1, 1),
+    usage: "<project>",
+    summary: "put a project into your feed and be offered its reviews",
+    example: "join parser",
+    run: join,
+};
+
+fn join(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let project = context.project(args.word(0).unwrap_or(""))?.repository.name().clone();
+    if project.is_forge() {
+        return Err(context.usage("the forge's own repository takes no members"));
     }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(1, 1)
-    }
-    fn usage(&self) -> &'static str {
-        "<project>"
-    }
-    fn summary(&self) -> &'static str {
-        "put a project into your feed and be offered its reviews"
-    }
-    fn example(&self) -> &'static str {
-        "join parser"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let project = context.project(args.word(0).unwrap_or(""))?.repository.name().clone();
-        if project.is_forge() {
-            return Err(context.usage("the forge's own repository takes no members"));
-        }
-        let (by, name) = (context.author()?, project.clone());
-        let (q, after) = context.commit(context.forge.root_repository(), move |draft| {
-            // Joining again makes it the current project; the number of members stays.
-            draft.event(&by, &EntityId::Project(name), ProjectJoined {}, None, &[]).map(|r| r.q)
-        })?;
-        let members = after.fold.project(&project).map_or(0, |p| p.members);
-        Ok(Answer::of(&Joined { project, members, seq: q }))
-    }
+    let (by, name) = (context.author()?, project.clone());
+    let (q, after) = context.commit(context.forge.root_repository(), move |draft| {
+        // Joining again makes it the current project; the number of members stays.
+        draft.event(&by, &EntityId::Project(name), ProjectJoined {}, None, &[]).map(|r| r.q)
+    })?;
+    let members = after.fold.project(&project).map_or(0, |p| p.members);
+    Ok(Answer::of(&Joined { project, members, seq: q }))
 }

@@ -6,8 +6,8 @@ use search::Kind;
 use serde::Serialize;
 
 use super::context::Project;
-use super::issues::Page;
 use super::items::{self, Shown};
+use super::lists::Page;
 use super::text::{count, inline, quote};
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
@@ -64,9 +64,6 @@ pub(super) struct ReviewLine {
     live: bool,
     text: String,
 }
-
-/// `pr`.
-pub struct Pr;
 
 #[derive(Serialize)]
 struct Whole {
@@ -185,81 +182,70 @@ pub(super) fn next_for(context: &Context, project: &str, n: u64, pull: &PullStat
     }
 }
 
-impl Command for Pr {
-    fn name(&self) -> &'static str {
-        "pr"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["pr view", "pr show", "pr-status", "pr-comments", "pull"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 1).flags(&[("diff", Takes::Nothing)])
-    }
-    fn usage(&self) -> &'static str {
-        "<ref> [--diff]"
-    }
-    fn summary(&self) -> &'static str {
-        "a pull request: its gate, reviews, thread and diff"
-    }
-    fn example(&self) -> &'static str {
-        "pr parser/47 --diff"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let (project, reference) = match args.word(0) {
-            Some(word) => {
-                let (project, reference, _) = context.item(word)?;
-                (project, reference)
-            }
-            None => only_pull(context)?,
-        };
-        let n = reference.n;
-        let pull = project.snapshot.fold.pull(n).ok_or_else(|| {
-            let next = format!("details {}/{n}", reference.project);
-            Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
-        })?;
-        let gate = gate_of(context, &project, n, pull)?;
-        let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
-        let events = items::events(&project, &EntityId::Pull(n))?;
-        let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
-        let reviews = pull.reviews.iter().map(|r| ReviewLine {
-            agent: r.agent.clone(),
-            verdict: r.verdict.as_str(),
-            past: r.verdict.past(),
-            head: r.head,
-            live: r.head == pull.head,
-            text: r.snippet.clone(),
-        });
-        let issue = pull.issue.map(|n| ItemRef { project: reference.project.clone(), n });
-        let answer = Answer::of(&Whole {
-            title: pull.title.clone(),
-            state: pull.status.as_str(),
-            author: pull.author.clone(),
-            branch: pull.branch.short().to_owned(),
-            target: pull.target.short().to_owned(),
-            issue,
-            head: pull.head,
-            base: pull.base,
-            round: pull.round,
-            proof: pull.proof.level.to_string(),
-            proof_detail: pull.proof.clone(),
-            reviews: reviews.collect(),
-            next: next_for(context, reference.project.as_str(), n, pull, &gate),
-            gate,
-            comments: events.into_iter().skip(1).filter(|e| e.text.is_some()).collect(),
-            landed: pull.landed,
-            url: context.url(&reference, &super::context::Item::Pull),
-            reference,
-            body,
-            diff: args.has("diff").then(|| cleaned(&patch.text)),
-            diff_truncated: args.has("diff").then_some(patch.truncated),
-            added: patch.added,
-            removed: patch.removed,
-        });
-        Ok(answer)
-    }
+/// `pr`.
+pub const PR: Command = Command {
+    name: "pr",
+    aliases: &["pr view", "pr show", "pr-status", "pr-comments", "pull"],
+    needs: Needs::Read,
+    shape: Shape::words(0, 1).flags(&[("diff", Takes::Nothing)]),
+    usage: "<ref> [--diff]",
+    summary: "a pull request: its gate, reviews, thread and diff",
+    example: "pr parser/47 --diff",
+    run: pr,
+};
+
+fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, reference) = match args.word(0) {
+        Some(word) => {
+            let (project, reference, _) = context.item(word)?;
+            (project, reference)
+        }
+        None => only_pull(context)?,
+    };
+    let n = reference.n;
+    let pull = project.snapshot.fold.pull(n).ok_or_else(|| {
+        let next = format!("details {}/{n}", reference.project);
+        Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
+    })?;
+    let gate = gate_of(context, &project, n, pull)?;
+    let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
+    let events = items::events(&project, &EntityId::Pull(n))?;
+    let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
+    let reviews = pull.reviews.iter().map(|r| ReviewLine {
+        agent: r.agent.clone(),
+        verdict: r.verdict.as_str(),
+        past: r.verdict.past(),
+        head: r.head,
+        live: r.head == pull.head,
+        text: r.snippet.clone(),
+    });
+    let issue = pull.issue.map(|n| ItemRef { project: reference.project.clone(), n });
+    let answer = Answer::of(&Whole {
+        title: pull.title.clone(),
+        state: pull.status.as_str(),
+        author: pull.author.clone(),
+        branch: pull.branch.short().to_owned(),
+        target: pull.target.short().to_owned(),
+        issue,
+        head: pull.head,
+        base: pull.base,
+        round: pull.round,
+        proof: pull.proof.level.to_string(),
+        proof_detail: pull.proof.clone(),
+        reviews: reviews.collect(),
+        next: next_for(context, reference.project.as_str(), n, pull, &gate),
+        gate,
+        comments: events.into_iter().skip(1).filter(|e| e.text.is_some()).collect(),
+        landed: pull.landed,
+        url: context.url(&reference, &super::context::Item::Pull),
+        reference,
+        body,
+        diff: args.has("diff").then(|| cleaned(&patch.text)),
+        diff_truncated: args.has("diff").then_some(patch.truncated),
+        added: patch.added,
+        removed: patch.removed,
+    });
+    Ok(answer)
 }
 
 /// A diff as text: what is not UTF-8 is replaced, and control characters cannot reach a terminal.
@@ -302,41 +288,24 @@ fn only_pull(context: &Context) -> Result<(Project, ItemRef), Refusal> {
 }
 
 /// `pr list`.
-pub struct PrList;
+pub const PR_LIST: Command = Command {
+    name: "pr list",
+    aliases: &["prs", "pulls"],
+    needs: Needs::Read,
+    shape: Shape::words(0, 1).flags(&[("state", Takes::Word)]),
+    usage: "[project] [--state open|merged|closed|all]",
+    summary: "the newest hundred pull requests of a project",
+    example: "pr list parser --state merged",
+    run: pr_list,
+};
 
-impl Command for PrList {
-    fn name(&self) -> &'static str {
-        "pr list"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["prs", "pulls"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(0, 1).flags(&[("state", Takes::Word)])
-    }
-    fn usage(&self) -> &'static str {
-        "[project] [--state open|merged|closed|all]"
-    }
-    fn summary(&self) -> &'static str {
-        "the newest hundred pull requests of a project"
-    }
-    fn example(&self) -> &'static str {
-        "pr list parser --state merged"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let project = context.project_or_current(args.word(0))?.repository.name().clone();
-        let (state, word) = super::issues::state_of(context, args)?;
-        let items = super::issues::list(context, &project, Kind::Pull, state, &[], 100)?;
-        let empty = format!("issue list {project}");
-        Ok(Answer::of(&Page { project, state: word, items, title: "pull requests", empty }))
-    }
+fn pr_list(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let project = context.project_or_current(args.word(0))?.repository.name().clone();
+    let (state, word) = super::lists::state_of(context, args)?;
+    let items = super::lists::list(context, &project, Kind::Pull, state, &[], 100)?;
+    let empty = format!("issue list {project}");
+    Ok(Answer::of(&Page { project, state: word, items, title: "pull requests", empty }))
 }
-
-/// `pr close`.
-pub struct PrClose;
 
 #[derive(Serialize)]
 struct Closed {
@@ -352,50 +321,42 @@ impl Render for Closed {
     }
 }
 
-impl Command for PrClose {
-    fn name(&self) -> &'static str {
-        "pr close"
+/// `pr close`.
+pub const PR_CLOSE: Command = Command {
+    name: "pr close",
+    aliases: &[],
+    needs: Needs::Agent,
+    shape: Shape { text: true, ..Shape::words(1, 1) },
+    usage: "<ref> [text]",
+    summary: "give a pull request up without merging it",
+    example: "pr close parser/47 superseded",
+    run: pr_close,
+};
+
+fn pr_close(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
+    let n = reference.n;
+    let pull = project.snapshot.fold.pull(n).ok_or_else(|| context.usage(format!("{reference} is an issue")))?;
+    let (by, text) = (context.author()?, args.text.clone());
+    let maintainer = context.root.fold.project(&reference.project).is_some_and(|p| p.creator == by.agent);
+    if pull.author != by.agent && !maintainer {
+        let why = format!("only {} who opened it, or the project's maintainer, may", pull.author);
+        return Err(Refusal::new(
+            Code::NotAllowed,
+            reference.to_string(),
+            why,
+            format!("pr {}/{n}", reference.project),
+        ));
     }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
-        Shape { text: true, ..Shape::words(1, 1) }
-    }
-    fn usage(&self) -> &'static str {
-        "<ref> [text]"
-    }
-    fn summary(&self) -> &'static str {
-        "give a pull request up without merging it"
-    }
-    fn example(&self) -> &'static str {
-        "pr close parser/47 superseded"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
-        let n = reference.n;
-        let pull = project.snapshot.fold.pull(n).ok_or_else(|| context.usage(format!("{reference} is an issue")))?;
-        let (by, text) = (context.author()?, args.text.clone());
-        let maintainer = context.root.fold.project(&reference.project).is_some_and(|p| p.creator == by.agent);
-        if pull.author != by.agent && !maintainer {
-            let why = format!("only {} who opened it, or the project's maintainer, may", pull.author);
-            return Err(Refusal::new(
-                Code::NotAllowed,
-                reference.to_string(),
-                why,
-                format!("pr {}/{n}", reference.project),
-            ));
-        }
-        let name = reference.clone();
-        let (q, _) = context.commit(&project.repository, move |draft| {
-            let pull = draft.snapshot().fold.pull(n).cloned();
-            let Some(pull) = pull.filter(|p| p.status == PullStatus::Open) else {
-                return Err(Refusal::new(Code::Stale, name.to_string(), "it is not open any more", "feed"));
-            };
-            draft.keep(pull.head);
-            super::review::drop_inbox(draft, &pull)?;
-            draft.event(&by, &EntityId::Pull(n), PullClosed {}, text.as_deref(), &[]).map(|r| r.q)
-        })?;
-        Ok(Answer::of(&Closed { reference, state: "closed", seq: q }))
-    }
+    let name = reference.clone();
+    let (q, _) = context.commit(&project.repository, move |draft| {
+        let pull = draft.snapshot().fold.pull(n).cloned();
+        let Some(pull) = pull.filter(|p| p.status == PullStatus::Open) else {
+            return Err(Refusal::new(Code::Stale, name.to_string(), "it is not open any more", "feed"));
+        };
+        draft.keep(pull.head);
+        super::review::drop_inbox(draft, &pull)?;
+        draft.event(&by, &EntityId::Pull(n), PullClosed {}, text.as_deref(), &[]).map(|r| r.q)
+    })?;
+    Ok(Answer::of(&Closed { reference, state: "closed", seq: q }))
 }

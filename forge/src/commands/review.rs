@@ -20,9 +20,6 @@ use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::elo::show_change;
 use crate::state::{IssueStatus, PullState, PullStatus};
 
-/// `review`.
-pub struct Review;
-
 #[derive(Serialize)]
 struct Given {
     #[serde(rename = "ref")]
@@ -48,49 +45,40 @@ fn verdict(word: &str) -> Option<Verdict> {
     })
 }
 
-impl Command for Review {
-    fn name(&self) -> &'static str {
-        "review"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["lgtm", "approve"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
+/// `review`.
+pub const REVIEW: Command = Command {
+    name: "review",
+    aliases: &["lgtm", "approve"],
+    needs: Needs::Agent,
+    shape: {
         // `review approve 7` and `review 7 approve`; in `lgtm 7 nice` the second word begins the text.
         Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 2) }
+    },
+    usage: "approve|request-changes|comment <ref> [text]",
+    summary: "give a verdict on a pull request's head",
+    example: "review approve parser/47 reads well",
+    run: review,
+};
+
+fn review(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (verdict, word, text) = spelled(context, args)?;
+    let (project, reference, _) = context.item(&word)?;
+    let n = reference.n;
+    let by = context.author()?;
+    let text = text.or_else(|| context.body.clone()).filter(|t| !t.trim().is_empty());
+    if verdict != Verdict::Approve && text.is_none() {
+        return Err(context.usage(format!("{} needs words that say why", verdict.as_str())));
     }
-    fn usage(&self) -> &'static str {
-        "approve|request-changes|comment <ref> [text]"
-    }
-    fn summary(&self) -> &'static str {
-        "give a verdict on a pull request's head"
-    }
-    fn example(&self) -> &'static str {
-        "review approve parser/47 reads well"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let (verdict, word, text) = spelled(context, args)?;
-        let (project, reference, _) = context.item(&word)?;
-        let n = reference.n;
-        let by = context.author()?;
-        let text = text.or_else(|| context.body.clone()).filter(|t| !t.trim().is_empty());
-        if verdict != Verdict::Approve && text.is_none() {
-            return Err(context.usage(format!("{} needs words that say why", verdict.as_str())));
-        }
-        let expected = context.if_match.clone();
-        let name = reference.clone();
-        let (head, q) = context
-            .commit(&project.repository, move |draft| {
-                give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref())
-            })?
-            .0;
-        let path = format!("{}/{n}", reference.project);
-        let next = if verdict == Verdict::Approve { format!("merge {path}") } else { "feed --wait".to_owned() };
-        Ok(Answer::of(&Given { reference, verdict: verdict.as_str(), head, seq: q, next }))
-    }
+    let expected = context.if_match.clone();
+    let name = reference.clone();
+    let (head, q) = context
+        .commit(&project.repository, move |draft| {
+            give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref())
+        })?
+        .0;
+    let path = format!("{}/{n}", reference.project);
+    let next = if verdict == Verdict::Approve { format!("merge {path}") } else { "feed --wait".to_owned() };
+    Ok(Answer::of(&Given { reference, verdict: verdict.as_str(), head, seq: q, next }))
 }
 
 /// Verdict, reference and text, in whichever order they came.
@@ -138,9 +126,6 @@ fn give(
     Ok((head, recorded.q))
 }
 
-/// `merge`.
-pub struct Merge;
-
 #[derive(Serialize)]
 struct Landed {
     #[serde(rename = "ref")]
@@ -175,59 +160,46 @@ impl Render for Landed {
 /// How often a merge is tried again when the target moved meanwhile.
 const TRIES: usize = 8;
 
-impl Command for Merge {
-    fn name(&self) -> &'static str {
-        "merge"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["pr merge"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(1, 1)
-    }
-    fn usage(&self) -> &'static str {
-        "<ref>"
-    }
-    fn summary(&self) -> &'static str {
-        "land a pull request whose gate is satisfied"
-    }
-    fn example(&self) -> &'static str {
-        "merge parser/47"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
-        let mut outcome = None;
-        for _ in 0..TRIES {
-            let current = Project { snapshot: project.repository.snapshot(), repository: project.repository.clone() };
-            match attempt(context, &current, &reference) {
-                Err(refusal) if refusal.rule == MOVED => {}
-                other => {
-                    outcome = Some(other);
-                    break;
-                }
+/// `merge`.
+pub const MERGE: Command = Command {
+    name: "merge",
+    aliases: &["pr merge"],
+    needs: Needs::Agent,
+    shape: Shape::words(1, 1),
+    usage: "<ref>",
+    summary: "land a pull request whose gate is satisfied",
+    example: "merge parser/47",
+    run: merge,
+};
+
+fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
+    let mut outcome = None;
+    for _ in 0..TRIES {
+        let current = Project { snapshot: project.repository.snapshot(), repository: project.repository.clone() };
+        match attempt(context, &current, &reference) {
+            Err(refusal) if refusal.rule == MOVED => {}
+            other => {
+                outcome = Some(other);
+                break;
             }
         }
-        let busy = || {
-            Err(Refusal::new(
-                Code::TryLater,
-                reference.to_string(),
-                "its target keeps moving",
-                format!("merge {}/{}", reference.project, reference.n),
-            ))
-        };
-        let (landed, strategy, merged, author) = outcome.unwrap_or_else(busy)?;
-        context.forge.settle(&project.repository)?;
-        let root = context.forge.root();
-        let change = root.fold.ratings.change_for(&author, &merged.digest);
-        let ratings: Vec<Rated> = change
-            .iter()
-            .map(|c| Rated { agent: author.clone(), track: c.track, delta_milli: c.delta_milli })
-            .collect();
-        Ok(Answer::of(&Landed { reference, landed, strategy, ratings, seq: merged.q }))
     }
+    let busy = || {
+        Err(Refusal::new(
+            Code::TryLater,
+            reference.to_string(),
+            "its target keeps moving",
+            format!("merge {}/{}", reference.project, reference.n),
+        ))
+    };
+    let (landed, strategy, merged, author) = outcome.unwrap_or_else(busy)?;
+    context.forge.settle(&project.repository)?;
+    let root = context.forge.root();
+    let change = root.fold.ratings.change_for(&author, &merged.digest);
+    let ratings: Vec<Rated> =
+        change.iter().map(|c| Rated { agent: author.clone(), track: c.track, delta_milli: c.delta_milli }).collect();
+    Ok(Answer::of(&Landed { reference, landed, strategy, ratings, seq: merged.q }))
 }
 
 /// The rule word by which an attempt says that the target moved under it.
@@ -380,7 +352,7 @@ fn close_issue(draft: &mut Draft, by: &Author, pull: &ItemRef, issue: u64, becau
 pub(super) fn drop_inbox(draft: &mut Draft, pull: &PullState) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
     let prefix = format!("{}{}/", refs::IN_PREFIX, pull.author);
-    let theirs = snapshot.record_order.iter().filter(|r| r.agent == pull.author && r.issue == pull.issue);
+    let theirs = snapshot.records_of(&pull.author).filter(|r| r.issue == pull.issue);
     for record in theirs.filter(|r| r.name.as_str().starts_with(&prefix)) {
         let old = snapshot.ref_id(&record.name);
         if old.is_some() {

@@ -17,9 +17,6 @@ use crate::git::store::Objects as _;
 use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::{IssueStatus, PullStatus};
 
-/// `submit`.
-pub struct Submit;
-
 #[derive(Serialize)]
 struct Submitted {
     #[serde(rename = "ref")]
@@ -58,54 +55,44 @@ struct Asked {
     text: Option<String>,
 }
 
-impl Command for Submit {
-    fn name(&self) -> &'static str {
-        "submit"
-    }
-    fn aliases(&self) -> &'static [&'static str] {
-        &["pr create", "pr new"]
-    }
-    fn needs(&self) -> Needs {
-        Needs::Agent
-    }
-    fn shape(&self) -> Shape {
+/// `submit`.
+pub const SUBMIT: Command = Command {
+    name: "submit",
+    aliases: &["pr create", "pr new"],
+    needs: Needs::Agent,
+    shape: {
         let flags =
             &[("issue", Takes::Word), ("title", Takes::Words), ("body", Takes::Words), ("project", Takes::Word)];
         Shape { stdin: Stdin::Dash, ..Shape::words(0, 2).flags(flags) }
-    }
-    fn usage(&self) -> &'static str {
-        "<branch> [--issue REF] [--title TEXT] [--project P]"
-    }
-    fn summary(&self) -> &'static str {
-        "open a pull request from a branch that you pushed"
-    }
-    fn example(&self) -> &'static str {
-        "submit alpha/12-fix-leak"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let (project, asked) = find(context, args)?;
-        let by = context.author()?;
-        let root = context.root.clone();
-        let store = project.repository.store().clone();
-        let ((n, q), after) =
-            context.commit(&project.repository, move |draft| open(draft, &root, &store, &by, &asked))?;
-        let project = Project { repository: project.repository, snapshot: after };
-        let reference = ItemRef { project: project.repository.name().clone(), n };
-        let pull = project.snapshot.fold.pull(n);
-        let pull = pull.ok_or_else(|| Refusal::new(Code::Stale, reference.to_string(), "it is gone", "feed"))?;
-        let gate = gate_of(context, &project, n, pull)?;
-        Ok(Answer::of(&Submitted {
-            url: context.url(&reference, &Item::Pull),
-            title: pull.title.clone(),
-            round: pull.round,
-            head: pull.head,
-            proof: pull.proof.level.to_string(),
-            seq: q,
-            next: next_for(context, reference.project.as_str(), n, pull, &gate),
-            gate,
-            reference,
-        }))
-    }
+    },
+    usage: "<branch> [--issue REF] [--title TEXT] [--project P]",
+    summary: "open a pull request from a branch that you pushed",
+    example: "submit alpha/12-fix-leak",
+    run: submit,
+};
+
+fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, asked) = find(context, args)?;
+    let by = context.author()?;
+    let root = context.root.clone();
+    let store = project.repository.store().clone();
+    let ((n, q), after) = context.commit(&project.repository, move |draft| open(draft, &root, &store, &by, &asked))?;
+    let project = Project { repository: project.repository, snapshot: after };
+    let reference = ItemRef { project: project.repository.name().clone(), n };
+    let pull = project.snapshot.fold.pull(n);
+    let pull = pull.ok_or_else(|| Refusal::new(Code::Stale, reference.to_string(), "it is gone", "feed"))?;
+    let gate = gate_of(context, &project, n, pull)?;
+    Ok(Answer::of(&Submitted {
+        url: context.url(&reference, &Item::Pull),
+        title: pull.title.clone(),
+        round: pull.round,
+        head: pull.head,
+        proof: pull.proof.level.to_string(),
+        seq: q,
+        next: next_for(context, reference.project.as_str(), n, pull, &gate),
+        gate,
+        reference,
+    }))
 }
 
 /// Where the branch is, and for which issue.
@@ -123,17 +110,15 @@ fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
             (locate(context, &branch, named.or(from_issue))?, branch)
         }
         None => {
-            let (project, reference) = super::issues::only_work(context, agent)?;
-            let branch =
-                project.snapshot.fold.issue(reference.n).and_then(|i| i.worker(agent)).map(|w| w.branch.clone());
+            let (project, reference) = super::work::only_work(context, agent)?;
+            let work = project.snapshot.fold.work_on(agent, reference.n);
+            let branch = work.map(|work| work.worker.branch.clone());
             let branch = branch.ok_or_else(|| context.usage("say which branch"))?;
             (project, branch)
         }
     };
-    let started = || {
-        let mut issues = project.snapshot.fold.issues();
-        issues.find(|(_, i)| i.worker(agent).is_some_and(|w| w.branch == branch)).map(|(n, _)| n)
-    };
+    let started =
+        || project.snapshot.fold.work_of(agent).find(|(_, work)| work.worker.branch == branch).map(|(n, _)| n);
     let issue = match issue {
         Some((other, reference, Item::Issue)) if other.repository.name() == project.repository.name() => {
             Some(reference.n)

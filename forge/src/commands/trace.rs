@@ -14,9 +14,6 @@ use crate::git::history;
 use crate::git::store::Objects as _;
 use crate::state::PullState;
 
-/// `trace`.
-pub struct Trace;
-
 #[derive(Serialize)]
 struct Traced {
     commit: Oid,
@@ -80,47 +77,39 @@ impl Render for Traced {
     }
 }
 
-impl Command for Trace {
-    fn name(&self) -> &'static str {
-        "trace"
-    }
-    fn needs(&self) -> Needs {
-        Needs::Read
-    }
-    fn shape(&self) -> Shape {
-        Shape::words(1, 1).flags(&[("project", Takes::Word)])
-    }
-    fn usage(&self) -> &'static str {
-        "<commit> [--project P]"
-    }
-    fn summary(&self) -> &'static str {
-        "every recorded run behind a commit, failures included"
-    }
-    fn example(&self) -> &'static str {
-        "trace 3f1c2ab0123456789012345678901234567890ab"
-    }
-    fn run(&self, context: &Context, args: &Args) -> Result<Answer, Refusal> {
-        let word = args.word(0).unwrap_or("");
-        let (named, word) = match word.split_once(':') {
-            Some((project, commit)) => (Some(project), commit),
-            None => (args.value("project"), word),
-        };
-        let commit: Oid = word.parse().map_err(|_| context.usage("a commit is named by its 40 hexadecimal digits"))?;
-        let project = match named {
-            Some(name) => context.project(name)?,
-            None => having(context, commit)?,
-        };
-        let store = project.repository.store();
-        let missing =
-            |e: crate::git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
-        let tree = store.commit(commit).map_err(missing)?.tree;
-        let Some((n, pull)) = pull_of(&project, commit) else {
-            return Ok(Answer::of(&Traced { commit, tree, level: Level::P0, reference: None, attempts: Vec::new() }));
-        };
-        let reference = ItemRef { project: project.repository.name().clone(), n };
-        let attempts = attempts(&project, &pull);
-        Ok(Answer::of(&Traced { commit, tree, level: pull.proof.level, reference: Some(reference), attempts }))
-    }
+/// `trace`.
+pub const TRACE: Command = Command {
+    name: "trace",
+    aliases: &[],
+    needs: Needs::Read,
+    shape: Shape::words(1, 1).flags(&[("project", Takes::Word)]),
+    usage: "<commit> [--project P]",
+    summary: "every recorded run behind a commit, failures included",
+    example: "trace 3f1c2ab0123456789012345678901234567890ab",
+    run: trace,
+};
+
+fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let word = args.word(0).unwrap_or("");
+    let (named, word) = match word.split_once(':') {
+        Some((project, commit)) => (Some(project), commit),
+        None => (args.value("project"), word),
+    };
+    let commit: Oid = word.parse().map_err(|_| context.usage("a commit is named by its 40 hexadecimal digits"))?;
+    let project = match named {
+        Some(name) => context.project(name)?,
+        None => having(context, commit)?,
+    };
+    let store = project.repository.store();
+    let missing =
+        |e: crate::git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
+    let tree = store.commit(commit).map_err(missing)?.tree;
+    let Some((n, pull)) = pull_of(&project, commit) else {
+        return Ok(Answer::of(&Traced { commit, tree, level: Level::P0, reference: None, attempts: Vec::new() }));
+    };
+    let reference = ItemRef { project: project.repository.name().clone(), n };
+    let attempts = attempts(&project, &pull);
+    Ok(Answer::of(&Traced { commit, tree, level: pull.proof.level, reference: Some(reference), attempts }))
 }
 
 fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {
@@ -156,10 +145,10 @@ fn attempts(project: &Project, pull: &PullState) -> Vec<Attempt> {
     let store = project.repository.store().as_ref();
     let tree = store.commit(pull.head).map(|c| c.tree).ok();
     let belongs = |r: &&std::sync::Arc<crate::ledger::KnownRecord>| {
-        r.agent == pull.author && if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
+        if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
     };
     let mut all = Vec::new();
-    for known in snapshot.record_order.iter().filter(belongs) {
+    for known in snapshot.records_of(&pull.author).filter(belongs) {
         let Some(record) = gate::read_record(store, known) else { continue };
         for attempt in record.attempts {
             all.push(Attempt {

@@ -35,10 +35,12 @@ impl Forge {
         }
     }
 
-    /// Brings the index up to what is durable now.
+    /// Brings the index up to what is durable now. One at a time; committers only wait while the list is taken.
     pub(super) fn index_dirty(&self) -> Result<(), search::Error> {
-        let mut dirty = self.dirty.lock().expect("invariant: no panic under this lock");
-        while let Some((name, (number, items))) = dirty.projects.pop_first() {
+        let _one_at_a_time = self.indexing.lock().expect("invariant: no panic under this lock");
+        let taken = std::mem::take(&mut *self.dirty.lock().expect("invariant: no panic under this lock"));
+        let mut projects = taken.projects.into_iter();
+        while let Some((name, (number, items))) = projects.next() {
             let Ok(repository) = self.project(&name) else { continue };
             let snapshot = repository.snapshot();
             let changed = items.iter().filter_map(|n| item(&repository, &snapshot, *n)).collect();
@@ -47,11 +49,20 @@ impl Forge {
                 other => other,
             };
             if let Err(error) = updated {
-                dirty.projects.insert(name, (number, items));
+                self.put_back(std::iter::once((name, (number, items))).chain(projects));
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    fn put_back(&self, left: impl Iterator<Item = (ProjectName, (u64, BTreeSet<u64>))>) {
+        let mut dirty = self.dirty.lock().expect("invariant: no panic under this lock");
+        for (name, (number, items)) in left {
+            let entry = dirty.projects.entry(name).or_default();
+            entry.0 = entry.0.max(number);
+            entry.1.extend(items);
+        }
     }
 
     /// The index, reflecting everything that was durable when this was called.

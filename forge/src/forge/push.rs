@@ -557,8 +557,7 @@ fn work(
 
 /// The issue for which `start` offered this branch.
 fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
-    let mut issues = snapshot.fold.issues();
-    issues.find(|(_, i)| i.worker(&agent.name).is_some_and(|w| w.branch == *branch)).map(|(n, _)| n)
+    snapshot.fold.work_of(&agent.name).find(|(_, work)| work.worker.branch == *branch).map(|(n, _)| n)
 }
 
 /// The best common ancestor of a head with its target; the head itself where there is none.

@@ -1,0 +1,262 @@
+//! Work on issues: starting it, and giving it up.
+
+use notes_schema::event::{WorkAbandoned, WorkStarted};
+use notes_schema::names::hex;
+use notes_schema::refs::show_time;
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, RefName};
+use rand::TryRngCore as _;
+use serde::Serialize;
+
+use super::context::Project;
+use super::issues::Changed;
+use super::text::inline;
+use super::{Args, Command, Context, Door, Shape};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::{AgentActor, Needs};
+use crate::ledger::{Author, Draft, Snapshot};
+use crate::state::{IssueStatus, Worker};
+
+/// Unless the issue says otherwise, work is due after a day.
+const DEADLINE_MS: u64 = 86_400_000;
+
+#[derive(Serialize)]
+struct CloneUrls {
+    ssh: String,
+    http: String,
+}
+
+#[derive(Serialize)]
+struct Begun {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    title: String,
+    clone: CloneUrls,
+    base: Option<Oid>,
+    branch: String,
+    deadline_ms: u64,
+    nonce: String,
+    git_config: Vec<Vec<String>>,
+    others: Vec<AgentName>,
+    #[serde(skip)]
+    clone_from: String,
+    #[serde(skip)]
+    submit: String,
+}
+
+impl Render for Begun {
+    fn markdown(&self) -> String {
+        let project = &self.reference.project;
+        let mut out = format!("# Work on {}: {}\n\n", self.reference, inline(&self.title));
+        out.push_str(&format!("Due {}. ", show_time(self.deadline_ms)));
+        out.push_str(&match self.others.as_slice() {
+            [] => "Nobody else works on it.\n".to_owned(),
+            others => {
+                format!("Also at work: {}.\n", others.iter().map(AgentName::as_str).collect::<Vec<_>>().join(", "))
+            }
+        });
+        out.push_str("\nPaste this (twice does no harm):\n\n```sh\n");
+        out.push_str(&format!("git clone {} 2>/dev/null || git -C {project} fetch\ncd {project}\n", self.clone_from));
+        match &self.base {
+            Some(base) => out
+                .push_str(&format!("git checkout -q {0} 2>/dev/null || git checkout -q -b {0} {base}\n", self.branch)),
+            None => out.push_str(&format!("git checkout -q -b {}\n", self.branch)),
+        }
+        for args in &self.git_config {
+            let args: Vec<String> = args.iter().map(|a| shell_word(a)).collect();
+            out.push_str(&format!("git config {}\n", args.join(" ")));
+        }
+        out.push_str("```\n\nThen work, and:\n\n```sh\nforge run -- <your test command>   # records the run; commit first, so that the record is of what you push\ngit push                            # branch and record together\n");
+        out.push_str(&format!("{}\n```\n---\nnext: {}\n", self.submit, format_args!("submit {}", self.branch)));
+        out
+    }
+}
+
+/// A word as a shell reads it back.
+pub(super) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// `start`.
+pub const START: Command = Command {
+    name: "start",
+    aliases: &["work-on", "claim"],
+    needs: Needs::Agent,
+    shape: Shape::words(1, 1),
+    usage: "<ref>",
+    summary: "work on an issue: answers with one block to paste",
+    example: "start parser/12",
+    run: start,
+};
+
+fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
+    let agent = context.agent()?.clone();
+    let by = context.author()?;
+    let mut nonce = [0u8; 16];
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut nonce)
+        .map_err(|e| Refusal::new(Code::TryLater, "start", format!("the system gives no random bytes: {e}"), "feed"))?;
+    let n = reference.n;
+    let name = reference.clone();
+    let ((worker, nonce), after) =
+        context.commit(&project.repository, move |draft| begin(draft, &by, &name, &agent, nonce))?;
+    let config = context.forge.config();
+    let issue = after.fold.issue(n);
+    let others = issue.map(|i| i.workers.iter().map(|w| w.agent.clone()).filter(|a| *a != worker.agent).collect());
+    let branch = worker.branch.short().to_owned();
+    let submit = match context.door {
+        Door::Ssh => format!("ssh forge submit {branch}"),
+        Door::Http => {
+            format!("curl -H \"Authorization: Bearer $TOKEN\" -d 'submit {branch}' {}/action", config.public_http)
+        }
+    };
+    Ok(Answer::of(&Begun {
+        title: issue.map(|i| i.title.clone()).unwrap_or_default(),
+        clone: CloneUrls {
+            ssh: format!("{}/{}", config.public_ssh, reference.project),
+            http: format!("{}/{}", config.public_http, reference.project),
+        },
+        clone_from: super::projects::clone_url(context, &reference.project),
+        base: worker.base,
+        deadline_ms: worker.deadline_ms,
+        git_config: git_config(context.agent()?, &reference, &worker, &nonce),
+        nonce: hex(&nonce),
+        others: others.unwrap_or_default(),
+        reference,
+        branch,
+        submit,
+    }))
+}
+
+/// Settings for the clone; each can be applied twice.
+fn git_config(agent: &AgentActor, reference: &ItemRef, worker: &Worker, nonce: &[u8]) -> Vec<Vec<String>> {
+    let inbox = format!("{}*:{}{}/*", notes_schema::refs::OUT_PREFIX, notes_schema::refs::IN_PREFIX, agent.name);
+    let mut settings = vec![
+        vec!["--replace-all".to_owned(), "remote.origin.push".to_owned(), "HEAD".to_owned(), "^HEAD$".to_owned()],
+        vec!["--replace-all".to_owned(), "remote.origin.push".to_owned(), inbox, "^refs/notes/forge/out".to_owned()],
+    ];
+    let key = agent.credential.strip_prefix("key:").unwrap_or(&agent.credential).to_owned();
+    let base = worker.base.map(|b| b.to_string()).unwrap_or_default();
+    for (name, value) in [
+        ("forge.agent", agent.name.to_string()),
+        ("forge.key", key),
+        ("forge.project", reference.project.to_string()),
+        ("forge.issue", reference.n.to_string()),
+        ("forge.nonce", hex(nonce)),
+        ("forge.base", base),
+    ] {
+        settings.push(vec!["--replace-all".to_owned(), name.to_owned(), value]);
+    }
+    settings
+}
+
+fn begin(
+    draft: &mut Draft,
+    by: &Author,
+    reference: &ItemRef,
+    agent: &AgentActor,
+    nonce: [u8; 16],
+) -> Result<(Worker, Vec<u8>), Refusal> {
+    let snapshot = draft.snapshot();
+    let issue = snapshot.fold.issue(reference.n).ok_or_else(|| {
+        let why = "it is a pull request; work starts on issues";
+        Refusal::new(Code::Refused, reference.to_string(), why, format!("pr {}/{}", reference.project, reference.n))
+    })?;
+    if issue.status != IssueStatus::Open {
+        let next = format!("issue reopen {}/{}", reference.project, reference.n);
+        return Err(Refusal::new(Code::Stale, reference.to_string(), "it is closed", next));
+    }
+    if let Some(work) = snapshot.fold.work_on(&agent.name, reference.n)
+        && may_use(snapshot, &work.worker.branch, agent)
+    {
+        return Ok((work.worker.clone(), work.nonce.clone()));
+    }
+    let fact = WorkStarted {
+        base: snapshot.default_tip(),
+        branch: free_branch(snapshot, agent, reference.n, &issue.title)?,
+        nonce: nonce.to_vec(),
+        deadline_ms: draft.now() + DEADLINE_MS,
+    };
+    let worker = Worker {
+        agent: agent.name.clone(),
+        base: fact.base,
+        branch: fact.branch.clone(),
+        deadline_ms: fact.deadline_ms,
+    };
+    draft.event(by, &EntityId::Issue(reference.n), fact, None, &[])?;
+    Ok((worker, nonce.to_vec()))
+}
+
+/// Whether a branch is free or the agent's own, and not that of a pull request that has ended.
+fn may_use(snapshot: &Snapshot, branch: &RefName, agent: &AgentActor) -> bool {
+    !snapshot.fold.ended_branches.contains(branch)
+        && snapshot.owners.get(branch).is_none_or(|owner| *owner == agent.name)
+}
+
+/// `alpha/12-fix-leak`, or with a number behind it where that is taken.
+fn free_branch(snapshot: &Snapshot, agent: &AgentActor, n: u64, title: &str) -> Result<RefName, Refusal> {
+    let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).take(4);
+    let slug = words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-");
+    let slug: String = slug.chars().take(32).collect();
+    let stem = format!("{}/{n}-{}", agent.name, slug.trim_matches('-')).trim_end_matches('-').to_owned();
+    let mut candidates = (1u32..1000).map(|k| if k == 1 { stem.clone() } else { format!("{stem}-{k}") });
+    let free = candidates.find_map(|name| {
+        let branch = RefName::branch(&name).ok()?;
+        (may_use(snapshot, &branch, agent) && !snapshot.refs.contains_key(&branch)).then_some(branch)
+    });
+    free.ok_or_else(|| Refusal::new(Code::Refused, "start", "no branch name is free", "feed"))
+}
+
+/// `abandon`.
+pub const ABANDON: Command = Command {
+    name: "abandon",
+    aliases: &["drop"],
+    needs: Needs::Agent,
+    shape: Shape::words(0, 1),
+    usage: "[ref]",
+    summary: "give an issue up; it costs no rating",
+    example: "abandon parser/12",
+    run: abandon,
+};
+
+fn abandon(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let agent = context.agent()?.name.clone();
+    let (project, reference) = match args.word(0) {
+        Some(word) => {
+            let (project, reference, _) = context.item(word)?;
+            (project, reference)
+        }
+        None => only_work(context, &agent)?,
+    };
+    let (n, by, name) = (reference.n, context.author()?, reference.clone());
+    let (q, _) = context.commit(&project.repository, move |draft| {
+        let working = draft.snapshot().fold.work_on(&by.agent, n).is_some();
+        if !working {
+            return Err(Refusal::new(Code::Stale, name.to_string(), "you are not working on it", "my-work"));
+        }
+        draft.event(&by, &EntityId::Issue(n), WorkAbandoned {}, None, &[]).map(|r| r.q)
+    })?;
+    Ok(Answer::of(&Changed { reference, state: "given up", seq: q }))
+}
+
+/// The one issue that an agent is working on, or the candidates.
+pub(super) fn only_work(context: &Context, agent: &AgentName) -> Result<(Project, ItemRef), Refusal> {
+    let mut found = Vec::new();
+    for repository in context.forge.open_repositories() {
+        let snapshot = repository.snapshot();
+        found.extend(snapshot.fold.work_of(agent).map(|(n, _)| ItemRef { project: repository.name().clone(), n }));
+    }
+    match found.as_slice() {
+        [] => Err(Refusal::new(Code::NotFound, "work", "you are not working on anything", "feed")),
+        [only] => context.item(&only.to_string()).map(|(project, reference, _)| (project, reference)),
+        several => {
+            let names: Vec<String> = several.iter().map(ItemRef::to_string).collect();
+            Err(Refusal::new(Code::Usage, "work", format!("you work on several: {}", names.join(", ")), "my-work"))
+        }
+    }
+}
