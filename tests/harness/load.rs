@@ -299,7 +299,7 @@ impl Load {
             let lines: Vec<&str> = log.lines().filter(|line| line.ends_with(&format!("opened: {title}"))).collect();
             agrees(*fate, lines.len(), title);
             if let Some((_, number)) = reference.split_once('#') {
-                let entity = format!("issues/{number} ");
+                let entity = format!("{PROJECT} issues/{number} ");
                 assert!(lines[0].starts_with(&entity), "{title} should be {reference}, not {}", lines[0]);
             }
         }

@@ -91,6 +91,7 @@ struct Actor {
     dir: PathBuf,
 }
 
+#[expect(clippy::print_stdout, reason = "a document that failed is read as it was played")]
 fn play(name: &str) {
     let path = root().join("tests/cases").join(format!("{name}.md"));
     let steps = parse(&fs::read_to_string(&path).unwrap());

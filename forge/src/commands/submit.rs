@@ -89,7 +89,7 @@ fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         head: pull.head,
         proof: pull.proof.level.to_string(),
         seq: q,
-        next: next_for(context, reference.project.as_str(), n, pull, &gate),
+        next: next_for(context, reference.project.as_str(), n, pull, &gate, false),
         gate,
         reference,
     }))

@@ -38,6 +38,8 @@ pub struct Report {
     pub objects: u64,
     /// Faults, each naming its repository and entity, ref or pack.
     pub faults: Vec<String>,
+    /// What is merely unfinished: a copy taken between two repositories, or a forge that was killed between them.
+    pub pending: Vec<String>,
 }
 
 /// Checks every repository below `dir` (a data directory, a directory of bare repositories, or one of them).
@@ -410,14 +412,15 @@ fn walk(objects: &Hashing, tip: Oid, seen: &mut BTreeSet<Oid>) -> Result<(), Rea
     Ok(())
 }
 
-/// What a project asked of `forge.git` must have happened there, as far as its cursor says.
+/// What a project asked of `forge.git` and what, as its cursor says, has not happened there yet.
 fn check_outbox(report: &mut Report, project: &Snapshot, authority: &Snapshot) {
     let done = authority.cursors.get(&project.project).map_or(0, |(n, _)| *n);
     for (n, _, line) in &project.outbox {
         if *n > done {
+            // No fault: what `forge.git` says of this project ends earlier, and says nothing else.
             let why =
                 "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
-            report.faults.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
+            report.pending.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
         }
     }
 }
