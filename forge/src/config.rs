@@ -97,6 +97,8 @@ limits! {
     pack_objects: u64 = 2_000_000, "FORGE_LIMIT_PACK_OBJECTS";
     /// Largest single object of a push, in bytes.
     object_bytes: u64 = 128 << 20, "FORGE_LIMIT_OBJECT_BYTES";
+    /// Pushes up to this size, raw and inflated, are taken and judged in memory; larger ones on disk.
+    memory_bytes: u64 = 16 << 20, "FORGE_LIMIT_MEMORY_BYTES";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
     /// Open SSH connections.

@@ -2,6 +2,8 @@
 //!
 //! Invariant: reads only, and the same for a preview and at the commit point.
 
+use std::sync::Arc;
+
 use hooks::gate::{Candidate, GateLine, Mergeability, Review};
 use hooks::{IssuedNonce, Undecided};
 use notes_schema::event::Proof;
@@ -98,11 +100,12 @@ const CONSIDERED: usize = 32;
 
 /// Records that may speak for a head with `tree`: the author's on that tree and its newest others, oldest first.
 pub fn records(snapshot: &Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<Record> {
-    let mine = || snapshot.record_order.iter().rev().filter(|r| r.agent == *author);
-    let mut chosen: Vec<&std::sync::Arc<KnownRecord>> = mine().filter(|r| r.tree == tree).take(CONSIDERED).collect();
-    chosen.extend(mine().filter(|r| r.tree != tree).take(4));
-    chosen.sort_by_key(|r| r.batch);
-    chosen.into_iter().filter_map(|known| read_record(objects, known)).collect()
+    // Several records often come in one push, so only their place in the order tells which is the newest.
+    let mine: Vec<(usize, &Arc<KnownRecord>)> = snapshot.records_of(author).enumerate().collect();
+    let of = |same: bool| mine.iter().rev().filter(move |(_, r)| (r.tree == tree) == same).copied();
+    let mut chosen: Vec<(usize, &Arc<KnownRecord>)> = of(true).take(CONSIDERED).chain(of(false).take(4)).collect();
+    chosen.sort_by_key(|(at, _)| *at);
+    chosen.into_iter().filter_map(|(_, known)| read_record(objects, known)).collect()
 }
 
 /// A record's content.

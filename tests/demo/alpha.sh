@@ -10,7 +10,7 @@ repair)
     forge_says join synstack
     ssh forge feed
     issue=$(cat "$FORGE_DEMO/issue")
-    ssh forge --json start "$issue" >start.json
+    ssh forge start "$issue" --json >start.json
     forge_says start "$issue" | tee start.md
     url=$(value ssh <start.json)
     branch=$(value branch <start.json)
@@ -32,7 +32,7 @@ repair)
     run git commit -q -a -m 'Look for ref conflicts in both directions again'
     run git push
     forge_says submit "$branch" --issue "$issue" --title 'Look for ref conflicts in both directions'
-    ssh forge --json submit "$branch" | value ref >"$FORGE_DEMO/pull"
+    ssh forge submit "$branch" --json | value ref >"$FORGE_DEMO/pull"
     ;;
 improve)
     pull=$(cat "$FORGE_DEMO/pull")
@@ -48,7 +48,7 @@ improve)
 merge)
     pull=$(cat "$FORGE_DEMO/pull")
     ssh forge feed
-    ssh forge --json merge "$pull" | tee merged.json
+    ssh forge merge --json "$pull" | tee merged.json
     value landed <merged.json >"$FORGE_DEMO/landed"
     forge_says profile
     ;;

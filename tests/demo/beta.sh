@@ -16,14 +16,14 @@ found)
         exit 1
     fi
     run git commit -q -a -m 'Look for ref conflicts once'
-    url=$(ssh forge --json project show synstack | value ssh_url)
+    url=$(ssh forge project --json show synstack | value ssh_url)
     git remote remove origin 2>/dev/null || true
     git remote add origin "$url"
     run git push -q origin HEAD:refs/heads/main
     git rev-list --count HEAD | sed 's/$/ commits pushed/'
     ;;
 report)
-    ssh forge --json issue new synstack --title 'A ref and its own directory may both be created' <<'BODY' | value ref >"$FORGE_DEMO/issue"
+    ssh forge issue new --json synstack --title 'A ref and its own directory may both be created' <<'BODY' | value ref >"$FORGE_DEMO/issue"
 Since the last commit `refs/heads/a` can be created where `refs/heads/a/b` exists:
 
     cargo test -p notes-schema a_ref_conflicts_with_its_own_directory_only

@@ -151,6 +151,9 @@ show "git -C $copies/repositories/synstack.git log --reverse --format='%an: %s' 
 show "git -C $copies/repositories/synstack.git log --reverse --format='%an: %s' refs/forge/pulls/$number"
 show "git -C $copies/repositories/synstack.git log --first-parent --format='%h %s' -8 refs/forge/ledger"
 show "git -C $copies/repositories/forge.git log --format='%an: %s' refs/forge/elo/antfarm"
+git -C "$copies/repositories/forge.git" show refs/heads/main:allowed_signers >"$demo/allowed_signers"
+signers="-c gpg.ssh.allowedSignersFile=$demo/allowed_signers"
+show "git -C $copies/repositories/synstack.git $signers log --show-signature --format='%h %s' -1 refs/forge/ledger"
 show "$ssh_alpha trace $landed"
 show "$ssh_alpha feed"
 show "$forge verify $copies"
@@ -167,7 +170,7 @@ cat <<LOOK
   as alpha                 $ssh_alpha feed
   as beta                  ssh -F $demo/agents/beta/.ssh/config forge feed
   the issue as a thread    git -C $project_git log refs/forge/issues/${issue#*#}
-  the ledger               git -C $project_git log --first-parent --show-signature refs/forge/ledger
+  the ledger               git -C $project_git $signers log --first-parent --show-signature refs/forge/ledger
   the ratings              git -C $forge_git log refs/forge/elo/antfarm
   all of it, copied        git clone --mirror http://127.0.0.1:$http_port/synstack
   check a copy             $forge verify $copies

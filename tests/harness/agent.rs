@@ -126,16 +126,22 @@ impl Agent {
         out::run(self.command("ssh").args(["forge", line]), Some(body.as_bytes()))
     }
 
-    /// `ssh forge --json <line>`, which must succeed, as JSON.
-    #[track_caller]
-    pub fn json(&self, line: &str) -> Value {
-        self.ssh(&format!("--json {line}")).ok().json()
+    /// `ssh forge <line>` with `--json` behind its first word (before it, ssh would take the flag for its own).
+    pub fn ssh_json(&self, line: &str) -> Out {
+        let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+        self.ssh(format!("{command} --json {rest}").trim_end())
     }
 
-    /// `ssh forge --json <line>`, which must be refused: exit code and the `error` object.
+    /// `ssh forge <line>` with `--json`, which must succeed, as JSON.
+    #[track_caller]
+    pub fn json(&self, line: &str) -> Value {
+        self.ssh_json(line).ok().json()
+    }
+
+    /// `ssh forge <line>` with `--json`, which must be refused: exit code and the `error` object.
     #[track_caller]
     pub fn refusal(&self, line: &str) -> (i32, Value) {
-        let out = self.ssh(&format!("--json {line}")).fails();
+        let out = self.ssh_json(line).fails();
         let error = out.json()["error"].clone();
         for key in ["code", "what", "why", "next"] {
             assert!(error[key].as_str().is_some_and(|text| !text.is_empty()), "error.{key} should be text\n{out}");

@@ -161,7 +161,7 @@ impl Load {
         let mut diary = Diary::default();
         while !enough.load(Ordering::Relaxed) {
             let title = format!("title-{}", self.next());
-            let out = self.beta.ssh(&format!("--json issue new {PROJECT} --title {title} --dedupe {title}"));
+            let out = self.beta.ssh_json(&format!("issue new {PROJECT} --title {title} --dedupe {title}"));
             let fate = fate_of_command(&out);
             let reference = if fate == Fate::Done { text(&out.json(), "/ref") } else { String::new() };
             diary.issues.insert(title, (fate, reference));
@@ -235,7 +235,7 @@ impl Load {
     fn merge_one(&self, diary: &mut Diary) -> Option<()> {
         let n = self.next();
         let command = |agent: &Agent, line: &str| {
-            let out = agent.ssh(&format!("--json {line}"));
+            let out = agent.ssh_json(line);
             match fate_of_command(&out) {
                 Fate::Done => Some(out.json()),
                 Fate::Refused => panic!("the load's own loop was refused\n{out}"),
@@ -299,7 +299,7 @@ impl Load {
             let lines: Vec<&str> = log.lines().filter(|line| line.ends_with(&format!("opened: {title}"))).collect();
             agrees(*fate, lines.len(), title);
             if let Some((_, number)) = reference.split_once('#') {
-                let entity = format!("issues/{number} ");
+                let entity = format!("{PROJECT} issues/{number} ");
                 assert!(lines[0].starts_with(&entity), "{title} should be {reference}, not {}", lines[0]);
             }
         }

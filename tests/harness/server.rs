@@ -82,6 +82,7 @@ impl Forge {
             .arg(&self.data)
             .args(["--ssh", &format!("127.0.0.1:{}", self.ssh), "--http", &format!("127.0.0.1:{}", self.http)])
             .current_dir(self.scratch.path())
+            .env("FORGE_LOG", "info,forge::web=warn")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

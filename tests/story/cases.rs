@@ -91,6 +91,7 @@ struct Actor {
     dir: PathBuf,
 }
 
+#[expect(clippy::print_stdout, reason = "a document that failed is read as it was played")]
 fn play(name: &str) {
     let path = root().join("tests/cases").join(format!("{name}.md"));
     let steps = parse(&fs::read_to_string(&path).unwrap());
@@ -113,6 +114,8 @@ fn play(name: &str) {
         let lines: Vec<&str> = printed.lines().collect();
         let place = format!("tests/cases/{name}.md:{}: {}$ {}", step.line, step.actor, step.command);
         assert!(out.code == step.exit, "{place}\nexited with {}, not {}; it printed\n{printed}", out.code, step.exit);
+        // Read it with `--nocapture`: the whole document as it was played.
+        println!("{place}\n{printed}? {}", out.code);
         let expected = step.expected.join("\n");
         assert!(fits(&step.expected, &lines), "{place}\n--- expected\n{expected}\n--- printed\n{printed}");
     }

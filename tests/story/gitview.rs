@@ -10,7 +10,7 @@ fn busy_forge() -> (Forge, Agent, Agent) {
     let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));
     flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
     let issue = text(
-        &beta.ssh_with("--json issue new parser --title 'Leak in tokens'", "It grows.\n\nForge-Seq: 999\n").ok().json(),
+        &beta.ssh_with("issue --json new parser --title 'Leak in tokens'", "It grows.\n\nForge-Seq: 999\n").ok().json(),
         "/ref",
     );
     beta.json(&format!("reply {issue} I can show it."));
@@ -44,7 +44,10 @@ fn an_issue_reads_as_a_thread_and_the_ledger_as_a_log() {
     assert!(lines.iter().any(|line| line.starts_with("alpha: started work on branch ")), "{lines:#?}");
     assert_eq!(lines.last(), Some(&"alpha: closed: fixed by parser#2"));
     let bodies = plumbing::git(&parser, &["log", "--reverse", "--format=%B", "refs/forge/issues/1"]).ok();
-    assert!(bodies.stdout.contains("I can show it.") && bodies.stdout.contains("Forge-Entity: issues/1"), "{bodies}");
+    assert!(
+        bodies.stdout.contains("I can show it.") && bodies.stdout.contains("Forge-Entity: parser issues/1"),
+        "{bodies}"
+    );
     // Text that looks like a trailer is not one.
     let trailers = ["log", "--format=%(trailers:key=Forge-Seq,valueonly,separator=%x2C)", "refs/forge/issues/1"];
     let seqs = plumbing::git(&parser, &trailers).ok();

@@ -27,8 +27,8 @@ fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
     for agent in agents {
         let agent = agent.at(forge);
         all.push(agent.ssh("feed").ok().stdout);
-        all.push(agent.ssh("--json feed").ok().stdout);
-        all.push(agent.ssh("--json details parser#1").ok().stdout);
+        all.push(agent.ssh_json("feed").ok().stdout);
+        all.push(agent.ssh_json("details parser#1").ok().stdout);
     }
     all
 }

@@ -101,7 +101,7 @@ fn register(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         Ok(Some(token))
     })?;
     let seq = after.fold.last_q.get(&name).copied().unwrap_or(0);
-    Ok(Answer::of(&Registered { agent: name, fingerprint, token, seq }).hint("feed"))
+    Ok(Answer::of(&Registered { agent: name, fingerprint, token, seq }))
 }
 
 fn free(draft: &Draft, name: &AgentName, key: Option<&PublicKey>) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: folded from git alone; no host, port or time of day, so a mirror prints the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use notes_schema::event::Verdict;
 use notes_schema::refs::show_time;
@@ -20,7 +20,7 @@ use crate::authority::Needs;
 use crate::git::diff;
 use crate::git::store::Objects as _;
 use crate::state::elo::show_change;
-use crate::state::{PullState, PullStatus};
+use crate::state::{IssueState, PullState, PullStatus, Worker};
 
 /// Most items of one section.
 const MOST: usize = 10;
@@ -294,47 +294,58 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
     for repository in repositories.iter().filter(|r| wanted.takes(r.name())) {
         let snapshot = repository.snapshot();
         let item = |n| ItemRef { project: repository.name().clone(), n };
-        for (n, pull) in snapshot.fold.pulls() {
-            if pull.author == *agent {
-                own_pull(context, item(n), pull, last_act, world);
-            } else if pull.status == PullStatus::Open && pull.live_reviews().all(|r| r.agent != *agent) {
+        let fold = &snapshot.fold;
+        for (n, pull) in fold.open_pulls.values().filter_map(|n| Some((*n, fold.pull(*n)?))) {
+            if pull.author != *agent && pull.live_reviews().all(|r| r.agent != *agent) {
                 world.reviews.push(review_wanted(item(n), pull));
             }
         }
-        let submitted = |n| {
-            snapshot
-                .fold
-                .open_pulls
-                .values()
-                .any(|p| snapshot.fold.pull(*p).is_some_and(|pull| pull.author == *agent && pull.issue == Some(n)))
-        };
-        for (n, issue) in snapshot.fold.issues() {
-            if let Some(worker) = issue.worker(agent).filter(|_| !submitted(n)) {
-                let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
-                world.working.push(Item {
-                    reference: item(n),
-                    title: issue.title.clone(),
-                    text: format!("due {}{base}", show_time(worker.deadline_ms)),
-                    by: None,
-                    quote: None,
-                    seq: issue.last_q,
-                    next: format!("submit {}", worker.branch.short()),
-                });
-            }
-            if let Some(said) =
-                issue.last_comment.as_ref().filter(|c| issue.author == *agent && c.by != *agent && c.q > issue.author_q)
-            {
-                world.attention.push(Item {
-                    reference: item(n),
-                    title: String::new(),
-                    text: format!("{} commented on your issue", said.by),
-                    by: Some(said.by.clone()),
-                    quote: Some(said.snippet.clone()),
-                    seq: said.q,
-                    next: format!("details {}/{n}", repository.name()),
-                });
+        for n in fold.authored_by(agent) {
+            match (fold.pull(n), fold.issue(n)) {
+                (Some(pull), _) => own_pull(context, item(n), pull, last_act, world),
+                (None, Some(issue)) => own_issue(item(n), issue, world),
+                (None, None) => {}
             }
         }
+        let submitted: BTreeSet<u64> = fold
+            .authored_by(agent)
+            .filter_map(|n| fold.pull(n))
+            .filter(|p| p.status == PullStatus::Open)
+            .filter_map(|p| p.issue)
+            .collect();
+        for (n, work) in fold.work_of(agent).filter(|(n, _)| !submitted.contains(n)) {
+            if let Some(issue) = fold.issue(n) {
+                world.working.push(at_work(item(n), issue, &work.worker));
+            }
+        }
+    }
+}
+
+fn at_work(reference: ItemRef, issue: &IssueState, worker: &Worker) -> Item {
+    let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
+    Item {
+        reference,
+        title: issue.title.clone(),
+        text: format!("due {}{base}", show_time(worker.deadline_ms)),
+        by: None,
+        quote: None,
+        seq: issue.last_q,
+        next: format!("submit {}", worker.branch.short()),
+    }
+}
+
+fn own_issue(reference: ItemRef, issue: &IssueState, world: &mut World) {
+    let said = issue.last_comment.as_ref().filter(|c| c.by != issue.author && c.q > issue.author_q);
+    if let Some(said) = said {
+        world.attention.push(Item {
+            next: format!("details {}/{}", reference.project, reference.n),
+            reference,
+            title: String::new(),
+            text: format!("{} commented on your issue", said.by),
+            by: Some(said.by.clone()),
+            quote: Some(said.snippet.clone()),
+            seq: said.q,
+        });
     }
 }
 

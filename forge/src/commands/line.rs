@@ -119,6 +119,8 @@ pub fn head<'a>(line: &'a str, args: &mut Args) -> Result<Vec<(String, &'a str)>
     }
     rest = globals("command", rest, args)?;
     let (first, after_first) = next_word(rest);
+    // The ssh client takes an option directly behind the host for its own, so many stand here.
+    let after_first = globals("command", after_first, args)?;
     let mut names = Vec::new();
     let (second, after_second) = next_word(after_first);
     if !second.is_empty() && !second.starts_with("--") {

@@ -170,8 +170,15 @@ pub(super) fn gate_of(
     Ok(work.gate(&view).into_iter().map(GateLine::of).collect())
 }
 
-/// The command that moves a pull request on, as `viewer` sees it.
-pub(super) fn next_for(context: &Context, project: &str, n: u64, pull: &PullState, gate: &[GateLine]) -> String {
+/// The command that moves a pull request on, as the caller sees it, who `has_read` its diff with this answer or not.
+pub(super) fn next_for(
+    context: &Context,
+    project: &str,
+    n: u64,
+    pull: &PullState,
+    gate: &[GateLine],
+    has_read: bool,
+) -> String {
     let path = format!("{project}/{n}");
     let viewer = context.actor.agent().map(|a| &a.name);
     let missing = gate.iter().find(|line| !line.ok);
@@ -180,6 +187,7 @@ pub(super) fn next_for(context: &Context, project: &str, n: u64, pull: &PullStat
         (PullStatus::Open, None) => format!("merge {path}"),
         (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => line.next.clone(),
         (PullStatus::Open, Some(_)) if viewer == Some(&pull.author) => "feed --wait".to_owned(),
+        (PullStatus::Open, Some(_)) if has_read => format!("review approve {path}"),
         (PullStatus::Open, Some(_)) => format!("pr {path} --diff"),
     }
 }
@@ -235,7 +243,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         proof: pull.proof.level.to_string(),
         proof_detail: pull.proof.clone(),
         reviews: reviews.collect(),
-        next: next_for(context, reference.project.as_str(), n, pull, &gate),
+        next: next_for(context, reference.project.as_str(), n, pull, &gate, args.has("diff")),
         gate,
         comments: events.into_iter().skip(1).filter(|e| e.text.is_some()).collect(),
         landed: pull.landed,

@@ -230,7 +230,11 @@ fn attempt(context: &Context, project: &Project, reference: &ItemRef) -> Result<
         ));
     }
     let store = project.repository.store().clone();
-    check_gate(&project.snapshot, &context.root, &store, n, &pull)?;
+    check_gate(&project.snapshot, &context.root, &store, n, &pull).map_err(|refusal| {
+        // Nobody approves their own work: its author can only wait.
+        let waits = refusal.rule == "approval" && context.actor.agent().is_some_and(|a| a.name == pull.author);
+        if waits { Refusal { next: "feed --wait".to_owned(), ..refusal } } else { refusal }
+    })?;
     let onto = project.snapshot.ref_id(&pull.target);
     let onto = onto.ok_or_else(|| {
         Refusal::new(Code::Refused, reference.to_string(), "its target does not exist", format!("pr {path}"))
@@ -354,7 +358,7 @@ fn close_issue(draft: &mut Draft, by: &Author, pull: &ItemRef, issue: u64, becau
 pub(super) fn drop_inbox(draft: &mut Draft, pull: &PullState) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
     let prefix = format!("{}{}/", refs::IN_PREFIX, pull.author);
-    let theirs = snapshot.record_order.iter().filter(|r| r.agent == pull.author && r.issue == pull.issue);
+    let theirs = snapshot.records_of(&pull.author).filter(|r| r.issue == pull.issue);
     for record in theirs.filter(|r| r.name.as_str().starts_with(&prefix)) {
         let old = snapshot.ref_id(&record.name);
         if old.is_some() {

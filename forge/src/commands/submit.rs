@@ -89,7 +89,7 @@ fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         head: pull.head,
         proof: pull.proof.level.to_string(),
         seq: q,
-        next: next_for(context, reference.project.as_str(), n, pull, &gate),
+        next: next_for(context, reference.project.as_str(), n, pull, &gate, false),
         gate,
         reference,
     }))
@@ -111,16 +111,14 @@ fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
         }
         None => {
             let (project, reference) = super::work::only_work(context, agent)?;
-            let branch =
-                project.snapshot.fold.issue(reference.n).and_then(|i| i.worker(agent)).map(|w| w.branch.clone());
+            let work = project.snapshot.fold.work_on(agent, reference.n);
+            let branch = work.map(|work| work.worker.branch.clone());
             let branch = branch.ok_or_else(|| context.usage("say which branch"))?;
             (project, branch)
         }
     };
-    let started = || {
-        let mut issues = project.snapshot.fold.issues();
-        issues.find(|(_, i)| i.worker(agent).is_some_and(|w| w.branch == branch)).map(|(n, _)| n)
-    };
+    let started =
+        || project.snapshot.fold.work_of(agent).find(|(_, work)| work.worker.branch == branch).map(|(n, _)| n);
     let issue = match issue {
         Some((other, reference, Item::Issue)) if other.repository.name() == project.repository.name() => {
             Some(reference.n)

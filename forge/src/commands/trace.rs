@@ -145,10 +145,10 @@ fn attempts(project: &Project, pull: &PullState) -> Vec<Attempt> {
     let store = project.repository.store().as_ref();
     let tree = store.commit(pull.head).map(|c| c.tree).ok();
     let belongs = |r: &&std::sync::Arc<crate::ledger::KnownRecord>| {
-        r.agent == pull.author && if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
+        if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
     };
     let mut all = Vec::new();
-    for known in snapshot.record_order.iter().filter(belongs) {
+    for known in snapshot.records_of(&pull.author).filter(belongs) {
         let Some(record) = gate::read_record(store, known) else { continue };
         for attempt in record.attempts {
             all.push(Attempt {

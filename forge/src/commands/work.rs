@@ -14,7 +14,7 @@ use super::{Args, Command, Context, Door, Shape};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{AgentActor, Needs};
 use crate::ledger::{Author, Draft, Snapshot};
-use crate::state::{IssueStatus, PullStatus, Worker};
+use crate::state::{IssueStatus, Worker};
 
 /// Unless the issue says otherwise, work is due after a day.
 const DEADLINE_MS: u64 = 86_400_000;
@@ -171,16 +171,10 @@ fn begin(
         let next = format!("issue reopen {}/{}", reference.project, reference.n);
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it is closed", next));
     }
-    if let Some(worker) = issue.worker(&agent.name)
-        && let Some((nonce, _)) = snapshot
-            .fold
-            .nonces
-            .iter()
-            .filter(|(_, s)| s.agent == agent.name && s.issue == reference.n)
-            .max_by_key(|(_, s)| s.at_ms)
-        && may_use(snapshot, &worker.branch, agent)
+    if let Some(work) = snapshot.fold.work_on(&agent.name, reference.n)
+        && may_use(snapshot, &work.worker.branch, agent)
     {
-        return Ok((worker.clone(), nonce.clone()));
+        return Ok((work.worker.clone(), work.nonce.clone()));
     }
     let fact = WorkStarted {
         base: snapshot.default_tip(),
@@ -200,8 +194,8 @@ fn begin(
 
 /// Whether a branch is free or the agent's own, and not that of a pull request that has ended.
 fn may_use(snapshot: &Snapshot, branch: &RefName, agent: &AgentActor) -> bool {
-    let ended = snapshot.fold.pulls().any(|(_, p)| p.branch == *branch && p.status != PullStatus::Open);
-    !ended && snapshot.owners.get(branch).is_none_or(|owner| *owner == agent.name)
+    !snapshot.fold.ended_branches.contains(branch)
+        && snapshot.owners.get(branch).is_none_or(|owner| *owner == agent.name)
 }
 
 /// `alpha/12-fix-leak`, or with a number behind it where that is taken.
@@ -241,7 +235,7 @@ fn abandon(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     };
     let (n, by, name) = (reference.n, context.author()?, reference.clone());
     let (q, _) = context.commit(&project.repository, move |draft| {
-        let working = draft.snapshot().fold.issue(n).is_some_and(|i| i.worker(&by.agent).is_some());
+        let working = draft.snapshot().fold.work_on(&by.agent, n).is_some();
         if !working {
             return Err(Refusal::new(Code::Stale, name.to_string(), "you are not working on it", "my-work"));
         }
@@ -255,11 +249,7 @@ pub(super) fn only_work(context: &Context, agent: &AgentName) -> Result<(Project
     let mut found = Vec::new();
     for repository in context.forge.open_repositories() {
         let snapshot = repository.snapshot();
-        for (n, issue) in snapshot.fold.issues() {
-            if issue.worker(agent).is_some() {
-                found.push(ItemRef { project: repository.name().clone(), n });
-            }
-        }
+        found.extend(snapshot.fold.work_of(agent).map(|(n, _)| ItemRef { project: repository.name().clone(), n }));
     }
     match found.as_slice() {
         [] => Err(Refusal::new(Code::NotFound, "work", "you are not working on anything", "feed")),

@@ -11,8 +11,7 @@ use super::Forge;
 use crate::ledger::{self, Published, Repository, Snapshot};
 use crate::state::{IssueStatus, PullStatus};
 
-// The index is somebody else's code and runs under the lock of [`Dirty`]: when it panics, the lock stays usable, or every
-// later writer would fail in its listener. What was lost then is found again, because the index says how far it is.
+// The index is somebody else's code: when it panics, these locks stay usable, or every later reader and writer would fail. What was lost then is found again, because the index says how far it is.
 
 /// What the index does not reflect yet, and up to which ledger number that brings it.
 #[derive(Debug, Default)]
@@ -38,10 +37,12 @@ impl Forge {
         }
     }
 
-    /// Brings the index up to what is durable now.
+    /// Brings the index up to what is durable now. One at a time; committers only wait while the list is taken.
     pub(super) fn index_dirty(&self) -> Result<(), search::Error> {
-        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((name, (number, items))) = dirty.projects.pop_first() {
+        let _one_at_a_time = self.indexing.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut projects = taken.projects.into_iter();
+        while let Some((name, (number, items))) = projects.next() {
             let Ok(repository) = self.project(&name) else { continue };
             let snapshot = repository.snapshot();
             let changed = items.iter().filter_map(|n| item(&repository, &snapshot, *n)).collect();
@@ -50,11 +51,20 @@ impl Forge {
                 other => other,
             };
             if let Err(error) = updated {
-                dirty.projects.insert(name, (number, items));
+                self.put_back(std::iter::once((name, (number, items))).chain(projects));
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    fn put_back(&self, left: impl Iterator<Item = (ProjectName, (u64, BTreeSet<u64>))>) {
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, (number, items)) in left {
+            let entry = dirty.projects.entry(name).or_default();
+            entry.0 = entry.0.max(number);
+            entry.1.extend(items);
+        }
     }
 
     /// The index, reflecting everything that was durable when this was called.

@@ -20,7 +20,7 @@ use crate::authority::{self, Actor, AgentActor, Needs};
 use crate::gate::{self, View, Work};
 use crate::git::history;
 use crate::git::object::Kind;
-use crate::git::pack::intake::{Kept, Overlay, Quarantine};
+use crate::git::pack::intake::{Kept, Limits, Overlay, Quarantine};
 use crate::git::store::{Objects, Store};
 use crate::git::wire::{AdvertisedRef, Advertisement, Host, Push, PushOutcome, RefUpdate, Service};
 use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
@@ -138,6 +138,17 @@ impl Host for RepositoryHost {
         self.repository.maintain()
     }
 
+    fn limits(&self) -> Limits {
+        let limits = &self.forge.config().limits;
+        Limits {
+            pack_bytes: limits.pack_bytes,
+            objects: u32::try_from(limits.pack_objects).unwrap_or(u32::MAX),
+            object_bytes: limits.object_bytes,
+            memory_bytes: limits.memory_bytes,
+            ..Limits::default()
+        }
+    }
+
     fn precheck(&self, update: &RefUpdate) -> Result<(), String> {
         let agent = self.actor.agent().ok_or("only a registered agent may push")?;
         let (snapshot, root) = (self.repository.snapshot(), self.forge.root());
@@ -170,10 +181,10 @@ impl Host for RepositoryHost {
     }
 }
 
-/// A refusal as git shows it beside a ref: one line.
+/// A refusal as git shows it: why, beside the ref, and the next command as a `remote:` line that can be copied whole.
 fn line(refusal: &Refusal) -> String {
-    let text = format!("forge: {} {}: {}; next: {}", refusal.rule, refusal.what, refusal.why, refusal.next);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    format!("{}: {}\nnext: {}", plain(&refusal.rule), plain(&refusal.why), plain(&refusal.next))
 }
 
 fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rules::RefUpdate]) -> Result<(), Refusal> {
@@ -561,8 +572,7 @@ fn work(
 
 /// The issue for which `start` offered this branch.
 fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
-    let mut issues = snapshot.fold.issues();
-    issues.find(|(_, i)| i.worker(&agent.name).is_some_and(|w| w.branch == *branch)).map(|(n, _)| n)
+    snapshot.fold.work_of(&agent.name).find(|(_, work)| work.worker.branch == *branch).map(|(n, _)| n)
 }
 
 /// The best common ancestor of a head with its target; the head itself where there is none.

@@ -204,7 +204,7 @@ impl<'a> Draft<'a> {
     pub(super) fn check_size(&mut self, from: &Savepoint) -> Result<(), Refusal> {
         self.parts += 1;
         let (before, after) = (size(&from.work), self.size());
-        let fits = after.parents - before.parents.min(after.parents) <= MOST_PARENTS / 2 - 1
+        let fits = after.parents - before.parents.min(after.parents) < MOST_PARENTS / 2
             && after.values - before.values <= budget::BATCH.elements * 2 / 5
             && after.bytes - before.bytes <= budget::BATCH.bytes * 2 / 5;
         if fits {

@@ -86,8 +86,11 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
     fault::point("merge-before-delete");
     for path in chosen.iter().filter(|path| **path != merged) {
         // The index goes first: a pack without one is ignored by readers and found again by recovery.
-        fs::remove_file(path.with_extension("idx"))?;
-        fs::remove_file(path)?;
+        match fs::remove_file(path.with_extension("idx")) {
+            // A merged pack whose own writing or removal was cut short has none.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => fs::remove_file(path)?,
+        }
     }
     disk::sync_dir(&storage::pack_dir(git_dir))?;
     fault::point("merge-after-delete");

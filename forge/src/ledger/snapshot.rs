@@ -91,8 +91,8 @@ pub struct Snapshot {
     pub owners: OrdMap<RefName, AgentName>,
     /// Accepted trace records, by digest.
     pub records: OrdMap<Sha256, Arc<KnownRecord>>,
-    /// The same records in the order in which they came.
-    pub record_order: Vector<Arc<KnownRecord>>,
+    /// The same records by agent, in the order in which they came.
+    records_of: OrdMap<AgentName, Vector<Arc<KnownRecord>>>,
     /// In a project: what must follow in `forge.git`, with the number of the batch that asked for it.
     pub outbox: Vector<(u64, Oid, OutboxLine)>,
     /// In `forge.git`: how far each project's outbox has been worked off.
@@ -123,7 +123,7 @@ impl Snapshot {
             refs: OrdMap::new(),
             owners: OrdMap::new(),
             records: OrdMap::new(),
-            record_order: Vector::new(),
+            records_of: OrdMap::new(),
             outbox: Vector::new(),
             cursors: OrdMap::new(),
             seq_reserved: 0,
@@ -143,9 +143,9 @@ impl Snapshot {
         self.ref_id(self.head.as_ref()?)
     }
 
-    /// Records of one agent whose last attempt ran on `tree`, newest first.
-    pub fn records_for<'a>(&'a self, agent: &'a AgentName, tree: Oid) -> impl Iterator<Item = &'a Arc<KnownRecord>> {
-        self.record_order.iter().rev().filter(move |r| r.agent == *agent && r.tree == tree)
+    /// An agent's accepted records, in the order in which they came.
+    pub fn records_of(&self, agent: &AgentName) -> impl DoubleEndedIterator<Item = &Arc<KnownRecord>> {
+        self.records_of.get(agent).into_iter().flatten()
     }
 
     /// Takes in what a batch says besides its events and ref lines. `commit` is its ledger commit.
@@ -192,7 +192,7 @@ impl Snapshot {
             batch,
         });
         self.records.insert(line.h, known.clone());
-        self.record_order.push_back(known);
+        self.records_of.entry(agent.clone()).or_default().push_back(known);
     }
 
     /// Sets one ref. `pusher` owns it from here on if it is new.

@@ -296,16 +296,13 @@ fn one_flipped_byte_is_found_and_its_place_is_named() {
     drop(open);
     let newest = batch_files(&world.path("parser")).pop().unwrap();
     let good = fs::read(&newest).unwrap();
-    let mut named = 0;
     for at in (12..good.len() - 20).step_by(7) {
         let mut bad = good.clone();
         bad[at] ^= 0x01;
         fs::write(&newest, &bad).unwrap();
         let faults = world.verify();
-        assert!(!faults.is_empty(), "byte {at}");
-        named += usize::from(faults.iter().any(|f| f.contains("issues/1") || f.contains("ledger commit")));
+        assert!(faults.iter().any(|f| f.contains("issues/1") || f.contains("ledger commit")), "byte {at}: {faults:?}");
     }
-    assert!(named > 0);
     fs::write(&newest, &good).unwrap();
     assert_eq!(world.verify(), Vec::<String>::new());
 }

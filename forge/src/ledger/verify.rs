@@ -16,6 +16,7 @@ use super::replay::{self, ReadEvent, ReplayError};
 use super::snapshot::Snapshot;
 use super::storage;
 use crate::git::object::{self, Kind, Object};
+use crate::git::pack::index;
 use crate::git::packed_refs;
 use crate::git::store::{Objects, ReadError, Store};
 use crate::state::elo;
@@ -37,6 +38,8 @@ pub struct Report {
     pub objects: u64,
     /// Faults, each naming its repository and entity, ref or pack.
     pub faults: Vec<String>,
+    /// What is merely unfinished: a copy taken between two repositories, or a forge that was killed between them.
+    pub pending: Vec<String>,
 }
 
 /// Checks every repository below `dir` (a data directory, a directory of bare repositories, or one of them).
@@ -122,18 +125,20 @@ fn verify_one(report: &mut Report, name: &ProjectName, path: &Path, authority: O
             return None;
         }
     };
-    check_packs(report, name, path);
+    let damaged = check_packs(report, name, path);
     let objects = Hashing { store: &store, read: std::cell::Cell::new(0) };
     let snapshot = check_ledger(report, name, path, &objects, authority);
     if let Some(snapshot) = &snapshot {
         check_refs(report, snapshot, path, &objects);
+        name_damaged(report, snapshot, &objects, damaged);
     }
     report.objects += objects.read.get();
     snapshot
 }
 
 /// Every pack's own checksum: it finds damage in objects that nothing below reads.
-fn check_packs(report: &mut Report, name: &ProjectName, path: &Path) {
+fn check_packs(report: &mut Report, name: &ProjectName, path: &Path) -> BTreeSet<Oid> {
+    let mut damaged = BTreeSet::new();
     let dir = storage::pack_dir(path);
     let entries = fs::read_dir(&dir).map(|d| d.filter_map(Result::ok).map(|e| e.path()).collect::<Vec<_>>());
     for file in entries.unwrap_or_default() {
@@ -142,12 +147,56 @@ fn check_packs(report: &mut Report, name: &ProjectName, path: &Path) {
         if !is_checked || shown.starts_with("tmp_") {
             continue;
         }
-        match fs::read(&file).map(|bytes| crate::git::pack::scan::checksum(&bytes)) {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => report.faults.push(format!("{name}: {shown}: {error}")),
+        match index::has_good_trailer(&file) {
+            Ok(true) => {}
+            Ok(false) => {
+                report.faults.push(format!("{name}: {shown}: its checksum does not match its content"));
+                damaged.extend(index::damaged(&file.with_extension("pack")).unwrap_or_default());
+            }
             Err(error) => report.faults.push(format!("{name}: {shown}: {error}")),
         }
     }
+    damaged
+}
+
+/// Names the entity, ledger commit or ref that each damaged object belongs to, where the checks before did not: damage
+/// can stand where reading does not stumble over it.
+fn name_damaged(report: &mut Report, snapshot: &Snapshot, objects: &Hashing, damaged: BTreeSet<Oid>) {
+    let known = |faults: &[String], id: &Oid| faults.iter().any(|f| f.contains(&id.to_string()));
+    let unnamed: BTreeSet<Oid> = damaged.into_iter().filter(|id| !known(&report.faults, id)).collect();
+    if unnamed.is_empty() {
+        return;
+    }
+    let mut name =
+        |place: String, id: &Oid| report.faults.push(format!("{}: {place}: object {id} is damaged", snapshot.project));
+    for (entity, state) in &snapshot.fold.entities {
+        for id in chain_objects(objects, state.tip).intersection(&unnamed) {
+            name(entity.to_string(), id);
+        }
+    }
+    let is_code = |name: &RefName| !name.as_str().starts_with(refs::FORGE_PREFIX);
+    for (reference, value) in snapshot.refs.iter().filter(|(name, _)| is_code(name)) {
+        let mut reached = BTreeSet::new();
+        // What cannot be read was named by the walk before.
+        let _ = walk(objects, value.id, &mut reached);
+        for id in reached.intersection(&unnamed) {
+            name(reference.to_string(), id);
+        }
+    }
+}
+
+/// The objects of an entity's chain: commits, trees and blobs, as far as they can be read.
+fn chain_objects(objects: &Hashing, tip: Oid) -> BTreeSet<Oid> {
+    let mut found = BTreeSet::new();
+    let mut at = Some(tip);
+    while let Some(commit) = at {
+        found.insert(commit);
+        let Ok(read) = objects.commit(commit) else { break };
+        found.insert(read.tree);
+        found.extend(objects.tree(read.tree).unwrap_or_default().into_iter().map(|e| e.id));
+        at = read.parents.first().copied();
+    }
+    found
 }
 
 /// The newest ledger commit: the ref's, or the newest batch pack's that a server has not flushed yet.
@@ -363,14 +412,15 @@ fn walk(objects: &Hashing, tip: Oid, seen: &mut BTreeSet<Oid>) -> Result<(), Rea
     Ok(())
 }
 
-/// What a project asked of `forge.git` must have happened there, as far as its cursor says.
+/// What a project asked of `forge.git` and what, as its cursor says, has not happened there yet.
 fn check_outbox(report: &mut Report, project: &Snapshot, authority: &Snapshot) {
     let done = authority.cursors.get(&project.project).map_or(0, |(n, _)| *n);
     for (n, _, line) in &project.outbox {
         if *n > done {
+            // No fault: what `forge.git` says of this project ends earlier, and says nothing else.
             let why =
                 "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
-            report.faults.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
+            report.pending.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
         }
     }
 }

@@ -16,6 +16,9 @@ pub(super) fn run(dir: &Path) -> ExitCode {
     for fault in &report.faults {
         super::say(format_args!("FAULT {fault}"));
     }
+    for pending in &report.pending {
+        super::say(format_args!("pending {pending}"));
+    }
     let counts = format!(
         "{} repositories, {} ledger commits, {} events, {} objects",
         report.repositories, report.batches, report.events, report.objects

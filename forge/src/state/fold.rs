@@ -7,7 +7,7 @@ use notes_schema::event::TokenIssued;
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256};
 
-use super::{AgentState, EloState, IssueState, ProjectState, PullState, Ratings, State, TokenState};
+use super::{AgentState, EloState, IssueState, ProjectState, PullState, Ratings, State, TokenState, Worker};
 use crate::state::IssueStatus;
 
 /// An event's circumstances, as folds need them.
@@ -46,6 +46,15 @@ pub struct Started {
     pub at_ms: u64,
 }
 
+/// An agent's work on an open issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// As `start` answered it.
+    pub worker: Worker,
+    /// What binds its records to that start.
+    pub nonce: Vec<u8>,
+}
+
 /// Everything folded of one repository. Cloning is cheap: all maps share structure.
 #[derive(Debug, Clone, Default)]
 pub struct Fold {
@@ -63,6 +72,13 @@ pub struct Fold {
     pub nonces: OrdMap<Vec<u8>, Started>,
     /// In a project: open issues by dedupe key.
     pub dedupe: OrdMap<String, u64>,
+    /// In a project: who works on what. The state of an issue names the newest only; this has all.
+    work: OrdMap<(AgentName, u64), Arc<Work>>,
+    workers: OrdMap<u64, OrdSet<AgentName>>,
+    /// In a project: issues and pull requests by author.
+    authored: OrdSet<(AgentName, u64)>,
+    /// In a project: branches whose pull request has ended.
+    pub ended_branches: OrdSet<RefName>,
     /// In a project: the open pull request of each branch.
     pub open_pulls: OrdMap<RefName, u64>,
     /// In `forge.git`: the project that each agent created or joined last, and when.
@@ -138,6 +154,22 @@ impl Fold {
             (EntityId::Pull(n), State::Pull(state)) => Some((*n, state)),
             _ => None,
         })
+    }
+
+    /// Open issues that an agent works on, by number.
+    pub fn work_of<'a>(&'a self, agent: &AgentName) -> impl Iterator<Item = (u64, &'a Work)> {
+        let range = (agent.clone(), 0)..=(agent.clone(), u64::MAX);
+        self.work.range(range).map(|((_, n), work)| (*n, work.as_ref()))
+    }
+
+    /// An agent's work on one issue.
+    pub fn work_on(&self, agent: &AgentName, issue: u64) -> Option<&Work> {
+        self.work.get(&(agent.clone(), issue)).map(Arc::as_ref)
+    }
+
+    /// Numbers of the issues and pull requests that an agent opened.
+    pub fn authored_by(&self, agent: &AgentName) -> impl Iterator<Item = u64> {
+        self.authored.range((agent.clone(), 0)..=(agent.clone(), u64::MAX)).map(|(_, n)| *n)
     }
 
     /// The state of `id` after `fact`: a pure function of the state before. What does not fit (a verdict on an issue)
@@ -261,20 +293,39 @@ impl Fold {
             (Fact::RatingSettled(f), EntityId::Elo(track)) => self.ratings.settled(f, *track, at),
             (Fact::WorkStarted(f), EntityId::Issue(n)) => {
                 self.started.insert(at.agent.clone(), at.q);
+                let worker = Worker {
+                    agent: at.agent.clone(),
+                    base: f.base,
+                    branch: f.branch.clone(),
+                    deadline_ms: f.deadline_ms,
+                };
+                self.work.insert((at.agent.clone(), *n), Arc::new(Work { worker, nonce: f.nonce.clone() }));
+                self.workers.entry(*n).or_default().insert(at.agent.clone());
                 self.nonces.insert(f.nonce.clone(), Started { agent: at.agent.clone(), issue: *n, at_ms: at.t });
             }
+            (Fact::WorkAbandoned(_), EntityId::Issue(n)) => {
+                self.work.remove(&(at.agent.clone(), *n));
+            }
             (Fact::IssueOpened(f), EntityId::Issue(n)) => {
+                self.authored.insert((at.agent.clone(), *n));
                 if let Some(key) = &f.dedupe {
                     self.dedupe.insert(key.clone(), *n);
                 }
             }
-            (Fact::IssueClosed(_), EntityId::Issue(n)) => self.forget_dedupe(*n),
+            (Fact::IssueClosed(_), EntityId::Issue(n)) => {
+                self.forget_dedupe(*n);
+                for agent in self.workers.remove(n).unwrap_or_default() {
+                    self.work.remove(&(agent, *n));
+                }
+            }
             (Fact::PullOpened(f), EntityId::Pull(n)) => {
                 self.open_pulls.insert(f.branch.clone(), *n);
+                self.authored.insert((at.agent.clone(), *n));
             }
             (Fact::PullMerged(_) | Fact::PullClosed(_), EntityId::Pull(n)) => {
                 if let Some(branch) = self.pull(*n).map(|p| p.branch.clone()) {
                     self.open_pulls.remove(&branch);
+                    self.ended_branches.insert(branch);
                 }
             }
             (

@@ -11,7 +11,7 @@ mod pull;
 mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
-pub use fold::{Entity, Fold, Happened, Started};
+pub use fold::{Entity, Fold, Happened, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};
 pub use pull::{PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Ratings};

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use notes_schema::{Oid, RefName};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use crate::git::pack::intake::Quarantine;
+use crate::git::pack::intake::{Limits, Quarantine};
 use crate::git::store::Store;
 use pktline::PktError;
 
@@ -258,7 +258,8 @@ pub struct Push {
 /// What became of a push.
 #[derive(Debug, Clone, Default)]
 pub struct PushOutcome {
-    /// One entry per update, in order: done and durable, or why not (one line, without line breaks).
+    /// One entry per update, in order: done and durable, or why not. The first line of a reason stands beside the ref;
+    /// lines after it are advice, shown as `remote: …` where the client reads side bands.
     pub results: Vec<(RefName, Result<(), String>)>,
     /// Lines for the person or agent, shown by git as `remote: …`.
     pub messages: Vec<String>,
@@ -277,6 +278,8 @@ pub trait Host: Send + Sync + 'static {
     /// Makes refs on disk equal to what is served, for requests in which stock git reads them (`include-tag`,
     /// `deepen-not`).
     fn flush_refs(&self) -> std::io::Result<()>;
+    /// How much a pushed pack may cost.
+    fn limits(&self) -> Limits;
     /// Early word on a push before its pack is read: an error refuses the update of that name without reading on.
     fn precheck(&self, update: &RefUpdate) -> Result<(), String>;
     /// Judges a push and, where it is accepted, makes it durable. Returns only then.

@@ -17,7 +17,7 @@ use super::pktline::{PktReader, SideBand};
 use super::report::Ballot;
 use super::{Host, Push, RefUpdate, WireError};
 use crate::git::connect;
-use crate::git::pack::intake::{self, Limits, PackError, Quarantine};
+use crate::git::pack::intake::{self, PackError, Quarantine};
 
 /// How long a client is left without a sign of life.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -93,6 +93,7 @@ where
             out.progress(&outcome.messages.join("\n")).await?;
         }
     }
+    out.progress(&ballot.advice().join("\n")).await?;
     if can.report {
         out.payload(&ballot.report()).await?;
     }
@@ -130,10 +131,10 @@ where
     if open.iter().all(|u| u.new.is_none()) {
         return Ok((Some(Quarantine::empty()), unread(rest)));
     }
-    let store = host.store();
+    let (store, limits) = (host.store(), host.limits());
     let (taken, rest) = work(out, !can.quiet, move |progress| {
         let mut bridge = SyncIoBridge::new(rest);
-        let taken: Result<Quarantine, PackError> = intake::take(&mut bridge, &store, &Limits::default(), progress);
+        let taken: Result<Quarantine, PackError> = intake::take(&mut bridge, &store, &limits, progress);
         (taken, bridge.into_inner())
     })
     .await?;

@@ -100,6 +100,17 @@ impl Ballot {
         }
     }
 
+    /// What the reasons say beyond their first lines, each line once.
+    pub fn advice(&self) -> Vec<&str> {
+        let mut lines = Vec::new();
+        for why in self.entries.iter().filter_map(|e| e.verdict.as_ref()?.as_ref().err()) {
+            for line in why.lines().skip(1).filter(|line| !lines.contains(line)).collect::<Vec<_>>() {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
     /// The report, framed, for `report-status` and `report-status-v2` alike: no command is done under another name.
     pub fn report(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -107,7 +118,10 @@ impl Ballot {
         for entry in &self.entries {
             match &entry.verdict {
                 Some(Ok(())) => pktline::line(&mut out, &format!("ok {}", entry.shown)),
-                Some(Err(why)) => pktline::line(&mut out, &format!("ng {} {}", entry.shown, pktline::visible(why))),
+                Some(Err(why)) => {
+                    let why = pktline::visible(why.lines().next().unwrap_or("refused"));
+                    pktline::line(&mut out, &format!("ng {} {why}", entry.shown));
+                }
                 None => pktline::line(&mut out, &format!("ng {} not decided", entry.shown)),
             }
         }
@@ -147,6 +161,15 @@ mod tests {
         let ballot = Ballot::new(vec![entry("refs/heads/a"), entry("refs/heads/b"), entry("refs/heads/a")], false);
         assert_eq!(ballot.open().len(), 1);
         assert_eq!(report(&ballot).iter().filter(|l| l.contains("several updates")).count(), 2);
+    }
+
+    #[test]
+    fn the_first_line_of_a_reason_stands_beside_the_ref_and_the_rest_is_said_once() {
+        let mut ballot = Ballot::new(vec![entry("refs/heads/a"), entry("refs/heads/b")], false);
+        let why = |name: &str| (name.parse().unwrap(), Err("no\nnext: git fetch".to_owned()));
+        ballot.decided(vec![why("refs/heads/a"), why("refs/heads/b")]);
+        assert_eq!(report(&ballot)[1..], ["ng refs/heads/a no", "ng refs/heads/b no"]);
+        assert_eq!(ballot.advice(), ["next: git fetch"]);
     }
 
     #[test]

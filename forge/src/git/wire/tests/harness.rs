@@ -12,7 +12,7 @@ use axum::http::HeaderMap;
 use notes_schema::{Oid, RefName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::git::pack::intake::{Kept, Quarantine};
+use crate::git::pack::intake::{Kept, Limits, Quarantine};
 use crate::git::pack::write::Builder;
 use crate::git::store::Store;
 use crate::git::wire::pktline::{Packet, PktReader};
@@ -90,6 +90,10 @@ impl Host for BareHost {
 
     fn git_dir(&self) -> &Path {
         &self.dir
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
     }
 
     fn flush_refs(&self) -> std::io::Result<()> {

@@ -77,7 +77,8 @@ fn each_ref_has_its_own_answer_and_an_atomic_push_one() {
 
         let said = push(&[], &refs);
         assert!(said.contains(&format!("HEAD -> ok-{name}")), "{name}: {said}");
-        assert!(said.contains("(locked by the test)") && said.contains("(refused early)"), "{name}: {said}");
+        assert!(said.contains("(locked)") && said.contains("(refused early)"), "{name}: {said}");
+        assert!(said.contains("remote: by the test"), "what a reason says in further lines is advice: {name}: {said}");
         assert_eq!(server.bare(&["for-each-ref", "--format=%(refname)", "refs/heads/locked", "refs/heads/early"]), "");
         assert_eq!(server.bare(&["rev-parse", &format!("ok-{name}")]), ok(&clone, &["rev-parse", "HEAD"]));
     }
