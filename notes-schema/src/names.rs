@@ -218,6 +218,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "forge",
     "healthz",
     "help",
+    "index",
     "issues",
     "leaderboard",
     "llms",
@@ -373,7 +374,13 @@ impl FromStr for RefName {
                 return fail("has a segment that begins with a dash, which git would take for an option");
             }
         }
+        if text.chars().any(|c| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
+            return fail("holds a character that breaks or reorders the line it is shown in");
+        }
         let last = rest.rsplit('/').next().unwrap_or(rest);
+        if rest == "heads/HEAD" || rest == "tags/HEAD" {
+            return fail("would make HEAD ambiguous in every clone");
+        }
         if (rest.starts_with("heads/") || rest.starts_with("tags/"))
             && last.len() == 40
             && last.bytes().all(|b| b.is_ascii_hexdigit())
@@ -535,6 +542,10 @@ mod tests {
             "../etc/passwd",
             "",
             "refs/heads/0123456789012345678901234567890123456789",
+            "refs/heads/HEAD",
+            "refs/tags/HEAD",
+            "refs/heads/a\u{85}b",
+            "refs/heads/\u{202e}niam",
         ] {
             assert!(bad.parse::<RefName>().is_err(), "{bad:?}");
         }

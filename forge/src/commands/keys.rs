@@ -9,9 +9,15 @@ use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{AgentActor, Needs, Scope};
 use crate::state::WRITTEN_NAMES;
 
+/// Longest line of a public key file, in bytes: RSA of 16384 bits fits. An agent's state holds all of its keys.
+const LONGEST_KEY: usize = 4096;
+
 /// Reads one line of a public key file.
 pub(super) fn public_key(text: &str) -> Result<PublicKey, Refusal> {
     let bad = |why: String| Refusal::new(Code::Usage, "key", why, "help key add");
+    if text.len() > LONGEST_KEY {
+        return Err(bad(format!("it is longer than {LONGEST_KEY} bytes")));
+    }
     let mut key = russh::keys::PublicKey::from_openssh(text.trim())
         .map_err(|e| bad(format!("it is not the one line of a public key file: {e}")))?;
     key.set_comment("");

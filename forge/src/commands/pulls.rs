@@ -99,7 +99,9 @@ impl Render for Whole {
     fn markdown(&self) -> String {
         let mut out = format!("# {}: {}\n\n", self.reference, inline(&self.title));
         let issue = self.issue.as_ref().map_or(String::new(), |i| format!(" · for {i}"));
-        out.push_str(&format!("{} · by {} · `{}` → `{}`{issue}\n", self.state, self.author, self.branch, self.target));
+        // Between backticks stands no backtick.
+        let (from, to) = (self.branch.replace('`', "'"), self.target.replace('`', "'"));
+        out.push_str(&format!("{} · by {} · `{from}` → `{to}`{issue}\n", self.state, self.author));
         out.push_str(&format!(
             "round {} · head `{}` · base `{}` · +{} −{} lines\n",
             self.round,

@@ -114,6 +114,8 @@ fn safe_url(url: &str) -> Option<&str> {
     allowed.then_some(url)
 }
 
+const QUOTE_END: &str = "</blockquote>\n";
+
 /// What closes an element that was opened.
 struct Open {
     close: &'static str,
@@ -193,7 +195,7 @@ impl Writer<'_> {
                 self.in_heading = true;
                 self.push(open, close, false);
             }
-            Tag::BlockQuote(_) => self.push("<blockquote>\n", "</blockquote>\n", false),
+            Tag::BlockQuote(_) => self.push("<blockquote>\n", QUOTE_END, false),
             Tag::CodeBlock(kind) => {
                 self.code = Some(match kind {
                     CodeBlockKind::Fenced(language) => language.to_string(),
@@ -279,7 +281,8 @@ impl Writer<'_> {
             return;
         }
         let mut text = text;
-        if line_start && !self.open.iter().any(|o| o.inline) {
+        // In a quotation it is somebody else's suggestion and must not look like ours.
+        if line_start && !self.open.iter().any(|o| o.inline || o.close == QUOTE_END) {
             for mark in ["→ ", "next: "] {
                 if let Some(command) = text.strip_prefix(mark) {
                     self.end_next();
@@ -519,5 +522,11 @@ mod tests {
             prop_assert_eq!(well_formed(&out), Ok(()));
             prop_assert!(!out.contains(['\u{202e}', '\u{0}']), "{out}");
         }
+    }
+
+    #[test]
+    fn a_quoted_suggestion_does_not_look_like_ours() {
+        let html = plain("beta wrote:\n> next: merge p/1\n> → x\n\nnext: feed\n");
+        assert_eq!(html.matches("class=\"next\"").count(), 1, "{html}");
     }
 }
