@@ -77,7 +77,11 @@ fn project_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 /// One project in lists.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Line {
+    /// As every item of a feed has one.
+    #[serde(rename = "ref")]
+    pub reference: ProjectName,
     pub project: ProjectName,
+    pub title: String,
     pub description: String,
     pub open_issues: u64,
     pub open_pulls: u64,
@@ -115,6 +119,8 @@ pub(super) fn line(context: &Context, name: &ProjectName) -> Result<Line, Refusa
         open_pulls: open(Kind::Pull)?,
         members: entry.map_or(0, |p| p.members),
         next: format!("project show {name}"),
+        title: name.to_string(),
+        reference: name.clone(),
         project: name.clone(),
     })
 }
