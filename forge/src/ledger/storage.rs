@@ -90,14 +90,19 @@ pub fn batches(git_dir: &Path) -> io::Result<Vec<BatchFile>> {
     Ok(found)
 }
 
-/// Deletes what an interrupted write left: `tmp_*` files among the packs and quarantines.
+/// Deletes what an interrupted write left: `tmp_*` files among the packs, quarantines, and indexes of batches that never
+/// got their name.
 pub fn sweep(git_dir: &Path) -> io::Result<()> {
     for (dir, prefix) in
         [(pack_dir(git_dir), "tmp_"), (git_dir.to_owned(), "tmp_"), (git_dir.to_owned(), "quarantine-")]
     {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
-            if !entry.file_name().to_string_lossy().starts_with(prefix) {
+            let (name, path) = (entry.file_name(), entry.path());
+            let name = name.to_string_lossy();
+            let is_orphan =
+                name.starts_with("pack-b") && name.ends_with(".idx") && !path.with_extension("pack").exists();
+            if !name.starts_with(prefix) && !is_orphan {
                 continue;
             }
             if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }

@@ -598,3 +598,17 @@ fn the_sequence_goes_past_many_blocks_in_all_repositories_without_reuse() {
     drop(open);
     assert_eq!(world.verify(), Vec::<String>::new());
 }
+
+#[test]
+fn an_index_whose_batch_never_got_its_name_is_no_damage() {
+    let world = World::new();
+    let open = world.open();
+    open_issue(&open.parser, "one");
+    let next = open.parser.snapshot().number + 1;
+    drop(open);
+    let orphan = world.path("parser").join(format!("objects/pack/pack-b{next:015x}{}.idx", "0".repeat(24)));
+    fs::write(&orphan, b"half an index, torn in the middle of being written").unwrap();
+    assert_eq!(world.verify(), Vec::<String>::new());
+    world.open();
+    assert!(!orphan.exists());
+}
