@@ -95,6 +95,8 @@ pub fn open_pull_of<'a>(snapshot: &'a Snapshot, branch: &RefName) -> Option<(u64
     snapshot.fold.open_pulls.get(branch).and_then(|n| Some((*n, snapshot.fold.pull(*n)?)))
 }
 
+/// Longest command that an event repeats from a record, in bytes.
+const LONGEST_COMMAND: usize = 200;
 /// How many records of one agent are looked at for one head.
 const CONSIDERED: usize = 32;
 
@@ -211,7 +213,7 @@ impl Work {
 
     /// What is known of its proof.
     pub fn proof(&self) -> Proof {
-        hooks::gate::proof_of(&self.candidate())
+        written(hooks::gate::proof_of(&self.candidate()))
     }
 
     /// Every rule, in order.
@@ -221,13 +223,18 @@ impl Work {
 
     /// Whether it may become a pull request.
     pub fn check_submit(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::check_submit(view, &self.candidate()).map_err(refused)
+        hooks::gate::check_submit(view, &self.candidate()).map(written).map_err(refused)
     }
 
     /// Whether it may land.
     pub fn check_merge(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::check_merge(view, &self.candidate()).map_err(refused)
+        hooks::gate::check_merge(view, &self.candidate()).map(written).map_err(refused)
     }
+}
+
+/// A proof as events carry it: a command may be as long as its record, and the record has it whole.
+fn written(proof: Proof) -> Proof {
+    Proof { command: crate::state::snippet(&proof.command, LONGEST_COMMAND), ..proof }
 }
 
 /// A rule's refusal as an answer.

@@ -11,6 +11,7 @@ use search::{Filter, Kind, State};
 use serde::Serialize;
 
 use super::agents::{standing, tiers};
+use super::items;
 use super::lists::{Listed, listed};
 use super::projects::{self, Line};
 use super::text::{count, inline};
@@ -250,7 +251,10 @@ fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) 
         public(context, wanted, &mut world)?;
     }
     keep_newer(&mut world, wanted.since);
-    // Only for what is shown: a diff is read for each.
+    // Only for what is shown: a thread or a diff is read for each.
+    for item in world.attention.iter_mut().filter(|item| item.by.is_some() && item.quote.is_none()) {
+        item.quote = items::said(context, &item.reference, item.seq);
+    }
     for item in &mut world.reviews {
         if let Some(lines) = lines_of(context, &item.reference) {
             item.text.push_str(&format!(" · {}", count(lines, "line")));
@@ -374,7 +378,7 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
     }
     for review in pull.live(Verdict::RequestChanges).filter(|r| r.q > pull.author_q) {
         let mut item = blank(review.q, format!("changes requested by {}", review.agent), format!("pr {path}"));
-        (item.by, item.quote) = (Some(review.agent.clone()), Some(review.snippet.clone()));
+        item.by = Some(review.agent.clone());
         world.attention.push(item);
     }
     if let Some(said) = pull.last_comment.as_ref().filter(|c| c.by != pull.author && c.q > pull.author_q) {

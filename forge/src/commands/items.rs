@@ -71,6 +71,18 @@ pub(super) fn events(project: &Project, id: &EntityId) -> Result<Vec<Shown>, Ref
     Ok(shown)
 }
 
+/// How many of a thread's newest events are looked through for one.
+const NEWEST: usize = 64;
+
+/// The beginning of what was said on a pull request under the number `seq`.
+pub(super) fn said(context: &Context, reference: &ItemRef, seq: u64) -> Option<String> {
+    let repository = context.forge.project(&reference.project).ok()?;
+    let tip = repository.snapshot().fold.entities.get(&EntityId::Pull(reference.n))?.tip;
+    let events = ledger::chain(repository.store().as_ref(), tip, NEWEST).ok()?;
+    let text = events.into_iter().find(|read| read.event.q == seq)?.text?;
+    Some(snippet(&text, 160))
+}
+
 /// `text`, or its beginning and where the rest is, once a thread is longer than an answer may be.
 fn fitting(text: String, left: &mut usize, commit: Oid) -> String {
     if text.len() <= *left {
@@ -146,7 +158,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             state: if issue.status == IssueStatus::Open { "open" } else { "closed" },
             author: issue.author.clone(),
             labels: issue.labels.clone(),
-            working: issue.workers.iter().map(|w| w.agent.clone()).collect(),
+            working: issue.workers.clone(),
             next: if issue.status == IssueStatus::Open { format!("start {path}") } else { "feed".to_owned() },
             reference,
             body,

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::text::{count, inline};
 use super::{Args, Context};
 use crate::answer::{Code, Refusal, Render};
-use crate::state::IssueState;
 
 /// One issue or pull request in a list.
 #[derive(Debug, Clone, Serialize)]
@@ -64,11 +63,8 @@ pub(super) fn listed(context: &Context, filter: &Filter, limit: usize) -> Result
     let found = context.forge.index()?.list(filter, limit, None).map_err(failed)?;
     let line = |item: &std::sync::Arc<search::Item>| {
         let reference = ItemRef { project: item.project.clone(), n: item.n };
-        let working = context
-            .forge
-            .project(&item.project)
-            .ok()
-            .and_then(|r| r.snapshot().fold.issue(item.n).map(IssueState::working));
+        let working =
+            context.forge.project(&item.project).ok().and_then(|r| r.snapshot().fold.issue(item.n).map(|i| i.working));
         let verb = match (item.kind, item.state) {
             (Kind::Issue, State::Open) => "start",
             (Kind::Pull, _) => "pr",

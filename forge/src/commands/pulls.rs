@@ -221,14 +221,15 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
     let events = items::events(&project, &EntityId::Pull(n))?;
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
-    let reviews = pull.reviews.iter().map(|r| ReviewLine {
+    let review = |r: &crate::state::ReviewState| ReviewLine {
         agent: r.agent.clone(),
         verdict: r.verdict.as_str(),
         past: r.verdict.past(),
         head: r.head,
         live: r.head == pull.head,
-        text: r.snippet.clone(),
-    });
+        text: events.iter().find(|e| e.seq == r.q).and_then(|e| e.text.clone()).unwrap_or_default(),
+    };
+    let reviews: Vec<ReviewLine> = pull.reviews.iter().map(review).collect();
     let issue = pull.issue.map(|n| ItemRef { project: reference.project.clone(), n });
     let answer = Answer::of(&Whole {
         title: pull.title.clone(),
@@ -242,7 +243,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         round: pull.round,
         proof: pull.proof.level.to_string(),
         proof_detail: pull.proof.clone(),
-        reviews: reviews.collect(),
+        reviews,
         next: next_for(context, reference.project.as_str(), n, pull, &gate, args.has("diff")),
         gate,
         comments: events.into_iter().skip(1).filter(|e| e.text.is_some()).collect(),

@@ -195,7 +195,15 @@ fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         ))
     };
     let (landed, strategy, merged, author) = outcome.unwrap_or_else(busy)?;
-    context.forge.settle(&project.repository)?;
+    context.forge.settle(&project.repository).map_err(|refusal| {
+        let why = format!("it landed as {landed}, but its rating waits: {}", refusal.why);
+        Refusal {
+            what: format!("merge {reference}"),
+            why,
+            next: format!("pr {}/{}", reference.project, reference.n),
+            ..refusal
+        }
+    })?;
     let root = context.forge.root();
     let change = root.fold.ratings.change_for(&author, &merged.digest);
     let ratings: Vec<Rated> =

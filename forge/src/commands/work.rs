@@ -107,7 +107,7 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         context.commit(&project.repository, move |draft| begin(draft, &by, &name, &agent, nonce))?;
     let config = context.forge.config();
     let issue = after.fold.issue(n);
-    let others = issue.map(|i| i.workers.iter().map(|w| w.agent.clone()).filter(|a| *a != worker.agent).collect());
+    let others = issue.map(|i| i.workers.iter().filter(|a| **a != worker.agent).cloned().collect());
     let branch = worker.branch.short().to_owned();
     let submit = match context.door {
         Door::Ssh => format!("ssh forge submit {branch}"),

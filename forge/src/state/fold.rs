@@ -162,6 +162,10 @@ impl Fold {
         self.work.range(range).map(|((_, n), work)| (*n, work.as_ref()))
     }
 
+    fn works_on(&self, id: &EntityId, agent: &AgentName) -> bool {
+        matches!(id, EntityId::Issue(n) if self.work.contains_key(&(agent.clone(), *n)))
+    }
+
     /// An agent's work on one issue.
     pub fn work_on(&self, agent: &AgentName, issue: u64) -> Option<&Work> {
         self.work.get(&(agent.clone(), issue)).map(Arc::as_ref)
@@ -187,8 +191,8 @@ impl Fold {
             (Fact::IssueReopened(_), State::Issue(s)) => s.status = IssueStatus::Open,
             (Fact::Commented(_), State::Issue(s)) => s.commented(at),
             (Fact::Commented(_), State::Pull(s)) => s.commented(at),
-            (Fact::WorkStarted(f), State::Issue(s)) => s.started(f, at),
-            (Fact::WorkAbandoned(_), State::Issue(s)) => s.stopped(at),
+            (Fact::WorkStarted(_), State::Issue(s)) => s.started(at, !self.works_on(id, at.agent)),
+            (Fact::WorkAbandoned(_), State::Issue(s)) => s.stopped(at, self.works_on(id, at.agent)),
             (Fact::PullOpened(f), s @ State::Nothing) => *s = State::Pull(PullState::opened(f, at)),
             (Fact::PullRound(f), State::Pull(s)) => s.new_round(f),
             (Fact::Reviewed(f), State::Pull(s)) => s.reviewed(f, at),
@@ -305,6 +309,9 @@ impl Fold {
             }
             (Fact::WorkAbandoned(_), EntityId::Issue(n)) => {
                 self.work.remove(&(at.agent.clone(), *n));
+                if let Some(workers) = self.workers.get_mut(n) {
+                    workers.remove(at.agent);
+                }
             }
             (Fact::IssueOpened(f), EntityId::Issue(n)) => {
                 self.authored.insert((at.agent.clone(), *n));

@@ -1,6 +1,6 @@
 //! Issues and the work on them.
 
-use notes_schema::event::{IssueClosed, IssueOpened, WorkStarted};
+use notes_schema::event::{IssueClosed, IssueOpened};
 use notes_schema::{AgentName, ItemRef, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::snippet;
 
 /// Longest comment shown in lists, in bytes.
 pub(super) const SNIPPET: usize = 160;
-/// How many workers the state of an issue names; the rest is a number.
+/// How many agents a state names; the rest is a number.
 pub(super) const NAMED: usize = 32;
 
 /// Whether an issue is open.
@@ -34,12 +34,11 @@ pub struct LastComment {
 }
 
 /// An agent at work on an issue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
     /// Who.
     pub agent: AgentName,
     /// Tip of the default branch when it started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Oid>,
     /// The branch name it was offered.
     pub branch: RefName,
@@ -62,9 +61,9 @@ pub struct IssueState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
     /// At work now, the newest 32.
-    pub workers: Vec<Worker>,
-    /// How many work on it beyond those named.
-    pub more_workers: u64,
+    pub workers: Vec<AgentName>,
+    /// How many work on it in all.
+    pub working: u64,
     /// Comments so far.
     pub comments: u64,
     /// The newest comment.
@@ -92,7 +91,7 @@ impl IssueState {
             labels: fact.labels.clone(),
             dedupe: fact.dedupe.clone(),
             workers: Vec::new(),
-            more_workers: 0,
+            working: 0,
             comments: 0,
             last_comment: None,
             fixed_by: None,
@@ -114,7 +113,7 @@ impl IssueState {
         self.status = IssueStatus::Closed;
         self.fixed_by = fact.fixed_by.clone();
         self.workers.clear();
-        self.more_workers = 0;
+        self.working = 0;
     }
 
     pub(super) fn commented(&mut self, at: &Happened) {
@@ -123,31 +122,19 @@ impl IssueState {
             Some(LastComment { by: at.agent.clone(), q: at.q, snippet: snippet(at.text.unwrap_or(""), SNIPPET) });
     }
 
-    pub(super) fn started(&mut self, fact: &WorkStarted, at: &Happened) {
-        self.stopped(at);
+    /// `is_new` unless the agent works on it already.
+    pub(super) fn started(&mut self, at: &Happened, is_new: bool) {
+        self.workers.retain(|agent| agent != at.agent);
         if self.workers.len() == NAMED {
             self.workers.remove(0);
-            self.more_workers += 1;
         }
-        self.workers.push(Worker {
-            agent: at.agent.clone(),
-            base: fact.base,
-            branch: fact.branch.clone(),
-            deadline_ms: fact.deadline_ms,
-        });
+        self.workers.push(at.agent.clone());
+        self.working += u64::from(is_new);
     }
 
-    pub(super) fn stopped(&mut self, at: &Happened) {
-        self.workers.retain(|w| w.agent != *at.agent);
-    }
-
-    /// How many agents work on it.
-    pub fn working(&self) -> u64 {
-        self.workers.len() as u64 + self.more_workers
-    }
-
-    /// The named agent's work on it, when it is at work and named.
-    pub fn worker(&self, agent: &AgentName) -> Option<&Worker> {
-        self.workers.iter().find(|w| w.agent == *agent)
+    /// `was_working` unless the agent did not work on it.
+    pub(super) fn stopped(&mut self, at: &Happened, was_working: bool) {
+        self.workers.retain(|agent| agent != at.agent);
+        self.working -= u64::from(was_working).min(self.working);
     }
 }

@@ -16,6 +16,9 @@ pub use issue::{IssueState, IssueStatus, LastComment, Worker};
 pub use pull::{PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Ratings};
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 /// What an entity is after its last event; the blob `state` of each event's commit.

@@ -5,8 +5,11 @@ use notes_schema::{AgentName, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
 use super::fold::Happened;
-use super::issue::{LastComment, NAMED, SNIPPET};
+use super::issue::{LastComment, SNIPPET};
 use super::snippet;
+
+/// How many reviewers a state names.
+const REVIEWS: usize = 20;
 
 /// Where a pull request stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +45,6 @@ pub struct ReviewState {
     pub head: Oid,
     /// Its forge-wide number.
     pub q: u64,
-    /// The beginning of what it said, one line.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub snippet: String,
 }
 
 /// A pull request after its last event.
@@ -71,7 +71,7 @@ pub struct PullState {
     pub base: Oid,
     /// Proof of that tip.
     pub proof: Proof,
-    /// The newest verdict of each reviewer, the newest 32.
+    /// The newest verdict of each reviewer, the newest 20.
     pub reviews: Vec<ReviewState>,
     /// Comments so far.
     pub comments: u64,
@@ -134,23 +134,14 @@ impl PullState {
     }
 
     pub(super) fn reviewed(&mut self, fact: &Reviewed, at: &Happened) {
-        let said = snippet(at.text.unwrap_or(""), SNIPPET);
         if fact.verdict == Verdict::Comment {
-            self.comments += 1;
-            self.last_comment = Some(LastComment { by: at.agent.clone(), q: at.q, snippet: said });
-            return;
+            return self.commented(at);
         }
         self.reviews.retain(|r| r.agent != *at.agent);
-        if self.reviews.len() == NAMED {
+        if self.reviews.len() == REVIEWS {
             self.reviews.remove(0);
         }
-        self.reviews.push(ReviewState {
-            agent: at.agent.clone(),
-            verdict: fact.verdict,
-            head: fact.head,
-            q: at.q,
-            snippet: said,
-        });
+        self.reviews.push(ReviewState { agent: at.agent.clone(), verdict: fact.verdict, head: fact.head, q: at.q });
     }
 
     pub(super) fn commented(&mut self, at: &Happened) {
