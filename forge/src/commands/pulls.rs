@@ -187,7 +187,8 @@ pub(super) fn next_for(
         (PullStatus::Open, None) => format!("merge {path}"),
         (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => line.next.clone(),
         (PullStatus::Open, Some(_)) if viewer == Some(&pull.author) => "feed --wait".to_owned(),
-        (PullStatus::Open, Some(_)) if has_read => format!("review approve {path}"),
+        // The verdict is on what was read, not on what was pushed meanwhile.
+        (PullStatus::Open, Some(_)) if has_read => format!("review approve {path} --if-match {}", pull.head.short()),
         (PullStatus::Open, Some(_)) => format!("pr {path} --diff"),
     }
 }
