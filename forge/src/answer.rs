@@ -100,8 +100,6 @@ pub struct Answer {
     pub markdown: String,
     /// For scripts.
     pub json: serde_json::Value,
-    /// What to do next; goes to stderr over SSH so that stdout stays data. May be empty.
-    pub hint: String,
     /// It says that nothing changed, so that `--wait` may wait on.
     pub nothing_new: bool,
 }
@@ -110,13 +108,7 @@ impl Answer {
     /// Renders `value` both ways.
     pub fn of(value: &impl Render) -> Self {
         let json = serde_json::to_value(value).expect("invariant: answers are maps with text keys");
-        Answer { markdown: value.markdown(), json, hint: String::new(), nothing_new: false }
-    }
-
-    /// Adds the hint that goes to stderr.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = hint.into();
-        self
+        Answer { markdown: value.markdown(), json, nothing_new: false }
     }
 }
 

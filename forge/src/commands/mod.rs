@@ -59,7 +59,7 @@ pub struct Call {
 pub struct Reply {
     /// Data: Markdown or JSON, ending with a line break.
     pub stdout: String,
-    /// Hints and, without `--json`, refusals.
+    /// Without `--json`, refusals.
     pub stderr: String,
     /// 0, or the refusal's code.
     pub exit: u8,
@@ -138,7 +138,7 @@ pub async fn dispatch(forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead 
     match outcome {
         Ok(answer) => Reply {
             stdout: if json { format!("{}\n", answer.json) } else { answer.markdown },
-            stderr: if json || answer.hint.is_empty() { String::new() } else { format!("next: {}\n", answer.hint) },
+            stderr: String::new(),
             exit: 0,
             status: 200,
         },

@@ -70,8 +70,7 @@ fn project_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         default_branch: branch.short().to_owned(),
         seq: repository,
         project: name,
-    })
-    .hint(format!("git push {}/{} HEAD:{branch}", config.public_ssh, args.word(0).unwrap_or(""))))
+    }))
 }
 
 /// One project in lists.

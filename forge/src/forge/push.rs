@@ -510,7 +510,10 @@ fn branch_moved(
         let proof = work(&view, branch, agent, issue, head, fresh)?.proof();
         messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
         messages.extend(missing_record(&proof));
-        messages.push(format!("next: ssh forge submit {short}"));
+        messages.push(match proof.level {
+            Level::P0 => "next: forge run --again && git push".to_owned(),
+            Level::P1 | Level::P2 | Level::P3 | Level::PX => format!("next: ssh forge submit {short}"),
+        });
         return Ok(());
     };
     let work = work(&view, branch, agent, pull.issue, head, fresh)?;

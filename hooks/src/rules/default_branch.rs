@@ -21,7 +21,10 @@ impl Rule<PushedRef<'_>> for DefaultBranch {
         if *name != repo.default_branch() {
             return Ok(Verdict::Ok);
         }
-        let next = || push_to_free_branch(repo, pushed.agent, name);
+        let next = || match pushed.update.new {
+            Some(_) => push_to_free_branch(repo, pushed.agent, name),
+            None => Ok("ssh forge feed".to_owned()),
+        };
         if repo.ref_exists(name)? {
             return pushed.refuse(self.word(), "it is the default branch and moves only through `merge`", next()?);
         }
@@ -43,7 +46,7 @@ mod tests {
         push_table(
             &Fake::new(),
             "maker",
-            &[("refs/heads/main", "default-branch", next), ("-refs/heads/main", "default-branch", next)],
+            &[("refs/heads/main", "default-branch", next), ("-refs/heads/main", "default-branch", "ssh forge feed")],
         );
     }
 
