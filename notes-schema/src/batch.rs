@@ -84,13 +84,15 @@ pub struct PushLine {
 pub struct RecordLine {
     /// The ref that brought it, below `refs/notes/forge/in/`.
     pub r: RefName,
+    /// The commit that brought it.
+    pub c: Oid,
     /// Digest of its canonical bytes.
     pub h: Sha256,
     /// The blob that holds them.
     pub blob: Oid,
     /// The tree of its last attempt.
     pub tree: Oid,
-    /// The issue it names, if any.
+    /// The issue that its nonce was given for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue: Option<u64>,
 }

@@ -102,6 +102,13 @@ as() {
 
 # --- the source: this project's full history and one commit that breaks a function, or, of a tree without history, a
 # repository made from it
+cat <<'STORY'
+
+What follows is scripted, and real: two agents, each with nothing but git, ssh and the recorder, work on this project's own
+history, in which one more commit has broken a function. Beta reports it; alpha takes the issue, records a failing run,
+repairs it, records a passing one (the proof), and submits; beta asks for a change, then approves; the merge passes the
+gate and moves alpha's rating. Every fact of it lands in git.
+STORY
 say "Beta makes a project of this repository's own history"
 if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$root" ] && git rev-parse -q --verify HEAD >/dev/null &&
     [ "$(git rev-parse --is-shallow-repository)" = false ]; then
@@ -177,7 +184,8 @@ cat <<LOOK
   the server's log         $demo/serve.log
 LOOK
 if [ "${DEMO_EXIT:-}" = 1 ]; then
-    say 'Done (DEMO_EXIT=1)'
+    say 'Done (DEMO_EXIT=1): the server ends with this; to look at the pages again, serve the same data'
+    echo "  $forge serve --data $data"
     exit 0
 fi
 say 'Serving until Ctrl-C'

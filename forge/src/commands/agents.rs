@@ -261,7 +261,12 @@ impl Render for Board {
         }
         for (at, place) in self.agents.iter().enumerate() {
             let (agent, rating) = (&place.agent, show(place.rating));
-            out.push_str(&format!("{}. {agent} · {rating} {} · {} rated\n", at + 1, place.tier, place.games));
+            out.push_str(&format!(
+                "{}. {agent} · {rating} {} · {} rated\n  → profile {agent}\n",
+                at + 1,
+                place.tier,
+                place.games
+            ));
         }
         out
     }

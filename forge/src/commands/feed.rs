@@ -16,7 +16,7 @@ use super::lists::{Listed, listed};
 use super::projects::{self, Line};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes};
-use crate::answer::{Answer, Refusal, Render};
+use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::git::diff;
 use crate::git::store::Objects as _;
@@ -226,6 +226,10 @@ fn my_work(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 
 fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) -> Result<Answer, Refusal> {
     let seq = context.seq;
+    if wanted.since > seq {
+        let why = format!("this forge is at {seq}: the cursor is of another one, or of a history that was cut");
+        return Err(Refusal::new(Code::Stale, format!("feed --since {}", wanted.since), why, "feed"));
+    }
     let agent = context.actor.agent().map(|a| a.name.clone());
     let mut world = World {
         tiers: agent.as_ref().map(|a| tiers(context, a)).unwrap_or_default(),

@@ -47,7 +47,7 @@ impl Render for Overview {
             out.push_str(&format!("    {usage:<WIDEST$} {}\n", entry.summary));
         }
         out.push_str(
-            "\n`help <command>` shows its arguments and an example. `--json` right after a command's name gives data.\n`parser#7` and `parser/7` are the same; a bare 7 is in your ",
+            "\n`help <command>` shows its arguments and an example, `help record` a record made by hand. `--json` right after a command's name gives data.\n`parser#7` and `parser/7` are the same; a bare 7 is in your ",
         );
         out.push_str(
             "current project. Longer text comes on stdin.\nExit codes: 0 done, 1 refused, 2 usage, 3 not found, ",
@@ -81,11 +81,29 @@ pub const HELP: Command = Command {
     run: help,
 };
 
+/// How a record is made with git alone.
+const RECORD: &str = include_str!("../../../frontend-static/record.md");
+
+#[derive(Serialize)]
+struct Topic {
+    topic: &'static str,
+    text: &'static str,
+}
+
+impl Render for Topic {
+    fn markdown(&self) -> String {
+        self.text.to_owned()
+    }
+}
+
 fn help(_: &Context, args: &Args) -> Result<Answer, Refusal> {
     if args.words.is_empty() {
         return Ok(Answer::of(&Overview { commands: COMMANDS.iter().map(|c| Entry::of(c)).collect() }));
     }
     let name = args.words.join(" ");
+    if name == "record" {
+        return Ok(Answer::of(&Topic { topic: "record", text: RECORD }));
+    }
     let first = args.word(0).unwrap_or("");
     let group: Vec<Entry> =
         COMMANDS.iter().filter(|c| c.name.split(' ').next() == Some(first)).map(|c| Entry::of(c)).collect();

@@ -129,7 +129,7 @@ fn key_revoke(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             return Err(Refusal::new(Code::NotFound, &wanted, "you have no such key or token", "key list"));
         }
         if state.keys.len() == 1 && state.tokens.is_empty() {
-            return Err(Refusal::new(Code::Refused, &wanted, "it is the last thing that lets you in", "key add -"));
+            return Err(Refusal::new(Code::Refused, &wanted, "it is the last thing that lets you in", "key list"));
         }
         draft.event(&by, &id, KeyRevoked { fingerprint: wanted }, None, &[])
     })?;

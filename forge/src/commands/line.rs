@@ -117,6 +117,9 @@ pub fn head<'a>(line: &'a str, args: &mut Args) -> Result<Vec<(String, &'a str)>
     for door in ["ssh forge ", "forge "] {
         rest = rest.strip_prefix(door).unwrap_or(rest).trim_start();
     }
+    if rest.is_empty() {
+        rest = "help";
+    }
     rest = globals("command", rest, args)?;
     let (first, after_first) = next_word(rest);
     // The ssh client takes an option directly behind the host for its own, so many stand here.
@@ -173,7 +176,7 @@ pub fn tail(what: &str, rest: &str, shape: &Shape, args: &mut Args) -> Result<()
     let given = args.words.len();
     if given < fewest || given > most {
         let wanted = if fewest == most { fewest.to_string() } else { format!("{fewest} to {most}") };
-        return Err(usage(what, format!("it takes {wanted} arguments, and {given} were given")));
+        return Err(usage(what, format!("arguments wanted: {wanted}; given: {given}")));
     }
     Ok(())
 }
@@ -314,7 +317,7 @@ mod tests {
 
     #[test]
     fn counts_and_lengths_are_checked() {
-        assert!(read("new", &NEW).unwrap_err().why.contains("1 arguments"));
+        assert!(read("new", &NEW).unwrap_err().why.contains("wanted: 1; given: 0"));
         assert!(read("new a b", &NEW).is_err());
         assert!(read(&"x".repeat(LONGEST + 1), &NEW).is_err());
         assert_eq!(read("new '--label'", &NEW).unwrap().word(0), Some("--label"));

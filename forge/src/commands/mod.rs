@@ -199,6 +199,9 @@ fn unknown(name: &str) -> Result<(&'static Command, &'static str), Refusal> {
     if notes_schema::names::parse_number(name).is_some() {
         return Ok((&items::DETAILS, ""));
     }
+    if COMMANDS.iter().any(|c| c.name.split_once(' ').is_some_and(|(first, _)| first == name)) {
+        return Err(Refusal::new(Code::Usage, name, "it needs a second word", format!("help {name}")));
+    }
     let near = COMMANDS.iter().map(|c| c.name).min_by_key(|known| distance(known, name));
     let near = near.filter(|known| distance(known, name) <= 2);
     let next = near.map_or("help".to_owned(), |near| format!("help {near}"));

@@ -211,7 +211,7 @@ fn open(
     })?;
     if history::is_ancestor(store, head, onto).map_err(unreadable)? {
         let why = format!("it has nothing that {} lacks: commit something first", target.short());
-        return Err(refuse(&why, "git commit -a && git push".to_owned()).by_rule("empty"));
+        return Err(refuse(&why, "git status".to_owned()).by_rule("empty"));
     }
     let view = View { snapshot: &snapshot, root, objects: store };
     let issue = asked.issue.filter(|n| snapshot.fold.issue(*n).is_some_and(|i| i.status == IssueStatus::Open));

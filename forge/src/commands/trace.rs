@@ -1,5 +1,7 @@
 //! `trace`: what was run before a commit landed, failures included.
 
+use std::sync::Arc;
+
 use notes_schema::event::Level;
 use notes_schema::{ItemRef, Oid};
 use serde::Serialize;
@@ -12,6 +14,7 @@ use crate::authority::Needs;
 use crate::gate;
 use crate::git::history;
 use crate::git::store::Objects as _;
+use crate::ledger::KnownRecord;
 use crate::state::PullState;
 
 #[derive(Serialize)]
@@ -105,10 +108,14 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         |e: crate::git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
     let tree = store.commit(commit).map_err(missing)?.tree;
     let Some((n, pull)) = pull_of(&project, commit) else {
-        return Ok(Answer::of(&Traced { commit, tree, level: Level::P0, reference: None, attempts: Vec::new() }));
+        // Not submitted: what was recorded of this very tree, by whomever.
+        let attempts = attempts(&project, project.snapshot.records.values().filter(|r| r.tree == tree));
+        let level = if attempts.iter().any(|a| a.exit == Some(0)) { Level::P1 } else { Level::P0 };
+        return Ok(Answer::of(&Traced { commit, tree, level, reference: None, attempts }));
     };
     let reference = ItemRef { project: project.repository.name().clone(), n };
-    let attempts = attempts(&project, &pull);
+    let of_pull = records_of(&project, &pull);
+    let attempts = attempts(&project, of_pull.into_iter());
     Ok(Answer::of(&Traced { commit, tree, level: pull.proof.level, reference: Some(reference), attempts }))
 }
 
@@ -138,17 +145,20 @@ fn pull_of(project: &Project, commit: Oid) -> Option<(u64, PullState)> {
     fold.pulls().rev().find(|(_, p)| contains(p)).map(|(n, p)| (n, p.clone()))
 }
 
-/// Every attempt of every record of a pull request's author for its issue, in order; of the records on its trees where
-/// it answers no issue.
-fn attempts(project: &Project, pull: &PullState) -> Vec<Attempt> {
-    let snapshot = &project.snapshot;
-    let store = project.repository.store().as_ref();
-    let tree = store.commit(pull.head).map(|c| c.tree).ok();
-    let belongs = |r: &&std::sync::Arc<crate::ledger::KnownRecord>| {
+/// The records of a pull request's author for its issue, in order; those on its tree where it answers no issue.
+fn records_of<'a>(project: &'a Project, pull: &PullState) -> Vec<&'a Arc<KnownRecord>> {
+    let tree = project.repository.store().commit(pull.head).map(|c| c.tree).ok();
+    let belongs = |r: &&Arc<KnownRecord>| {
         if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
     };
+    project.snapshot.records_of(&pull.author).filter(belongs).collect()
+}
+
+/// Every attempt of `records`, numbered.
+fn attempts<'a>(project: &Project, records: impl Iterator<Item = &'a Arc<KnownRecord>>) -> Vec<Attempt> {
+    let store = project.repository.store().as_ref();
     let mut all = Vec::new();
-    for known in snapshot.records_of(&pull.author).filter(belongs) {
+    for known in records {
         let Some(record) = gate::read_record(store, known) else { continue };
         for attempt in record.attempts {
             all.push(Attempt {

@@ -40,6 +40,8 @@ struct Begun {
     #[serde(skip)]
     clone_from: String,
     #[serde(skip)]
+    push: &'static str,
+    #[serde(skip)]
     submit: String,
 }
 
@@ -55,7 +57,9 @@ impl Render for Begun {
             }
         });
         out.push_str("\nPaste this (twice does no harm):\n\n```sh\n");
-        out.push_str(&format!("git clone {} 2>/dev/null || git -C {project} fetch\ncd {project}\n", self.clone_from));
+        let inside = format!("[ \"$(git config forge.project)\" = {project} ]");
+        out.push_str(&format!("{inside} || git clone {} || git -C {project} fetch\n", self.clone_from));
+        out.push_str(&format!("{inside} || cd {project}\n"));
         match &self.base {
             Some(base) => out
                 .push_str(&format!("git checkout -q {0} 2>/dev/null || git checkout -q -b {0} {base}\n", self.branch)),
@@ -65,7 +69,11 @@ impl Render for Begun {
             let args: Vec<String> = args.iter().map(|a| shell_word(a)).collect();
             out.push_str(&format!("git config {}\n", args.join(" ")));
         }
-        out.push_str("```\n\nThen work, and:\n\n```sh\nforge run -- <your test command>   # records the run; commit first, so that the record is of what you push\ngit push                            # branch and record together\n");
+        out.push_str("```\n\nThen work, commit, and:\n\n```sh\n");
+        out.push_str(
+            "forge run -- <your test command>   # records the run; `help record` says how without the program\n",
+        );
+        out.push_str(&format!("{:<34} # branch and record together\n", self.push));
         out.push_str(&format!("{}\n```\n---\nnext: {}\n", self.submit, format_args!("submit {}", self.branch)));
         out
     }
@@ -109,10 +117,14 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let issue = after.fold.issue(n);
     let others = issue.map(|i| i.workers.iter().filter(|a| **a != worker.agent).cloned().collect());
     let branch = worker.branch.short().to_owned();
+    let push = match context.door {
+        Door::Ssh => "git push",
+        Door::Http => "git -c http.extraHeader=\"Authorization: Bearer $FORGE_TOKEN\" push",
+    };
     let submit = match context.door {
         Door::Ssh => format!("ssh forge submit {branch}"),
         Door::Http => {
-            format!("curl -H \"Authorization: Bearer $TOKEN\" -d 'submit {branch}' {}/action", config.public_http)
+            format!("curl -H \"Authorization: Bearer $FORGE_TOKEN\" -d 'submit {branch}' {}/action", config.public_http)
         }
     };
     Ok(Answer::of(&Begun {
@@ -129,6 +141,7 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         others: others.unwrap_or_default(),
         reference,
         branch,
+        push,
         submit,
     }))
 }
@@ -168,7 +181,8 @@ fn begin(
         Refusal::new(Code::Refused, reference.to_string(), why, format!("pr {}/{}", reference.project, reference.n))
     })?;
     if issue.status != IssueStatus::Open {
-        let next = format!("issue reopen {}/{}", reference.project, reference.n);
+        let verb = if issue.author == agent.name { "issue reopen" } else { "details" };
+        let next = format!("{verb} {}/{}", reference.project, reference.n);
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it is closed", next));
     }
     if let Some(work) = snapshot.fold.work_on(&agent.name, reference.n)

@@ -118,7 +118,11 @@ impl Host for RepositoryHost {
             id: value.id,
             peeled: value.peeled,
         };
-        let refs = snapshot.refs.iter().filter(|(name, _)| shown(name)).map(line).collect();
+        let mut refs: Vec<AdvertisedRef> = snapshot.refs.iter().filter(|(name, _)| shown(name)).map(line).collect();
+        if let (Service::ReceivePack, Some(agent)) = (service, self.actor.agent()) {
+            refs.extend(folded_records(&snapshot, agent));
+            refs.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         Advertisement { refs, head: snapshot.head.clone() }
     }
 
@@ -179,6 +183,19 @@ impl Host for RepositoryHost {
             Err(refusal) => refuse_all(&refusal),
         }
     }
+}
+
+/// Most folded records that a pusher is shown.
+const MOST_FOLDED: usize = 4096;
+
+/// Records of the pusher whose refs are gone: shown as if they were there, or git would send them all with each push.
+fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentActor) -> impl Iterator<Item = AdvertisedRef> + 'a {
+    let newest = snapshot.records_of(&agent.name).rev().take(MOST_FOLDED);
+    newest.filter(|record| !snapshot.refs.contains_key(&record.name)).map(|record| AdvertisedRef {
+        name: record.name.clone(),
+        id: record.commit,
+        peeled: None,
+    })
 }
 
 /// A refusal as git shows it: why, beside the ref, and the next command as a `remote:` line that can be copied whole.
@@ -325,7 +342,7 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
 }
 
 fn bad_record(name: &RefName, why: String) -> Refusal {
-    Refusal::new(Code::Refused, name.as_str(), why, "ssh forge recorder").by_rule("E02")
+    Refusal::new(Code::Refused, name.as_str(), why, "ssh forge help record").by_rule("E02")
 }
 
 /// Whether a ref still is what the pusher takes it for: asked before a large pack is made durable for nothing, and again
@@ -478,11 +495,14 @@ fn keep_record(
 ) -> Result<RecordLine, Refusal> {
     let blob = draft.object(crate::git::object::Object::new(Kind::Blob, taken.canonical.clone()))?;
     let last = taken.record.last();
-    let issue = taken.record.issue.map_or(String::new(), |n| format!(" for #{n}"));
+    // A hand-made record need not name its issue; the nonce, which was checked, does.
+    let started = draft.snapshot().fold.nonces.get(taken.record.nonce.as_bytes().as_slice());
+    let issue = started.map(|s| s.issue).or(taken.record.issue);
+    let shown_issue = issue.map_or(String::new(), |n| format!(" for #{n}"));
     let command = crate::state::snippet(&last.command(), 80);
-    let summary = format!("{} ran `{command}`{issue}: {}", agent.name, last.ending());
+    let summary = format!("{} ran `{command}`{shown_issue}: {}", agent.name, last.ending());
     draft.keep_record(NewRecord { digest: taken.digest, blob, commit, summary });
-    Ok(RecordLine { r: name.clone(), h: taken.digest, blob, tree: last.tree, issue: taken.record.issue })
+    Ok(RecordLine { r: name.clone(), c: commit, h: taken.digest, blob, tree: last.tree, issue })
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
@@ -500,9 +520,11 @@ fn branch_moved(
     let project = &snapshot.project;
     let view = View { snapshot: &snapshot, root, objects };
     let short = branch.short();
+    // Whoever came with a token may have no ssh: its next command goes to `POST /action` as it stands.
+    let door = if agent.credential.starts_with("token:") { "" } else { "ssh forge " };
     if Some(branch) == snapshot.head.as_ref() {
         messages.push(format!("{short} is born at {}; from here on it moves through merge", head.short()));
-        messages.push(format!("next: ssh forge issue new {project} --title 'What is to be done'"));
+        messages.push(format!("next: {door}issue new {project} --title 'What is to be done'"));
         return Ok(());
     }
     let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
@@ -512,7 +534,7 @@ fn branch_moved(
         messages.extend(missing_record(&proof));
         messages.push(match proof.level {
             Level::P0 => "next: forge run --again && git push".to_owned(),
-            Level::P1 | Level::P2 | Level::P3 | Level::PX => format!("next: ssh forge submit {short}"),
+            Level::P1 | Level::P2 | Level::P3 | Level::PX => format!("next: {door}submit {short}"),
         });
         return Ok(());
     };
@@ -525,7 +547,7 @@ fn branch_moved(
     draft.set_ref(&refs::pull_head(n), snapshot.ref_id(&refs::pull_head(n)), Some(head), None, None)?;
     messages.push(format!("{project}#{n} round {number}, proof {}: {{http}}/{project}/pulls/{n}", shown(&proof)));
     messages.extend(missing_record(&proof));
-    messages.push(format!("next: ssh forge pr {project}/{n}"));
+    messages.push(format!("next: {door}pr {project}/{n}"));
     Ok(())
 }
 

@@ -20,11 +20,13 @@ pub struct KnownRecord {
     pub agent: AgentName,
     /// The ref that brought it; it goes when its issue closes.
     pub name: RefName,
+    /// The commit that brought it.
+    pub commit: Oid,
     /// The blob that holds it.
     pub blob: Oid,
     /// The tree of its last attempt.
     pub tree: Oid,
-    /// The issue it names.
+    /// The issue that its nonce was given for.
     pub issue: Option<u64>,
     /// Number of the batch that brought it.
     pub batch: u64,
@@ -186,6 +188,7 @@ impl Snapshot {
             digest: line.h,
             agent: agent.clone(),
             name: line.r.clone(),
+            commit: line.c,
             blob: line.blob,
             tree: line.tree,
             issue: line.issue,

@@ -4,7 +4,7 @@
 //! This is the seam where another store (one immutable value per number) would stand.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::fault;
@@ -71,7 +71,8 @@ pub fn append(git_dir: &Path, n: u64, pack: &Pack) -> Result<(), AppendError> {
     Ok(())
 }
 
-/// All batch packs, by number. Names that only look like one are left out.
+/// All batch packs, by number. In a mirror git names packs by their whole checksum, and one in sixteen of those looks like
+/// ours; it is none.
 pub fn batches(git_dir: &Path) -> io::Result<Vec<BatchFile>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(pack_dir(git_dir))? {
@@ -82,12 +83,27 @@ pub fn batches(git_dir: &Path) -> io::Result<Vec<BatchFile>> {
             continue;
         }
         let (number, check) = rest.split_at(15);
+        if is_named_by_git(&path, name)? {
+            continue;
+        }
         if let Ok(n) = u64::from_str_radix(number, 16) {
             found.push(BatchFile { n, check: check.to_owned(), path });
         }
     }
     found.sort_by_key(|b| b.n);
     Ok(found)
+}
+
+/// Whether a pack is called by its trailer, all forty digits, as git calls its packs.
+fn is_named_by_git(pack: &Path, name: &str) -> io::Result<bool> {
+    let mut file = File::open(pack)?;
+    if file.metadata()?.len() < 20 {
+        return Ok(false);
+    }
+    let mut trailer = [0; 20];
+    file.seek(SeekFrom::End(-20))?;
+    file.read_exact(&mut trailer)?;
+    Ok(name == format!("pack-{}.pack", hex(&trailer)))
 }
 
 /// Deletes what an interrupted write left: `tmp_*` files among the packs, quarantines, and indexes of batches that never

@@ -612,3 +612,32 @@ fn an_index_whose_batch_never_got_its_name_is_no_damage() {
     world.open();
     assert!(!orphan.exists());
 }
+
+#[test]
+fn a_pack_that_git_named_is_no_batch_whatever_its_first_digit() {
+    let world = World::new();
+    open_issue(&world.open().parser, "one");
+    let dir = world.path("parser").join("objects/pack");
+    // Packs called by their checksum, until one begins like a batch of ours.
+    let foreign = (0u32..).find_map(|k| {
+        let object = crate::git::object::Object::new(crate::git::object::Kind::Blob, format!("blob {k}").into_bytes());
+        let mut builder = crate::git::pack::write::Builder::default();
+        builder.add(object.id().unwrap(), &object);
+        let pack = builder.finish();
+        let name = notes_schema::names::hex(&pack.checksum);
+        name.starts_with('b').then_some((name, pack))
+    });
+    let (name, pack) = foreign.unwrap();
+    fs::write(dir.join(format!("pack-{name}.pack")), &pack.pack).unwrap();
+    fs::write(dir.join(format!("pack-{name}.idx")), &pack.index).unwrap();
+    let open = world.open();
+    assert_eq!(open.parser.read_only(), None);
+    for k in 0..40 {
+        open_issue(&open.parser, &format!("issue {k}"));
+    }
+    open.parser.maintain().unwrap();
+    assert!(dir.join(format!("pack-{name}.pack")).exists(), "it is not ours to merge");
+    drop(open);
+    assert_eq!(world.open().parser.snapshot().fold.issues().count(), 41);
+    assert_eq!(world.verify(), Vec::<String>::new());
+}

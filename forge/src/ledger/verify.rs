@@ -80,6 +80,10 @@ fn repositories(dir: &Path) -> std::io::Result<Vec<(ProjectName, PathBuf)>> {
             found.push((name, path));
         }
     }
+    if found.is_empty() {
+        let why = "no bare repository is in it, nor in a `repositories` below it";
+        return Err(std::io::Error::new(std::io::ErrorKind::NotFound, why));
+    }
     found.sort();
     Ok(found)
 }

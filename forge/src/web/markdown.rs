@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 
-use notes_schema::ItemRef;
+use notes_schema::{AgentName, ItemRef, ProjectName};
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
 /// Deepest nesting that is kept; what is deeper loses its elements and keeps its text.
@@ -289,6 +289,10 @@ impl Writer<'_> {
                     let _ = write!(self.out, "<span class=\"next\">{mark}<b>");
                     self.in_next = true;
                     text = command;
+                    if let Some(url) = page_of(command) {
+                        let _ = write!(self.out, "<a href=\"{url}\">{}</a>", escape(command));
+                        text = "";
+                    }
                 }
             }
         }
@@ -343,6 +347,19 @@ impl Writer<'_> {
     }
 }
 
+/// The page that shows what a suggested command would: names in it are parsed, so the address is one of ours.
+fn page_of(command: &str) -> Option<String> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    match words.as_slice() {
+        ["project", "show", name] => Some(format!("/{}", name.parse::<ProjectName>().ok()?)),
+        ["project", "list"] => Some("/".to_owned()),
+        ["issue", "list", name] => Some(format!("/{}/issues", name.parse::<ProjectName>().ok()?)),
+        ["pr", "list", name] => Some(format!("/{}/pulls", name.parse::<ProjectName>().ok()?)),
+        ["profile", name] => Some(format!("/agents/{}", name.parse::<AgentName>().ok()?)),
+        _ => None,
+    }
+}
+
 /// The next word of `text` that may be a reference (`parser#12`, `parser/12`), and where it begins.
 fn next_reference(text: &str) -> Option<(usize, &str)> {
     let of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '#' | '/' | '.');
@@ -382,7 +399,7 @@ mod tests {
             "<h1>SynStack feed · alpha</h1>\n<h2>Reviews wanted (1)</h2>\n\
              <p>PR <a href=\"/parser/issues/9\">parser#9</a>: Add &lt;T&gt;, by gamma\n\
              <span class=\"next\">→ <b>pr <a href=\"/parser/issues/9\">parser/9</a> --diff</b></span></p>\n\
-             <p>parser  Rust · green\n<span class=\"next\">→ <b>project show parser</b></span></p>\n<hr>\n\
+             <p>parser  Rust · green\n<span class=\"next\">→ <b><a href=\"/parser\">project show parser</a></b></span></p>\n<hr>\n\
              <p><span class=\"next\">next: <b>feed --since 8812 --wait</b></span></p>\n"
         );
     }

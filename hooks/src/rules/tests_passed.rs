@@ -30,6 +30,13 @@ impl GateRule for TestsPassed {
             });
         };
         let last = record.last();
+        if last.tree != candidate.tree {
+            return Ok(Finding::Missing {
+                code: "E09",
+                why: "no recorded run on this tree yet".to_owned(),
+                next: "forge run --again && git push".to_owned(),
+            });
+        }
         if let Some(why) = complaint(last) {
             return Ok(Finding::Missing { code: "E09", why, next: "forge run --again && git push".to_owned() });
         }
