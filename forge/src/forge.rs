@@ -429,6 +429,15 @@ impl Forge {
     /// Finishes what is under way and writes caches; after it nothing may be asked. Blocks.
     pub fn close(self: &Arc<Self>) {
         self.stop_waiting();
+        if let Some(to) = self.sequence.give_back() {
+            let given = self.root.commit(move |draft| {
+                draft.release_sequence(to);
+                Ok(())
+            });
+            if let Err(refusal) = given {
+                tracing::warn!(why = %refusal, "the next start leaves a gap in the sequence");
+            }
+        }
         self.keep_house();
         if let Err(error) = self.index.flush() {
             tracing::error!(%error, "the index was not written; the next start rebuilds it");

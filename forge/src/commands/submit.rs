@@ -181,8 +181,9 @@ fn open(
     let snapshot = draft.snapshot().clone();
     let branch = &asked.branch;
     let refuse = |why: &str, next: String| Refusal::new(Code::Refused, format!("submit {}", branch.short()), why, next);
-    let head =
-        snapshot.ref_id(branch).ok_or_else(|| refuse("there is no such branch any more", "git push".to_owned()))?;
+    let head = snapshot.ref_id(branch).ok_or_else(|| {
+        Refusal::new(Code::NotFound, format!("submit {}", branch.short()), "the branch is not pushed yet", "git push")
+    })?;
     let owner = snapshot.owners.get(branch);
     if owner.is_some_and(|owner| *owner != by.agent) {
         let next = format!(

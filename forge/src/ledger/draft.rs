@@ -293,6 +293,13 @@ impl<'a> Draft<'a> {
         self.raise_reservation(self.sequence.next_block());
     }
 
+    /// In `forge.git`: numbers above `to`, which [`Sequence::give_back`] named, are free again.
+    pub fn release_sequence(&mut self, to: u64) {
+        self.remark("gave unused sequence numbers back".to_owned());
+        self.work.seq_reserved = Some(to);
+        self.work.housekeeping = true;
+    }
+
     fn raise_reservation(&mut self, to: u64) {
         self.work.seq_reserved = Some(self.work.seq_reserved.unwrap_or(0).max(to));
         self.work.housekeeping = true;

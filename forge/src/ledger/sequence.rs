@@ -79,6 +79,15 @@ impl Sequence {
         (q, needs_block.then_some(q + BLOCK))
     }
 
+    /// Gives back what was reserved and not taken, and says up to where numbers may be in use; `None` when nothing is
+    /// left over. From here on a number needs a new reservation, which stands later in the ledger.
+    pub fn give_back(&self) -> Option<u64> {
+        let mut inner = self.lock();
+        let left_over = inner.reserved > inner.last_taken;
+        inner.reserved = inner.last_taken;
+        left_over.then_some(inner.last_taken)
+    }
+
     /// Whether fewer than half a block is left, so that a reservation is due.
     pub fn is_short(&self) -> bool {
         let inner = self.lock();

@@ -164,7 +164,7 @@ impl Snapshot {
             self.epochs.insert(batch.epoch, key.clone());
         }
         if let Some(reserved) = batch.seq_reserved {
-            self.seq_reserved = self.seq_reserved.max(reserved);
+            self.seq_reserved = reserved;
         }
         for cursor in &batch.cursors {
             self.cursors.insert(cursor.project.clone(), (cursor.n, cursor.c));

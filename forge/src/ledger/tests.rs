@@ -641,3 +641,28 @@ fn a_pack_that_git_named_is_no_batch_whatever_its_first_digit() {
     assert_eq!(world.open().parser.snapshot().fold.issues().count(), 41);
     assert_eq!(world.verify(), Vec::<String>::new());
 }
+
+#[test]
+fn numbers_given_back_at_a_polite_stop_are_used_next() {
+    let world = World::new();
+    let open = world.open();
+    open_issue(&open.parser, "x");
+    let last = open.parser.snapshot().fold.max_q;
+    let to = open.sequence.give_back().unwrap();
+    assert_eq!(to, last);
+    open.forge
+        .commit(move |draft| {
+            draft.release_sequence(to);
+            Ok(())
+        })
+        .unwrap();
+    // A writer that was still under way reserves again, later in the ledger, and stays unique.
+    open_issue(&open.parser, "late");
+    assert!(open.parser.snapshot().fold.max_q > last);
+    let reserved = open.forge.snapshot().seq_reserved;
+    assert!(reserved > last);
+    drop(open);
+    let open = world.open();
+    open_issue(&open.parser, "next");
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
