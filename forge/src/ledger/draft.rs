@@ -592,7 +592,7 @@ impl<'a> Draft<'a> {
                 .map(RefName::short)
                 .collect();
             if !names.is_empty() {
-                lines.push(format!("pushed {} ({})", names.join(", "), push.a));
+                lines.push(format!("pushed {} — {}", names.join(", "), push.a));
             }
         }
         lines

@@ -49,9 +49,9 @@ fn quote_body(text: &str) -> String {
     out.trim_end().to_owned()
 }
 
-/// One line per event for a ledger commit: `parser issues/7: closed: fixed by parser#9 (alpha)`.
+/// One line per event for a ledger commit: `issues/7: closed: fixed by parser#9 — alpha`.
 pub(super) fn event_line(id: &EntityId, event: &Event, fact: &Fact) -> String {
-    format!("{id}: {} ({})", fact.subject(), event.a)
+    format!("{id}: {} — {}", fact.subject(), event.a)
 }
 
 /// The message of a ledger commit.
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_batch_of_one_event_reads_as_that_event() {
-        let message = batch(3, &["issues/1: opened: X (alpha)".into()], 1, None, Sha256::of(b""));
-        assert!(message.starts_with("#3 issues/1: opened: X (alpha)\n\nForge-Epoch: 1\nForge-Prev: none\n"));
+        let message = batch(3, &["issues/1: opened: X — alpha".into()], 1, None, Sha256::of(b""));
+        assert!(message.starts_with("#3 issues/1: opened: X — alpha\n\nForge-Epoch: 1\nForge-Prev: none\n"));
     }
 }

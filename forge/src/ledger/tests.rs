@@ -146,7 +146,7 @@ fn git_reads_every_fact() {
     let ledger = world.git("parser", &["log", "--first-parent", "--format=%s", "refs/forge/ledger"]);
     assert_eq!(
         ledger,
-        "#3 issues/1: closed: fixed by parser#9 (alpha)\n#2 issues/1: opened: Fix leak (alpha)\n#1 the ledger begins\n"
+        "#3 issues/1: closed: fixed by parser#9 — alpha\n#2 issues/1: opened: Fix leak — alpha\n#1 the ledger begins\n"
     );
     world.git("parser", &["fsck", "--full", "--strict"]);
     world.git("forge", &["fsck", "--full", "--strict"]);

@@ -180,7 +180,8 @@ pub struct PullMerged {
 
 impl Subject for PullMerged {
     fn subject(&self) -> String {
-        format!("merged as {} ({})", self.landed.short(), self.strategy)
+        let how = if self.strategy == "merge" { String::new() } else { format!(" by {}", self.strategy) };
+        format!("merged as {}{how}", self.landed.short())
     }
 }
 
