@@ -1,7 +1,6 @@
 //! An agent as the forge meets it: a home directory, an SSH key, and the ordinary `git`, `ssh` and `curl`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,13 +47,14 @@ impl Agent {
         }
         self.write_ssh_config();
         // OpenSSH looks for its configuration in the account's home directory whatever $HOME says, so `ssh` is a
-        // script that names it, and then calls the next `ssh` on the path.
-        let ssh = self.home.join("bin/ssh");
-        fs::write(&ssh, "#!/bin/sh\nPATH=${PATH#*:}\nexec ssh -F \"$SSH_CONFIG\" \"$@\"\n").expect("bin/ssh");
-        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).expect("bin/ssh can be made executable");
-        let forge = self.home.join("bin/forge");
-        if !forge.exists() {
-            std::os::unix::fs::symlink(forge_bin(), forge).expect("bin/forge");
+        // script that names it. It is a file of ours and only linked: a file that was just written cannot be executed
+        // while another thread's child still has it open.
+        let ssh = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/harness/ssh.sh"));
+        for (name, program) in [("ssh", ssh), ("forge", forge_bin())] {
+            let link = self.home.join("bin").join(name);
+            if !link.exists() {
+                std::os::unix::fs::symlink(program, link).expect("a link in bin");
+            }
         }
         let Agent { name, .. } = self;
         let config = format!(
