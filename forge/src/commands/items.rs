@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::{Item, Project};
 use super::text::{inline, quote};
-use super::{Args, Command, Context, Shape, Stdin};
+use super::{Args, Command, Context, Shape, Stdin, line};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::ledger::{self, ReadEvent};
@@ -207,8 +207,15 @@ pub const REPLY: Command = Command {
 };
 
 fn reply(context: &Context, args: &Args) -> Result<Answer, Refusal> {
-    let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
-    let text = args.text.clone().or_else(|| context.body.clone());
+    let word = args.word(0).unwrap_or("");
+    let (project, reference, item, text) = if line::is_reference(word) {
+        let (project, reference, item) = context.item(word)?;
+        (project, reference, item, args.text.clone().or_else(|| context.body.clone()))
+    } else {
+        // `comment Fixed it`: all of it is text, for the one thing at hand.
+        let (project, reference, item) = at_hand(context)?;
+        (project, reference, item, Some(format!("{word} {}", args.text.as_deref().unwrap_or(""))))
+    };
     let text = text.filter(|t| !t.trim().is_empty()).ok_or_else(|| context.usage("there is nothing to say"))?;
     let (by, id) = (context.author()?, entity(reference.n, &item));
     let (q, _) = context.commit(&project.repository, move |draft| {
@@ -218,6 +225,18 @@ fn reply(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         draft.event(&by, &id, Fact::from(Commented {}), Some(&text), &[]).map(|r| r.q)
     })?;
     Ok(Answer::of(&Replied { reference, seq: q }))
+}
+
+/// The caller's one open pull request, or else the one issue that it works on.
+fn at_hand(context: &Context) -> Result<(Project, ItemRef, Item), Refusal> {
+    match super::pulls::only_pull(context) {
+        Ok((project, reference)) => Ok((project, reference, Item::Pull)),
+        Err(refusal) if refusal.code != Code::NotFound => Err(refusal),
+        Err(_) => {
+            let (project, reference) = super::work::only_work(context, &context.agent()?.name)?;
+            Ok((project, reference, Item::Issue))
+        }
+    }
 }
 
 #[derive(Serialize)]

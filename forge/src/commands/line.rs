@@ -227,6 +227,12 @@ fn flag_tail(what: &str, rest: &str, shape: &Shape, args: &mut Args) -> Result<(
     Ok(())
 }
 
+/// Whether a word can only be meant as an issue or pull request: `7`, `#7`, `parser#7`, `parser/7`.
+pub fn is_reference(word: &str) -> bool {
+    let number = word.rsplit(['#', '/']).next().unwrap_or(word);
+    number.parse::<u64>().is_ok() || word.contains('#')
+}
+
 /// Text in one pair of quotes loses them; text with a lone one is taken as it stands.
 fn unquote(text: &str) -> &str {
     for quote in ['\'', '"'] {
@@ -313,6 +319,12 @@ mod tests {
         assert_eq!(read("reply parser/7 --json x", &REPLY).unwrap().text.as_deref(), Some("x"));
         assert_eq!(read("reply parser/7 -", &REPLY).unwrap().text, None);
         assert_eq!(read("ssh forge reply parser/7 x", &REPLY).unwrap().word(0), Some("parser/7"));
+    }
+
+    #[test]
+    fn a_word_of_text_is_no_reference() {
+        assert!(["7", "#7", "parser#7", "parser/7", "parser#x"].into_iter().all(is_reference));
+        assert!(["Fixed", "and/or", "It's", "v1.2", ""].into_iter().all(|word| !is_reference(word)));
     }
 
     #[test]

@@ -234,7 +234,7 @@ async fn read_body(
     let dash = args.words.iter().any(|w| w == "-") || args.value("record") == Some("-");
     let wanted = match shape.stdin {
         Stdin::Dash => dash,
-        Stdin::InsteadOfText => args.text.is_none(),
+        Stdin::InsteadOfText => args.text.is_none() && args.word(0).is_none_or(line::is_reference),
         Stdin::Always => true,
         Stdin::OverHttp => call.door == Door::Http,
     };

@@ -279,7 +279,7 @@ fn patch(project: &Project, pull: &PullState, most: usize) -> Result<diff::Patch
 }
 
 /// The one open pull request of the caller, or the candidates.
-fn only_pull(context: &Context) -> Result<(Project, ItemRef), Refusal> {
+pub(super) fn only_pull(context: &Context) -> Result<(Project, ItemRef), Refusal> {
     let agent = &context.agent()?.name;
     let mut mine = Vec::new();
     for repository in context.forge.open_repositories() {
