@@ -25,10 +25,10 @@ use tokio::sync::watch;
 use crate::answer::{Code, Refusal};
 use crate::authority::{Actor, AgentActor, Scope};
 use crate::config::Config;
-use crate::git::wire::{Host, Service};
 use crate::ledger::{Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
+use git::wire::{Host, Service};
 
 /// Why a data directory cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -346,7 +346,7 @@ impl Forge {
             }
             fs::remove_dir_all(&git_dir).map_err(|e| failed(e.to_string()))?;
         }
-        crate::git::packed_refs::init_bare(&git_dir, default_branch).map_err(|e| failed(e.to_string()))?;
+        git::packed_refs::init_bare(&git_dir, default_branch).map_err(|e| failed(e.to_string()))?;
         let repository =
             Repository::open(&git_dir, name.clone(), self.deps.clone()).map_err(|e| failed(e.to_string()))?;
         repository.begin(default_branch)?;

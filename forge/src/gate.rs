@@ -11,11 +11,11 @@ use notes_schema::trace::{Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::answer::{Code, Refusal};
-use crate::git::packed_refs::RefValue;
-use crate::git::store::{Objects, ReadError};
-use crate::git::{diff, history, merge};
 use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::{PullState, PullStatus};
+use git::packed_refs::RefValue;
+use git::store::{Objects, ReadError};
+use git::{diff, history, merge};
 
 /// A project at one moment, as the rules see it.
 pub struct View<'a> {
@@ -117,7 +117,7 @@ pub fn read_record(objects: &dyn Objects, known: &KnownRecord) -> Option<Record>
 }
 
 /// Whether `head` would merge into `target`, without writing anything.
-pub fn mergeability(store: &crate::git::store::Store, target: Option<Oid>, head: Oid) -> Mergeability {
+pub fn mergeability(store: &git::store::Store, target: Option<Oid>, head: Oid) -> Mergeability {
     let Some(target) = target else { return Mergeability::Unknown("the target branch does not exist yet".to_owned()) };
     match history::is_ancestor(store, target, head) {
         Ok(true) => return Mergeability::Clean,
@@ -168,7 +168,7 @@ impl Work {
     }
 
     /// Pull request `n`.
-    pub fn of_pull(view: &View, store: &crate::git::store::Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
+    pub fn of_pull(view: &View, store: &git::store::Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
         let mergeable = match pull.status {
             PullStatus::Open => mergeability(store, view.snapshot.ref_id(&pull.target), pull.head),
             PullStatus::Merged | PullStatus::Closed => Mergeability::Done,

@@ -1,7 +1,7 @@
 //! The forge: a git server whose only database is git.
 //!
 //! Doors ([`ssh`], [`web`]) translate; [`commands`] say what can be asked; [`state`] folds what is written; [`ledger`]
-//! writes it; [`git`] holds objects, packs and the wire protocol. `docs/architecture.md` walks through the rooms.
+//! writes it; [`git`] (a crate of its own, below `forge/git`) holds objects, packs and the wire protocol. `docs/architecture.md` walks through the rooms.
 
 pub mod answer;
 pub mod authority;
@@ -9,7 +9,6 @@ pub mod commands;
 pub mod config;
 pub mod forge;
 pub mod gate;
-pub mod git;
 pub mod ledger;
 pub mod recorder;
 pub mod roles;

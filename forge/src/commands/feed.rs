@@ -18,10 +18,10 @@ use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
-use crate::git::diff;
-use crate::git::store::Objects as _;
 use crate::state::elo::show_change;
 use crate::state::{IssueState, PullState, PullStatus, Worker};
+use git::diff;
+use git::store::Objects as _;
 
 /// Most items of one section.
 const MOST: usize = 10;

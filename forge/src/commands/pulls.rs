@@ -13,9 +13,9 @@ use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate::{View, Work};
-use crate::git::diff;
-use crate::git::store::Objects as _;
 use crate::state::{PullState, PullStatus};
+use git::diff;
+use git::store::Objects as _;
 
 /// Longest diff in an answer, in bytes.
 const LONGEST_DIFF: usize = 64 << 10;

@@ -13,12 +13,12 @@ use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate::{View, Work};
-use crate::git::merge::{self, MergeError};
-use crate::git::object::{NewCommit, Object};
-use crate::git::store::{Objects as _, Store};
 use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::elo::show_change;
 use crate::state::{IssueStatus, PullState, PullStatus};
+use git::merge::{self, MergeError};
+use git::object::{NewCommit, Object};
+use git::store::{Objects as _, Store};
 use hooks::gate::Mergeability;
 
 #[derive(Serialize)]
@@ -271,7 +271,7 @@ fn check_gate(
 
 fn merged_tree(store: &Store, onto: Oid, head: Oid, reference: &ItemRef) -> Result<(Oid, Vec<(Oid, Object)>), Refusal> {
     let failed = |e: String| Refusal::new(Code::TryLater, format!("merge {reference}"), e, "feed");
-    if crate::git::history::is_ancestor(store, onto, head).map_err(|e| failed(e.to_string()))? {
+    if git::history::is_ancestor(store, onto, head).map_err(|e| failed(e.to_string()))? {
         return Ok((store.commit(head).map_err(|e| failed(e.to_string()))?.tree, Vec::new()));
     }
     match merge::merge(store, onto, head) {
@@ -315,7 +315,7 @@ fn land(
     let view = View { snapshot: &snapshot, root, objects: store.as_ref() };
     let work = Work::of_merged(&view, reference.n, judged, Mergeability::Clean);
     let unreadable =
-        |e: crate::git::store::ReadError| Refusal::new(Code::TryLater, reference.to_string(), e.to_string(), "feed");
+        |e: git::store::ReadError| Refusal::new(Code::TryLater, reference.to_string(), e.to_string(), "feed");
     work.map_err(unreadable)?.check_merge(&view)?;
     let seconds = draft.now() / 1000;
     let mut forge = crate::ledger::draft::signature_of(&AgentName::forge(), draft.now());

@@ -12,10 +12,10 @@ use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::forge::merge_base;
 use crate::gate::{self, View, Work};
-use crate::git::history;
-use crate::git::store::Objects as _;
 use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::{IssueStatus, PullStatus};
+use git::history;
+use git::store::Objects as _;
 
 #[derive(Serialize)]
 struct Submitted {
@@ -174,7 +174,7 @@ fn locate(context: &Context, branch: &RefName, named: Option<Project>) -> Result
 fn open(
     draft: &mut Draft,
     root: &Snapshot,
-    store: &crate::git::store::Store,
+    store: &git::store::Store,
     by: &Author,
     asked: &Asked,
 ) -> Result<(u64, u64), Refusal> {
@@ -206,7 +206,7 @@ fn open(
         return Err(refuse("it is the default branch itself", "feed".to_owned()));
     }
     let onto = snapshot.ref_id(&target);
-    let unreadable = |e: crate::git::store::ReadError| refuse(&e.to_string(), "git push".to_owned());
+    let unreadable = |e: git::store::ReadError| refuse(&e.to_string(), "git push".to_owned());
     let onto = onto.ok_or_else(|| {
         refuse("the default branch does not exist yet", "git push origin HEAD:refs/heads/main".to_owned())
     })?;

@@ -12,10 +12,10 @@ use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate;
-use crate::git::history;
-use crate::git::store::Objects as _;
 use crate::ledger::KnownRecord;
 use crate::state::PullState;
+use git::history;
+use git::store::Objects as _;
 
 #[derive(Serialize)]
 struct Traced {
@@ -104,8 +104,7 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         None => having(context, commit)?,
     };
     let store = project.repository.store();
-    let missing =
-        |e: crate::git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
+    let missing = |e: git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
     let tree = store.commit(commit).map_err(missing)?.tree;
     let Some((n, pull)) = pull_of(&project, commit) else {
         // Not submitted: what was recorded of this very tree, by whomever.

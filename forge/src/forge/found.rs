@@ -7,9 +7,9 @@ use notes_schema::{AgentName, EntityId, FORMAT_VERSION, Oid, ProjectName, RefNam
 
 use super::OpenError;
 use crate::answer::Refusal;
-use crate::git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
-use crate::git::packed_refs;
 use crate::ledger::{Author, Deps, Draft, RecoverError, Repository, Snapshot};
+use git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
+use git::packed_refs;
 
 /// Where a repository stands in a data directory.
 pub(super) fn git_dir(data: &Path, name: &ProjectName) -> PathBuf {

@@ -8,9 +8,9 @@ use notes_schema::{Fact, Oid, RefName, refs};
 
 use super::Forge;
 use crate::answer::{Code, Refusal};
-use crate::git::object::{Kind, NewCommit, Object};
-use crate::git::store::Objects as _;
 use crate::ledger::{self, Draft, Repository, fanout};
+use git::object::{Kind, NewCommit, Object};
+use git::store::Objects as _;
 
 /// What one event adds to the notes.
 struct Note {
@@ -59,7 +59,7 @@ fn list(name: &'static str) -> RefName {
 }
 
 /// The newest batch that the notes on disk reflect.
-fn reflected(repository: &Repository) -> Result<u64, crate::git::store::ReadError> {
+fn reflected(repository: &Repository) -> Result<u64, git::store::ReadError> {
     let snapshot = repository.snapshot();
     let mut newest = 0;
     for name in [refs::TRACE_NOTES, refs::REVIEW_NOTES] {
@@ -141,7 +141,7 @@ fn note(entity: &str, read: &ledger::ReadEvent) -> Option<Note> {
 }
 
 /// Appends to each list's tree in one event-less batch.
-fn add(draft: &mut Draft, store: &crate::git::store::Store, notes: Vec<Note>, upto: u64) -> Result<(), Refusal> {
+fn add(draft: &mut Draft, store: &git::store::Store, notes: Vec<Note>, upto: u64) -> Result<(), Refusal> {
     for name in [refs::TRACE_NOTES, refs::REVIEW_NOTES] {
         let mut texts: Vec<(Oid, String)> = Vec::new();
         for note in notes.iter().filter(|n| n.list == name) {
@@ -180,7 +180,7 @@ fn add(draft: &mut Draft, store: &crate::git::store::Store, notes: Vec<Note>, up
 }
 
 /// The note that a commit has already.
-fn earlier(store: &crate::git::store::Store, tip: Option<Oid>, commit: Oid) -> Result<String, Refusal> {
+fn earlier(store: &git::store::Store, tip: Option<Oid>, commit: Oid) -> Result<String, Refusal> {
     let Some(tip) = tip else { return Ok(String::new()) };
     let Some(blob) = fanout::find(store, tip, &commit.to_string()).map_err(unreadable)? else {
         return Ok(String::new());

@@ -18,13 +18,13 @@ use super::Forge;
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Needs};
 use crate::gate::{self, View, Work};
-use crate::git::history;
-use crate::git::object::Kind;
-use crate::git::pack::intake::{Kept, Limits, Overlay, Quarantine};
-use crate::git::store::{Objects, Store};
-use crate::git::wire::{AdvertisedRef, Advertisement, Host, Push, PushOutcome, RefUpdate, Service};
 use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
 use crate::state::PullStatus;
+use git::history;
+use git::object::Kind;
+use git::pack::intake::{Kept, Limits, Overlay, Quarantine};
+use git::store::{Objects, Store};
+use git::wire::{AdvertisedRef, Advertisement, Host, Push, PushOutcome, RefUpdate, Service};
 
 /// How long a tip that was advertised may still be asked for.
 const RETIRED: Duration = Duration::from_secs(300);
@@ -113,7 +113,7 @@ impl Host for RepositoryHost {
                     || own.as_ref().is_some_and(|own| name.starts_with(own.as_str()))
             }
         };
-        let line = |(name, value): (&RefName, &crate::git::packed_refs::RefValue)| AdvertisedRef {
+        let line = |(name, value): (&RefName, &git::packed_refs::RefValue)| AdvertisedRef {
             name: name.clone(),
             id: value.id,
             peeled: value.peeled,
@@ -283,7 +283,7 @@ impl Sorted {
 }
 
 /// Objects of a small pack, to ride in the batch.
-type NewObjects = Vec<(Oid, crate::git::object::Object)>;
+type NewObjects = Vec<(Oid, git::object::Object)>;
 
 /// Large packs become durable on their own, before the batch that names them; small ones ride in it.
 fn land(repository: &Repository, quarantine: Quarantine) -> Result<(NewObjects, Option<PackLine>), Refusal> {
@@ -384,12 +384,12 @@ fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes
 
 /// Objects of a push before the store, while the batch is built.
 struct Brought<'a> {
-    objects: &'a HashMap<Oid, crate::git::object::Object>,
+    objects: &'a HashMap<Oid, git::object::Object>,
     store: &'a Store,
 }
 
 impl Objects for Brought<'_> {
-    fn get(&self, id: Oid) -> Result<crate::git::object::Object, crate::git::store::ReadError> {
+    fn get(&self, id: Oid) -> Result<git::object::Object, git::store::ReadError> {
         self.objects.get(&id).cloned().map_or_else(|| self.store.get(id), Ok)
     }
 
@@ -493,7 +493,7 @@ fn keep_record(
     taken: &Taken,
     commit: Oid,
 ) -> Result<RecordLine, Refusal> {
-    let blob = draft.object(crate::git::object::Object::new(Kind::Blob, taken.canonical.clone()))?;
+    let blob = draft.object(git::object::Object::new(Kind::Blob, taken.canonical.clone()))?;
     let last = taken.record.last();
     // A hand-made record need not name its issue; the nonce, which was checked, does.
     let started = draft.snapshot().fold.nonces.get(taken.record.nonce.as_bytes().as_slice());
@@ -602,8 +602,7 @@ fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> O
 
 /// The best common ancestor of a head with its target; the head itself where there is none.
 pub(crate) fn merge_base(objects: &dyn Objects, target: Option<Oid>, head: Oid) -> Result<Oid, Refusal> {
-    let failed =
-        |e: crate::git::store::ReadError| Refusal::new(Code::TryLater, "merge base", e.to_string(), "git fetch");
+    let failed = |e: git::store::ReadError| Refusal::new(Code::TryLater, "merge base", e.to_string(), "git fetch");
     match target {
         None => Ok(head),
         Some(target) => Ok(history::merge_base(objects, target, head).map_err(failed)?.unwrap_or(head)),

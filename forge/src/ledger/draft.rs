@@ -12,9 +12,9 @@ use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::{fanout, message};
 use crate::answer::{Code, Refusal};
-use crate::git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, hash, tree};
-use crate::git::pack::write::{Builder, Pack};
-use crate::git::store::{ReadError, Store};
+use git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, hash, tree};
+use git::pack::write::{Builder, Pack};
+use git::store::{ReadError, Store};
 
 /// Who an event is by.
 #[derive(Debug, Clone, PartialEq, Eq)]

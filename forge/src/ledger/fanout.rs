@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use notes_schema::Oid;
 
-use crate::git::object::{Mode, Object, TreeEntry, tree};
-use crate::git::store::{Objects, ReadError};
+use git::object::{Mode, Object, TreeEntry, tree};
+use git::store::{Objects, ReadError};
 
 /// A changed tree and the objects that it needs.
 pub(crate) struct Change {

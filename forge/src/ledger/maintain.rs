@@ -13,8 +13,8 @@ use notes_schema::names::hex;
 
 use super::snapshot::Snapshot;
 use super::{fault, storage};
-use crate::git::pack::index::{self, Entry};
-use crate::git::{disk, packed_refs};
+use git::pack::index::{self, Entry};
+use git::{disk, packed_refs};
 
 /// How far refs on disk are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ fn write_merged(git_dir: &Path, packs: &[PathBuf]) -> io::Result<PathBuf> {
     pack.extend_from_slice(b"PACK\0\0\0\x02");
     pack.extend_from_slice(&(entries.len() as u32).to_be_bytes());
     pack.append(&mut body);
-    let checksum = crate::git::pack::write::sha1(&pack);
+    let checksum = git::pack::write::sha1(&pack);
     pack.extend_from_slice(&checksum);
     let stem = format!("{MERGED}{}", &hex(&checksum)[..39]);
     let (pack_path, index_path) = (dir.join(format!("{stem}.pack")), dir.join(format!("{stem}.idx")));
@@ -130,7 +130,7 @@ fn write_merged(git_dir: &Path, packs: &[PathBuf]) -> io::Result<PathBuf> {
 fn copy_entries(path: &Path, body: &mut Vec<u8>, entries: &mut Vec<Entry>, seen: &mut HashSet<Oid>) -> io::Result<()> {
     let pack = fs::read(path)?;
     let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display()));
-    let found = crate::git::pack::scan::scan(&pack).map_err(|e| bad(e.to_string()))?;
+    let found = git::pack::scan::scan(&pack).map_err(|e| bad(e.to_string()))?;
     for entry in found {
         if seen.insert(entry.id) {
             let raw = &pack[entry.offset as usize..entry.end as usize];

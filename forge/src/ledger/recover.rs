@@ -16,11 +16,11 @@ use super::replay::{self, ReadBatch, ReplayError};
 use super::snapshot::Snapshot;
 use super::storage::{self, BatchFile};
 use super::{fault, signer};
-use crate::git::object::Object;
-use crate::git::pack::index::{self, Entry};
-use crate::git::pack::scan::{self, Scanned};
-use crate::git::store::{Objects, ReadError, Store};
-use crate::git::{disk, packed_refs};
+use git::object::Object;
+use git::pack::index::{self, Entry};
+use git::pack::scan::{self, Scanned};
+use git::store::{Objects, ReadError, Store};
+use git::{disk, packed_refs};
 
 /// Why a repository cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum RecoverError {
     Io(#[from] io::Error),
     /// It is no repository.
     #[error(transparent)]
-    Store(#[from] crate::git::store::OpenError),
+    Store(#[from] git::store::OpenError),
     /// A part of its ledger that was durable cannot be read any more.
     #[error("damaged: {0}")]
     Damaged(ReplayError),

@@ -6,8 +6,8 @@ use notes_schema::{EntityId, Event, Fact, Intent, NameError, Oid, Sha256, budget
 
 use super::draft::Recorded;
 use super::snapshot::Snapshot;
-use crate::git::object::{self, Kind, TreeEntry};
-use crate::git::store::{Objects, ReadError};
+use git::object::{self, Kind, TreeEntry};
+use git::store::{Objects, ReadError};
 
 /// Why a part of the ledger could not be read. The text names the place.
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,7 @@ use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
 use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
-use crate::git::store::Store;
+use git::store::Store;
 
 /// Milliseconds since 1970; injected, so that tests and replays own time.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

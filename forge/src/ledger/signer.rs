@@ -3,7 +3,7 @@
 use russh::keys::ssh_key::{HashAlg, LineEnding, SshSig};
 use russh::keys::{PrivateKey, PublicKey};
 
-use crate::git::object;
+use git::object;
 
 /// The namespace that git uses for commits and tags.
 const NAMESPACE: &str = "git";
@@ -46,7 +46,7 @@ pub fn is_signed_by(commit: &[u8], public_openssh: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::object::{NewCommit, Signature};
+    use git::object::{NewCommit, Signature};
 
     #[test]
     fn a_signed_commit_verifies_and_a_changed_one_does_not() {

@@ -8,8 +8,8 @@ use notes_schema::{AgentName, Oid, ProjectName, RefName, Sha256, refs};
 
 use super::draft::Recorded;
 use super::replay::ReadBatch;
-use crate::git::packed_refs::RefValue;
 use crate::state::Fold;
+use git::packed_refs::RefValue;
 
 /// A trace record that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]

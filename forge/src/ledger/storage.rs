@@ -8,8 +8,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::fault;
-use crate::git::disk;
-use crate::git::pack::write::Pack;
+use git::disk;
+use git::pack::write::Pack;
 use notes_schema::names::hex;
 
 /// A batch pack found on disk.

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::answer::{Code, Refusal};
-use crate::git::packed_refs;
-use crate::git::store::Objects as _;
+use git::packed_refs;
+use git::store::Objects as _;
 
 struct World {
     dir: tempfile::TempDir,
@@ -401,11 +401,11 @@ fn an_agents_name_is_no_email_of_its_own() {
 }
 
 /// Objects by id, without a repository.
-struct Plain(std::collections::HashMap<notes_schema::Oid, crate::git::object::Object>);
+struct Plain(std::collections::HashMap<notes_schema::Oid, git::object::Object>);
 
-impl crate::git::store::Objects for Plain {
-    fn get(&self, id: notes_schema::Oid) -> Result<crate::git::object::Object, crate::git::store::ReadError> {
-        self.0.get(&id).cloned().ok_or(crate::git::store::ReadError::Missing(id))
+impl git::store::Objects for Plain {
+    fn get(&self, id: notes_schema::Oid) -> Result<git::object::Object, git::store::ReadError> {
+        self.0.get(&id).cloned().ok_or(git::store::ReadError::Missing(id))
     }
     fn contains(&self, id: notes_schema::Oid) -> bool {
         self.0.contains_key(&id)
@@ -414,7 +414,7 @@ impl crate::git::store::Objects for Plain {
 
 #[test]
 fn a_batch_of_a_newer_format_is_refused_with_a_clear_word() {
-    use crate::git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
+    use git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
     let world = World::new();
     let open = world.open();
     let tip = open.parser.snapshot().tip.unwrap();
@@ -620,8 +620,8 @@ fn a_pack_that_git_named_is_no_batch_whatever_its_first_digit() {
     let dir = world.path("parser").join("objects/pack");
     // Packs called by their checksum, until one begins like a batch of ours.
     let foreign = (0u32..).find_map(|k| {
-        let object = crate::git::object::Object::new(crate::git::object::Kind::Blob, format!("blob {k}").into_bytes());
-        let mut builder = crate::git::pack::write::Builder::default();
+        let object = git::object::Object::new(git::object::Kind::Blob, format!("blob {k}").into_bytes());
+        let mut builder = git::pack::write::Builder::default();
         builder.add(object.id().unwrap(), &object);
         let pack = builder.finish();
         let name = notes_schema::names::hex(&pack.checksum);

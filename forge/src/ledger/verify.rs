@@ -15,11 +15,11 @@ use super::recover::check_link;
 use super::replay::{self, ReadEvent, ReplayError};
 use super::snapshot::Snapshot;
 use super::storage;
-use crate::git::object::{self, Kind, Object};
-use crate::git::pack::index;
-use crate::git::packed_refs;
-use crate::git::store::{Objects, ReadError, Store};
 use crate::state::elo;
+use git::object::{self, Kind, Object};
+use git::pack::index;
+use git::packed_refs;
+use git::store::{Objects, ReadError, Store};
 
 /// What no check of a copy can tell, in words.
 pub const CANNOT_SHOW: &str = "Not shown by this: whether the operator invented unsigned events, their times or order; \
@@ -207,7 +207,7 @@ fn chain_objects(objects: &Hashing, tip: Oid) -> BTreeSet<Oid> {
 /// The newest ledger commit: the ref's, or the newest batch pack's that a server has not flushed yet.
 fn ledger_tip(path: &Path) -> std::io::Result<Option<Oid>> {
     if let Some(batch) = storage::batches(path)?.last()
-        && let Ok(objects) = crate::git::pack::scan::scan(&fs::read(&batch.path)?)
+        && let Ok(objects) = git::pack::scan::scan(&fs::read(&batch.path)?)
         && let Some(last) = objects.last()
     {
         let flushed = packed_refs::read_one(path, refs::LEDGER)?;

@@ -21,8 +21,8 @@ use super::line::{self, Request};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
 use crate::commands::{self, Call, Reply};
-use crate::git::wire::{self, Protocol, Service};
 use crate::socket::Stall;
+use git::wire::{self, Protocol, Service};
 
 /// The one variable that is taken from a client.
 pub(super) const GIT_PROTOCOL: &str = "GIT_PROTOCOL";

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a path is unquoted and handed on as text; nothing of it is ever given to a shell.
 
-use crate::git::wire::Service;
+use git::wire::Service;
 
 /// Longest command line, in bytes; longer text belongs on stdin.
 const LONGEST: usize = 64 << 10;

@@ -18,8 +18,8 @@ use super::reply::{self, Format};
 use super::{Door, Shared, credentials};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
-use crate::git::wire::{self, Host, Protocol, Service, WireError};
 use crate::socket::Stall;
+use git::wire::{self, Host, Protocol, Service, WireError};
 
 /// How much of an answer is held for a client that has not read it yet, in bytes.
 const PIPE: usize = 256 << 10;

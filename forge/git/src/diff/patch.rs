@@ -1,0 +1,280 @@
+//! Changes as a patch, as `git diff --abbrev=10 --no-renames` prints them.
+
+use std::ops::Range;
+
+use gix::diff::blob::{Algorithm, Diff, Hunk, InternedInput, diff_with_slider_heuristics};
+use notes_schema::Oid;
+
+use super::{Change, DiffError};
+use crate::object::{Kind, Mode};
+use crate::store::Objects;
+
+/// Unchanged lines shown around a change.
+const CONTEXT: u32 = 3;
+/// Where git looks for a zero byte to tell binary from text.
+const SNIFF: usize = 8000;
+/// Larger files are treated as binary.
+const LARGEST_TEXT: usize = 8 << 20;
+/// Bytes of files compared for one patch; what comes after is counted as binary.
+const MOST_COMPARED: usize = 64 << 20;
+/// Longest function name behind a hunk's header.
+const LONGEST_NAME: usize = 80;
+const ABBREVIATED: usize = 10;
+
+/// Changes as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// The patch. Files may hold any bytes, and so may this.
+    pub text: Vec<u8>,
+    /// Whether something was left out because there was too much; the text then ends after a whole line.
+    pub truncated: bool,
+    /// Lines added, in everything, left out or not.
+    pub added: u64,
+    /// Lines removed.
+    pub removed: u64,
+}
+
+/// How much changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files.
+    pub files: usize,
+    /// Lines added.
+    pub added: u64,
+    /// Lines removed.
+    pub removed: u64,
+}
+
+/// How many lines changed; binary files count as files without lines.
+pub fn numstat<O: Objects + ?Sized>(objects: &O, changes: &[Change]) -> Result<Totals, DiffError> {
+    let patch = unified(objects, changes, 0)?;
+    Ok(Totals { files: changes.len(), added: patch.added, removed: patch.removed })
+}
+
+/// The changes as text of at most `max_bytes`. Untruncated text without binary files is what `git apply` takes.
+pub fn unified<O: Objects + ?Sized>(objects: &O, changes: &[Change], max_bytes: usize) -> Result<Patch, DiffError> {
+    let mut patch = Patch::default();
+    let mut budget = MOST_COMPARED;
+    for change in changes {
+        // A file that became something else entirely is removed and made anew.
+        let retyped = matches!((change.old, change.new), (Some((old, _)), Some((new, _))) if class(old) != class(new));
+        let halves = match retyped {
+            true => [Some(Change { new: None, ..change.clone() }), Some(Change { old: None, ..change.clone() })],
+            false => [Some(change.clone()), None],
+        };
+        for half in halves.iter().flatten() {
+            let text = file(objects, half, &mut budget, &mut patch)?;
+            append(&mut patch, &text, max_bytes);
+        }
+    }
+    Ok(patch)
+}
+
+/// Adds `text`, or as many whole lines of it as still fit.
+fn append(patch: &mut Patch, text: &[u8], max_bytes: usize) {
+    if patch.truncated {
+        return;
+    }
+    let room = max_bytes.saturating_sub(patch.text.len());
+    if text.len() <= room {
+        patch.text.extend_from_slice(text);
+        return;
+    }
+    patch.truncated = true;
+    let whole = text[..room].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    patch.text.extend_from_slice(&text[..whole]);
+}
+
+fn class(mode: Mode) -> u8 {
+    match mode {
+        Mode::File | Mode::Executable => 0,
+        Mode::Link => 1,
+        Mode::Submodule => 2,
+        Mode::Tree => 3,
+    }
+}
+
+fn file<O: Objects + ?Sized>(
+    objects: &O,
+    change: &Change,
+    budget: &mut usize,
+    patch: &mut Patch,
+) -> Result<Vec<u8>, DiffError> {
+    let mut text = header(change);
+    if change.old.map(|(_, id)| id) == change.new.map(|(_, id)| id) {
+        return Ok(text);
+    }
+    let old = content(objects, change.old)?;
+    let new = content(objects, change.new)?;
+    let compared = old.len() + new.len();
+    let (before, after) = (quoted(b"a/", &change.path), quoted(b"b/", &change.path));
+    let (before, after) =
+        (change.old.map_or(b"/dev/null".to_vec(), |_| before), change.new.map_or(b"/dev/null".to_vec(), |_| after));
+    if is_binary(&old) || is_binary(&new) || compared > *budget {
+        text.extend_from_slice(&[b"Binary files ", before.as_slice(), b" and ", &after, b" differ\n"].concat());
+        return Ok(text);
+    }
+    *budget -= compared;
+    let input = InternedInput::new(old.as_slice(), new.as_slice());
+    let diff = diff_with_slider_heuristics(Algorithm::Histogram, &input);
+    patch.added += u64::from(diff.count_additions());
+    patch.removed += u64::from(diff.count_removals());
+    if !old.is_empty() || !new.is_empty() {
+        // A name that holds blanks is followed by a tab, so that patch(1) finds its end.
+        let tab = if change.path.contains(&b' ') { "\t" } else { "" };
+        for (mark, name, there) in [("--- ", before, change.old), ("+++ ", after, change.new)] {
+            text.extend_from_slice(mark.as_bytes());
+            text.extend_from_slice(&name);
+            text.extend_from_slice(if there.is_some() { tab } else { "" }.as_bytes());
+            text.push(b'\n');
+        }
+    }
+    hunks(&mut text, &input, &diff);
+    Ok(text)
+}
+
+fn header(change: &Change) -> Vec<u8> {
+    let mut text =
+        [b"diff --git ".as_slice(), &quoted(b"a/", &change.path), b" ", &quoted(b"b/", &change.path), b"\n"].concat();
+    let octal = |mode: Mode| format!("{:0>6}", mode.as_str());
+    let mut mode_behind = String::new();
+    let lines = match (change.old, change.new) {
+        (None, Some((mode, _))) => format!("new file mode {}\n", octal(mode)),
+        (Some((mode, _)), None) => format!("deleted file mode {}\n", octal(mode)),
+        (Some((old, _)), Some((new, _))) if old != new => format!("old mode {}\nnew mode {}\n", octal(old), octal(new)),
+        (Some((mode, _)), Some(_)) => {
+            mode_behind = format!(" {}", octal(mode));
+            String::new()
+        }
+        (None, None) => String::new(),
+    };
+    text.extend_from_slice(lines.as_bytes());
+    let (old, new) = (change.old.map(|(_, id)| id), change.new.map(|(_, id)| id));
+    if old != new {
+        let short = |id: Option<Oid>| id.map_or("0".repeat(ABBREVIATED), |id| id.to_string()[..ABBREVIATED].to_owned());
+        text.extend_from_slice(format!("index {}..{}{mode_behind}\n", short(old), short(new)).as_bytes());
+    }
+    text
+}
+
+fn content<O: Objects + ?Sized>(objects: &O, side: Option<(Mode, Oid)>) -> Result<Vec<u8>, DiffError> {
+    Ok(match side {
+        None => Vec::new(),
+        Some((Mode::Submodule, id)) => format!("Subproject commit {id}\n").into_bytes(),
+        Some((Mode::File | Mode::Executable | Mode::Link | Mode::Tree, id)) => {
+            objects.get_kind(id, Kind::Blob)?.data.to_vec()
+        }
+    })
+}
+
+fn is_binary(data: &[u8]) -> bool {
+    data.len() > LARGEST_TEXT || data[..data.len().min(SNIFF)].contains(&0)
+}
+
+/// Writes changes with their surroundings; changes whose surroundings touch share a hunk.
+fn hunks(text: &mut Vec<u8>, input: &InternedInput<&[u8]>, diff: &Diff) {
+    let mut group: Vec<Hunk> = Vec::new();
+    let mut heading = Heading::default();
+    for hunk in diff.hunks() {
+        if group.last().is_some_and(|last| hunk.before.start - last.before.end > 2 * CONTEXT) {
+            one_hunk(text, input, &group, &mut heading);
+            group.clear();
+        }
+        group.push(hunk);
+    }
+    if !group.is_empty() {
+        one_hunk(text, input, &group, &mut heading);
+    }
+}
+
+fn one_hunk<'a>(text: &mut Vec<u8>, input: &InternedInput<&'a [u8]>, group: &[Hunk], heading: &mut Heading<'a>) {
+    let (first, last) = (&group[0], &group[group.len() - 1]);
+    let lead = first.before.start.min(CONTEXT);
+    let trail = (input.before.len() as u32 - last.before.end).min(CONTEXT);
+    let old = first.before.start - lead..last.before.end + trail;
+    let new = first.after.start - lead..last.after.end + trail;
+    text.extend_from_slice(format!("@@ -{} +{} @@", range(&old), range(&new)).as_bytes());
+    if let Some(name) = heading.above(input, old.start) {
+        text.push(b' ');
+        text.extend_from_slice(name);
+    }
+    text.push(b'\n');
+    let mut at = old.start;
+    for hunk in group {
+        lines(text, b' ', input, &input.before, at..hunk.before.start);
+        lines(text, b'-', input, &input.before, hunk.before.clone());
+        lines(text, b'+', input, &input.after, hunk.after.clone());
+        at = hunk.before.end;
+    }
+    lines(text, b' ', input, &input.before, at..old.end);
+}
+
+/// The function that a hunk lies in: the nearest line above that looks like the head of one.
+#[derive(Default)]
+struct Heading<'a> {
+    name: Option<&'a [u8]>,
+    searched: u32,
+}
+
+impl<'a> Heading<'a> {
+    fn above(&mut self, input: &InternedInput<&'a [u8]>, line: u32) -> Option<&'a [u8]> {
+        let heads = |line: &&[u8]| line.first().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'$'));
+        let unseen = &input.before[self.searched.min(line) as usize..line as usize];
+        if let Some(line) = unseen.iter().rev().map(|token| input.interner[*token]).find(heads) {
+            self.name = Some(line[..line.len().min(LONGEST_NAME)].trim_ascii_end());
+        }
+        self.searched = line;
+        self.name
+    }
+}
+
+fn range(lines: &Range<u32>) -> String {
+    match lines.len() {
+        0 => format!("{},0", lines.start),
+        1 => format!("{}", lines.start + 1),
+        count => format!("{},{count}", lines.start + 1),
+    }
+}
+
+fn lines(
+    text: &mut Vec<u8>,
+    mark: u8,
+    input: &InternedInput<&[u8]>,
+    tokens: &[gix::diff::blob::Token],
+    range: Range<u32>,
+) {
+    for token in &tokens[range.start as usize..range.end as usize] {
+        let line = input.interner[*token];
+        text.push(mark);
+        text.extend_from_slice(line);
+        if line.last() != Some(&b'\n') {
+            text.extend_from_slice(b"\n\\ No newline at end of file\n");
+        }
+    }
+}
+
+/// A path as git's headers hold it: in quotes where it holds anything odd.
+fn quoted(prefix: &[u8], path: &[u8]) -> Vec<u8> {
+    let odd = |b: &u8| *b < 0x20 || *b >= 0x7f || matches!(b, b'"' | b'\\');
+    if !path.iter().any(odd) {
+        return [prefix, path].concat();
+    }
+    let mut out = vec![b'"'];
+    out.extend_from_slice(prefix);
+    for &byte in path {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            7 => out.extend_from_slice(b"\\a"),
+            8 => out.extend_from_slice(b"\\b"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            11 => out.extend_from_slice(b"\\v"),
+            12 => out.extend_from_slice(b"\\f"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            _ if odd(&byte) => out.extend_from_slice(format!("\\{byte:03o}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+    out
+}

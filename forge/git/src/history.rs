@@ -1,0 +1,337 @@
+//! Questions about commits: who descends from whom, what came when, what stands at a path.
+//!
+//! One walk answers the first three: commits get marks, marks flow to parents, the youngest goes first. Dates only decide
+//! in which order commits are looked at; a commit whose marks grow after it was looked at is looked at again, so wrong
+//! dates cost time and not truth.
+//!
+//! Invariant: reads only, and never recurses: histories may be as long as they like.
+
+use std::collections::{BinaryHeap, HashMap};
+
+use notes_schema::Oid;
+
+use super::object::{Commit, Kind, Malformed, Mode, TreeEntry, tag_target};
+use super::store::{Objects, ReadError};
+
+/// Longest chain of tags on tags.
+const DEEPEST_TAG: usize = 64;
+/// How many commits a range looks at beyond the last that seemed to matter, in case dates lie.
+const SLOP: usize = 256;
+
+const LEFT: u8 = 1;
+const RIGHT: u8 = 2;
+/// Below a common ancestor: common as well, but not a best one.
+const STALE: u8 = 4;
+
+/// Whether `ancestor` is `of` or can be reached from it.
+pub fn is_ancestor<O: Objects + ?Sized>(objects: &O, ancestor: Oid, of: Oid) -> Result<bool, ReadError> {
+    if ancestor == of {
+        return Ok(true);
+    }
+    let mut walk = Walk::new(objects);
+    walk.start(ancestor, LEFT)?;
+    walk.start(of, RIGHT)?;
+    while walk.pending(|marks| marks & STALE == 0) {
+        walk.step(below_common)?;
+        if walk.marks(ancestor) & RIGHT != 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The best common ancestor of two commits. Where there are several, the youngest, and among those the least id.
+pub fn merge_base<O: Objects + ?Sized>(objects: &O, a: Oid, b: Oid) -> Result<Option<Oid>, ReadError> {
+    let mut walk = Walk::new(objects);
+    walk.start(a, LEFT)?;
+    walk.start(b, RIGHT)?;
+    while walk.pending(|marks| marks & STALE == 0) {
+        walk.step(below_common)?;
+    }
+    let common = |node: &Node| node.marks & (LEFT | RIGHT | STALE) == LEFT | RIGHT;
+    let mut found: Vec<(i64, Oid)> =
+        walk.nodes.iter().filter(|(_, node)| common(node)).map(|(id, node)| (-node.date, *id)).collect();
+    found.sort_unstable();
+    // Wrong dates can leave a candidate that is an ancestor of another.
+    let mut best: Option<Oid> = None;
+    for (_, id) in found {
+        match best {
+            Some(current) if !is_ancestor(objects, current, id)? => {}
+            _ => best = Some(id),
+        }
+    }
+    Ok(best)
+}
+
+/// The newest `limit` commits that can be reached from `tip`, as `git log` orders them.
+pub fn log<O: Objects + ?Sized>(objects: &O, tip: Oid, limit: usize) -> Result<Vec<(Oid, Commit)>, ReadError> {
+    let mut walk = Walk::new(objects);
+    walk.start(tip, LEFT)?;
+    let mut listed = Vec::new();
+    while listed.len() < limit {
+        let Some(id) = walk.step(|marks| marks)? else { break };
+        listed.push((id, objects.commit(id)?));
+    }
+    Ok(listed)
+}
+
+/// The newest `limit` commits that can be reached from `tip` and from none of `not`: `git log tip ^not`.
+///
+/// Looks at all of them, whatever the limit. Exact unless more than a few hundred commits lie about their dates.
+pub fn range<O: Objects + ?Sized>(
+    objects: &O,
+    tip: Oid,
+    not: &[Oid],
+    limit: usize,
+) -> Result<Vec<(Oid, Commit)>, ReadError> {
+    let mut walk = Walk::new(objects);
+    walk.start(tip, LEFT)?;
+    for &id in not {
+        walk.start(id, RIGHT)?;
+    }
+    let mut order = Vec::new();
+    let mut slop = SLOP;
+    while slop > 0 {
+        if !walk.pending(|marks| marks & RIGHT == 0) {
+            slop -= 1;
+        }
+        let Some(id) = walk.step(|marks| marks)? else { break };
+        if walk.marks(id) & RIGHT == 0 {
+            order.push(id);
+        }
+    }
+    order.retain(|id| walk.marks(*id) & RIGHT == 0);
+    order.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
+}
+
+/// What stands at `path` (names joined by slashes) in `tree`.
+pub fn entry_at<O: Objects + ?Sized>(
+    objects: &O,
+    tree: Oid,
+    path: impl AsRef<[u8]>,
+) -> Result<Option<TreeEntry>, ReadError> {
+    let mut names = path.as_ref().split(|&b| b == b'/').peekable();
+    let mut at = tree;
+    while let Some(name) = names.next() {
+        let Some(entry) = objects.tree(at)?.into_iter().find(|entry| entry.name == name) else {
+            return Ok(None);
+        };
+        if names.peek().is_none() {
+            return Ok(Some(entry));
+        }
+        if entry.mode != Mode::Tree {
+            return Ok(None);
+        }
+        at = entry.id;
+    }
+    Ok(None)
+}
+
+/// What a tag finally points at; anything else is itself.
+pub fn peel<O: Objects + ?Sized>(objects: &O, id: Oid) -> Result<Oid, ReadError> {
+    let mut at = id;
+    for _ in 0..DEEPEST_TAG {
+        let object = objects.get(at)?;
+        if object.kind != Kind::Tag {
+            return Ok(at);
+        }
+        (at, _) = tag_target(&object.data).map_err(|source| ReadError::Malformed { id: at, source })?;
+    }
+    Err(ReadError::Malformed { id, source: Malformed { kind: "tag", why: "tags on tags without end" } })
+}
+
+/// Marks of a commit's parents, for the search for common ancestors.
+fn below_common(marks: u8) -> u8 {
+    if marks & (LEFT | RIGHT) == LEFT | RIGHT { marks | STALE } else { marks }
+}
+
+struct Node {
+    marks: u8,
+    date: i64,
+    parents: Vec<Oid>,
+    queued: bool,
+}
+
+/// The walk under way.
+struct Walk<'o, O: ?Sized> {
+    objects: &'o O,
+    nodes: HashMap<Oid, Node>,
+    /// Youngest first; among those of one second the one met first.
+    queue: BinaryHeap<(i64, std::cmp::Reverse<u64>, Oid)>,
+    met: u64,
+    /// How many queued commits have which marks.
+    counts: [usize; 8],
+}
+
+impl<'o, O: Objects + ?Sized> Walk<'o, O> {
+    fn new(objects: &'o O) -> Self {
+        Walk { objects, nodes: HashMap::new(), queue: BinaryHeap::new(), met: 0, counts: [0; 8] }
+    }
+
+    fn start(&mut self, id: Oid, marks: u8) -> Result<(), ReadError> {
+        self.mark(id, marks)
+    }
+
+    fn marks(&self, id: Oid) -> u8 {
+        self.nodes.get(&id).map_or(0, |node| node.marks)
+    }
+
+    /// Whether a commit with such marks still waits.
+    fn pending(&self, such: impl Fn(u8) -> bool) -> bool {
+        (0u8..8).any(|marks| self.counts[marks as usize] > 0 && such(marks))
+    }
+
+    fn mark(&mut self, id: Oid, marks: u8) -> Result<(), ReadError> {
+        let node = match self.nodes.entry(id) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(free) => {
+                let commit = self.objects.commit(id)?;
+                free.insert(Node { marks: 0, date: commit.committer_seconds, parents: commit.parents, queued: false })
+            }
+        };
+        let before = node.marks;
+        node.marks |= marks;
+        if node.marks == before {
+            return Ok(());
+        }
+        if node.queued {
+            self.counts[before as usize] -= 1;
+        } else {
+            node.queued = true;
+            self.queue.push((node.date, std::cmp::Reverse(self.met), id));
+            self.met += 1;
+        }
+        self.counts[node.marks as usize] += 1;
+        Ok(())
+    }
+
+    /// Takes the youngest commit and marks its parents.
+    fn step(&mut self, hand_down: impl Fn(u8) -> u8) -> Result<Option<Oid>, ReadError> {
+        let Some((_, _, id)) = self.queue.pop() else {
+            return Ok(None);
+        };
+        let node = self.nodes.get_mut(&id).expect("invariant: whoever waits is known");
+        node.queued = false;
+        self.counts[node.marks as usize] -= 1;
+        let marks = hand_down(node.marks);
+        let parents = node.parents.clone();
+        for parent in parents {
+            self.mark(parent, marks)?;
+        }
+        Ok(Some(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::object::{NewCommit, Object, Signature};
+    use crate::testing::Repo;
+
+    struct Memory(HashMap<Oid, Object>);
+
+    impl Objects for Memory {
+        fn get(&self, id: Oid) -> Result<Object, ReadError> {
+            self.0.get(&id).cloned().ok_or(ReadError::Missing(id))
+        }
+
+        fn contains(&self, id: Oid) -> bool {
+            self.0.contains_key(&id)
+        }
+    }
+
+    /// A history in which commit n has the given parents among the earlier ones, and whatever date.
+    fn graph(shape: &[(Vec<prop::sample::Index>, u64)]) -> (Memory, Vec<Oid>, Vec<HashSet<usize>>) {
+        let (mut memory, mut ids, mut reach) = (Memory(HashMap::new()), Vec::new(), Vec::<HashSet<usize>>::new());
+        for (number, (parents, seconds)) in shape.iter().enumerate() {
+            let parents: BTreeSet<usize> =
+                parents.iter().filter(|_| number > 0).map(|at| number - 1 - at.index(number.min(6))).collect();
+            let who = Signature { name: "alpha".into(), email: "a@example.org".into(), seconds: *seconds };
+            let commit = NewCommit {
+                tree: Oid::from_bytes([1; 20]),
+                parents: parents.iter().map(|n| ids[*n]).collect(),
+                author: who.clone(),
+                committer: who,
+                message: format!("{number}\n"),
+            };
+            let object = commit.encode(None);
+            let id = object.id().expect("no collision");
+            let mut below: HashSet<usize> = parents.iter().flat_map(|n| reach[*n].iter().copied()).collect();
+            below.insert(number);
+            memory.0.insert(id, object);
+            ids.push(id);
+            reach.push(below);
+        }
+        (memory, ids, reach)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// With whatever dates, answers are what the graph says.
+        #[test]
+        fn dates_never_decide(
+            shape in prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0u64..50), 2..40),
+            a in any::<prop::sample::Index>(),
+            b in any::<prop::sample::Index>(),
+        ) {
+            let (memory, ids, reach) = graph(&shape);
+            let (a, b) = (a.index(ids.len()), b.index(ids.len()));
+            prop_assert_eq!(is_ancestor(&memory, ids[a], ids[b]).expect("readable"), reach[b].contains(&a));
+            let common: HashSet<usize> = reach[a].intersection(&reach[b]).copied().collect();
+            let best: HashSet<Oid> = common
+                .iter()
+                .filter(|c| !common.iter().any(|other| other != *c && reach[*other].contains(c)))
+                .map(|c| ids[*c])
+                .collect();
+            match merge_base(&memory, ids[a], ids[b]).expect("readable") {
+                Some(found) => prop_assert!(best.contains(&found)),
+                None => prop_assert!(best.is_empty()),
+            }
+            let listed = range(&memory, ids[a], &[ids[b]], 1000).expect("readable");
+            let expected: HashSet<Oid> = reach[a].difference(&reach[b]).map(|n| ids[*n]).collect();
+            prop_assert_eq!(listed.len(), expected.len());
+            prop_assert_eq!(listed.into_iter().map(|(id, _)| id).collect::<HashSet<_>>(), expected);
+            let all = log(&memory, ids[a], 1000).expect("readable");
+            prop_assert_eq!(all.len(), reach[a].len());
+        }
+    }
+
+    #[test]
+    fn agrees_with_git() {
+        let repo = Repo::new();
+        repo.write("dir/sub/a", "1\n");
+        let first = repo.commit("first");
+        repo.git(&["checkout", "-q", "-b", "side"]);
+        repo.write("b", "1\n");
+        let side = repo.commit("side");
+        repo.git(&["checkout", "-q", "main"]);
+        repo.write("c", "1\n");
+        let main = repo.commit("main");
+        repo.git(&["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        repo.git(&["tag", "-a", "-m", "one", "v1"]);
+        repo.git(&["tag", "-a", "-m", "two", "v2", "v1"]);
+        let (store, tip) = (repo.store(), repo.id("main"));
+        let listed = log(&store, tip, 3).expect("readable");
+        let theirs = repo.git(&["log", "-3", "--format=%H %s"]);
+        let mine: Vec<String> = listed.iter().map(|(id, commit)| format!("{id} {}", commit.subject())).collect();
+        assert_eq!(mine.join("\n"), theirs);
+        assert_eq!(merge_base(&store, side, main).expect("readable"), Some(first));
+        assert_eq!(range(&store, tip, &[main], 1).expect("readable")[0].0, tip);
+        assert_eq!(peel(&store, repo.id("v2")).expect("readable"), tip);
+        assert_eq!(peel(&store, tip).expect("readable"), tip);
+        let tree = store.commit(tip).expect("a commit").tree;
+        let at = |path: &str| entry_at(&store, tree, path).expect("readable").map(|entry| entry.id);
+        assert_eq!(at("dir/sub/a"), Some(repo.id("main:dir/sub/a")));
+        assert_eq!(at("dir/sub"), Some(repo.id("main:dir/sub")));
+        for nothing in ["", "/", "dir/", "dir//a", "b/c", "none", "../b"] {
+            assert_eq!(at(nothing), None, "{nothing}");
+        }
+        let missing = Oid::from_bytes([9; 20]);
+        assert!(matches!(is_ancestor(&store, missing, tip), Err(ReadError::Missing(id)) if id == missing));
+    }
+}

@@ -1,0 +1,16 @@
+//! Objects, packs, refs, merge, diff and git's wire protocol. Only here does gix appear.
+//!
+//! Invariant: nothing in here knows what an issue or a rating is.
+
+pub mod connect;
+pub mod diff;
+pub mod disk;
+pub mod history;
+pub mod merge;
+pub mod object;
+pub mod pack;
+pub mod packed_refs;
+pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod wire;

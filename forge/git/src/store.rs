@@ -1,0 +1,221 @@
+//! Reading objects of one repository: the newest batches from memory, everything else through gix.
+//!
+//! Invariant: never writes. Packs appear in the directory through [`super::pack::write`] alone.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, RwLock};
+
+use gix::objs::Exists as _;
+use notes_schema::Oid;
+
+use super::object::{self, Commit, Kind, Malformed, Object, TreeEntry};
+
+/// Why an object could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such object.
+    #[error("object {0} is missing")]
+    Missing(Oid),
+    /// It is there, but of another kind.
+    #[error("object {id} is a {found}, not a {wanted}")]
+    Kind {
+        /// The object.
+        id: Oid,
+        /// What was asked for.
+        wanted: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// It is there, but its content is not what its kind says.
+    #[error("object {id}: {source}")]
+    Malformed {
+        /// The object.
+        id: Oid,
+        /// What is wrong.
+        source: Malformed,
+    },
+    /// The store itself failed: disk or a damaged pack.
+    #[error("object {id} cannot be read: {why}")]
+    Store {
+        /// The object.
+        id: Oid,
+        /// What the store says.
+        why: String,
+    },
+}
+
+/// A directory that is no usable bare repository.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be opened as a repository: {why}", git_dir.display())]
+pub struct OpenError {
+    /// The directory.
+    pub git_dir: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Anything that objects can be read from: a repository's store, or a quarantine in front of it.
+pub trait Objects {
+    /// The object, or [`ReadError::Missing`].
+    fn get(&self, id: Oid) -> Result<Object, ReadError>;
+
+    /// Whether the object is there.
+    fn contains(&self, id: Oid) -> bool;
+
+    /// The object, when it is of `kind`.
+    fn get_kind(&self, id: Oid, kind: Kind) -> Result<Object, ReadError> {
+        let object = self.get(id)?;
+        if object.kind == kind {
+            return Ok(object);
+        }
+        Err(ReadError::Kind { id, wanted: kind.as_str(), found: object.kind.as_str() })
+    }
+
+    /// A commit, read.
+    fn commit(&self, id: Oid) -> Result<Commit, ReadError> {
+        let object = self.get_kind(id, Kind::Commit)?;
+        object::read_commit(&object.data).map_err(|source| ReadError::Malformed { id, source })
+    }
+
+    /// A tree, read.
+    fn tree(&self, id: Oid) -> Result<Vec<TreeEntry>, ReadError> {
+        let object = self.get_kind(id, Kind::Tree)?;
+        object::read_tree(&object.data).map_err(|source| ReadError::Malformed { id, source })
+    }
+}
+
+/// The objects of one repository.
+pub struct Store {
+    git_dir: PathBuf,
+    repository: gix::ThreadSafeRepository,
+    recent: RwLock<Recent>,
+    /// Handles between two reads: making one anew costs more than most reads.
+    idle: Mutex<Vec<gix::Repository>>,
+}
+
+/// Objects of the newest batches, and how many bytes they hold.
+#[derive(Default)]
+struct Recent {
+    objects: HashMap<Oid, Object>,
+    bytes: usize,
+}
+
+/// See [`Store::known`].
+pub(crate) struct Known(gix::Repository);
+
+impl Known {
+    /// The object, when it is known to be there.
+    pub(crate) fn get(&self, id: Oid) -> Option<Object> {
+        let found = self.0.try_find_object(object::to_gix(id)).ok()??.detach();
+        Some(Object::new(found.kind.into(), found.data))
+    }
+}
+
+/// Pack index slots of a store: packs below this number need no reopening.
+const SLOTS: u16 = 1024;
+/// Largest object that gix may allocate for, in bytes.
+const LARGEST_OBJECT: usize = 256 << 20;
+/// Most handles kept between reads, and what each may cache of delta bases.
+const IDLE: usize = 4;
+const BASE_CACHE: usize = 8 << 20;
+
+impl Store {
+    /// Opens a bare repository, ignoring every configuration but its own.
+    pub fn open(git_dir: &Path) -> Result<Store, OpenError> {
+        let options = gix::open::Options::isolated()
+            .open_path_as_is(true)
+            .object_store_slots(gix::odb::store::init::Slots::Given(SLOTS))
+            .config_overrides([
+                format!("core.allocLimit={LARGEST_OBJECT}"),
+                format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
+            ]);
+        let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
+            .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
+        Ok(Store { git_dir: git_dir.to_owned(), repository, recent: RwLock::default(), idle: Mutex::default() })
+    }
+
+    /// The repository's directory.
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// Serves `objects`, which are durable in a pack already, from memory.
+    pub fn remember(&self, objects: impl IntoIterator<Item = (Oid, Object)>) {
+        let mut recent = self.recent.write().expect("invariant: no panic under this lock");
+        for (id, object) in objects {
+            recent.bytes += object.data.len();
+            recent.objects.insert(id, object);
+        }
+    }
+
+    /// Drops what [`Store::remember`] kept; it is read from packs from here on.
+    pub fn forget(&self) {
+        *self.recent.write().expect("invariant: no panic under this lock") = Recent::default();
+    }
+
+    /// How many bytes are remembered.
+    pub fn remembered(&self) -> usize {
+        self.recent.read().expect("invariant: no panic under this lock").bytes
+    }
+
+    /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
+    pub(crate) fn gix(&self) -> gix::Repository {
+        self.repository.to_thread_local()
+    }
+
+    /// What the object is, without reading it in full; `None` when it is not there.
+    pub fn kind(&self, id: Oid) -> Result<Option<Kind>, ReadError> {
+        if let Some(object) = self.recent(id) {
+            return Ok(Some(object.kind));
+        }
+        let header = self.with_gix(|repository| {
+            repository.try_find_header(object::to_gix(id)).map_err(|e| ReadError::Store { id, why: e.to_string() })
+        })?;
+        Ok(header.map(|header| header.kind().into()))
+    }
+
+    /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.
+    pub(crate) fn known(&self) -> Known {
+        let mut repository = self.gix();
+        repository.objects.refresh_never();
+        Known(repository)
+    }
+
+    /// Runs `read` with a handle that may have caches from earlier reads.
+    fn with_gix<T>(&self, read: impl FnOnce(&gix::Repository) -> T) -> T {
+        let idle = self.idle.lock().expect("invariant: no panic under this lock").pop();
+        let repository = idle.unwrap_or_else(|| self.gix());
+        let answer = read(&repository);
+        let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
+        if idle.len() < IDLE {
+            idle.push(repository);
+        }
+        answer
+    }
+
+    fn recent(&self, id: Oid) -> Option<Object> {
+        self.recent.read().expect("invariant: no panic under this lock").objects.get(&id).cloned()
+    }
+}
+
+impl Objects for Store {
+    fn get(&self, id: Oid) -> Result<Object, ReadError> {
+        if let Some(object) = self.recent(id) {
+            return Ok(object);
+        }
+        self.with_gix(|repository| {
+            let found = repository
+                .try_find_object(object::to_gix(id))
+                .map_err(|e| ReadError::Store { id, why: e.to_string() })?
+                .ok_or(ReadError::Missing(id))?
+                .detach();
+            Ok(Object::new(found.kind.into(), found.data))
+        })
+    }
+
+    fn contains(&self, id: Oid) -> bool {
+        self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
+            || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
+    }
+}

@@ -1,0 +1,132 @@
+//! What a client is told first: refs and capabilities (v0, v1), or capabilities alone (v2).
+//!
+//! Invariant: a capability named here is implemented by this module's siblings or by the stock git behind them.
+
+use super::{Advertisement, Protocol, Service, pktline};
+
+/// How this server names itself to clients.
+pub const AGENT: &str = concat!("agent=synstack/", env!("CARGO_PKG_VERSION"));
+
+/// Capabilities of fetching under v0 and v1. `allow-reachable-sha1-in-want` is what lets a partial clone fetch, under
+/// v0 too, the objects that it left out.
+const UPLOAD: &str = "multi_ack multi_ack_detailed thin-pack side-band side-band-64k ofs-delta shallow deepen-since \
+                      deepen-not deepen-relative no-progress include-tag allow-tip-sha1-in-want \
+                      allow-reachable-sha1-in-want filter object-format=sha1";
+
+/// Capabilities of pushing. Thin packs are accepted, which is the default.
+const RECEIVE: &str = "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta push-options \
+                       object-format=sha1";
+
+/// The advertisement of v0 and v1. `stateless` is HTTP, where a server may end a negotiation by itself.
+pub fn refs(service: Service, protocol: Protocol, shown: &Advertisement, stateless: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    if protocol == Protocol::V1 {
+        pktline::line(&mut out, "version 1");
+    }
+    let mut capabilities = Some(capabilities(service, shown, stateless));
+    let mut put = |id: &dyn std::fmt::Display, name: &str, suffix: &str| match capabilities.take() {
+        Some(first) => pktline::line(&mut out, &format!("{id} {name}{suffix}\0{first}")),
+        None => pktline::line(&mut out, &format!("{id} {name}{suffix}")),
+    };
+    if service == Service::UploadPack
+        && let Some(head) = shown.head_target()
+    {
+        put(&head.id, "HEAD", "");
+    }
+    for item in &shown.refs {
+        put(&item.id, item.name.as_str(), "");
+        if let (Service::UploadPack, Some(peeled)) = (service, item.peeled) {
+            put(&peeled, item.name.as_str(), "^{}");
+        }
+    }
+    if shown.refs.is_empty() {
+        put(&"0".repeat(40), "capabilities", "^{}");
+    }
+    out.extend_from_slice(pktline::FLUSH);
+    out
+}
+
+fn capabilities(service: Service, shown: &Advertisement, stateless: bool) -> String {
+    let mut text = match service {
+        Service::UploadPack => UPLOAD.to_owned(),
+        Service::ReceivePack => RECEIVE.to_owned(),
+    };
+    if service == Service::UploadPack {
+        if stateless {
+            text.push_str(" no-done");
+        }
+        if let Some(head) = shown.head_target() {
+            text.push_str(" symref=HEAD:");
+            text.push_str(head.name.as_str());
+        }
+    }
+    text.push(' ');
+    text.push_str(AGENT);
+    text
+}
+
+/// The capability advertisement of v2.
+pub fn version2() -> Vec<u8> {
+    let mut out = Vec::new();
+    for capability in [
+        "version 2",
+        AGENT,
+        "ls-refs=unborn",
+        "fetch=shallow wait-for-done filter",
+        "server-option",
+        "object-format=sha1",
+    ] {
+        pktline::line(&mut out, capability);
+    }
+    out.extend_from_slice(pktline::FLUSH);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::AdvertisedRef;
+
+    fn shown() -> Advertisement {
+        let one = |name: &str, digit: u8, peeled: Option<u8>| AdvertisedRef {
+            name: name.parse().unwrap(),
+            id: notes_schema::Oid::from_bytes([digit; 20]),
+            peeled: peeled.map(|d| notes_schema::Oid::from_bytes([d; 20])),
+        };
+        Advertisement {
+            refs: vec![one("refs/heads/main", 0x11, None), one("refs/tags/v1", 0x22, Some(0x11))],
+            head: Some("refs/heads/main".parse().unwrap()),
+        }
+    }
+
+    fn lines(framed: &[u8]) -> Vec<String> {
+        pktline::payloads(framed).map(|l| String::from_utf8(pktline::text(l).to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_fetch_is_shown_head_first_and_tags_peeled() {
+        let lines = lines(&refs(Service::UploadPack, Protocol::V1, &shown(), true));
+        assert_eq!(lines[0], "version 1");
+        assert!(lines[1].starts_with(&format!("{} HEAD\0", "11".repeat(20))), "{}", lines[1]);
+        assert!(lines[1].contains(" no-done ") && lines[1].contains(" symref=HEAD:refs/heads/main "), "{}", lines[1]);
+        assert_eq!(lines[2], format!("{} refs/heads/main", "11".repeat(20)));
+        assert_eq!(lines[4], format!("{} refs/tags/v1^{{}}", "11".repeat(20)));
+        assert_eq!(lines.len(), 5);
+    }
+
+    #[test]
+    fn a_push_is_shown_neither_head_nor_peeled_tags() {
+        let lines = lines(&refs(Service::ReceivePack, Protocol::V0, &shown(), false));
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].contains("refs/heads/main\0report-status report-status-v2 delete-refs"), "{}", lines[0]);
+    }
+
+    #[test]
+    fn an_empty_repository_still_has_capabilities() {
+        let unborn = Advertisement { refs: Vec::new(), head: shown().head };
+        let lines = lines(&refs(Service::UploadPack, Protocol::V0, &unborn, false));
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with(&format!("{} capabilities^{{}}\0", "0".repeat(40))));
+        assert!(!lines[0].contains("symref") && !lines[0].contains("no-done"), "{}", lines[0]);
+    }
+}

@@ -1,0 +1,287 @@
+//! Git's wire protocol, server side: advertisement, ls-refs, fetch and push, the same code for SSH and HTTP.
+//!
+//! Invariant: this module decides nothing. What is visible and what may land is asked of a [`Host`].
+
+//!
+//! The doors call three functions. [`serve`] is a whole conversation over a two-way stream (SSH): it advertises first.
+//! [`info_refs`] and [`rpc`] are the two requests of smart HTTP. The reader given to them must end when the connection
+//! does, and idle timeouts are the door's: a push reads its pack on a blocking thread that stops only with its reader.
+
+pub mod advertise;
+mod commands;
+mod ls_refs;
+pub mod pktline;
+mod reach;
+mod receive_pack;
+mod report;
+mod stock;
+mod upload_pack;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use notes_schema::{Oid, RefName};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+
+use crate::pack::intake::{Limits, Quarantine};
+use crate::store::Store;
+use pktline::PktError;
+
+/// Which of the two services a client asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// `git-upload-pack`: fetch, clone, ls-remote.
+    UploadPack,
+    /// `git-receive-pack`: push.
+    ReceivePack,
+}
+
+impl Service {
+    /// The service that `name` (`git-upload-pack`, `upload-pack` …) stands for.
+    pub fn parse(name: &str) -> Option<Service> {
+        match name {
+            "git-upload-pack" | "upload-pack" => Some(Service::UploadPack),
+            "git-receive-pack" | "receive-pack" => Some(Service::ReceivePack),
+            _ => None,
+        }
+    }
+
+    /// As clients spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Service::UploadPack => "git-upload-pack",
+            Service::ReceivePack => "git-receive-pack",
+        }
+    }
+}
+
+/// Version of the wire protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Protocol {
+    /// The first one.
+    #[default]
+    V0,
+    /// The first one behind a line that says so.
+    V1,
+    /// Capabilities first, then commands. Only for fetching: a push falls back to v0.
+    V2,
+}
+
+impl Protocol {
+    /// What a client asks for in `GIT_PROTOCOL` or the header `Git-Protocol`, for example `version=2`: the highest
+    /// version that is known. Anything else is v0.
+    pub fn parse(value: Option<&str>) -> Protocol {
+        let version = |key: &str| match key {
+            "version=1" => Protocol::V1,
+            "version=2" => Protocol::V2,
+            _ => Protocol::V0,
+        };
+        value.unwrap_or("").split(':').map(version).max().unwrap_or_default()
+    }
+
+    fn for_service(self, service: Service) -> Protocol {
+        match (service, self) {
+            (Service::ReceivePack, Protocol::V2) => Protocol::V0,
+            (Service::ReceivePack | Service::UploadPack, other) => other,
+        }
+    }
+}
+
+/// Why a conversation ended early. Where the client could still be told, it has been.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The client asked for what it cannot have, or broke the protocol.
+    #[error("{0}")]
+    Refused(String),
+    /// Its request was not framed as git frames it.
+    #[error(transparent)]
+    Framing(#[from] PktError),
+    /// The connection failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// The stock git behind the seam, this subcommand of it, could not be run or gave up. Why is in the log alone,
+    /// because it may name paths.
+    #[error("git {0} failed on the server")]
+    Stock(&'static str),
+    /// This server failed, not the client. Why is in the log.
+    #[error("the server failed on this request; please report it if it stays")]
+    Inside,
+}
+
+impl WireError {
+    /// What the client is told.
+    fn public(&self) -> Option<String> {
+        match self {
+            WireError::Refused(why) => Some(why.clone()),
+            // A child's end is told where its answer is passed on: only there it is known whether one has begun.
+            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) => None,
+            WireError::Framing(_) | WireError::Inside => Some(self.to_string()),
+        }
+    }
+
+    fn inside(why: impl std::fmt::Display) -> WireError {
+        tracing::error!("git: {why}");
+        WireError::Inside
+    }
+}
+
+/// Runs what may block on a thread where it may.
+async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, WireError> {
+    tokio::task::spawn_blocking(job).await.map_err(WireError::inside)
+}
+
+async fn advertisement(host: &Arc<dyn Host>, service: Service) -> Result<Advertisement, WireError> {
+    let host = host.clone();
+    blocking(move || host.advertise(service)).await
+}
+
+/// A whole conversation over a two-way stream: advertisement, then what the client asks for. Returns when it is over;
+/// closing the stream is the caller's.
+pub async fn serve<R, W>(
+    host: Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    reader: R,
+    mut writer: W,
+) -> Result<(), WireError>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send,
+{
+    let protocol = protocol.for_service(service);
+    writer.write_all(&first_words(&host, service, protocol, false).await).await?;
+    writer.flush().await?;
+    match service {
+        Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,
+        Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
+    }
+}
+
+/// The advertisement; should the host fail on it, an `ERR` line in its place.
+async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol, stateless: bool) -> Vec<u8> {
+    if protocol == Protocol::V2 {
+        return advertise::version2();
+    }
+    match advertisement(host, service).await {
+        Ok(shown) => advertise::refs(service, protocol, &shown, stateless),
+        Err(error) => pktline::error(&error.to_string()),
+    }
+}
+
+/// The body that answers `GET …/info/refs?service=…`. Like git's own server it opens with a `# service=` line under v0
+/// and v1, and without one under v2.
+pub async fn info_refs(host: Arc<dyn Host>, service: Service, protocol: Protocol) -> Vec<u8> {
+    let protocol = protocol.for_service(service);
+    let mut out = Vec::new();
+    if protocol != Protocol::V2 {
+        pktline::line(&mut out, &format!("# service={}", service.as_str()));
+        out.extend_from_slice(pktline::FLUSH);
+    }
+    out.extend(first_words(&host, service, protocol, true).await);
+    out
+}
+
+/// Answers the body of `POST …/git-upload-pack` or `POST …/git-receive-pack`, already decompressed. A refusal is part
+/// of the answer, whose HTTP status is 200 all the same: git shows it only then.
+pub async fn rpc<R, W>(
+    host: Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    body: R,
+    writer: W,
+) -> Result<(), WireError>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send,
+{
+    match service {
+        Service::UploadPack => upload_pack::once(host, protocol, body, writer).await,
+        Service::ReceivePack => receive_pack::receive(host, body, writer).await,
+    }
+}
+
+/// One advertised ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdvertisedRef {
+    /// Its name.
+    pub name: RefName,
+    /// What it points at.
+    pub id: Oid,
+    /// What an annotated tag finally points at.
+    pub peeled: Option<Oid>,
+}
+
+/// What a client is shown: one consistent, durable moment.
+#[derive(Debug, Clone, Default)]
+pub struct Advertisement {
+    /// All refs, sorted by name; `HEAD` is not among them.
+    pub refs: Vec<AdvertisedRef>,
+    /// The ref that `HEAD` names, whether or not it exists yet.
+    pub head: Option<RefName>,
+}
+
+impl Advertisement {
+    /// The ref behind `HEAD`, when it exists.
+    pub fn head_target(&self) -> Option<&AdvertisedRef> {
+        let head = self.head.as_ref()?;
+        let at = self.refs.binary_search_by(|r| r.name.cmp(head)).ok()?;
+        self.refs.get(at)
+    }
+}
+
+/// One command of a push, before anything was decided. `old` and `new` are never both `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// The ref.
+    pub name: RefName,
+    /// What the client believes it points at; `None` means that it must not exist.
+    pub old: Option<Oid>,
+    /// What it is to point at; `None` deletes it.
+    pub new: Option<Oid>,
+}
+
+/// A push whose pack has been taken into quarantine and whose objects are complete and connected.
+pub struct Push {
+    /// The commands whose names could be parsed, in the client's order, each name once.
+    pub updates: Vec<RefUpdate>,
+    /// All or nothing.
+    pub atomic: bool,
+    /// `--push-option` values.
+    pub options: Vec<String>,
+    /// The new objects. Dropping it forgets them.
+    pub quarantine: Quarantine,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Default)]
+pub struct PushOutcome {
+    /// One entry per update, in order: done and durable, or why not. The first line of a reason stands beside the ref;
+    /// lines after it are advice, shown as `remote: …` where the client reads side bands.
+    pub results: Vec<(RefName, Result<(), String>)>,
+    /// Lines for the person or agent, shown by git as `remote: …`.
+    pub messages: Vec<String>,
+}
+
+/// A repository as the wire sees it on behalf of one authenticated actor. All methods may block.
+pub trait Host: Send + Sync + 'static {
+    /// What this actor is shown for `service`. A push is shown heads, tags and the pusher's own records.
+    fn advertise(&self, service: Service) -> Advertisement;
+    /// Whether an object may be named in `want`: it is the tip of a ref that was visible in the last minutes.
+    fn may_want(&self, id: Oid) -> bool;
+    /// The objects.
+    fn store(&self) -> Arc<Store>;
+    /// The bare repository's directory, for the stock `git upload-pack` behind the seam.
+    fn git_dir(&self) -> &Path;
+    /// Makes refs on disk equal to what is served, for requests in which stock git reads them (`include-tag`,
+    /// `deepen-not`).
+    fn flush_refs(&self) -> std::io::Result<()>;
+    /// How much a pushed pack may cost.
+    fn limits(&self) -> Limits;
+    /// Early word on a push before its pack is read: an error refuses the update of that name without reading on.
+    fn precheck(&self, update: &RefUpdate) -> Result<(), String>;
+    /// Judges a push and, where it is accepted, makes it durable. Returns only then.
+    fn receive(&self, push: Push) -> PushOutcome;
+}
