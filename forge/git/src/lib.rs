@@ -10,6 +10,7 @@ pub mod merge;
 pub mod object;
 pub mod pack;
 pub mod packed_refs;
+pub mod select;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;

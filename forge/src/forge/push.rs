@@ -4,6 +4,7 @@
 //! records) rides in one batch.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,7 +25,10 @@ use git::history;
 use git::object::Kind;
 use git::pack::intake::{Kept, Limits, Overlay, Quarantine};
 use git::store::{Objects, Store};
-use git::wire::{AdvertisedRef, Advertisement, Host, Push, PushOutcome, RefUpdate, Service};
+use git::wire::{
+    AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Push, PushOffer, PushOutcome, RefUpdate, Service,
+    Wants,
+};
 
 /// How long a tip that was advertised may still be asked for.
 const RETIRED: Duration = Duration::from_secs(300);
@@ -101,29 +105,37 @@ struct RepositoryHost {
 }
 
 impl Host for RepositoryHost {
-    fn advertise(&self, service: Service) -> Advertisement {
+    fn advertise(&self, service: Service, prefixes: &[String]) -> Advertisement {
         let snapshot = self.repository.snapshot();
         let own = self.actor.agent().map(|a| format!("{}{}/", refs::IN_PREFIX, a.name));
-        let shown = |name: &RefName| match service {
-            Service::UploadPack => true,
-            Service::ReceivePack => {
-                let name = name.as_str();
-                name.starts_with("refs/heads/")
-                    || name.starts_with("refs/tags/")
-                    || own.as_ref().is_some_and(|own| name.starts_with(own.as_str()))
-            }
+        let all = [String::new()];
+        let pushed: Vec<String> = ["refs/heads/", "refs/tags/"].map(str::to_owned).into_iter().chain(own).collect();
+        let mut shown: Vec<AdvertisedRef> = match (service, prefixes) {
+            (Service::ReceivePack, _) => below(&snapshot, &pushed),
+            (Service::UploadPack, []) => below(&snapshot, &all),
+            (Service::UploadPack, prefixes) => below(&snapshot, prefixes),
         };
-        let line = |(name, value): (&RefName, &git::packed_refs::RefValue)| AdvertisedRef {
-            name: name.clone(),
-            id: value.id,
-            peeled: value.peeled,
-        };
-        let mut refs: Vec<AdvertisedRef> = snapshot.refs.iter().filter(|(name, _)| shown(name)).map(line).collect();
         if let (Service::ReceivePack, Some(agent)) = (service, self.actor.agent()) {
-            refs.extend(folded_records(&snapshot, agent));
-            refs.sort_by(|a, b| a.name.cmp(&b.name));
+            shown.extend(folded_records(&snapshot, agent));
         }
-        Advertisement { refs, head: snapshot.head.clone() }
+        shown.sort_by(|a, b| a.name.cmp(&b.name));
+        let id = snapshot.default_tip();
+        Advertisement { refs: shown, head: Some(Head { target: snapshot.head.clone(), id }) }
+    }
+
+    fn fetch_offer(&self) -> FetchOffer {
+        FetchOffer {
+            wants: Wants::Reachable,
+            filters: Filters { served: true, ..Filters::default() },
+            want_ref: true,
+            sideband_all: true,
+            object_info: true,
+            unborn: true,
+        }
+    }
+
+    fn push_offer(&self) -> PushOffer {
+        PushOffer { atomic: true, options: true, certificates: None }
     }
 
     fn may_want(&self, id: Oid) -> bool {
@@ -183,6 +195,21 @@ impl Host for RepositoryHost {
             Err(refusal) => refuse_all(&refusal),
         }
     }
+}
+
+/// The refs whose names begin with one of `prefixes`, none of which begins with another; costs by what it finds.
+fn below(snapshot: &Snapshot, prefixes: &[String]) -> Vec<AdvertisedRef> {
+    let mut found = Vec::new();
+    for prefix in prefixes {
+        let from = snapshot.refs.range::<_, str>((Bound::Included(prefix.as_str()), Bound::Unbounded));
+        let there = from.take_while(|(name, _)| name.as_str().starts_with(prefix.as_str()));
+        found.extend(there.map(|(name, value)| AdvertisedRef {
+            name: name.clone(),
+            id: value.id,
+            peeled: value.peeled,
+        }));
+    }
+    found
 }
 
 /// Most folded records that a pusher is shown.

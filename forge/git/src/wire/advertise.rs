@@ -2,7 +2,7 @@
 //!
 //! Invariant: a capability named here is implemented by this module's siblings or by the stock git behind them.
 
-use super::{Advertisement, Protocol, Service, pktline};
+use super::{Advertisement, Head, Protocol, Service, pktline};
 
 /// How this server names itself to clients.
 pub const AGENT: &str = concat!("agent=synstack/", env!("CARGO_PKG_VERSION"));
@@ -29,9 +29,9 @@ pub fn refs(service: Service, protocol: Protocol, shown: &Advertisement, statele
         None => pktline::line(&mut out, &format!("{id} {name}{suffix}")),
     };
     if service == Service::UploadPack
-        && let Some(head) = shown.head_target()
+        && let Some(id) = shown.head.as_ref().and_then(|head| head.id)
     {
-        put(&head.id, "HEAD", "");
+        put(&id, "HEAD", "");
     }
     for item in &shown.refs {
         put(&item.id, item.name.as_str(), "");
@@ -55,9 +55,9 @@ fn capabilities(service: Service, shown: &Advertisement, stateless: bool) -> Str
         if stateless {
             text.push_str(" no-done");
         }
-        if let Some(head) = shown.head_target() {
+        if let Some(Head { target: Some(target), id: Some(_) }) = &shown.head {
             text.push_str(" symref=HEAD:");
-            text.push_str(head.name.as_str());
+            text.push_str(target.as_str());
         }
     }
     text.push(' ');
@@ -95,7 +95,10 @@ mod tests {
         };
         Advertisement {
             refs: vec![one("refs/heads/main", 0x11, None), one("refs/tags/v1", 0x22, Some(0x11))],
-            head: Some("refs/heads/main".parse().unwrap()),
+            head: Some(Head {
+                target: Some("refs/heads/main".parse().unwrap()),
+                id: Some(notes_schema::Oid::from_bytes([0x11; 20])),
+            }),
         }
     }
 
@@ -123,7 +126,8 @@ mod tests {
 
     #[test]
     fn an_empty_repository_still_has_capabilities() {
-        let unborn = Advertisement { refs: Vec::new(), head: shown().head };
+        let head = Head { id: None, ..shown().head.unwrap() };
+        let unborn = Advertisement { refs: Vec::new(), head: Some(head) };
         let lines = lines(&refs(Service::UploadPack, Protocol::V0, &unborn, false));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with(&format!("{} capabilities^{{}}\0", "0".repeat(40))));

@@ -1,54 +1,60 @@
 //! The v2 command `ls-refs`, answered from one snapshot.
 //!
-//! Invariant: reads neither disk nor packs; a prefix costs a binary search, not a walk over all refs.
+//! Invariant: reads neither disk nor packs, and asks the host for no more refs than the client asked for.
 
-use super::{AdvertisedRef, Advertisement, WireError, pktline};
+use super::{Advertisement, WireError, pktline};
 
 /// More prefixes than this and git shows everything; so do we.
 const MAX_PREFIXES: usize = 65_536;
 
+/// What a client asks to be told.
 #[derive(Default)]
-struct Wish<'a> {
+pub struct Wish {
     peel: bool,
     symrefs: bool,
     unborn: bool,
-    prefixes: Vec<&'a [u8]>,
+    /// Only refs that begin with one of these; without any, all. None begins with another, and they are sorted.
+    pub prefixes: Vec<String>,
 }
 
-/// Answers a request whose framed arguments are `arguments`.
-pub fn answer(shown: &Advertisement, arguments: &[u8]) -> Result<Vec<u8>, WireError> {
-    let wish = parse(arguments)?;
+/// Answers `wish` from what the host shows for its prefixes.
+pub fn answer(shown: &Advertisement, wish: &Wish) -> Vec<u8> {
     let mut out = Vec::new();
-    let wanted = |name: &str| wish.prefixes.is_empty() || wish.prefixes.iter().any(|p| name.as_bytes().starts_with(p));
-    if let Some(target) = &shown.head
+    let wanted = |name: &str| wish.prefixes.is_empty() || wish.prefixes.iter().any(|p| name.starts_with(p.as_str()));
+    if let Some(head) = &shown.head
         && wanted("HEAD")
     {
-        let symref = if wish.symrefs { format!(" symref-target:{target}") } else { String::new() };
-        match shown.head_target() {
-            Some(head) => pktline::line(&mut out, &format!("{} HEAD{symref}", head.id)),
+        let symref = match &head.target {
+            Some(target) if wish.symrefs => format!(" symref-target:{target}"),
+            _ => String::new(),
+        };
+        match head.id {
+            Some(id) => pktline::line(&mut out, &format!("{id} HEAD{symref}")),
             None if wish.unborn => pktline::line(&mut out, &format!("unborn HEAD{symref}")),
             None => {}
         }
     }
-    if wish.prefixes.is_empty() {
-        put(&mut out, &shown.refs, wish.peel);
-    }
-    for prefix in &wish.prefixes {
-        put(&mut out, below(&shown.refs, prefix), wish.peel);
+    for item in shown.refs.iter().filter(|item| wanted(item.name.as_str())) {
+        match item.peeled {
+            Some(peeled) if wish.peel => pktline::line(&mut out, &format!("{} {} peeled:{peeled}", item.id, item.name)),
+            _ => pktline::line(&mut out, &format!("{} {}", item.id, item.name)),
+        }
     }
     out.extend_from_slice(pktline::FLUSH);
-    Ok(out)
+    out
 }
 
-fn parse(arguments: &[u8]) -> Result<Wish<'_>, WireError> {
+/// Reads framed arguments.
+pub fn parse(arguments: &[u8]) -> Result<Wish, WireError> {
     let mut wish = Wish::default();
+    let mut prefixes: Vec<&[u8]> = Vec::new();
     for argument in pktline::payloads(arguments).map(pktline::text) {
         match argument {
             b"peel" => wish.peel = true,
             b"symrefs" => wish.symrefs = true,
             b"unborn" => wish.unborn = true,
             _ => match argument.strip_prefix(b"ref-prefix ") {
-                Some(prefix) => wish.prefixes.push(prefix),
+                Some(prefix) => prefixes.push(prefix),
                 None => {
                     let shown = String::from_utf8_lossy(argument);
                     return Err(WireError::Refused(format!("ls-refs: unexpected line: `{shown}`")));
@@ -56,36 +62,20 @@ fn parse(arguments: &[u8]) -> Result<Wish<'_>, WireError> {
             },
         }
     }
-    if wish.prefixes.len() > MAX_PREFIXES {
-        wish.prefixes.clear();
-    }
-    // Sorted, and without those that lie below another, the slices found are disjoint and in order.
-    wish.prefixes.sort_unstable();
-    wish.prefixes.dedup_by(|later, earlier| later.starts_with(earlier));
-    if wish.prefixes.first().is_some_and(|p| p.is_empty()) {
-        wish.prefixes.clear();
+    prefixes.sort_unstable();
+    prefixes.dedup_by(|later, earlier| later.starts_with(earlier));
+    let all = prefixes.len() > MAX_PREFIXES || prefixes.first().is_some_and(|p| p.is_empty());
+    if !all {
+        // No ref has a name that is not UTF-8, so such a prefix finds nothing, replaced or not.
+        wish.prefixes = prefixes.into_iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect();
     }
     Ok(wish)
-}
-
-fn below<'a>(refs: &'a [AdvertisedRef], prefix: &[u8]) -> &'a [AdvertisedRef] {
-    let start = refs.partition_point(|r| r.name.as_str().as_bytes() < prefix);
-    let length = refs[start..].partition_point(|r| r.name.as_str().as_bytes().starts_with(prefix));
-    &refs[start..start + length]
-}
-
-fn put(out: &mut Vec<u8>, refs: &[AdvertisedRef], peel: bool) {
-    for item in refs {
-        match item.peeled {
-            Some(peeled) if peel => pktline::line(out, &format!("{} {} peeled:{peeled}", item.id, item.name)),
-            _ => pktline::line(out, &format!("{} {}", item.id, item.name)),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{AdvertisedRef, Head};
     use notes_schema::Oid;
     use proptest::prelude::*;
 
@@ -95,13 +85,15 @@ mod tests {
             .map(|n| AdvertisedRef { name: n.parse().unwrap(), id: Oid::from_bytes([1; 20]), peeled: None })
             .collect();
         refs.sort_by(|a, b| a.name.cmp(&b.name));
-        Advertisement { refs, head: Some(head.parse().unwrap()) }
+        let target: notes_schema::RefName = head.parse().unwrap();
+        let id = refs.iter().find(|r| r.name == target).map(|r| r.id);
+        Advertisement { refs, head: Some(Head { target: Some(target), id }) }
     }
 
     fn ask(shown: &Advertisement, arguments: &[&str]) -> Vec<String> {
         let mut framed = Vec::new();
         arguments.iter().for_each(|a| pktline::line(&mut framed, a));
-        let answer = answer(shown, &framed).unwrap();
+        let answer = answer(shown, &parse(&framed).unwrap());
         let short = |l: &[u8]| String::from_utf8_lossy(pktline::text(l)).replace(&"01".repeat(20), "id");
         pktline::payloads(&answer).map(short).collect()
     }
@@ -130,7 +122,7 @@ mod tests {
     fn unknown_arguments_are_refused() {
         let mut framed = Vec::new();
         pktline::line(&mut framed, "everything");
-        assert!(answer(&shown(&[], "refs/heads/main"), &framed).is_err());
+        assert!(parse(&framed).is_err());
     }
 
     proptest! {

@@ -1,7 +1,6 @@
 //! Git's wire protocol, server side: advertisement, ls-refs, fetch and push, the same code for SSH and HTTP.
 //!
 //! Invariant: this module decides nothing. What is visible and what may land is asked of a [`Host`].
-
 //!
 //! The doors call three functions. [`serve`] is a whole conversation over a two-way stream (SSH): it advertises first.
 //! [`info_refs`] and [`rpc`] are the two requests of smart HTTP. The reader given to them must end when the connection
@@ -133,9 +132,13 @@ async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -
     tokio::task::spawn_blocking(job).await.map_err(WireError::inside)
 }
 
-async fn advertisement(host: &Arc<dyn Host>, service: Service) -> Result<Advertisement, WireError> {
+async fn advertisement(
+    host: &Arc<dyn Host>,
+    service: Service,
+    prefixes: Vec<String>,
+) -> Result<Advertisement, WireError> {
     let host = host.clone();
-    blocking(move || host.advertise(service)).await
+    blocking(move || host.advertise(service, &prefixes)).await
 }
 
 /// A whole conversation over a two-way stream: advertisement, then what the client asks for. Returns when it is over;
@@ -165,7 +168,7 @@ async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol,
     if protocol == Protocol::V2 {
         return advertise::version2();
     }
-    match advertisement(host, service).await {
+    match advertisement(host, service, Vec::new()).await {
         Ok(shown) => advertise::refs(service, protocol, &shown, stateless),
         Err(error) => pktline::error(&error.to_string()),
     }
@@ -214,21 +217,89 @@ pub struct AdvertisedRef {
     pub peeled: Option<Oid>,
 }
 
+/// What `HEAD` is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// The ref that it names, whether or not that exists yet; `None` where it holds an id itself.
+    pub target: Option<RefName>,
+    /// What it finally points at; `None` before the first commit.
+    pub id: Option<Oid>,
+}
+
 /// What a client is shown: one consistent, durable moment.
 #[derive(Debug, Clone, Default)]
 pub struct Advertisement {
-    /// All refs, sorted by name; `HEAD` is not among them.
+    /// Refs, sorted by name; `HEAD` is not among them.
     pub refs: Vec<AdvertisedRef>,
-    /// The ref that `HEAD` names, whether or not it exists yet.
-    pub head: Option<RefName>,
+    /// `HEAD`, whatever prefixes were asked for; `None` where it is not shown.
+    pub head: Option<Head>,
 }
 
-impl Advertisement {
-    /// The ref behind `HEAD`, when it exists.
-    pub fn head_target(&self) -> Option<&AdvertisedRef> {
-        let head = self.head.as_ref()?;
-        let at = self.refs.binary_search_by(|r| r.name.cmp(head)).ok()?;
-        self.refs.get(at)
+/// Which objects that are no advertised tips a client may name in `want`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Wants {
+    /// None.
+    #[default]
+    Advertised,
+    /// Tips of refs that exist but are not advertised.
+    Tips,
+    /// All that can be reached from an advertised ref.
+    Reachable,
+    /// Whatever the store has.
+    Any,
+}
+
+/// Which filters of partial clones a repository serves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filters {
+    /// Whether filters are served at all.
+    pub served: bool,
+    /// Kinds (`blob:none`, `blob:limit`, `tree`, `object:type`, `sparse:oid`, `combine`) that are not.
+    pub refused: Vec<String>,
+    /// The deepest `tree:<depth>`.
+    pub tree_depth: Option<u64>,
+}
+
+/// What a repository offers to those who fetch. Each is a capability of git's protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FetchOffer {
+    /// Which objects may be wanted by id.
+    pub wants: Wants,
+    /// Partial clones.
+    pub filters: Filters,
+    /// `want-ref` (v2).
+    pub want_ref: bool,
+    /// `sideband-all` (v2).
+    pub sideband_all: bool,
+    /// The command `object-info` (v2).
+    pub object_info: bool,
+    /// Whether an unborn `HEAD` is shown to who asks (v2).
+    pub unborn: bool,
+}
+
+/// What a repository offers to those who push. Each is a capability of git's protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PushOffer {
+    /// All or nothing.
+    pub atomic: bool,
+    /// Push options.
+    pub options: bool,
+    /// Signed pushes: what nonces are made from, and how many seconds old one may be.
+    pub certificates: Option<NonceSeed>,
+}
+
+/// What the nonces of push certificates are made from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NonceSeed {
+    /// Known to this server alone.
+    pub secret: String,
+    /// How old a nonce of another request (HTTP) may be, in seconds.
+    pub slop: u64,
+}
+
+impl std::fmt::Debug for NonceSeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NonceSeed").field("slop", &self.slop).finish_non_exhaustive()
     }
 }
 
@@ -267,8 +338,13 @@ pub struct PushOutcome {
 
 /// A repository as the wire sees it on behalf of one authenticated actor. All methods may block.
 pub trait Host: Send + Sync + 'static {
-    /// What this actor is shown for `service`. A push is shown heads, tags and the pusher's own records.
-    fn advertise(&self, service: Service) -> Advertisement;
+    /// What this actor is shown for `service`, of the refs that begin with one of `prefixes`; without any prefix, all. A
+    /// push is shown heads, tags and the pusher's own records. Must cost by what is shown, not by what there is.
+    fn advertise(&self, service: Service, prefixes: &[String]) -> Advertisement;
+    /// What it offers to those who fetch.
+    fn fetch_offer(&self) -> FetchOffer;
+    /// What it offers to those who push.
+    fn push_offer(&self) -> PushOffer;
     /// Whether an object may be named in `want`: it is the tip of a ref that was visible in the last minutes.
     fn may_want(&self, id: Oid) -> bool;
     /// The objects.

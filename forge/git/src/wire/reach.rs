@@ -28,7 +28,7 @@ pub async fn unreachable(host: &Arc<dyn Host>, mut ids: BTreeSet<Oid>) -> Result
         Err(absent) => return Ok(Some(absent)),
         Ok(only_commits) => only_commits,
     };
-    let shown = super::advertisement(host, Service::UploadPack).await?;
+    let shown = super::advertisement(host, Service::UploadPack, Vec::new()).await?;
     if !only_commits {
         // What a checkout lacks is nearly always in the trees of a branch's tip, which needs no walk through history.
         let code = tips(&shown, |name| name.starts_with("refs/heads/"));

@@ -106,8 +106,9 @@ where
     };
     match name.as_str() {
         "ls-refs" => {
-            let shown = super::advertisement(host, Service::UploadPack).await?;
-            writer.write_all(&ls_refs::answer(&shown, &arguments)?).await?;
+            let wish = ls_refs::parse(&arguments)?;
+            let shown = super::advertisement(host, Service::UploadPack, wish.prefixes.clone()).await?;
+            writer.write_all(&ls_refs::answer(&shown, &wish)).await?;
             writer.flush().await?;
         }
         "fetch" => {

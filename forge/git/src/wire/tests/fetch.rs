@@ -153,7 +153,7 @@ fn only_what_shown_refs_reach_can_be_wanted() {
 #[test]
 fn what_is_shown_counts_and_not_the_refs_on_disk() {
     let server = Server::with_history();
-    let shown = server.host.advertise(Service::UploadPack);
+    let shown = server.host.advertise(Service::UploadPack, &[]);
     *server.host.ahead.lock().unwrap() = Some(shown);
     for name in server.bare(&["for-each-ref", "--format=%(refname)"]).lines() {
         server.bare(&["update-ref", "-d", name]);

@@ -16,7 +16,10 @@ use crate::pack::intake::{Kept, Limits, Quarantine};
 use crate::pack::write::Builder;
 use crate::store::Store;
 use crate::wire::pktline::{Packet, PktReader};
-use crate::wire::{self, AdvertisedRef, Advertisement, Host, Protocol, Push, PushOutcome, RefUpdate, Service};
+use crate::wire::{
+    self, AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Protocol, Push, PushOffer, PushOutcome,
+    RefUpdate, Service, Wants,
+};
 
 /// What this host never shows.
 pub const HIDDEN: &str = "refs/hidden/";
@@ -62,7 +65,7 @@ impl BareHost {
 }
 
 impl Host for BareHost {
-    fn advertise(&self, _service: Service) -> Advertisement {
+    fn advertise(&self, _service: Service, _prefixes: &[String]) -> Advertisement {
         if let Some(ahead) = &*self.ahead.lock().unwrap() {
             return ahead.clone();
         }
@@ -77,11 +80,23 @@ impl Host for BareHost {
         refs.retain(|r| !r.name.as_str().starts_with(HIDDEN));
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         let head = String::from_utf8(self.git(&["symbolic-ref", "HEAD"]).stdout).unwrap();
-        Advertisement { refs, head: head.trim().parse().ok() }
+        let target: Option<RefName> = head.trim().parse().ok();
+        let id = refs.iter().find(|r| Some(&r.name) == target.as_ref()).map(|r| r.id);
+        Advertisement { refs, head: Some(Head { target, id }) }
+    }
+
+    fn fetch_offer(&self) -> FetchOffer {
+        let filters = Filters { served: true, ..Filters::default() };
+        let wants = Wants::Reachable;
+        FetchOffer { wants, filters, unborn: true, ..FetchOffer::default() }
+    }
+
+    fn push_offer(&self) -> PushOffer {
+        PushOffer { atomic: true, options: true, certificates: None }
     }
 
     fn may_want(&self, id: Oid) -> bool {
-        self.advertise(Service::UploadPack).refs.iter().any(|r| r.id == id || r.peeled == Some(id))
+        self.advertise(Service::UploadPack, &[]).refs.iter().any(|r| r.id == id || r.peeled == Some(id))
     }
 
     fn store(&self) -> Arc<Store> {
