@@ -1,5 +1,6 @@
 //! Packs: reading foreign ones under budgets, writing our own, and their indexes.
 
+pub mod cache;
 mod delta;
 pub mod emit;
 pub mod index;

@@ -12,6 +12,7 @@ mod sink;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -50,6 +51,12 @@ pub struct Written {
     pub checksum: [u8; 20],
 }
 
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Total {} (delta {}), reused {}", self.objects, self.deltas, self.reused)
+    }
+}
+
 /// Why a pack could not be sent in full.
 #[derive(Debug, thiserror::Error)]
 pub enum EmitError {
@@ -62,6 +69,9 @@ pub enum EmitError {
     /// The receiving side does not take more.
     #[error("the pack could not be passed on: {0}")]
     Out(#[from] io::Error),
+    /// The entries to be sent in front are not what they were.
+    #[error("a pack kept for clones cannot be read: {0}; it may be deleted")]
+    Before(io::Error),
     /// A pack counts its objects in 32 bits.
     #[error("{0} objects are more than a pack can hold")]
     TooMany(usize),
@@ -69,7 +79,8 @@ pub enum EmitError {
 
 /// Entries that stand in front of those selected: the body of a pack without its header and trailer.
 pub(super) struct Before<'a> {
-    pub(super) objects: u32,
+    pub(super) objects: usize,
+    pub(super) deltas: usize,
     pub(super) body: &'a mut dyn io::Read,
 }
 
@@ -107,11 +118,13 @@ pub(super) fn write_after(
 ) -> Result<Written, EmitError> {
     let packs = store.packs();
     let plan = Plan::new(&packs, selection, options.thin)?;
-    let objects = plan.count() + before.as_ref().map_or(0, |before| before.objects as usize);
+    let objects = plan.count() + before.as_ref().map_or(0, |before| before.objects);
     let count = u32::try_from(objects).map_err(|_| EmitError::TooMany(objects))?;
     let mut sink = Sink::new(out);
     sink.write(b"PACK\0\0\0\x02")?;
     sink.write(&count.to_be_bytes())?;
+    let deltas_before = before.as_ref().map_or(0, |before| before.deltas);
+    let reused_before = count as usize - plan.count();
     if let Some(before) = before {
         sink.copy(before.body)?;
     }
@@ -120,8 +133,10 @@ pub(super) fn write_after(
         Emit { store, packs: &packs, plan, options, sink, emitted, kept: Kept::default(), tools: Tools::new() };
     let (deltas, reused) = emit.all(progress)?;
     let (bytes, checksum) = emit.sink.finish()?;
-    progress(&format!("Total {objects} (delta {deltas}), reused {reused}"));
-    Ok(Written { objects, deltas, reused, bytes, checksum })
+    let (deltas, reused) = (deltas + deltas_before, reused + reused_before);
+    let written = Written { objects, deltas, reused, bytes, checksum };
+    progress(&written.to_string());
+    Ok(written)
 }
 
 struct Emit<'a, 'o> {

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use sha1::{Digest as _, Sha1};
 
+use super::EmitError;
+
 /// Pieces passed on; the hash reads them while they are in the processor's cache.
 const PIECE: usize = 64 << 10;
 
@@ -48,7 +50,7 @@ impl<'o> Sink<'o> {
     }
 
     /// All that `from` has.
-    pub(super) fn copy(&mut self, from: &mut dyn Read) -> io::Result<()> {
+    pub(super) fn copy(&mut self, from: &mut dyn Read) -> Result<(), EmitError> {
         self.drain()?;
         let mut piece = vec![0; PIECE];
         loop {
@@ -56,7 +58,7 @@ impl<'o> Sink<'o> {
                 Ok(0) => return Ok(()),
                 Ok(read) => self.pass(&piece[..read])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(EmitError::Before(error)),
             }
         }
     }
