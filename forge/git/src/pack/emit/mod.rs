@@ -9,7 +9,7 @@
 mod plan;
 mod sink;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashMap;
 use std::fmt;

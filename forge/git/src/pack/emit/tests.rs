@@ -1,7 +1,6 @@
 //! Packs that stock git must take, made from repositories that stock git made.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use notes_schema::Oid;
 
@@ -14,7 +13,7 @@ const REFS: Options = Options { thin: false, ofs_delta: false };
 const THIN: Options = Options { thin: true, ofs_delta: true };
 
 /// What `revs` name, as `git rev-list --objects` finds it; what stood at the same path before is what it resembles.
-pub(super) fn select(repo: &Repo, revs: &[&str]) -> Selection {
+pub(crate) fn select(repo: &Repo, revs: &[&str]) -> Selection {
     let listed = repo.git(&[&["rev-list", "--objects", "--in-commit-order"], revs].concat());
     let held = |line: &&str| line.strip_prefix('^').map(str::to_owned);
     let haves: Vec<String> = revs.iter().filter_map(held).collect();
@@ -30,9 +29,12 @@ pub(super) fn select(repo: &Repo, revs: &[&str]) -> Selection {
     }
     let mut objects: Vec<Selected> = Vec::new();
     // Oldest first, so that what was before is known by then.
-    for line in listed.lines().rev() {
+    let ids: String = listed.lines().map(|line| format!("{}\n", &line[..40])).collect();
+    let kinds = repo.git_bytes(&["cat-file", "--batch-check=%(objecttype)"], ids.as_bytes());
+    let kinds = String::from_utf8(kinds).unwrap();
+    for (line, kind) in listed.lines().zip(kinds.lines()).collect::<Vec<_>>().into_iter().rev() {
         let (id, path) = line.split_once(' ').unwrap_or((line, ""));
-        let kind = match repo.git(&["cat-file", "-t", id]).as_str() {
+        let kind = match kind {
             "commit" => Kind::Commit,
             "tree" => Kind::Tree,
             "tag" => Kind::Tag,
@@ -51,7 +53,7 @@ pub(super) fn select(repo: &Repo, revs: &[&str]) -> Selection {
     Selection { objects }
 }
 
-pub(super) fn emit(store: &Store, selection: &Selection, options: &Options) -> (Vec<u8>, Written) {
+pub(crate) fn emit(store: &Store, selection: &Selection, options: &Options) -> (Vec<u8>, Written) {
     let mut pack = Vec::new();
     let written = write(store, selection, options, &mut pack, &mut |_| {}).expect("a pack");
     assert_eq!(written.bytes, pack.len() as u64);
@@ -61,7 +63,7 @@ pub(super) fn emit(store: &Store, selection: &Selection, options: &Options) -> (
 }
 
 /// Gives `pack` to `to`, which must then have all that `from` has at `tip`, and be whole.
-pub(super) fn take(from: &Repo, to: &Repo, pack: &[u8], tip: &str) {
+pub(crate) fn take(from: &Repo, to: &Repo, pack: &[u8], tip: &str) {
     to.git_bytes(&["index-pack", "--stdin", "--fix-thin", "--strict"], pack);
     to.git(&["update-ref", "refs/heads/main", &from.id(tip).to_string()]);
     to.assert_clean();
@@ -69,7 +71,7 @@ pub(super) fn take(from: &Repo, to: &Repo, pack: &[u8], tip: &str) {
 }
 
 /// Commits that change two files of a few directories a little each time.
-pub(super) fn busy(commits: u32) -> Repo {
+pub(crate) fn busy(commits: u32) -> Repo {
     let repo = Repo::new();
     let text = |file: u32, version: u32| {
         let line = |n: u32| match n % 40 == version % 40 {
@@ -91,13 +93,12 @@ pub(super) fn busy(commits: u32) -> Repo {
     repo
 }
 
-fn pack_dir(repo: &Repo) -> std::path::PathBuf {
-    repo.git_dir().join("objects/pack")
-}
-
-fn packs(dir: &Path) -> Vec<std::path::PathBuf> {
-    let all = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    all.filter(|path| path.extension().is_some_and(|end| end == "pack")).collect()
+/// Bytes that cannot be deflated, the same for the same seed.
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+    use rand::{RngCore as _, SeedableRng as _};
+    let mut bytes = vec![0; length];
+    rand::rngs::StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
 }
 
 #[test]
