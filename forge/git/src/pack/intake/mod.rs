@@ -7,7 +7,7 @@
 //! Invariant: nothing taken here can be seen by readers of the repository; dropping a [`Quarantine`] forgets it. No size
 //! that the stream declares is allocated before it was compared with a budget.
 
-mod delta;
+pub(super) mod delta;
 mod dotfiles;
 mod fsck;
 mod landing;
