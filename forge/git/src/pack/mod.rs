@@ -1,6 +1,5 @@
 //! Packs: reading foreign ones under budgets, writing our own, and their indexes.
 
-pub mod emit;
 pub mod index;
 pub mod intake;
 pub mod scan;
