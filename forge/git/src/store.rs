@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use gix::objs::Exists as _;
 use notes_schema::Oid;
 
 use super::object::{self, Commit, Kind, Malformed, Object, TreeEntry};
+use super::pack::reader::{Pack, Packs};
 
 /// Why an object could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +93,7 @@ pub struct Store {
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
+    packs: Packs,
 }
 
 /// Objects of the newest batches, and how many bytes they hold.
@@ -138,7 +140,9 @@ impl Store {
             ]);
         let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
             .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
-        Ok(Store { git_dir: git_dir.to_owned(), repository, recent: RwLock::default(), idle: Mutex::default() })
+        let git_dir = git_dir.to_owned();
+        let (recent, idle, packs) = (RwLock::default(), Mutex::default(), Packs::default());
+        Ok(Store { git_dir, repository, recent, idle, packs })
     }
 
     /// The repository's directory.
@@ -168,6 +172,11 @@ impl Store {
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
     pub(crate) fn gix(&self) -> gix::Repository {
         self.repository.to_thread_local()
+    }
+
+    /// The packs that are there now, to copy entries from.
+    pub(crate) fn packs(&self) -> Arc<Vec<Arc<Pack>>> {
+        self.packs.current(&self.git_dir)
     }
 
     /// What the object is, without reading it in full; `None` when it is not there.
