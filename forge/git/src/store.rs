@@ -107,6 +107,12 @@ struct Recent {
 pub(crate) struct Known(gix::Repository);
 
 impl Known {
+    /// What the object is, when it is known to be there.
+    pub(crate) fn kind(&self, id: Oid) -> Option<Kind> {
+        let header = self.0.try_find_header(object::to_gix(id)).ok()??;
+        Some(header.kind().into())
+    }
+
     /// The object, when it is known to be there.
     pub(crate) fn get(&self, id: Oid) -> Option<Object> {
         let found = self.0.try_find_object(object::to_gix(id)).ok()??.detach();
@@ -175,13 +181,18 @@ impl Store {
 
     /// What the object is, without reading it in full; `None` when it is not there.
     pub fn kind(&self, id: Oid) -> Result<Option<Kind>, ReadError> {
+        Ok(self.header(id)?.map(|(kind, _)| kind))
+    }
+
+    /// What the object is and how many bytes it has, without reading it in full; `None` when it is not there.
+    pub fn header(&self, id: Oid) -> Result<Option<(Kind, u64)>, ReadError> {
         if let Some(object) = self.recent(id) {
-            return Ok(Some(object.kind));
+            return Ok(Some((object.kind, object.data.len() as u64)));
         }
         let header = self.with_gix(|repository| {
             repository.try_find_header(object::to_gix(id)).map_err(|e| ReadError::Store { id, why: e.to_string() })
         })?;
-        Ok(header.map(|header| header.kind().into()))
+        Ok(header.map(|header| (header.kind().into(), header.size())))
     }
 
     /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.
@@ -203,7 +214,7 @@ impl Store {
         answer
     }
 
-    fn recent(&self, id: Oid) -> Option<Object> {
+    pub(crate) fn recent(&self, id: Oid) -> Option<Object> {
         self.recent.read().expect("invariant: no panic under this lock").objects.get(&id).cloned()
     }
 }

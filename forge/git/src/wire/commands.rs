@@ -108,7 +108,7 @@ impl Capabilities {
                 "push-options" => self.options = true,
                 _ => match word.strip_prefix("object-format=") {
                     Some("sha1") | None => {}
-                    Some(other) => return Err(super::upload_pack::wrong_format(other)),
+                    Some(other) => return Err(super::fetch::wrong_format(other)),
                 },
             }
         }

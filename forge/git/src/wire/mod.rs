@@ -8,13 +8,12 @@
 
 pub mod advertise;
 mod commands;
+mod fetch;
 mod ls_refs;
 pub mod pktline;
-mod reach;
 mod receive_pack;
 mod report;
 mod stock;
-mod upload_pack;
 
 #[cfg(test)]
 mod tests;
@@ -105,6 +104,9 @@ pub enum WireError {
     /// because it may name paths.
     #[error("git {0} failed on the server")]
     Stock(&'static str),
+    /// Whatever it was, the client was told where its answer stood.
+    #[error("{0}")]
+    Told(String),
     /// This server failed, not the client. Why is in the log.
     #[error("the server failed on this request; please report it if it stays")]
     Inside,
@@ -116,7 +118,7 @@ impl WireError {
         match self {
             WireError::Refused(why) => Some(why.clone()),
             // A child's end is told where its answer is passed on: only there it is known whether one has begun.
-            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) => None,
+            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) | WireError::Told(_) => None,
             WireError::Framing(_) | WireError::Inside => Some(self.to_string()),
         }
     }
@@ -158,18 +160,28 @@ where
     writer.write_all(&first_words(&host, service, protocol, false).await).await?;
     writer.flush().await?;
     match service {
-        Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,
+        Service::UploadPack => fetch::converse(host, protocol, reader, writer).await,
         Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
     }
 }
 
 /// The advertisement; should the host fail on it, an `ERR` line in its place.
 async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol, stateless: bool) -> Vec<u8> {
-    if protocol == Protocol::V2 {
-        return advertise::version2();
-    }
-    match advertisement(host, service, Vec::new()).await {
-        Ok(shown) => advertise::refs(service, protocol, &shown, stateless),
+    let host = host.clone();
+    let words = blocking(move || {
+        let offer = (service == Service::UploadPack).then(|| host.fetch_offer());
+        if let (Protocol::V2, Some(offer)) = (protocol, &offer) {
+            return Ok(advertise::version2(offer));
+        }
+        let shown = host.advertise(service, &[]);
+        let shallow = match offer {
+            Some(_) => fetch::own_cuts(&host.store())?,
+            None => Vec::new(),
+        };
+        Ok(advertise::refs(protocol, &shown, &advertise::Beside { offer, shallow, stateless }))
+    });
+    match words.await.and_then(|words| words) {
+        Ok(words) => words,
         Err(error) => pktline::error(&error.to_string()),
     }
 }
@@ -201,7 +213,7 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     match service {
-        Service::UploadPack => upload_pack::once(host, protocol, body, writer).await,
+        Service::UploadPack => fetch::once(host, protocol, body, writer).await,
         Service::ReceivePack => receive_pack::receive(host, body, writer).await,
     }
 }
