@@ -7,6 +7,7 @@ pub mod diff;
 pub mod disk;
 pub mod history;
 pub mod merge;
+pub mod name;
 pub mod object;
 pub mod pack;
 pub mod packed_refs;

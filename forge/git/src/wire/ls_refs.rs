@@ -85,7 +85,7 @@ mod tests {
             .map(|n| AdvertisedRef { name: n.parse().unwrap(), id: Oid::from_bytes([1; 20]), peeled: None })
             .collect();
         refs.sort_by(|a, b| a.name.cmp(&b.name));
-        let target: notes_schema::RefName = head.parse().unwrap();
+        let target: crate::name::FullName = head.parse().unwrap();
         let id = refs.iter().find(|r| r.name == target).map(|r| r.id);
         Advertisement { refs, head: Some(Head { target: Some(target), id }) }
     }

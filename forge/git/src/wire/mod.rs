@@ -22,9 +22,10 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use crate::name::FullName;
 use crate::pack::intake::{Limits, Quarantine};
 use crate::store::Store;
 use pktline::PktError;
@@ -210,7 +211,7 @@ where
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdvertisedRef {
     /// Its name.
-    pub name: RefName,
+    pub name: FullName,
     /// What it points at.
     pub id: Oid,
     /// What an annotated tag finally points at.
@@ -221,7 +222,7 @@ pub struct AdvertisedRef {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
     /// The ref that it names, whether or not that exists yet; `None` where it holds an id itself.
-    pub target: Option<RefName>,
+    pub target: Option<FullName>,
     /// What it finally points at; `None` before the first commit.
     pub id: Option<Oid>,
 }
@@ -307,7 +308,7 @@ impl std::fmt::Debug for NonceSeed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefUpdate {
     /// The ref.
-    pub name: RefName,
+    pub name: FullName,
     /// What the client believes it points at; `None` means that it must not exist.
     pub old: Option<Oid>,
     /// What it is to point at; `None` deletes it.
@@ -331,7 +332,7 @@ pub struct Push {
 pub struct PushOutcome {
     /// One entry per update, in order: done and durable, or why not. The first line of a reason stands beside the ref;
     /// lines after it are advice, shown as `remote: …` where the client reads side bands.
-    pub results: Vec<(RefName, Result<(), String>)>,
+    pub results: Vec<(FullName, Result<(), String>)>,
     /// Lines for the person or agent, shown by git as `remote: …`.
     pub messages: Vec<String>,
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
@@ -17,6 +17,7 @@ use super::pktline::{PktReader, SideBand};
 use super::report::Ballot;
 use super::{Host, Push, RefUpdate, WireError};
 use crate::connect;
+use crate::name::FullName;
 use crate::pack::intake::{self, PackError, Quarantine};
 
 /// How long a client is left without a sign of life.
@@ -104,7 +105,7 @@ where
     Ok(())
 }
 
-fn prechecked(host: &dyn Host, updates: &[RefUpdate]) -> HashMap<RefName, String> {
+fn prechecked(host: &dyn Host, updates: &[RefUpdate]) -> HashMap<FullName, String> {
     let refused = |u: &RefUpdate| host.precheck(u).err().map(|why| (u.name.clone(), why));
     updates.iter().filter_map(refused).collect()
 }
