@@ -11,6 +11,7 @@ pub mod name;
 pub mod object;
 pub mod pack;
 pub mod packed_refs;
+pub mod plain;
 pub mod select;
 pub mod store;
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl Host for RepositoryHost {
         }
         shown.sort_by(|a, b| a.name.cmp(&b.name));
         let id = snapshot.default_tip();
-        Advertisement { refs: shown, head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }) }
+        Advertisement { symrefs: Vec::new(), refs: shown, head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }) }
     }
 
     fn fetch_offer(&self) -> FetchOffer {
@@ -149,7 +149,7 @@ impl Host for RepositoryHost {
     }
 
     fn push_offer(&self) -> PushOffer {
-        PushOffer { atomic: true, options: true, certificates: None }
+        PushOffer { atomic: true, options: true, ..PushOffer::default() }
     }
 
     fn may_want(&self, id: Oid) -> bool {

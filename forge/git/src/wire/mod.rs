@@ -234,6 +234,8 @@ pub struct Advertisement {
     pub refs: Vec<AdvertisedRef>,
     /// `HEAD`, whatever prefixes were asked for; `None` where it is not shown.
     pub head: Option<Head>,
+    /// Those of `refs` that are symbolic, with what they finally name; sorted by name.
+    pub symrefs: Vec<(FullName, FullName)>,
 }
 
 /// Which objects that are no advertised tips a client may name in `want`.
@@ -278,8 +280,8 @@ pub struct FetchOffer {
     pub unborn: bool,
 }
 
-/// What a repository offers to those who push. Each is a capability of git's protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a repository offers to those who push. The first are capabilities of git's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushOffer {
     /// All or nothing.
     pub atomic: bool,
@@ -287,7 +289,20 @@ pub struct PushOffer {
     pub options: bool,
     /// Signed pushes: what nonces are made from, and how many seconds old one may be.
     pub certificates: Option<NonceSeed>,
+    /// Whether a push from a shallow clone may bring commits without their parents.
+    pub shallow: bool,
+    /// The most commands of one push.
+    pub commands: usize,
 }
+
+impl Default for PushOffer {
+    fn default() -> Self {
+        PushOffer { atomic: false, options: false, certificates: None, shallow: false, commands: MAX_COMMANDS }
+    }
+}
+
+/// The most commands of one push, unless a host takes more.
+const MAX_COMMANDS: usize = 10_000;
 
 /// What the nonces of push certificates are made from.
 #[derive(Clone, PartialEq, Eq)]
@@ -325,6 +340,8 @@ pub struct Push {
     pub options: Vec<String>,
     /// The new objects. Dropping it forgets them.
     pub quarantine: Quarantine,
+    /// New commits whose parents are not here, for a host that offers to keep such.
+    pub shallow: Vec<Oid>,
 }
 
 /// What became of a push.

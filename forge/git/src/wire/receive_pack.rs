@@ -88,7 +88,7 @@ where
         let updates = ballot.open();
         if !updates.is_empty() {
             let (judge, atomic) = (host.clone(), can.atomic);
-            let push = Push { updates, atomic, options, quarantine };
+            let push = Push { updates, atomic, options, quarantine, shallow: Vec::new() };
             let outcome = work(out, false, move |_| judge.receive(push)).await?;
             ballot.decided(outcome.results);
             out.progress(&outcome.messages.join("\n")).await?;

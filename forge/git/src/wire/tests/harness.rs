@@ -83,7 +83,7 @@ impl Host for BareHost {
         let head = String::from_utf8(self.git(&["symbolic-ref", "HEAD"]).stdout).unwrap();
         let target: Option<FullName> = head.trim().parse().ok();
         let id = refs.iter().find(|r| Some(&r.name) == target.as_ref()).map(|r| r.id);
-        Advertisement { refs, head: Some(Head { target, id }) }
+        Advertisement { refs, head: Some(Head { target, id }), symrefs: Vec::new() }
     }
 
     fn fetch_offer(&self) -> FetchOffer {
@@ -93,7 +93,7 @@ impl Host for BareHost {
     }
 
     fn push_offer(&self) -> PushOffer {
-        PushOffer { atomic: true, options: true, certificates: None }
+        PushOffer { atomic: true, options: true, ..PushOffer::default() }
     }
 
     fn may_want(&self, id: Oid) -> bool {
