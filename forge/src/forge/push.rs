@@ -134,7 +134,11 @@ impl Host for RepositoryHost {
         }
         shown.sort_by(|a, b| a.name.cmp(&b.name));
         let id = snapshot.default_tip();
-        Advertisement { symrefs: Vec::new(), refs: shown, head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }) }
+        Advertisement {
+            symrefs: Vec::new(),
+            refs: shown,
+            head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }),
+        }
     }
 
     fn fetch_offer(&self) -> FetchOffer {
@@ -169,14 +173,7 @@ impl Host for RepositoryHost {
     }
 
     fn limits(&self) -> Limits {
-        let limits = &self.forge.config().limits;
-        Limits {
-            pack_bytes: limits.pack_bytes,
-            objects: u32::try_from(limits.pack_objects).unwrap_or(u32::MAX),
-            object_bytes: limits.object_bytes,
-            memory_bytes: limits.memory_bytes,
-            ..Limits::default()
-        }
+        self.forge.config().limits.of_packs()
     }
 
     fn precheck(&self, update: &wire::RefUpdate) -> Result<(), String> {

@@ -33,7 +33,8 @@ impl Values {
 
     /// The values in `text`.
     pub(super) fn parse(text: &[u8]) -> Result<Values, String> {
-        let file = File::from_bytes_no_includes(text, Metadata::api(), Default::default()).map_err(|e| e.to_string())?;
+        let file =
+            File::from_bytes_no_includes(text, Metadata::api(), Default::default()).map_err(|e| e.to_string())?;
         let mut values = Vec::new();
         for section in file.sections() {
             let (header, body) = (section.header(), section.body());
@@ -86,9 +87,7 @@ impl Values {
     pub(super) fn integer(&self, key: &str) -> Result<Option<i64>, String> {
         match self.last(key) {
             None => Ok(None),
-            Some(value) => {
-                value.and_then(integer).map(Some).ok_or_else(|| bad(key, value, "is no number that fits"))
-            }
+            Some(value) => value.and_then(integer).map(Some).ok_or_else(|| bad(key, value, "is no number that fits")),
         }
     }
 

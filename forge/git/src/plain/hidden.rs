@@ -32,9 +32,8 @@ impl Hidden {
 
     /// Whether `name` is hidden.
     pub(super) fn hides(&self, name: &str) -> bool {
-        let fits = |pattern: &str| {
-            name.strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let fits =
+            |pattern: &str| name.strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.0.iter().rev().find(|(_, pattern)| fits(pattern)).is_some_and(|(hides, _)| *hides)
     }
 

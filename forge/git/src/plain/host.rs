@@ -112,7 +112,8 @@ impl PlainHost {
 
     fn listed(&self, service: Service, prefixes: &[String]) -> std::io::Result<Advertisement> {
         let refs = &self.repository.refs;
-        let mut asked: Vec<&str> = if prefixes.is_empty() { vec![""] } else { prefixes.iter().map(String::as_str).collect() };
+        let mut asked: Vec<&str> =
+            if prefixes.is_empty() { vec![""] } else { prefixes.iter().map(String::as_str).collect() };
         asked.sort_unstable();
         asked.dedup_by(|later, earlier| later.starts_with(*earlier));
         let hidden = self.settings.hidden(service);
@@ -317,10 +318,9 @@ impl PlainHost {
                 match refs.loose(update.name.as_str()) {
                     Ok(Some(Raw::Symbolic(_))) => match refs.resolve(update.name.as_str()) {
                         Ok(Some((target, _))) => Ok(change(target, Some(update.name.clone()))),
-                        Ok(None) | Err(_) => Err(format!(
-                            "broken symref\nerror: refusing update to broken symref '{}'",
-                            update.name
-                        )),
+                        Ok(None) | Err(_) => {
+                            Err(format!("broken symref\nerror: refusing update to broken symref '{}'", update.name))
+                        }
                     },
                     Ok(_) | Err(_) => Ok(change(update.name.clone(), None)),
                 }
@@ -343,11 +343,8 @@ impl PlainHost {
             return changes.into_iter().map(|c| Err(c.err().unwrap_or_else(|| "atomic push failure".into()))).collect();
         }
         let ready: Vec<Change> = changes.iter().flatten().cloned().collect();
-        let log = Log {
-            kept: self.settings.logged,
-            who: &self.settings.who,
-            head: self.head().and_then(|head| head.target),
-        };
+        let log =
+            Log { kept: self.settings.logged, who: &self.settings.who, head: self.head().and_then(|head| head.target) };
         let peel = |id| self.repository.peel(id).flatten();
         let transaction = Transaction { refs: &self.repository.refs, peel: &peel, log };
         let mut done = transaction.run(&ready, atomic).into_iter();

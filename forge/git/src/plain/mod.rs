@@ -14,8 +14,8 @@ mod packed;
 mod place;
 mod reflog;
 mod refs;
-mod shallow;
 pub mod settings;
+mod shallow;
 mod transaction;
 
 #[cfg(test)]
@@ -254,7 +254,8 @@ impl Repository {
             if kind != Kind::Tag {
                 break;
             }
-            let Ok((target, _)) = store.get(at).map_err(drop).and_then(|tag| object::tag_target(&tag.data).map_err(drop))
+            let Ok((target, _)) =
+                store.get(at).map_err(drop).and_then(|tag| object::tag_target(&tag.data).map_err(drop))
             else {
                 return Some(None);
             };
@@ -281,9 +282,9 @@ fn count_packs(dir: &Path) -> usize {
 
 /// Whether a directory on the way from `dir` to `relative` is a link.
 fn passes_link(dir: &Path, relative: &str) -> bool {
-    relative.match_indices('/').any(|(at, _)| {
-        fs::symlink_metadata(dir.join(&relative[..at])).is_ok_and(|found| found.is_symlink())
-    })
+    relative
+        .match_indices('/')
+        .any(|(at, _)| fs::symlink_metadata(dir.join(&relative[..at])).is_ok_and(|found| found.is_symlink()))
 }
 
 /// Opens the file at `relative` below `dir` for reading, following no link.

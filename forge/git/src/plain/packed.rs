@@ -294,9 +294,8 @@ mod tests {
         assert!(next.windows(odd.len()).any(|part| part == odd));
         std::fs::write(&file, next).unwrap();
         let listed = repo.git(&["for-each-ref", "--format=%(refname) %(*objectname)", "refs/heads", "refs/tags/v*"]);
-        let want = format!(
-            "refs/heads/a/b \nrefs/heads/main \nrefs/heads/new \nrefs/tags/v1 {main}\nrefs/tags/v2 {main}"
-        );
+        let want =
+            format!("refs/heads/a/b \nrefs/heads/main \nrefs/heads/new \nrefs/tags/v1 {main}\nrefs/tags/v2 {main}");
         assert_eq!(listed, want);
     }
 

@@ -99,7 +99,9 @@ impl Refs {
     pub(super) fn value(&self, name: &FullName) -> io::Result<Option<Oid>> {
         match self.loose(name.as_str())? {
             Some(Raw::Id(id)) => Ok(Some(id)),
-            Some(Raw::Symbolic(_) | Raw::Broken) => Err(io::Error::new(io::ErrorKind::InvalidData, "the ref is broken")),
+            Some(Raw::Symbolic(_) | Raw::Broken) => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "the ref is broken"))
+            }
             None => Ok(self.packed()?.get(name.as_str()).map(|entry| entry.id)),
         }
     }

@@ -92,11 +92,14 @@ fn loose_entry(rest: &mut &[u8]) -> Result<(Oid, Option<Kind>), Fault> {
     let end = after.iter().position(|&b| b == 0).filter(|end| *end > 0).ok_or_else(|| bad("an entry has no name"))?;
     let id = after.get(end + 1..end + 21).and_then(Oid::from_slice).ok_or_else(|| bad("an entry has no id"))?;
     *rest = &after[end + 21..];
-    Ok((id, match mode & 0o170_000 {
-        0o040_000 => Some(Kind::Tree),
-        0o160_000 => None,
-        _ => Some(Kind::Blob),
-    }))
+    Ok((
+        id,
+        match mode & 0o170_000 {
+            0o040_000 => Some(Kind::Tree),
+            0o160_000 => None,
+            _ => Some(Kind::Blob),
+        },
+    ))
 }
 
 fn kind_named(word: &[u8]) -> Option<Kind> {
