@@ -7,9 +7,11 @@ pub mod diff;
 pub mod disk;
 pub mod history;
 pub mod merge;
+pub mod name;
 pub mod object;
 pub mod pack;
 pub mod packed_refs;
+pub mod plain;
 pub mod select;
 pub mod store;
 #[cfg(test)]

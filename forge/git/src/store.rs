@@ -131,9 +131,14 @@ const BASE_CACHE: usize = 8 << 20;
 impl Store {
     /// Opens a bare repository, ignoring every configuration but its own.
     pub fn open(git_dir: &Path) -> Result<Store, OpenError> {
+        Store::open_for(git_dir, SLOTS)
+    }
+
+    /// Opens a repository with room for `slots` packs.
+    pub fn open_for(git_dir: &Path, slots: u16) -> Result<Store, OpenError> {
         let options = gix::open::Options::isolated()
             .open_path_as_is(true)
-            .object_store_slots(gix::odb::store::init::Slots::Given(SLOTS))
+            .object_store_slots(gix::odb::store::init::Slots::Given(slots))
             .config_overrides([
                 format!("core.allocLimit={LARGEST_OBJECT}"),
                 format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
