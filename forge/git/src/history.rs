@@ -2,7 +2,7 @@
 //!
 //! One walk answers the first three: commits get marks, marks flow to parents, the youngest goes first. Dates only decide
 //! in which order commits are looked at; a commit whose marks grow after it was looked at is looked at again, so wrong
-//! dates cost time and not truth.
+//! dates cost time and not truth. Where the commit-graph knows generations, a search for an ancestor ends at its own.
 //!
 //! Invariant: reads only, and never recurses: histories may be as long as they like.
 
@@ -10,6 +10,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use notes_schema::Oid;
 
+use super::graph::{self, Commits};
 use super::object::{Commit, Kind, Malformed, Mode, TreeEntry, tag_target};
 use super::store::{Objects, ReadError};
 
@@ -30,6 +31,8 @@ pub fn is_ancestor<O: Objects + ?Sized>(objects: &O, ancestor: Oid, of: Oid) -> 
     }
     let mut walk = Walk::new(objects);
     walk.start(ancestor, LEFT)?;
+    // Whoever descends from it has a higher generation; where it is in no graph, so is whoever descends from it.
+    walk.floor = walk.generation(ancestor);
     walk.start(of, RIGHT)?;
     while walk.pending(|marks| marks & STALE == 0) {
         walk.step(below_common)?;
@@ -148,13 +151,16 @@ fn below_common(marks: u8) -> u8 {
 struct Node {
     marks: u8,
     date: i64,
+    generation: u32,
     parents: Vec<Oid>,
     queued: bool,
 }
 
 /// The walk under way.
 struct Walk<'o, O: ?Sized> {
-    objects: &'o O,
+    commits: Commits<'o, O>,
+    /// Commits of a lower generation do not matter.
+    floor: u32,
     nodes: HashMap<Oid, Node>,
     /// Youngest first; among those of one second the one met first.
     queue: BinaryHeap<(i64, std::cmp::Reverse<u64>, Oid)>,
@@ -165,7 +171,14 @@ struct Walk<'o, O: ?Sized> {
 
 impl<'o, O: Objects + ?Sized> Walk<'o, O> {
     fn new(objects: &'o O) -> Self {
-        Walk { objects, nodes: HashMap::new(), queue: BinaryHeap::new(), met: 0, counts: [0; 8] }
+        Walk {
+            commits: Commits::new(objects),
+            floor: 0,
+            nodes: HashMap::new(),
+            queue: BinaryHeap::new(),
+            met: 0,
+            counts: [0; 8],
+        }
     }
 
     fn start(&mut self, id: Oid, marks: u8) -> Result<(), ReadError> {
@@ -174,6 +187,10 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
 
     fn marks(&self, id: Oid) -> u8 {
         self.nodes.get(&id).map_or(0, |node| node.marks)
+    }
+
+    fn generation(&self, id: Oid) -> u32 {
+        self.nodes.get(&id).map_or(graph::UNKNOWN, |node| node.generation)
     }
 
     /// Whether a commit with such marks still waits.
@@ -185,13 +202,13 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
         let node = match self.nodes.entry(id) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(free) => {
-                let commit = self.objects.commit(id)?;
-                free.insert(Node { marks: 0, date: commit.committer_seconds, parents: commit.parents, queued: false })
+                let graph::Node { parents, seconds, generation, .. } = self.commits.node(id)?;
+                free.insert(Node { marks: 0, date: seconds, generation, parents, queued: false })
             }
         };
         let before = node.marks;
         node.marks |= marks;
-        if node.marks == before {
+        if node.marks == before || node.generation < self.floor {
             return Ok(());
         }
         if node.queued {

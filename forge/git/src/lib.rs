@@ -5,6 +5,7 @@
 pub mod connect;
 pub mod diff;
 pub mod disk;
+pub mod graph;
 pub mod history;
 pub mod merge;
 pub mod object;

@@ -308,6 +308,23 @@ pub fn read_commit(data: &[u8]) -> Result<Commit, Malformed> {
     Ok(commit)
 }
 
+/// Tree, parents and committer time of a commit, which is all that a walk reads of it.
+pub(crate) fn read_links(data: &[u8]) -> Result<(Oid, Vec<Oid>, i64), Malformed> {
+    let bad = |why| Malformed { kind: "commit", why };
+    let id = |hex: &[u8], why| std::str::from_utf8(hex).ok().and_then(|hex| hex.parse::<Oid>().ok()).ok_or(bad(why));
+    let (mut tree, mut parents, mut seconds) = (None, Vec::new(), 0);
+    for line in data.split(|&b| b == b'\n').take_while(|line| !line.is_empty()) {
+        if let Some(hex) = line.strip_prefix(b"tree ") {
+            tree = Some(id(hex, "a tree that is no id")?);
+        } else if let Some(hex) = line.strip_prefix(b"parent ") {
+            parents.push(id(hex, "a parent that is no id")?);
+        } else if let Some(who) = line.strip_prefix(b"committer ") {
+            (_, seconds) = split_person(&String::from_utf8_lossy(who));
+        }
+    }
+    Ok((tree.ok_or(bad("no tree"))?, parents, seconds))
+}
+
 fn split_person(value: &str) -> (String, i64) {
     let end = value.rfind('>').map_or(value.len(), |at| at + 1);
     let seconds = value[end..].split_whitespace().next().and_then(|s| s.parse().ok()).unwrap_or(0);

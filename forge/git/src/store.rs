@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use gix::objs::Exists as _;
 use notes_schema::Oid;
 
+use super::graph::{Graph, Stamp};
 use super::object::{self, Commit, Kind, Malformed, Object, TreeEntry};
 
 /// Why an object could not be read.
@@ -72,6 +73,12 @@ pub trait Objects {
         Err(ReadError::Kind { id, wanted: kind.as_str(), found: object.kind.as_str() })
     }
 
+    /// The commit-graph of the repository behind it, for [`Commits`](crate::graph::Commits). `None` where every object
+    /// must be read itself.
+    fn graph(&self) -> Option<Arc<Graph>> {
+        None
+    }
+
     /// A commit, read.
     fn commit(&self, id: Oid) -> Result<Commit, ReadError> {
         let object = self.get_kind(id, Kind::Commit)?;
@@ -92,6 +99,7 @@ pub struct Store {
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
+    graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
 }
 
 /// Objects of the newest batches, and how many bytes they hold.
@@ -129,10 +137,18 @@ impl Store {
             .config_overrides([
                 format!("core.allocLimit={LARGEST_OBJECT}"),
                 format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
+                // An object is what its id says, for every reader: replacements are for people's own clones.
+                "core.useReplaceRefs=false".to_owned(),
             ]);
         let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
             .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
-        Ok(Store { git_dir: git_dir.to_owned(), repository, recent: RwLock::default(), idle: Mutex::default() })
+        Ok(Store {
+            git_dir: git_dir.to_owned(),
+            repository,
+            recent: RwLock::default(),
+            idle: Mutex::default(),
+            graph: Mutex::default(),
+        })
     }
 
     /// The repository's directory.
@@ -217,5 +233,15 @@ impl Objects for Store {
     fn contains(&self, id: Oid) -> bool {
         self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
+    }
+
+    fn graph(&self) -> Option<Arc<Graph>> {
+        let stamp = Stamp::of(&self.git_dir);
+        let mut known = self.graph.lock().expect("invariant: no panic under this lock");
+        if known.0 != stamp {
+            let graph = Graph::open(&self.git_dir, &stamp).map(Arc::new);
+            *known = (stamp, graph);
+        }
+        known.1.clone()
     }
 }
