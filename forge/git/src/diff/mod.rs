@@ -3,6 +3,7 @@
 //! Invariant: reads only; answers are bounded by what the caller allows.
 
 mod patch;
+mod rename;
 
 use std::cmp::Ordering;
 
@@ -12,6 +13,7 @@ use super::object::{Mode, TreeEntry};
 use super::store::{Objects, ReadError};
 
 pub use patch::{Patch, Totals, numstat, unified};
+pub use rename::{source_of, with_renames};
 
 /// Deepest directory that is looked into.
 const DEEPEST: usize = 1024;
@@ -25,6 +27,17 @@ pub struct Change {
     pub old: Option<(Mode, Oid)>,
     /// What stands there now.
     pub new: Option<(Mode, Oid)>,
+    /// Where the file was before, when it was renamed; see [`with_renames`].
+    pub from: Option<Source>,
+}
+
+/// What a renamed file was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// How much of it is left.
+    pub percent: u8,
 }
 
 impl Change {
@@ -117,7 +130,7 @@ pub fn changed_paths<O: Objects + ?Sized>(
         let mut path = [level.prefix.as_slice(), &name].concat();
         let directory = |side: Option<(Mode, Oid)>| side.filter(|(mode, _)| *mode == Mode::Tree).map(|(_, id)| id);
         if directory(old_side).is_none() && directory(new_side).is_none() {
-            changes.push(Change { path, old: old_side, new: new_side });
+            changes.push(Change { path, old: old_side, new: new_side, from: None });
             continue;
         }
         path.push(b'/');
