@@ -87,6 +87,12 @@ pub fn range<O: Objects + ?Sized>(
     not: &[Oid],
     limit: usize,
 ) -> Result<Vec<(Oid, Commit)>, ReadError> {
+    let ids = range_ids(objects, tip, not)?;
+    ids.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
+}
+
+/// The ids of [`range`], all of them.
+pub(crate) fn range_ids<O: Objects + ?Sized>(objects: &O, tip: Oid, not: &[Oid]) -> Result<Vec<Oid>, ReadError> {
     let mut walk = Walk::new(objects);
     walk.start(tip, LEFT)?;
     for &id in not {
@@ -104,7 +110,7 @@ pub fn range<O: Objects + ?Sized>(
         }
     }
     order.retain(|id| walk.marks(*id) & RIGHT == 0);
-    order.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
+    Ok(order)
 }
 
 /// What stands at `path` (names joined by slashes) in `tree`.

@@ -178,20 +178,37 @@ pub struct Malformed {
 
 /// Reads a tree's entries.
 pub fn read_tree(data: &[u8]) -> Result<Vec<TreeEntry>, Malformed> {
-    let bad = |why| Malformed { kind: "tree", why };
     let mut entries = Vec::new();
     let mut rest = data;
-    while !rest.is_empty() {
-        let space = rest.iter().position(|&b| b == b' ').ok_or(bad("an entry without a mode"))?;
-        let mode = Mode::parse(&rest[..space]).ok_or(bad("an entry with an unknown mode"))?;
-        rest = &rest[space + 1..];
-        let end = rest.iter().position(|&b| b == 0).ok_or(bad("an entry without an end"))?;
-        let name = rest[..end].to_vec();
-        let id = rest.get(end + 1..end + 21).and_then(Oid::from_slice).ok_or(bad("an entry without an id"))?;
-        rest = &rest[end + 21..];
-        entries.push(TreeEntry { mode, name, id });
+    while let Some((mode, name, id)) = next_entry(&mut rest)? {
+        entries.push(TreeEntry { mode, name: name.to_vec(), id });
     }
     Ok(entries)
+}
+
+/// What a tree holds under `name`.
+pub(crate) fn find_in_tree(data: &[u8], name: &[u8]) -> Result<Option<(Mode, Oid)>, Malformed> {
+    let mut rest = data;
+    while let Some((mode, found, id)) = next_entry(&mut rest)? {
+        if found == name {
+            return Ok(Some((mode, id)));
+        }
+    }
+    Ok(None)
+}
+
+fn next_entry<'d>(rest: &mut &'d [u8]) -> Result<Option<(Mode, &'d [u8], Oid)>, Malformed> {
+    let bad = |why| Malformed { kind: "tree", why };
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let space = rest.iter().position(|&b| b == b' ').ok_or(bad("an entry without a mode"))?;
+    let mode = Mode::parse(&rest[..space]).ok_or(bad("an entry with an unknown mode"))?;
+    let after = &rest[space + 1..];
+    let end = after.iter().position(|&b| b == 0).ok_or(bad("an entry without an end"))?;
+    let id = after.get(end + 1..end + 21).and_then(Oid::from_slice).ok_or(bad("an entry without an id"))?;
+    *rest = &after[end + 21..];
+    Ok(Some((mode, &after[..end], id)))
 }
 
 /// Who wrote or committed, and when (UTC).

@@ -209,4 +209,4 @@ fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
