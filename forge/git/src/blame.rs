@@ -104,6 +104,9 @@ struct Suspect {
     pieces: Vec<Piece>,
 }
 
+/// A file in a parent: its path and content there.
+type Origin = (Arc<Vec<u8>>, Oid);
+
 struct Search<'o, O: ?Sized> {
     commits: Commits<'o, O>,
     budget: Budget,
@@ -221,7 +224,7 @@ impl<O: Objects + ?Sized> Search<'_, O> {
         suspect.pieces.sort_by_key(|piece| piece.here);
         let Some(origins) = self.origins(node, &suspect)? else { return Ok(()) };
         let mut mine: Option<Bytes> = None;
-        for (parent, path, blob) in origins {
+        for (parent, (path, blob)) in origins {
             let objects = self.commits.objects();
             let new = match &mine {
                 Some(data) => data.clone(),
@@ -252,10 +255,9 @@ impl<O: Objects + ?Sized> Search<'_, O> {
 
     /// The file in each parent, by its name or else by a former one. `None` when a parent has the very same file: all
     /// lines were handed to it.
-    #[expect(clippy::type_complexity, reason = "one call site")]
-    fn origins(&mut self, node: &Node, suspect: &Suspect) -> Result<Option<Vec<(Oid, Arc<Vec<u8>>, Oid)>>, BlameError> {
+    fn origins(&mut self, node: &Node, suspect: &Suspect) -> Result<Option<Vec<(Oid, Origin)>>, BlameError> {
         let mode = self.standing(node.tree, &suspect.path)?.map(|(mode, _)| mode);
-        let mut found: BTreeMap<usize, (Oid, Arc<Vec<u8>>, Oid)> = BTreeMap::new();
+        let mut found: BTreeMap<usize, (Oid, Origin)> = BTreeMap::new();
         for renamed in [false, true] {
             for (at, &parent) in node.parents.iter().enumerate() {
                 if found.contains_key(&at) {
@@ -276,13 +278,13 @@ impl<O: Objects + ?Sized> Search<'_, O> {
                     self.suspect(parent, Suspect { path, blob, pieces: suspect.pieces.clone() })?;
                     return Ok(None);
                 }
-                found.insert(at, (parent, path, blob));
+                found.insert(at, (parent, (path, blob)));
             }
         }
         Ok(Some(found.into_values().collect()))
     }
 
-    fn former(&self, old: Oid, new: Oid, path: &[u8]) -> Result<Option<(Arc<Vec<u8>>, Oid)>, BlameError> {
+    fn former(&self, old: Oid, new: Oid, path: &[u8]) -> Result<Option<Origin>, BlameError> {
         let objects = self.commits.objects();
         let changes = diff::changed_paths(objects, Some(old), Some(new), MOST_CHANGES)?;
         let source = diff::source_of(objects, &changes, path)?;

@@ -29,18 +29,24 @@ pub fn is_ancestor<O: Objects + ?Sized>(objects: &O, ancestor: Oid, of: Oid) -> 
     if ancestor == of {
         return Ok(true);
     }
-    let mut walk = Walk::new(objects);
-    walk.start(ancestor, LEFT)?;
-    // Whoever descends from it has a higher generation; where it is in no graph, so is whoever descends from it.
-    walk.floor = walk.generation(ancestor);
+    let mut walk = Walk::towards(objects, ancestor)?;
     walk.start(of, RIGHT)?;
-    while walk.pending(|marks| marks & STALE == 0) {
-        walk.step(below_common)?;
-        if walk.marks(ancestor) & RIGHT != 0 {
-            return Ok(true);
+    walk.meets(ancestor)
+}
+
+/// Whether `id` is one of `tips` or can be reached from one; tips that are no commits reach none.
+pub fn reaches<O: Objects + ?Sized>(objects: &O, id: Oid, tips: &[Oid]) -> Result<bool, ReadError> {
+    if tips.contains(&id) {
+        return Ok(true);
+    }
+    let mut walk = Walk::towards(objects, id)?;
+    for &tip in tips {
+        match walk.start(tip, RIGHT) {
+            Ok(()) | Err(ReadError::Kind { .. } | ReadError::Missing(_)) => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(false)
+    walk.meets(id)
 }
 
 /// The best common ancestor of two commits. Where there are several, the youngest, and among those the least id.
@@ -185,6 +191,26 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
             met: 0,
             counts: [0; 8],
         }
+    }
+
+    /// A walk that looks for `goal` alone.
+    fn towards(objects: &'o O, goal: Oid) -> Result<Self, ReadError> {
+        let mut walk = Walk::new(objects);
+        walk.start(goal, LEFT)?;
+        // Whoever descends from it has a higher generation; where it is in no graph, neither is whoever descends from it.
+        walk.floor = walk.generation(goal);
+        Ok(walk)
+    }
+
+    /// Whether a commit marked [`RIGHT`] leads to `goal`.
+    fn meets(&mut self, goal: Oid) -> Result<bool, ReadError> {
+        while self.pending(|marks| marks & STALE == 0) {
+            self.step(below_common)?;
+            if self.marks(goal) & RIGHT != 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn start(&mut self, id: Oid, marks: u8) -> Result<(), ReadError> {

@@ -197,7 +197,10 @@ pub(crate) fn find_in_tree(data: &[u8], name: &[u8]) -> Result<Option<(Mode, Oid
     Ok(None)
 }
 
-fn next_entry<'d>(rest: &mut &'d [u8]) -> Result<Option<(Mode, &'d [u8], Oid)>, Malformed> {
+/// Mode, name and id, as they stand in a tree.
+type Entry<'d> = (Mode, &'d [u8], Oid);
+
+fn next_entry<'d>(rest: &mut &'d [u8]) -> Result<Option<Entry<'d>>, Malformed> {
     let bad = |why| Malformed { kind: "tree", why };
     if rest.is_empty() {
         return Ok(None);

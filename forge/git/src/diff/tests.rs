@@ -100,6 +100,22 @@ fn prints_what_git_prints() {
 }
 
 #[test]
+fn changes_below_a_path_are_those_of_git() {
+    let (repo, old, new) = two_commits();
+    let store = repo.store();
+    let tree = |id| tree_of(&store, id).expect("a tree");
+    for path in ["src", "src/lib.rs", "src/gone", "new/deep", "was file now directory", "same", "none", "mode/none"] {
+        for (old, new) in [(old, new), (new, old)] {
+            let changes = changed_below(&store, tree(old), tree(new), path.as_bytes(), 100).expect("readable");
+            let patch = unified(&store, &changes, usize::MAX).expect("readable");
+            let (old, new) = (old.to_string(), new.to_string());
+            let options = ["diff", "--histogram", "--no-renames", "--abbrev=10", &old, &new, "--", path];
+            assert_eq!(patch.text, repo.git_bytes(&options, b""), "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_first_commit_is_all_new() {
     let (repo, old, _) = two_commits();
     let store = repo.store();
