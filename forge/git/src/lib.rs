@@ -2,10 +2,13 @@
 //!
 //! Invariant: nothing in here knows what an issue or a rating is.
 
+pub mod blame;
 pub mod connect;
 pub mod diff;
 pub mod disk;
+pub mod graph;
 pub mod history;
+pub mod log;
 pub mod merge;
 pub mod name;
 pub mod object;
@@ -16,4 +19,5 @@ pub mod select;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trail;
 pub mod wire;

@@ -437,6 +437,10 @@ impl Objects for Brought<'_> {
     fn contains(&self, id: Oid) -> bool {
         self.objects.contains_key(&id) || self.store.contains(id)
     }
+
+    fn graph(&self) -> Option<Arc<git::graph::Graph>> {
+        self.store.graph()
+    }
 }
 
 struct Planned {

@@ -187,6 +187,10 @@ impl Objects for Overlay<'_> {
     fn contains(&self, id: Oid) -> bool {
         self.quarantine.contains(id) || self.store.contains(id)
     }
+
+    fn graph(&self) -> Option<std::sync::Arc<crate::graph::Graph>> {
+        self.store.graph()
+    }
 }
 
 /// Removes what packs under way left below `git_dir` when a server was killed. Only before any push is taken.
