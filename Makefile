@@ -43,4 +43,4 @@ bench: setup
 
 large: setup
 	$(CARGO) build --locked --release -p forge
-	FORGE_BIN=$(CURDIR)/target/release/forge FORGE_LARGE=1 $(CARGO) test --locked -p tests large:: -- --nocapture --test-threads=1
+	FORGE_BIN=$(CURDIR)/target/release/forge FORGE_LARGE=1 FORGE_PATIENCE=3600 $(CARGO) test --locked -p tests large:: -- --nocapture --test-threads=1
