@@ -257,6 +257,11 @@ impl Server {
         Ok(Server { config, forge, stop, doors })
     }
 
+    /// The forge behind its doors.
+    pub(crate) fn forge(&self) -> &Arc<Forge> {
+        &self.forge
+    }
+
     /// Waits for a door to fail; one that works never ends by itself.
     async fn failed(&mut self) -> tokio::task::JoinError {
         loop {
