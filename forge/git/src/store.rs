@@ -102,11 +102,23 @@ pub struct Store {
     graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
 }
 
-/// Objects of the newest batches, and how many bytes they hold.
+/// Objects of the newest batches: since the last call of [`Store::forget`], and before it.
 #[derive(Default)]
 struct Recent {
+    new: Generation,
+    old: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
     objects: HashMap<Oid, Object>,
     bytes: usize,
+}
+
+impl Recent {
+    fn get(&self, id: Oid) -> Option<&Object> {
+        self.new.objects.get(&id).or_else(|| self.old.objects.get(&id))
+    }
 }
 
 /// See [`Store::known`].
@@ -160,19 +172,25 @@ impl Store {
     pub fn remember(&self, objects: impl IntoIterator<Item = (Oid, Object)>) {
         let mut recent = self.recent.write().expect("invariant: no panic under this lock");
         for (id, object) in objects {
-            recent.bytes += object.data.len();
-            recent.objects.insert(id, object);
+            recent.new.bytes += object.data.len();
+            recent.new.objects.insert(id, object);
         }
     }
 
-    /// Drops what [`Store::remember`] kept; it is read from packs from here on.
-    pub fn forget(&self) {
-        *self.recent.write().expect("invariant: no panic under this lock") = Recent::default();
+    /// Drops what was remembered before the last call, and all of it where more than `most` bytes would stay; it is read
+    /// from packs from here on.
+    pub fn forget(&self, most: usize) {
+        let mut recent = self.recent.write().expect("invariant: no panic under this lock");
+        recent.old = std::mem::take(&mut recent.new);
+        if recent.old.bytes > most {
+            recent.old = Generation::default();
+        }
     }
 
     /// How many bytes are remembered.
     pub fn remembered(&self) -> usize {
-        self.recent.read().expect("invariant: no panic under this lock").bytes
+        let recent = self.recent.read().expect("invariant: no panic under this lock");
+        recent.new.bytes + recent.old.bytes
     }
 
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
@@ -211,7 +229,7 @@ impl Store {
     }
 
     fn recent(&self, id: Oid) -> Option<Object> {
-        self.recent.read().expect("invariant: no panic under this lock").objects.get(&id).cloned()
+        self.recent.read().expect("invariant: no panic under this lock").get(id).cloned()
     }
 }
 
@@ -231,7 +249,7 @@ impl Objects for Store {
     }
 
     fn contains(&self, id: Oid) -> bool {
-        self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
+        self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
     }
 

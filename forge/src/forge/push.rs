@@ -151,7 +151,7 @@ impl Host for RepositoryHost {
     }
 
     fn flush_refs(&self) -> std::io::Result<()> {
-        self.repository.maintain()
+        self.repository.flush()
     }
 
     fn limits(&self) -> Limits {

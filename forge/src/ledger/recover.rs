@@ -82,6 +82,8 @@ pub(super) fn recover(
     }
     if let Some(why) = &damage {
         tracing::error!(project = %name, why, "repository is damaged; it is served read-only");
+        // It may name commits that are gone now, and walks would pass over the gap.
+        git::graph::keep::remove(git_dir)?;
     }
     drop_refs_without_objects(&mut snapshot, &store);
     Ok(Recovered { snapshot, store, flushed: Flushed { number: flushed, stale }, damage })

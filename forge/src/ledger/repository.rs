@@ -6,8 +6,10 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use notes_schema::batch::{Batch, RefLine};
@@ -20,7 +22,7 @@ use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
 use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
-use git::store::Store;
+use git::store::{Objects as _, Store};
 
 /// Milliseconds since 1970; injected, so that tests and replays own time.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -78,6 +80,21 @@ const LONGEST_TAIL: u64 = 512;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 const MOST_REMEMBERED: usize = 64 << 20;
 
+/// Shortest time between two commit-graphs of a repository.
+const GRAPH_PAUSE: Duration = Duration::from_secs(60);
+/// So many batches behind, a commit-graph is brought up to date even while others are written.
+const FAR_BEHIND: u64 = 4096;
+
+/// How far the commit-graph is.
+#[derive(Debug, Default)]
+struct KeptGraph {
+    /// The ledger number that it was last written for, and when.
+    written: u64,
+    at: Option<Instant>,
+    /// The ledger number at the last look.
+    seen: u64,
+}
+
 /// Runs one writer's work so that its panic costs that writer alone: an unwinding committer would poison its lock, and
 /// with it the repository, until a restart. What the work touched is scratch state and is rolled back. The panic hook
 /// has logged it.
@@ -94,7 +111,13 @@ pub struct Repository {
     snapshot: ArcSwap<Snapshot>,
     queue: Mutex<VecDeque<Job>>,
     committer: Mutex<()>,
-    maintenance: Mutex<maintain::Flushed>,
+    flushing: Mutex<maintain::Flushed>,
+    /// The number in `flushing`, for writers, who must not wait for a flush to read it.
+    flushed: AtomicU64,
+    /// The flushed number at the last merge of packs; held while one is under way, which may take long.
+    merging: Mutex<u64>,
+    /// Held while git writes the commit-graph.
+    graph: Mutex<KeptGraph>,
     read_only: Mutex<Option<String>>,
     listener: OnceLock<Listener>,
 }
@@ -112,7 +135,10 @@ impl Repository {
             snapshot: ArcSwap::from_pointee(recovered.snapshot),
             queue: Mutex::default(),
             committer: Mutex::default(),
-            maintenance: Mutex::new(recovered.flushed),
+            flushed: AtomicU64::new(recovered.flushed.number),
+            flushing: Mutex::new(recovered.flushed),
+            merging: Mutex::new(0),
+            graph: Mutex::default(),
             read_only: Mutex::new(recovered.damage),
             listener: OnceLock::new(),
         })
@@ -327,33 +353,70 @@ impl Repository {
         snapshot
     }
 
-    /// Gives memory and pack slots back when housekeeping cannot keep up; the writers wait for it.
+    /// Gives memory back and shortens the tail when housekeeping cannot keep up; the writers wait for it.
     fn hold_back(&self, written: u64) {
-        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock").number;
+        let flushed = self.flushed.load(Ordering::Acquire);
         if written.saturating_sub(flushed) < LONGEST_TAIL && self.store.remembered() < MOST_REMEMBERED {
             return;
         }
-        if let Err(error) = self.maintain() {
+        if let Err(error) = self.flush() {
             tracing::error!(project = %self.name, %error, "refs on disk lag");
         }
     }
 
     /// Whether refs on disk lag at all.
     pub fn is_behind(&self) -> bool {
-        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+        let flushed = self.flushing.lock().expect("invariant: no panic under this lock");
         flushed.number != self.snapshot().number || flushed.stale
     }
 
-    /// Brings refs on disk up to date and merges small packs. Writers and readers go on meanwhile.
-    pub fn maintain(&self) -> std::io::Result<()> {
-        let mut flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+    /// Brings refs on disk up to date. Writers and readers go on meanwhile.
+    pub fn flush(&self) -> std::io::Result<()> {
+        let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
         if self.read_only().is_some() {
             return Ok(());
         }
         let snapshot = self.snapshot();
         maintain::flush_refs(&self.git_dir, &snapshot, &mut flushed)?;
-        maintain::merge_packs(&self.git_dir, flushed.number)?;
-        self.store.forget();
+        self.flushed.store(flushed.number, Ordering::Release);
+        self.store.forget(MOST_REMEMBERED / 2);
         Ok(())
+    }
+
+    /// Merges small packs, where there are many. It may take long, and nobody waits for it: a second call returns at once.
+    pub fn merge_packs(&self) -> std::io::Result<()> {
+        let Ok(mut merged) = self.merging.try_lock() else { return Ok(()) };
+        let flushed = self.flushed.load(Ordering::Acquire);
+        if *merged == flushed || self.read_only().is_some() {
+            return Ok(());
+        }
+        *merged = flushed;
+        maintain::merge_packs(&self.git_dir, flushed)
+    }
+
+    /// Brings the commit-graph up to date once the repository has come to rest, or is far behind. Call it now and then;
+    /// it may take long, nobody waits for it, and it ends early when `go_on` says so.
+    pub fn keep_graph(&self, go_on: &dyn Fn() -> bool) -> std::io::Result<()> {
+        let Ok(mut kept) = self.graph.try_lock() else { return Ok(()) };
+        let snapshot = self.snapshot();
+        let rests = std::mem::replace(&mut kept.seen, snapshot.number) == snapshot.number;
+        let behind = snapshot.number - kept.written.min(snapshot.number);
+        let too_soon = kept.at.is_some_and(|at| at.elapsed() < GRAPH_PAUSE);
+        if behind == 0 || !(rests || behind >= FAR_BEHIND) || too_soon || self.read_only().is_some() {
+            return Ok(());
+        }
+        if snapshot.tip.is_some_and(|tip| self.store.graph().is_some_and(|graph| graph.contains(tip))) {
+            kept.written = snapshot.number;
+            return Ok(());
+        }
+        kept.at = Some(Instant::now());
+        kept.written = snapshot.number;
+        maintain::write_graph(&self.git_dir, &snapshot, go_on)
+    }
+
+    /// Flushes and merges.
+    pub fn maintain(&self) -> std::io::Result<()> {
+        self.flush()?;
+        self.merge_packs()
     }
 }

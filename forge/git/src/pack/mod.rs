@@ -2,5 +2,6 @@
 
 pub mod index;
 pub mod intake;
+pub mod merge;
 pub mod scan;
 pub mod write;
