@@ -147,7 +147,7 @@ mod tests {
     fn what_a_killed_git_left_is_swept() {
         let repo = Repo::bare();
         let ids = history(&repo, &[(vec![], 1), (vec![0], 2)]);
-        write(&repo.git_dir(), &ids, &|| true).expect("written");
+        write(&repo.git_dir(), &ids[..1], &|| true).expect("written");
         let layers = repo.git_dir().join(LAYERS);
         for name in ["tmp_graph_abcdef", "commit-graph-chain.lock"] {
             fs::write(layers.join(name), "half").expect("written");
