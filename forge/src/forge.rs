@@ -428,7 +428,7 @@ impl Forge {
             if let Err(error) = self.write_notes(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "notes lag");
             }
-            if repository.is_behind()
+            if repository.wants_flush()
                 && let Err(error) = repository.flush()
             {
                 tracing::error!(project = %repository.name(), %error, "refs on disk lag");
@@ -466,6 +466,11 @@ impl Forge {
             }
         }
         self.keep_house();
+        for repository in self.all_repositories().into_iter().filter(|repository| repository.is_behind()) {
+            if let Err(error) = repository.flush() {
+                tracing::error!(project = %repository.name(), %error, "refs on disk lag; the next start catches up");
+            }
+        }
         if let Err(error) = self.index.flush() {
             tracing::error!(%error, "the index was not written; the next start rebuilds it");
         }

@@ -95,7 +95,8 @@ pub trait Objects {
 /// The objects of one repository.
 pub struct Store {
     git_dir: PathBuf,
-    repository: gix::ThreadSafeRepository,
+    /// With as many slots for packs as it was opened with.
+    repository: RwLock<(gix::ThreadSafeRepository, u16)>,
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
@@ -132,7 +133,7 @@ impl Known {
     }
 }
 
-/// Pack index slots of a store: packs below this number need no reopening.
+/// Fewest pack index slots of a store: packs below this number need no reopening.
 const SLOTS: u16 = 1024;
 /// Largest object that gix may allocate for, in bytes.
 const LARGEST_OBJECT: usize = 256 << 20;
@@ -143,17 +144,7 @@ const BASE_CACHE: usize = 8 << 20;
 impl Store {
     /// Opens a bare repository, ignoring every configuration but its own.
     pub fn open(git_dir: &Path) -> Result<Store, OpenError> {
-        let options = gix::open::Options::isolated()
-            .open_path_as_is(true)
-            .object_store_slots(gix::odb::store::init::Slots::Given(SLOTS))
-            .config_overrides([
-                format!("core.allocLimit={LARGEST_OBJECT}"),
-                format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
-                // An object is what its id says, for every reader: replacements are for people's own clones.
-                "core.useReplaceRefs=false".to_owned(),
-            ]);
-        let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
-            .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
+        let repository = RwLock::new(Self::open_gix(git_dir)?);
         Ok(Store {
             git_dir: git_dir.to_owned(),
             repository,
@@ -161,6 +152,37 @@ impl Store {
             idle: Mutex::default(),
             graph: Mutex::default(),
         })
+    }
+
+    fn open_gix(git_dir: &Path) -> Result<(gix::ThreadSafeRepository, u16), OpenError> {
+        let failed = |why: String| OpenError { git_dir: git_dir.to_owned(), why };
+        let packs = packs(git_dir).map_err(|e| failed(e.to_string()))?;
+        let slots = u16::try_from(packs * 2).unwrap_or(u16::MAX).max(SLOTS);
+        let options = gix::open::Options::isolated()
+            .open_path_as_is(true)
+            .object_store_slots(gix::odb::store::init::Slots::Given(slots))
+            .config_overrides([
+                format!("core.allocLimit={LARGEST_OBJECT}"),
+                format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
+                // An object is what its id says, for every reader: replacements are for people's own clones.
+                "core.useReplaceRefs=false".to_owned(),
+            ]);
+        let opened = gix::ThreadSafeRepository::open_opts(git_dir, options).map_err(|e| failed(e.to_string()))?;
+        Ok((opened, slots))
+    }
+
+    /// Opens the packs anew where they come near to filling the slots that there are for them. Call it now and then:
+    /// what has no slot cannot be read.
+    pub fn make_room(&self) -> Result<(), OpenError> {
+        let failed = |e: std::io::Error| OpenError { git_dir: self.git_dir.clone(), why: e.to_string() };
+        let slots = self.repository.read().expect("invariant: no panic under this lock").1;
+        if packs(&self.git_dir).map_err(failed)? * 4 < usize::from(slots) * 3 || slots == u16::MAX {
+            return Ok(());
+        }
+        let opened = Self::open_gix(&self.git_dir)?;
+        *self.repository.write().expect("invariant: no panic under this lock") = opened;
+        self.idle.lock().expect("invariant: no panic under this lock").clear();
+        Ok(())
     }
 
     /// The repository's directory.
@@ -181,10 +203,13 @@ impl Store {
     /// from packs from here on.
     pub fn forget(&self, most: usize) {
         let mut recent = self.recent.write().expect("invariant: no panic under this lock");
-        recent.old = std::mem::take(&mut recent.new);
-        if recent.old.bytes > most {
-            recent.old = Generation::default();
-        }
+        let fresh = std::mem::take(&mut recent.new);
+        let (kept, dropped) =
+            if fresh.bytes > most { (Generation::default(), fresh) } else { (fresh, Generation::default()) };
+        let older = std::mem::replace(&mut recent.old, kept);
+        // Many objects take a moment to go, and nobody should wait for it.
+        drop(recent);
+        drop((older, dropped));
     }
 
     /// How many bytes are remembered.
@@ -195,7 +220,7 @@ impl Store {
 
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
     pub(crate) fn gix(&self) -> gix::Repository {
-        self.repository.to_thread_local()
+        self.repository.read().expect("invariant: no panic under this lock").0.to_thread_local()
     }
 
     /// What the object is, without reading it in full; `None` when it is not there.
@@ -233,6 +258,19 @@ impl Store {
     }
 }
 
+/// How many packs there are.
+fn packs(git_dir: &Path) -> std::io::Result<usize> {
+    let mut count = 0;
+    let entries = match std::fs::read_dir(git_dir.join("objects/pack")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    for entry in entries {
+        count += usize::from(entry?.file_name().as_encoded_bytes().ends_with(b".idx"));
+    }
+    Ok(count)
+}
+
 impl Objects for Store {
     fn get(&self, id: Oid) -> Result<Object, ReadError> {
         if let Some(object) = self.recent(id) {
@@ -261,5 +299,38 @@ impl Objects for Store {
             *known = (stamp, graph);
         }
         known.1.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::write::Builder;
+    use crate::testing::Repo;
+
+    #[test]
+    fn more_packs_than_slots_are_read() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        let mut ids = Vec::new();
+        for n in 0..usize::from(SLOTS) + 300 {
+            let mut builder = Builder::default();
+            let object = Object::new(Kind::Blob, n.to_string().into_bytes());
+            let id = object.id().expect("no collision");
+            builder.add(id, &object);
+            let pack = builder.finish();
+            let stem = repo.git_dir().join(format!("objects/pack/pack-{n:040x}"));
+            std::fs::write(stem.with_extension("idx"), &pack.index).expect("written");
+            std::fs::write(stem.with_extension("pack"), &pack.pack).expect("written");
+            ids.push(id);
+            if n % 100 == 0 {
+                store.make_room().expect("room");
+                assert!(ids.iter().step_by(37).chain([&id]).all(|id| store.contains(*id)), "after {n} packs");
+            }
+        }
+        store.make_room().expect("room");
+        assert!(ids.iter().all(|id| store.contains(*id)));
+        let fresh = repo.store();
+        assert!(ids.iter().all(|id| fresh.contains(*id)));
     }
 }

@@ -82,6 +82,8 @@ fn cost_of_one_write_as_issues_grow() {
     }
 }
 
+const WRITES: usize = 2000;
+
 #[test]
 #[ignore = "a measurement"]
 fn writes_while_packs_are_merged() {
@@ -90,27 +92,26 @@ fn writes_while_packs_are_merged() {
     let most: u64 = std::env::var("LOAD_ISSUES").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000);
     fill(&open.parser, most / 2);
     let write = |n: usize| open_issue(&open.parser, &n.to_string());
-    show("quiet", timed(500, write));
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let merger = scope.spawn(|| {
-            let mut merges = Vec::new();
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                open.parser.flush().unwrap();
-                let start = Instant::now();
-                open.parser.merge_packs().unwrap();
-                if start.elapsed() > Duration::from_millis(20) {
-                    merges.push(start.elapsed());
+    show("quiet", timed(WRITES, write));
+    for merging in [false, true] {
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let (writes, merges) = std::thread::scope(|scope| {
+            let keeper = scope.spawn(|| {
+                let mut merges = vec![Duration::ZERO];
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    open.parser.flush().unwrap();
+                    if merging {
+                        merges.extend(timed(1, |_| open.parser.merge_packs().unwrap()));
+                    }
+                    std::thread::sleep(Duration::from_millis(500));
                 }
-                std::thread::sleep(Duration::from_millis(500));
-            }
-            merges
+                merges
+            });
+            let writes = timed(WRITES, write);
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            (writes, keeper.join().unwrap())
         });
-        show("while merging", timed(3000, write));
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        let merges = merger.join().unwrap();
-        if !merges.is_empty() {
-            show("merges", merges);
-        }
-    });
+        show(if merging { "with flushes and merges" } else { "with flushes" }, writes);
+        show("merges", merges);
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -77,9 +77,13 @@ struct Job {
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
 const LONGEST_TAIL: u64 = 512;
+/// Most batches since packs were last merged.
+const MOST_UNMERGED: u64 = 768;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 const MOST_REMEMBERED: usize = 64 << 20;
 
+/// Refs are flushed at most for one part in so many of the time.
+const FLUSH_SHARE: u32 = 20;
 /// Shortest time between two commit-graphs of a repository.
 const GRAPH_PAUSE: Duration = Duration::from_secs(60);
 /// So many batches behind, a commit-graph is brought up to date even while others are written.
@@ -114,8 +118,12 @@ pub struct Repository {
     flushing: Mutex<maintain::Flushed>,
     /// The number in `flushing`, for writers, who must not wait for a flush to read it.
     flushed: AtomicU64,
-    /// The flushed number at the last merge of packs; held while one is under way, which may take long.
-    merging: Mutex<u64>,
+    /// When the last flush ended, and how long it took.
+    last_flush: Mutex<(Option<Instant>, Duration)>,
+    /// Held while packs are merged, which may take long.
+    merging: Mutex<()>,
+    /// The flushed number at the last merge.
+    merged: AtomicU64,
     /// Held while git writes the commit-graph.
     graph: Mutex<KeptGraph>,
     read_only: Mutex<Option<String>>,
@@ -137,7 +145,9 @@ impl Repository {
             committer: Mutex::default(),
             flushed: AtomicU64::new(recovered.flushed.number),
             flushing: Mutex::new(recovered.flushed),
-            merging: Mutex::new(0),
+            last_flush: Mutex::default(),
+            merging: Mutex::default(),
+            merged: AtomicU64::new(recovered.flushed.number),
             graph: Mutex::default(),
             read_only: Mutex::new(recovered.damage),
             listener: OnceLock::new(),
@@ -353,15 +363,26 @@ impl Repository {
         snapshot
     }
 
-    /// Gives memory back and shortens the tail when housekeeping cannot keep up; the writers wait for it.
+    /// Gives memory back, shortens the tail and merges packs when housekeeping cannot keep up; the writers wait for it.
     fn hold_back(&self, written: u64) {
         let flushed = self.flushed.load(Ordering::Acquire);
-        if written.saturating_sub(flushed) < LONGEST_TAIL && self.store.remembered() < MOST_REMEMBERED {
-            return;
-        }
-        if let Err(error) = self.flush() {
+        let far = written.saturating_sub(flushed) >= LONGEST_TAIL || self.store.remembered() >= MOST_REMEMBERED;
+        if far && let Err(error) = self.flush() {
             tracing::error!(project = %self.name, %error, "refs on disk lag");
         }
+        if written.saturating_sub(self.merged.load(Ordering::Acquire)) >= MOST_UNMERGED {
+            let merging = self.merging.lock().expect("invariant: no panic under this lock");
+            if let Err(error) = self.merge_under(merging) {
+                tracing::error!(project = %self.name, %error, "small packs are not merged");
+            }
+        }
+    }
+
+    /// Whether refs on disk lag, and the last flush is so long ago that they may be written again: with many refs a flush
+    /// is dear, and takes a share of the time that does not grow with them.
+    pub fn wants_flush(&self) -> bool {
+        let (at, took) = *self.last_flush.lock().expect("invariant: no panic under this lock");
+        at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE) && self.is_behind()
     }
 
     /// Whether refs on disk lag at all.
@@ -376,8 +397,9 @@ impl Repository {
         if self.read_only().is_some() {
             return Ok(());
         }
-        let snapshot = self.snapshot();
+        let (snapshot, start) = (self.snapshot(), Instant::now());
         maintain::flush_refs(&self.git_dir, &snapshot, &mut flushed)?;
+        *self.last_flush.lock().expect("invariant: no panic under this lock") = (Some(Instant::now()), start.elapsed());
         self.flushed.store(flushed.number, Ordering::Release);
         self.store.forget(MOST_REMEMBERED / 2);
         Ok(())
@@ -385,13 +407,21 @@ impl Repository {
 
     /// Merges small packs, where there are many. It may take long, and nobody waits for it: a second call returns at once.
     pub fn merge_packs(&self) -> std::io::Result<()> {
-        let Ok(mut merged) = self.merging.try_lock() else { return Ok(()) };
+        match self.merging.try_lock() {
+            Ok(merging) => self.merge_under(merging),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn merge_under(&self, _alone: MutexGuard<()>) -> std::io::Result<()> {
         let flushed = self.flushed.load(Ordering::Acquire);
-        if *merged == flushed || self.read_only().is_some() {
+        if self.merged.load(Ordering::Acquire) == flushed || self.read_only().is_some() {
             return Ok(());
         }
-        *merged = flushed;
-        maintain::merge_packs(&self.git_dir, flushed)
+        // Set first: what cannot be merged now is looked at again when there is more.
+        self.merged.store(flushed, Ordering::Release);
+        maintain::merge_packs(&self.git_dir, flushed)?;
+        self.store.make_room().map_err(std::io::Error::other)
     }
 
     /// Brings the commit-graph up to date once the repository has come to rest, or is far behind. Call it now and then;
