@@ -308,29 +308,50 @@ mod tests {
     use crate::pack::write::Builder;
     use crate::testing::Repo;
 
+    fn put(repo: &Repo, n: usize) -> Oid {
+        let mut builder = Builder::default();
+        let object = Object::new(Kind::Blob, n.to_string().into_bytes());
+        let id = object.id().expect("no collision");
+        builder.add(id, &object);
+        let (pack, stem) = (builder.finish(), repo.git_dir().join(format!("objects/pack/pack-{n:040x}")));
+        std::fs::write(stem.with_extension("idx"), &pack.index).expect("written");
+        std::fs::write(stem.with_extension("pack"), &pack.pack).expect("written");
+        id
+    }
+
     #[test]
     fn more_packs_than_slots_are_read() {
         let repo = Repo::bare();
         let store = repo.store();
         let mut ids = Vec::new();
         for n in 0..usize::from(SLOTS) + 300 {
-            let mut builder = Builder::default();
-            let object = Object::new(Kind::Blob, n.to_string().into_bytes());
-            let id = object.id().expect("no collision");
-            builder.add(id, &object);
-            let pack = builder.finish();
-            let stem = repo.git_dir().join(format!("objects/pack/pack-{n:040x}"));
-            std::fs::write(stem.with_extension("idx"), &pack.index).expect("written");
-            std::fs::write(stem.with_extension("pack"), &pack.pack).expect("written");
-            ids.push(id);
+            ids.push(put(&repo, n));
             if n % 100 == 0 {
                 store.make_room().expect("room");
-                assert!(ids.iter().step_by(37).chain([&id]).all(|id| store.contains(*id)), "after {n} packs");
+                assert!(ids.iter().step_by(37).chain(ids.last()).all(|id| store.contains(*id)), "after {n} packs");
             }
         }
         store.make_room().expect("room");
         assert!(ids.iter().all(|id| store.contains(*id)));
         let fresh = repo.store();
         assert!(ids.iter().all(|id| fresh.contains(*id)));
+    }
+
+    #[test]
+    fn slots_of_packs_that_were_merged_are_used_again() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        for n in 0..usize::from(SLOTS) + 500 {
+            let id = put(&repo, n);
+            assert!(store.get(id).is_ok(), "after {n} packs");
+            if let Some(old) = n.checked_sub(5) {
+                let stem = repo.git_dir().join(format!("objects/pack/pack-{old:040x}"));
+                std::fs::remove_file(stem.with_extension("idx")).expect("removed");
+                std::fs::remove_file(stem.with_extension("pack")).expect("removed");
+            }
+            if n % 50 == 0 {
+                store.make_room().expect("room");
+            }
+        }
     }
 }
