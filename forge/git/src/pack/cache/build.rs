@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use notes_schema::Oid;
 use tempfile::NamedTempFile;
 
 use super::file::{self, Facts};
@@ -66,9 +67,11 @@ impl Building {
     fn run(self, wish: &Wish, base: Option<Base>, temporary: NamedTempFile) {
         let mut out = Grower::new(&self.growth);
         match self.make(wish, base, &mut out) {
-            Ok(written) => {
-                let facts = Facts { key: wish.key.clone(), written, crc32: out.crc32() };
-                if let Err(error) = self.keep(facts, temporary) {
+            Ok((written, ids)) => {
+                let ids = file::encode_ids(ids);
+                let (crc32, ids_crc32) = (out.crc32(), crc32fast::hash(&ids));
+                let facts = Facts { key: wish.key.clone(), written, crc32, ids_crc32 };
+                if let Err(error) = self.keep(facts, &ids, temporary) {
                     tracing::warn!("a clone is not cached: {error}");
                 }
                 self.leave();
@@ -85,13 +88,22 @@ impl Building {
         }
     }
 
-    fn make(&self, wish: &Wish, base: Option<Base>, out: &mut dyn Write) -> Result<Written, CacheError> {
+    /// Writes the pack; what was written, and the ids of all in it.
+    fn make(&self, wish: &Wish, base: Option<Base>, out: &mut dyn Write) -> Result<(Written, Vec<Oid>), CacheError> {
         let mut progress = |line: &str| self.growth.say(line);
-        let Some(Base { facts, file, selection }) = base else {
-            let selection = (wish.select)(&[])?;
-            return Ok(emit::write(&wish.store, &selection, &wish.key.options(false), out, &mut progress)?);
+        let (written, selection, mut ids) = match base {
+            Some(Base { facts, file, selection }) => {
+                let ids = file::ids(&file, &facts)?;
+                (self.cache.extended(wish, &facts, &file, &selection, out, &mut progress)?, selection, ids)
+            }
+            None => {
+                let selection = (wish.select)(&[])?;
+                let options = wish.key.options(false);
+                (emit::write(&wish.store, &selection, &options, out, &mut progress)?, selection, Vec::new())
+            }
         };
-        self.cache.extended(wish, &facts, &file, &selection, out, &mut progress)
+        ids.extend(selection.objects.iter().map(|object| object.id));
+        Ok((written, ids))
     }
 
     /// Lets the next who asks start anew.
@@ -102,12 +114,13 @@ impl Building {
         }
     }
 
-    fn keep(&self, facts: Facts, temporary: NamedTempFile) -> io::Result<()> {
+    fn keep(&self, facts: Facts, ids: &[u8], temporary: NamedTempFile) -> io::Result<()> {
         if facts.file_bytes() > self.cache.max_bytes {
             self.cache.state().set_unfit(&facts.key.family);
             return Ok(());
         }
-        temporary.as_file().write_all_at(&facts.encode(), facts.written.bytes)?;
+        let behind = [ids, &facts.encode()].concat();
+        temporary.as_file().write_all_at(&behind, facts.written.bytes)?;
         let mut state = self.cache.state();
         temporary.persist(self.cache.dir.join(&self.name)).map_err(|e| e.error)?;
         state.insert(facts, true);

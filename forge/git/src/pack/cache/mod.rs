@@ -84,8 +84,8 @@ pub struct Wish {
     pub store: Arc<Store>,
     /// Whether each of these older tips can be reached from the wanted ones. All of them must be, to be asked for again.
     pub reaches: Ask<bool>,
-    /// What the clone needs beyond all that these older tips reach, they themselves included, under the key's filter.
-    /// Without older tips: everything.
+    /// What the clone needs, each object once, under the key's filter. Older tips are already there with all that they
+    /// reach under the same filter, so nothing of that need be among it; without older tips it is everything.
     pub select: Ask<Selection>,
 }
 
@@ -210,7 +210,7 @@ impl PackCache {
             }
             let mut base = None;
             if let Some((ready, file)) = self.base(wish)? {
-                let selection = (wish.select)(&ready.facts.key.tips)?;
+                let selection = beyond(&ready.facts, &file, (wish.select)(&ready.facts.key.tips)?)?;
                 let much = selection.objects.len() as u64 * SHARE > ready.facts.written.objects as u64;
                 if !much && !ready.outgrown {
                     return self.send_addition(wish, &ready, &file, &selection, out, progress);
@@ -370,6 +370,21 @@ impl State {
         }
         self.unfit.insert(family.clone());
     }
+}
+
+/// What of `selection` a cached pack has not: something that went away and came back was selected although it is there.
+fn beyond(facts: &Facts, file: &File, mut selection: Selection) -> io::Result<Selection> {
+    let mut there = HashSet::new();
+    for object in &selection.objects {
+        if file::contains(file, facts, object.id)? {
+            there.insert(object.id);
+        }
+    }
+    selection.objects.retain(|object| !there.contains(&object.id));
+    for resembles in selection.objects.iter_mut().filter_map(|object| object.resembles.as_mut()) {
+        resembles.held |= there.contains(&resembles.id);
+    }
+    Ok(selection)
 }
 
 fn send_file(

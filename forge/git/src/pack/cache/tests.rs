@@ -235,10 +235,12 @@ fn a_restart_believes_only_what_is_whole() {
     assert!(fixture.selected().is_empty());
     let mut flipped = kept.clone();
     flipped[pack.len() / 2] ^= 1;
+    let mut other = kept.clone();
+    other[pack.len() + 30] ^= 1;
     let mut renamed = kept.clone();
     let tip = renamed.len() - 17;
     renamed[tip] ^= 1;
-    for bad in [flipped, renamed, kept[..kept.len() - 1].to_vec(), pack[..pack.len() - 1].to_vec(), vec![]] {
+    for bad in [flipped, other, renamed, kept[..kept.len() - 1].to_vec(), pack[..pack.len() - 1].to_vec(), vec![]] {
         fs::write(&file, bad).unwrap();
         let (sent, written) = send(&fixture.cache(ROOM), &wish).unwrap();
         fixture.check(&sent, &written, "main");
@@ -333,6 +335,35 @@ fn moved_tips_begin_with_what_is_cached() {
     let (pack, written) = send(&cache, &fixture.wish("other", "")).unwrap();
     fixture.check(&pack, &written, "other");
     assert_eq!(fixture.selected(), [0]);
+}
+
+#[test]
+fn what_came_back_is_not_sent_twice() {
+    let fixture = Fixture::new(busy(20));
+    fixture.repo.write("file", "as it was\n".repeat(20));
+    fixture.repo.commit("one");
+    fixture.repo.write("file", "as it became\n".repeat(20));
+    fixture.repo.commit("another");
+    let cache = fixture.cache(ROOM);
+    send(&cache, &fixture.wish("main", "")).unwrap();
+    fixture.repo.write("file", "as it was\n".repeat(20));
+    fixture.repo.write("other", "as it was\n".repeat(20) + "and more\n");
+    fixture.repo.commit("one again");
+    let all = fixture.repo.git(&["rev-list", "--objects", "main"]).lines().count();
+    let selected = (fixture.wish("main", "").select)(&[fixture.repo.id("main~1")]).unwrap();
+    assert!(selected.objects.iter().any(|object| object.id == fixture.repo.id("main:file")));
+    for file in [false, true] {
+        if file {
+            cache.state().ready.values_mut().for_each(|ready| ready.outgrown = true);
+        }
+        let (pack, written) = send(&cache, &fixture.wish("main", "")).unwrap();
+        fixture.check(&pack, &written, "main");
+        assert_eq!(written.objects, all);
+    }
+    fixture.repo.commit("nothing");
+    let (pack, written) = send(&cache, &fixture.wish("main", "")).unwrap();
+    fixture.check(&pack, &written, "main");
+    assert_eq!((written.objects, fixture.files().len()), (all + 1, 2));
 }
 
 #[test]
