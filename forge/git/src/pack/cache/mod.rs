@@ -6,8 +6,8 @@
 //! first and the new objects behind it, under one header and one trailer; when they have moved far, what is sent that way
 //! becomes the next file.
 //!
-//! To use it: open one per data directory, and for a request without haves and without shallow boundaries call
-//! [`PackCache::send`] on a thread that may block.
+//! To use it: open one per data directory, and for a fetch without haves and without shallow boundaries make a wish
+//! ([`Wish::new`]) and call [`PackCache::send`] on a thread that may block.
 //!
 //! Invariant: a cache and nothing else. It may be deleted at any time, whole or in part, and a file that is not what was
 //! written is removed, not sent.
@@ -17,6 +17,7 @@ mod file;
 mod growth;
 #[cfg(test)]
 mod tests;
+mod wish;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -30,6 +31,7 @@ use notes_schema::Oid;
 
 use self::file::Facts;
 use self::growth::Growth;
+pub use self::wish::Asked;
 use super::emit::{self, Before, EmitError, Options, Written};
 use crate::select::{SelectError, Selection};
 use crate::store::Store;
