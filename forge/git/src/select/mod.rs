@@ -170,14 +170,28 @@ pub fn select(commits: &mut Commits, ask: &Ask, watch: &mut Watch<'_>) -> Result
         if !ask.haves.commits.is_empty() {
             work.learn_what_is_held(commits, &order, watch)?;
         }
-        // The oldest first: what stood at a path before was decided on before.
-        for &node in order.iter().rev() {
+        for node in bases_first(commits, &order) {
             let reference = work.reference(commits, node)?;
             work.tree(reference, commits.tree(node), watch)?;
         }
     }
     work.explicit(ask, watch)?;
     work.finish(commits, ask, &order)
+}
+
+/// The oldest first, and each behind the one that it is compared with: what stood at a path before was decided on before.
+fn bases_first(commits: &Commits, order: &[Node]) -> Vec<Node> {
+    let mut left: HashSet<Node> = order.iter().copied().collect();
+    let (mut sorted, mut chain) = (Vec::with_capacity(order.len()), Vec::new());
+    for &node in order.iter().rev() {
+        let mut next = Some(node);
+        while let Some(node) = next.filter(|node| left.remove(node)) {
+            chain.push(node);
+            next = commits.parents(node).first().copied().filter(|_| !commits.is(node, STOP_NEW));
+        }
+        sorted.extend(chain.drain(..).rev());
+    }
+    sorted
 }
 
 /// A selection under way.

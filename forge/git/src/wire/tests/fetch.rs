@@ -1,7 +1,5 @@
 //! Clones and fetches.
 
-use std::sync::atomic::Ordering;
-
 use super::harness::{Server, commit, fails, ok};
 use crate::wire::{Host as _, Service};
 
