@@ -130,8 +130,14 @@ impl Named {
                     self.commits.push(node);
                     return commits.need(node);
                 }
-                Kind::Tree => return Ok(self.trees.push(id)),
-                Kind::Blob => return Ok(self.blobs.push(id)),
+                Kind::Tree => {
+                    self.trees.push(id);
+                    return Ok(());
+                }
+                Kind::Blob => {
+                    self.blobs.push(id);
+                    return Ok(());
+                }
                 Kind::Tag => {
                     self.tags.push(id);
                     id = target(&store, id)?;

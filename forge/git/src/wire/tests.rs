@@ -3,6 +3,7 @@
 
 mod against_stock;
 mod fetch;
+mod fetch_raw;
 mod harness;
 mod push;
 mod raw;

@@ -462,6 +462,10 @@ where
 /// The lines of a request for stock git: admitted, and with the blob's id where a client named that by ref and path.
 fn for_stock(asked: &Asked) -> Result<Vec<u8>, WireError> {
     admitted(asked)?;
+    if asked.request.deepen.is_asked() && !asked.request.want_refs.is_empty() {
+        let why = "upload-pack: sparse:oid with a depth needs an older protocol; add -c protocol.version=0";
+        return Err(WireError::Refused(why.to_owned()));
+    }
     let name = asked.request.sparse.as_deref().unwrap_or_default();
     let unknown = || WireError::Refused(format!("upload-pack: unable to access sparse blob in '{name}' (sparse:oid)"));
     let blob = admit::blob(asked, name)?.ok_or_else(unknown)?;

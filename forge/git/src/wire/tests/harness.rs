@@ -163,6 +163,15 @@ impl Server {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("repo.git");
         ok(temp.path(), &["init", "-q", "--bare", "-b", "main", "repo.git"]);
+        Server::serve(temp, dir)
+    }
+
+    /// The repository at `dir`, which someone else keeps.
+    pub fn of(dir: &Path) -> Server {
+        Server::serve(tempfile::tempdir().unwrap(), dir.to_owned())
+    }
+
+    fn serve(temp: tempfile::TempDir, dir: PathBuf) -> Server {
         let store = Arc::new(Store::open(&dir).unwrap());
         let (ahead, flushed, received) = Default::default();
         let offer = Mutex::new(everything());
