@@ -99,6 +99,7 @@ pub struct Forge {
     indexing: Mutex<()>,
     notes: Mutex<BTreeMap<ProjectName, u64>>,
     settling: Mutex<()>,
+    creating: Mutex<()>,
     push_caches: Mutex<BTreeMap<ProjectName, Arc<push::Visible>>>,
     stopping: watch::Sender<bool>,
 }
@@ -149,6 +150,7 @@ impl Forge {
             indexing: Mutex::default(),
             notes: Mutex::default(),
             settling: Mutex::default(),
+            creating: Mutex::default(),
             push_caches: Mutex::default(),
             stopping: watch::Sender::new(false),
         });
@@ -361,7 +363,7 @@ impl Forge {
         default_branch: &notes_schema::RefName,
         register: impl FnOnce() -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
-        let _one_at_a_time = self.settling.lock().expect("invariant: no panic under this lock");
+        let _one_at_a_time = self.creating.lock().expect("invariant: no panic under this lock");
         if self.root().fold.project(name).is_some() {
             let next = format!("project show {name}");
             return Err(Refusal::new(Code::Stale, name.as_str(), "the name is taken", next));

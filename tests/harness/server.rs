@@ -38,11 +38,25 @@ impl Forge {
     /// A new forge on an empty data directory.
     #[track_caller]
     pub fn start() -> Forge {
+        Forge::start_with(&[])
+    }
+
+    /// The same with variables in its environment.
+    #[track_caller]
+    pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
         let mut forge = Forge { scratch, data, child: None, ssh: 0, http: 0 };
-        forge.up();
+        if let Err(died) = forge.try_up(env) {
+            panic!("the server should have started; exit {}\n{}", died.code, died.log);
+        }
         forge
+    }
+
+    /// The server's process.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// Another server on another data directory in the same scratch space: a mirror that is served.

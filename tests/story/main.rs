@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod bench;
 mod cases;
 mod clients;
 mod documents;
 mod faults;
 mod gitview;
+mod large;
+mod matrix;
 mod mirror;
 mod server;

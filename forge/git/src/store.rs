@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use gix::objs::Exists as _;
 use notes_schema::Oid;
 
+use super::graph::{Graph, Stamp};
 use super::object::{self, Commit, Kind, Malformed, Object, TreeEntry};
 use super::pack::reader::{Pack, Packs};
 
@@ -73,6 +74,12 @@ pub trait Objects {
         Err(ReadError::Kind { id, wanted: kind.as_str(), found: object.kind.as_str() })
     }
 
+    /// The commit-graph of the repository behind it, for [`Commits`](crate::graph::Commits). `None` where every object
+    /// must be read itself.
+    fn graph(&self) -> Option<Arc<Graph>> {
+        None
+    }
+
     /// A commit, read.
     fn commit(&self, id: Oid) -> Result<Commit, ReadError> {
         let object = self.get_kind(id, Kind::Commit)?;
@@ -94,6 +101,7 @@ pub struct Store {
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
     packs: Packs,
+    graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
 }
 
 /// Objects of the newest batches, and how many bytes they hold.
@@ -131,18 +139,25 @@ const BASE_CACHE: usize = 8 << 20;
 impl Store {
     /// Opens a bare repository, ignoring every configuration but its own.
     pub fn open(git_dir: &Path) -> Result<Store, OpenError> {
+        Store::open_for(git_dir, SLOTS)
+    }
+
+    /// Opens a repository with room for `slots` packs.
+    pub fn open_for(git_dir: &Path, slots: u16) -> Result<Store, OpenError> {
         let options = gix::open::Options::isolated()
             .open_path_as_is(true)
-            .object_store_slots(gix::odb::store::init::Slots::Given(SLOTS))
+            .object_store_slots(gix::odb::store::init::Slots::Given(slots))
             .config_overrides([
                 format!("core.allocLimit={LARGEST_OBJECT}"),
                 format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
+                // An object is what its id says, for every reader: replacements are for people's own clones.
+                "core.useReplaceRefs=false".to_owned(),
             ]);
         let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
             .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
         let git_dir = git_dir.to_owned();
-        let (recent, idle, packs) = (RwLock::default(), Mutex::default(), Packs::default());
-        Ok(Store { git_dir, repository, recent, idle, packs })
+        let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
+        Ok(Store { git_dir, repository, recent, idle, packs, graph })
     }
 
     /// The repository's directory.
@@ -237,5 +252,15 @@ impl Objects for Store {
     fn contains(&self, id: Oid) -> bool {
         self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
+    }
+
+    fn graph(&self) -> Option<Arc<Graph>> {
+        let stamp = Stamp::of(&self.git_dir);
+        let mut known = self.graph.lock().expect("invariant: no panic under this lock");
+        if known.0 != stamp {
+            let graph = Graph::open(&self.git_dir, &stamp).map(Arc::new);
+            *known = (stamp, graph);
+        }
+        known.1.clone()
     }
 }

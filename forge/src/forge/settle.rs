@@ -45,8 +45,10 @@ impl Forge {
     fn settle_some(&self, project: &Arc<Repository>) -> Result<bool, Refusal> {
         let snapshot = project.snapshot();
         let done = self.root().cursors.get(project.name()).map_or(0, |(n, _)| *n);
+        // What is due stands at the end of a list that only grows.
+        let settled = snapshot.outbox.len() - snapshot.outbox.iter().rev().take_while(|(n, _, _)| *n > done).count();
         let mut due: Vec<Due> = Vec::new();
-        for (n, commit, line) in snapshot.outbox.iter().filter(|(n, _, _)| *n > done) {
+        for (n, commit, line) in snapshot.outbox.iter().skip(settled) {
             // The cursor stands between batches, so a batch is never split.
             if due.len() >= SETTLED_AT_ONCE && due.last().is_some_and(|last| last.n != *n) {
                 break;

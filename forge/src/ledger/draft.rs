@@ -12,7 +12,7 @@ use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::{fanout, message};
 use crate::answer::{Code, Refusal};
-use git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, hash, tree};
+use git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, tree};
 use git::pack::write::{Builder, Pack};
 use git::store::{ReadError, Store};
 
@@ -614,9 +614,4 @@ pub(crate) fn signature_of(agent: &AgentName, unix_ms: u64) -> Signature {
 
 fn unreadable(error: ReadError) -> Refusal {
     Refusal::new(Code::TryLater, "repository", error.to_string(), "feed")
-}
-
-/// The id of an object that is about to be added.
-pub fn id_of(kind: Kind, data: &[u8]) -> Result<Oid, Refusal> {
-    hash(kind, data).map_err(|e| Refusal::new(Code::Refused, "object", e.to_string(), "help"))
 }

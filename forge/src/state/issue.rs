@@ -8,7 +8,7 @@ use super::fold::Happened;
 use super::snippet;
 
 /// Longest comment shown in lists, in bytes.
-pub(super) const SNIPPET: usize = 160;
+const SNIPPET: usize = 160;
 /// How many agents a state names; the rest is a number.
 pub(super) const NAMED: usize = 32;
 
@@ -31,6 +31,12 @@ pub struct LastComment {
     pub q: u64,
     /// Its beginning, one line.
     pub snippet: String,
+}
+
+impl LastComment {
+    pub(super) fn of(at: &Happened) -> Self {
+        LastComment { by: at.agent.clone(), q: at.q, snippet: snippet(at.text.unwrap_or(""), SNIPPET) }
+    }
 }
 
 /// An agent at work on an issue.
@@ -118,8 +124,7 @@ impl IssueState {
 
     pub(super) fn commented(&mut self, at: &Happened) {
         self.comments += 1;
-        self.last_comment =
-            Some(LastComment { by: at.agent.clone(), q: at.q, snippet: snippet(at.text.unwrap_or(""), SNIPPET) });
+        self.last_comment = Some(LastComment::of(at));
     }
 
     /// `is_new` unless the agent works on it already.

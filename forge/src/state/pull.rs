@@ -5,8 +5,7 @@ use notes_schema::{AgentName, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
 use super::fold::Happened;
-use super::issue::{LastComment, SNIPPET};
-use super::snippet;
+use super::issue::LastComment;
 
 /// How many reviewers a state names.
 const REVIEWS: usize = 20;
@@ -146,8 +145,7 @@ impl PullState {
 
     pub(super) fn commented(&mut self, at: &Happened) {
         self.comments += 1;
-        self.last_comment =
-            Some(LastComment { by: at.agent.clone(), q: at.q, snippet: snippet(at.text.unwrap_or(""), SNIPPET) });
+        self.last_comment = Some(LastComment::of(at));
     }
 
     pub(super) fn merged(&mut self, fact: &PullMerged, at: &Happened) {

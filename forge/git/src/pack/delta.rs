@@ -206,3 +206,116 @@ fn copy(out: &mut Vec<u8>, mut from: usize, mut length: usize) {
         length -= now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{Rng as _, RngCore as _, SeedableRng as _};
+
+    use super::*;
+    use crate::pack::intake::delta::apply;
+
+    /// What `base` becomes by changes, moves and repetitions.
+    fn edited(base: &[u8], edits: usize, seed: u64) -> Vec<u8> {
+        let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+        let mut made = base.to_vec();
+        for _ in 0..edits {
+            let at = random.random_range(0..=made.len());
+            let length = random.random_range(0..=(made.len() - at).min(300));
+            let mut piece = vec![0; random.random_range(0..40)];
+            random.fill_bytes(&mut piece);
+            match random.random_range(0..4) {
+                0 => drop(made.splice(at..at + length, piece)),
+                1 => drop(made.splice(at..at, piece)),
+                2 => drop(made.drain(at..at + length)),
+                _ => {
+                    let moved: Vec<u8> = made.drain(at..at + length).collect();
+                    let to = random.random_range(0..=made.len());
+                    made.splice(to..to, moved);
+                }
+            }
+        }
+        made
+    }
+
+    fn delta_of(encoder: &mut Encoder, base: &[u8], target: &[u8]) -> Option<Vec<u8>> {
+        encoder.encode(base, target, usize::MAX).then(|| encoder.delta.clone())
+    }
+
+    fn holds(base: &[u8], target: &[u8]) -> usize {
+        let delta = delta_of(&mut Encoder::default(), base, target).expect("nothing forbids it");
+        let made = apply(base, &delta, u64::MAX).expect("a delta that makes sense");
+        assert!(made == target, "{} from {}", target.len(), base.len());
+        delta.len()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_edited_is_made_again(
+            base in prop::collection::vec(0..4u8, 1..3000), edits in 1..20usize, seed: u64,
+        ) {
+            let target = edited(&base, edits, seed);
+            prop_assume!(!target.is_empty());
+            holds(&base, &target);
+        }
+
+        #[test]
+        fn anything_is_made_of_anything(
+            base in prop::collection::vec(any::<u8>(), 1..600), target in prop::collection::vec(any::<u8>(), 1..600),
+        ) {
+            holds(&base, &target);
+        }
+
+        #[test]
+        fn no_delta_is_longer_than_allowed(
+            base in prop::collection::vec(any::<u8>(), 1..600), edits in 1..20usize, seed: u64, most in 0..300usize,
+        ) {
+            let target = edited(&base, edits, seed);
+            let mut encoder = Encoder::default();
+            if encoder.encode(&base, &target, most) {
+                prop_assert!(encoder.delta.len() <= most);
+                prop_assert_eq!(apply(&base, &encoder.delta, u64::MAX).unwrap(), target);
+            }
+        }
+    }
+
+    #[test]
+    fn small_changes_make_small_deltas() {
+        let mut random = rand::rngs::StdRng::seed_from_u64(7);
+        let mut base = vec![0; 300_000];
+        random.fill_bytes(&mut base);
+        assert!(holds(&base, &base) <= 40);
+        for edits in [1, 5, 20] {
+            let target = edited(&base, edits, 3);
+            let length = holds(&base, &target);
+            assert!(length < 200 * edits + 40, "{edits} edits take {length} bytes");
+        }
+        // Halves that changed places are found.
+        let turned = [&base[150_000..], &base[..150_000]].concat();
+        assert!(holds(&base, &turned) < 200);
+        let zeros = vec![0; 1 << 20];
+        assert!(holds(&zeros, &vec![0; 3 << 20]) < 400);
+        assert!(holds(&zeros[..100], &zeros) > 0);
+    }
+
+    #[test]
+    fn what_is_empty_or_large_is_left_alone() {
+        let mut encoder = Encoder::default();
+        assert_eq!(delta_of(&mut encoder, b"", b"some"), None);
+        assert_eq!(delta_of(&mut encoder, b"some", b""), None);
+        let large = vec![1; LARGEST + 1];
+        assert_eq!(delta_of(&mut encoder, &large, b"some"), None);
+        assert_eq!(delta_of(&mut encoder, b"some", &large), None);
+        let largest = &large[1..];
+        holds(largest, b"other");
+        holds(b"a", &vec![1; 1 << 20]);
+    }
+
+    #[test]
+    fn repetitions_cost_no_more_than_their_length() {
+        // Every place of the target fits into every place of the base, and none fits for long.
+        let base: Vec<u8> = (0..1 << 19).map(|n| if n % 37 == 0 { n as u8 } else { b'x' }).collect();
+        let target: Vec<u8> = (0..1 << 19).map(|n| if n % 41 == 0 { (n >> 3) as u8 } else { b'x' }).collect();
+        holds(&base, &target);
+    }
+}

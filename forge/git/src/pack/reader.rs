@@ -32,7 +32,7 @@ pub struct Damaged {
     pub why: &'static str,
 }
 
-/// All packs of a repository, opened when first asked for.
+/// All packs of a repository and of those it borrows from, opened when first asked for.
 #[derive(Default)]
 pub(crate) struct Packs {
     state: Mutex<State>,
@@ -40,48 +40,82 @@ pub(crate) struct Packs {
 
 #[derive(Default)]
 struct State {
-    stamp: Option<SystemTime>,
-    open: HashMap<OsString, Arc<Pack>>,
+    /// When the list of those it borrows from was written.
+    borrowed: Option<SystemTime>,
+    folders: Vec<Folder>,
     listed: Arc<Vec<Arc<Pack>>>,
 }
 
+/// One directory of packs.
+struct Folder {
+    path: PathBuf,
+    stamp: Option<SystemTime>,
+    open: HashMap<OsString, Arc<Pack>>,
+}
+
 impl Packs {
-    /// The packs that are in `objects/pack` now, the newest first. One that cannot be opened is left out: whoever misses
-    /// an object reads it in another way, and hears the reason there.
+    /// The packs that are there now, the newest first. One that cannot be opened is left out: whoever misses an object
+    /// reads it in another way, and hears the reason there.
     pub(crate) fn current(&self, git_dir: &Path) -> Arc<Vec<Arc<Pack>>> {
-        let dir = git_dir.join("objects/pack");
-        let changed = fs::metadata(&dir).and_then(|meta| meta.modified()).ok();
         let mut state = self.state.lock().expect("invariant: no panic under this lock");
-        if changed.is_none() || state.stamp != changed {
-            state.list(&dir);
-            let settled = |at: &SystemTime| at.elapsed().is_ok_and(|age| age > UNSETTLED);
-            state.stamp = changed.filter(settled);
+        let objects = git_dir.join("objects");
+        let borrowed = modified(&objects.join("info/alternates"));
+        if state.folders.is_empty() || state.borrowed != borrowed {
+            state.folders = folders(&objects);
+            state.borrowed = borrowed.filter(settled);
+        }
+        let mut changed = false;
+        for folder in &mut state.folders {
+            changed |= folder.refresh();
+        }
+        if changed {
+            let mut listed: Vec<Arc<Pack>> =
+                state.folders.iter().flat_map(|folder| folder.open.values()).cloned().collect();
+            listed.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| a.index.path().cmp(b.index.path())));
+            state.listed = Arc::new(listed);
         }
         state.listed.clone()
     }
 }
 
-impl State {
-    fn list(&mut self, dir: &Path) {
-        let mut open = HashMap::with_capacity(self.open.len());
+fn folders(objects: &Path) -> Vec<Folder> {
+    let folder = |dir: PathBuf| Folder { path: dir.join("pack"), stamp: None, open: HashMap::new() };
+    let absolute = fs::canonicalize(objects).unwrap_or_else(|_| objects.to_owned());
+    let others = gix::odb::alternate::resolve(absolute.clone(), Path::new("/")).unwrap_or_default();
+    std::iter::once(absolute).chain(others).map(folder).collect()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+fn settled(at: &SystemTime) -> bool {
+    at.elapsed().is_ok_and(|age| age > UNSETTLED)
+}
+
+impl Folder {
+    /// Looks again where the directory has changed; whether it holds other packs than before.
+    fn refresh(&mut self) -> bool {
+        let changed = modified(&self.path);
+        if changed.is_some() && self.stamp == changed {
+            return false;
+        }
+        self.stamp = changed.filter(settled);
+        let mut known = std::mem::take(&mut self.open);
         let mut fresh = false;
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if !name.as_encoded_bytes().ends_with(b".idx") {
                 continue;
             }
-            let known = self.open.remove(&name);
-            fresh |= known.is_none();
-            if let Some(pack) = known.or_else(|| Pack::open(entry.path()).map(Arc::new)) {
-                open.insert(name, pack);
+            if let Some(pack) = known.remove(&name) {
+                self.open.insert(name, pack);
+            } else if let Some(pack) = Pack::open(entry.path()) {
+                self.open.insert(name, Arc::new(pack));
+                fresh = true;
             }
         }
-        if fresh || !self.open.is_empty() {
-            let mut listed: Vec<Arc<Pack>> = open.values().cloned().collect();
-            listed.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| a.index.path().cmp(b.index.path())));
-            self.listed = Arc::new(listed);
-        }
-        self.open = open;
+        fresh || !known.is_empty()
     }
 }
 
@@ -128,8 +162,14 @@ impl Pack {
         if !mine || trailer != index.pack_checksum().as_bytes() {
             return None;
         }
-        let modified = fs::metadata(&path).and_then(|meta| meta.modified()).ok();
+        let modified = modified(&path);
         Some(Pack { index, data, modified, order: OnceLock::new(), deltas: AtomicBool::new(false) })
+    }
+
+    /// The pack's file.
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> &Path {
+        self.data.path()
     }
 
     /// Where `id` is in the index.

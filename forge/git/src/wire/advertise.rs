@@ -116,6 +116,7 @@ mod tests {
                 target: Some("refs/heads/main".parse().unwrap()),
                 id: Some(notes_schema::Oid::from_bytes([0x11; 20])),
             }),
+            symrefs: Vec::new(),
         }
     }
 
