@@ -29,6 +29,8 @@ use trees::{Trees, beside, entries};
 const DEEPEST_TAG: usize = 64;
 /// The most pairs of trees that are looked at only to learn what a client has. Beyond, it may be sent what it has.
 const MOST_PAIRS: usize = 1 << 20;
+/// How often the nearest commit that a client has is looked for; from then on any will do.
+const MOST_SEARCHES: usize = 1000;
 
 /// What an object may be sent as a delta against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,6 +217,8 @@ struct Work<'a> {
     found: Vec<Selected>,
     /// The commit to compare with where there is no better one.
     last_resort: Option<Node>,
+    /// How often a better one was looked for.
+    searches: usize,
     commits: usize,
 }
 
@@ -230,16 +234,20 @@ impl<'a> Work<'a> {
             left_out: IdSet::default(),
             found: Vec::new(),
             last_resort: newest,
+            searches: 0,
             commits: order.len(),
         }
     }
 
     /// The tree that a commit is compared with. The client has it, or gets it.
-    fn reference(&self, commits: &mut Commits, node: Node) -> Result<Option<Oid>, ReadError> {
+    fn reference(&mut self, commits: &mut Commits, node: Node) -> Result<Option<Oid>, ReadError> {
         let reference = match commits.parents(node).first() {
             Some(&parent) if !commits.is(node, STOP_NEW) => Some(parent),
-            _ if self.last_resort.is_none() => None,
-            _ => commits.nearest_held(node)?.or(self.last_resort),
+            _ if self.last_resort.is_none() || self.searches == MOST_SEARCHES => self.last_resort,
+            _ => {
+                self.searches += 1;
+                commits.nearest_held(node)?.or(self.last_resort)
+            }
         };
         match reference {
             Some(node) if commits.load(node)? => Ok(Some(commits.tree(node))),

@@ -177,6 +177,25 @@ fn a_repository_that_is_cut_itself_says_so() {
 }
 
 #[test]
+fn people_are_told_how_far_it_is() {
+    let server = Server::with_history();
+    let here = server.temp.path();
+    for (name, url, version) in server.doors() {
+        let said = |quiet: &str| {
+            let to = format!("{name}{quiet}");
+            let mut command = super::harness::git_command(here);
+            let done = command.args(["-c", &version, "clone", quiet, &url, &to]).output().unwrap();
+            assert!(done.status.success());
+            String::from_utf8(done.stderr).unwrap()
+        };
+        let told = said("--progress");
+        assert!(told.contains("remote: Enumerating objects: 165, done."), "{name}: {told}");
+        assert!(told.contains("remote: Total 165"), "{name}: {told}");
+        assert_eq!(said("--quiet"), "", "{name}");
+    }
+}
+
+#[test]
 fn what_is_common_can_be_asked_without_a_fetch() {
     let server = Server::with_history();
     let here = server.temp.path();

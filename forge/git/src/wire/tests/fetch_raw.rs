@@ -25,6 +25,22 @@ fn want(server: &Server, protocol: Protocol, id: &str, more: &[&str]) -> String 
     }
 }
 
+/// The whole conversation about one want, where the advertisement is part of it.
+fn over_a_stream(server: &Server, protocol: Protocol, id: &str) -> String {
+    let (host, want) = (server.host.clone(), format!("want {id} side-band-64k"));
+    run(async {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let (reader, writer) = tokio::io::split(far);
+        let serving = tokio::spawn(serve(host, Service::UploadPack, protocol, reader, writer));
+        let (mut from, mut to) = tokio::io::split(near);
+        to.write_all(&framed(&[&want, "0000", "done"])).await.unwrap();
+        let mut answer = Vec::new();
+        from.read_to_end(&mut answer).await.unwrap();
+        drop(serving.await.unwrap());
+        String::from_utf8_lossy(&answer).into_owned()
+    })
+}
+
 /// Commits, trees, blobs and tags that only a hidden ref reaches, that no ref reaches, and that never were.
 fn invisible(server: &Server) -> Vec<String> {
     let seed = server.path("seed");
@@ -56,8 +72,17 @@ fn what_no_shown_ref_reaches_is_answered_as_if_it_never_was() {
                 let expected = format!("ERR upload-pack: not our ref {id}");
                 assert_eq!(answer, format!("{:04x}{expected}", expected.len() + 4), "{wants:?} {protocol:?}");
             }
-            let answer = want(&server, protocol, &visible, &[]);
-            assert_eq!(answer.contains("PACK"), wants == Wants::Reachable, "{wants:?} {protocol:?}: {answer}");
+            assert!(want(&server, protocol, &visible, &[]).contains("PACK"), "{wants:?} {protocol:?} over HTTP");
+            if protocol != Protocol::V2 {
+                let answer = over_a_stream(&server, protocol, &visible);
+                assert_eq!(answer.contains("PACK"), wants == Wants::Reachable, "{wants:?} {protocol:?}: {answer}");
+                assert_eq!(
+                    answer.contains("not our ref"),
+                    wants != Wants::Reachable,
+                    "{wants:?} {protocol:?}: {answer}"
+                );
+                assert!(over_a_stream(&server, protocol, &hidden[0]).contains("not our ref"), "{wants:?} {protocol:?}");
+            }
         }
     }
     server.host.offer.lock().unwrap().wants = Wants::Any;
@@ -213,6 +238,12 @@ fn a_sparse_filter_is_read_from_a_blob_that_is_shown() {
         assert_eq!(listed.lines().filter(|line| line.starts_with('?')).count(), 31, "{name}");
         assert_eq!(listed.lines().filter(|line| line.contains(" dir1/file")).count(), 10, "{name}");
     }
+    let (_, url, _) = server.doors().remove(0);
+    let shallow = ["clone", "-q", "--depth", "1", "--no-checkout", "--filter=sparse:oid=main:spec", &url, "cut"];
+    let said = fails(server.temp.path(), &[&["-c", "protocol.version=2"], &shallow[..]].concat());
+    assert!(said.contains("add -c protocol.version=0"), "{said}");
+    ok(server.temp.path(), &[&["-c", "protocol.version=0"], &shallow[..]].concat());
+    assert_eq!(ok(&server.path("cut"), &["rev-list", "--count", "HEAD"]), "1");
     assert!(server.host.flushed.load(std::sync::atomic::Ordering::Relaxed) > 0, "stock git reads refs on disk");
 }
 
