@@ -1,4 +1,4 @@
-//! Stock git behind the `UploadPack` seam: one child process for one request, which it never outlives.
+//! Stock git, for fetches with a sparse filter: one child process for one request, which it never outlives.
 //!
 //! Invariant: a child is started by [`crate::child`], with no configuration but the repository's and ours, and gets no text
 //! of a client as an argument. What a client said goes to its standard input, after it was checked.
@@ -17,8 +17,7 @@ const KEPT_WORDS: u64 = 4096;
 /// The unit in which answers are passed on.
 const CHUNK: usize = 64 << 10;
 
-/// Settings of `git upload-pack`: whatever was admitted may be asked for, by any means that we advertise. `sparse:oid`
-/// is left out because it reads a blob by any name that the client likes.
+/// Settings of `git upload-pack`: whatever was admitted may be asked for, by any means that we advertise.
 const SETTINGS: [&str; 4] = [
     "uploadpack.allowAnySHA1InWant=true",
     "uploadpack.allowFilter=true",
