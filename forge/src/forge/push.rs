@@ -135,9 +135,9 @@ impl Host for RepositoryHost {
         shown.sort_by(|a, b| a.name.cmp(&b.name));
         let id = snapshot.default_tip();
         Advertisement {
-            symrefs: Vec::new(),
             refs: shown,
             head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }),
+            ..Advertisement::default()
         }
     }
 

@@ -156,6 +156,7 @@ impl PlainHost {
             shown.refs.extend(visible(name.as_str()).then(|| place(name, raw)).flatten());
         }
         shown.head = self.head().filter(|_| visible("HEAD"));
+        shown.shallow = shallow::read(refs.dir())?.into_iter().collect();
         if service == Service::UploadPack {
             let head = shown.head.iter().filter_map(|head| head.id);
             self.repository.seen.note(&packed, loose_tips.into_iter().chain(head));

@@ -119,10 +119,10 @@ mod tests {
         let root = temp.path().canonicalize().unwrap().join("root");
         let repo = Repo::bare();
         for place in ["root/tree", "root/deep/er/bare.git", "outside/x.git", "root/both", "root/both.git"] {
-            let bare = place.ends_with(".git");
             let at = temp.path().join(place);
             let at = at.to_str().unwrap();
-            repo.git(if bare { &["init", "-q", "--bare", at][..] } else { &["init", "-q", at][..] });
+            let bare = if place.ends_with(".git") { "--bare" } else { "--no-bare" };
+            repo.git(&["init", "-q", bare, at]);
         }
         (temp, root)
     }

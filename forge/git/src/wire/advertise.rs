@@ -2,7 +2,7 @@
 //!
 //! Invariant: a capability named here is implemented by this module's siblings or by the stock git behind them.
 
-use super::{Advertisement, Head, Protocol, Service, pktline};
+use super::{Advertisement, Head, Protocol, PushOffer, Service, pktline};
 
 /// How this server names itself to clients.
 pub const AGENT: &str = concat!("agent=synstack/", env!("CARGO_PKG_VERSION"));
@@ -13,17 +13,43 @@ const UPLOAD: &str = "multi_ack multi_ack_detailed thin-pack side-band side-band
                       deepen-not deepen-relative no-progress include-tag allow-tip-sha1-in-want \
                       allow-reachable-sha1-in-want filter object-format=sha1";
 
-/// Capabilities of pushing. Thin packs are accepted, which is the default.
-const RECEIVE: &str = "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta push-options \
-                       object-format=sha1";
+/// The advertisement of a fetch under v0 and v1. `stateless` is HTTP, where a server may end a negotiation by itself.
+pub fn refs(protocol: Protocol, shown: &Advertisement, stateless: bool) -> Vec<u8> {
+    let mut words = UPLOAD.to_owned();
+    if stateless {
+        words.push_str(" no-done");
+    }
+    if let Some(Head { target: Some(target), id: Some(_) }) = &shown.head {
+        words.push_str(" symref=HEAD:");
+        words.push_str(target.as_str());
+    }
+    list(Service::UploadPack, protocol, shown, words)
+}
 
-/// The advertisement of v0 and v1. `stateless` is HTTP, where a server may end a negotiation by itself.
-pub fn refs(service: Service, protocol: Protocol, shown: &Advertisement, stateless: bool) -> Vec<u8> {
+/// The advertisement of a push; `nonce` is what a certificate has to repeat. Thin packs are accepted, which is the default.
+pub fn receive(protocol: Protocol, shown: &Advertisement, offer: &PushOffer, nonce: Option<&str>) -> Vec<u8> {
+    let mut words = "report-status report-status-v2 delete-refs side-band-64k quiet".to_owned();
+    if offer.atomic {
+        words.push_str(" atomic");
+    }
+    words.push_str(" ofs-delta");
+    if let Some(nonce) = nonce {
+        words.push_str(" push-cert=");
+        words.push_str(nonce);
+    }
+    if offer.options {
+        words.push_str(" push-options");
+    }
+    words.push_str(" object-format=sha1");
+    list(Service::ReceivePack, protocol, shown, words)
+}
+
+fn list(service: Service, protocol: Protocol, shown: &Advertisement, words: String) -> Vec<u8> {
     let mut out = Vec::new();
     if protocol == Protocol::V1 {
         pktline::line(&mut out, "version 1");
     }
-    let mut capabilities = Some(capabilities(service, shown, stateless));
+    let mut capabilities = Some(format!("{words} {AGENT}"));
     let mut put = |id: &dyn std::fmt::Display, name: &str, suffix: &str| match capabilities.take() {
         Some(first) => pktline::line(&mut out, &format!("{id} {name}{suffix}\0{first}")),
         None => pktline::line(&mut out, &format!("{id} {name}{suffix}")),
@@ -39,30 +65,15 @@ pub fn refs(service: Service, protocol: Protocol, shown: &Advertisement, statele
             put(&peeled, item.name.as_str(), "^{}");
         }
     }
-    if shown.refs.is_empty() {
-        put(&"0".repeat(40), "capabilities", "^{}");
+    // Also where only a detached HEAD is there to be told: then that line has had the capabilities.
+    if capabilities.is_some() {
+        pktline::line(&mut out, &format!("{} capabilities^{{}}\0{words} {AGENT}", "0".repeat(40)));
+    }
+    for id in &shown.shallow {
+        pktline::line(&mut out, &format!("shallow {id}"));
     }
     out.extend_from_slice(pktline::FLUSH);
     out
-}
-
-fn capabilities(service: Service, shown: &Advertisement, stateless: bool) -> String {
-    let mut text = match service {
-        Service::UploadPack => UPLOAD.to_owned(),
-        Service::ReceivePack => RECEIVE.to_owned(),
-    };
-    if service == Service::UploadPack {
-        if stateless {
-            text.push_str(" no-done");
-        }
-        if let Some(Head { target: Some(target), id: Some(_) }) = &shown.head {
-            text.push_str(" symref=HEAD:");
-            text.push_str(target.as_str());
-        }
-    }
-    text.push(' ');
-    text.push_str(AGENT);
-    text
 }
 
 /// The capability advertisement of v2.
@@ -99,7 +110,7 @@ mod tests {
                 target: Some("refs/heads/main".parse().unwrap()),
                 id: Some(notes_schema::Oid::from_bytes([0x11; 20])),
             }),
-            symrefs: Vec::new(),
+            ..Advertisement::default()
         }
     }
 
@@ -109,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_fetch_is_shown_head_first_and_tags_peeled() {
-        let lines = lines(&refs(Service::UploadPack, Protocol::V1, &shown(), true));
+        let lines = lines(&refs(Protocol::V1, &shown(), true));
         assert_eq!(lines[0], "version 1");
         assert!(lines[1].starts_with(&format!("{} HEAD\0", "11".repeat(20))), "{}", lines[1]);
         assert!(lines[1].contains(" no-done ") && lines[1].contains(" symref=HEAD:refs/heads/main "), "{}", lines[1]);
@@ -120,16 +131,31 @@ mod tests {
 
     #[test]
     fn a_push_is_shown_neither_head_nor_peeled_tags() {
-        let lines = lines(&refs(Service::ReceivePack, Protocol::V0, &shown(), false));
+        let lines = lines(&receive(Protocol::V0, &shown(), &PushOffer::default(), None));
         assert_eq!(lines.len(), 2);
         assert!(lines[0].contains("refs/heads/main\0report-status report-status-v2 delete-refs"), "{}", lines[0]);
+        assert!(!lines[0].contains(" atomic") && !lines[0].contains(" push-"), "{}", lines[0]);
+    }
+
+    #[test]
+    fn a_push_is_offered_what_the_host_offers() {
+        let offer = PushOffer { atomic: true, options: true, ..PushOffer::default() };
+        let shown = Advertisement { shallow: vec![notes_schema::Oid::from_bytes([3; 20])], ..Advertisement::default() };
+        let lines = lines(&receive(Protocol::V1, &shown, &offer, Some("7-abc")));
+        assert_eq!(lines[0], "version 1");
+        assert!(
+            lines[1].contains(" quiet atomic ofs-delta push-cert=7-abc push-options object-format"),
+            "{}",
+            lines[1]
+        );
+        assert_eq!(lines[2], format!("shallow {}", "03".repeat(20)));
     }
 
     #[test]
     fn an_empty_repository_still_has_capabilities() {
         let head = Head { id: None, ..shown().head.unwrap() };
-        let unborn = Advertisement { refs: Vec::new(), head: Some(head) };
-        let lines = lines(&refs(Service::UploadPack, Protocol::V0, &unborn, false));
+        let unborn = Advertisement { head: Some(head), ..Advertisement::default() };
+        let lines = lines(&refs(Protocol::V0, &unborn, false));
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with(&format!("{} capabilities^{{}}\0", "0".repeat(40))));
         assert!(!lines[0].contains("symref") && !lines[0].contains("no-done"), "{}", lines[0]);

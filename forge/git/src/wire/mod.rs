@@ -7,6 +7,7 @@
 //! does, and idle timeouts are the door's: a push reads its pack on a blocking thread that stops only with its reader.
 
 pub mod advertise;
+mod certificate;
 mod commands;
 mod ls_refs;
 pub mod pktline;
@@ -28,7 +29,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use crate::name::FullName;
 use crate::pack::intake::{Limits, Quarantine};
 use crate::store::Store;
+pub use certificate::{Certificate, NonceStatus};
 use pktline::PktError;
+use receive_pack::Terms;
 
 /// Which of the two services a client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +131,11 @@ impl WireError {
     }
 }
 
+/// Seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Runs what may block on a thread where it may.
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, WireError> {
     tokio::task::spawn_blocking(job).await.map_err(WireError::inside)
@@ -156,21 +164,32 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     let protocol = protocol.for_service(service);
-    writer.write_all(&first_words(&host, service, protocol, false).await).await?;
+    let mut terms = Terms::of(&host).await?;
+    writer.write_all(&first_words(&host, service, protocol, &mut terms, false).await).await?;
     writer.flush().await?;
     match service {
         Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,
-        Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
+        Service::ReceivePack => receive_pack::receive(host, terms, reader, writer).await,
     }
 }
 
 /// The advertisement; should the host fail on it, an `ERR` line in its place.
-async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol, stateless: bool) -> Vec<u8> {
+async fn first_words(
+    host: &Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    terms: &mut Terms,
+    stateless: bool,
+) -> Vec<u8> {
     if protocol == Protocol::V2 {
         return advertise::version2();
     }
     match advertisement(host, service, Vec::new()).await {
-        Ok(shown) => advertise::refs(service, protocol, &shown, stateless),
+        Ok(shown) if service == Service::ReceivePack => {
+            let nonce = terms.nonce(!stateless);
+            advertise::receive(protocol, &shown, &terms.offer, nonce.as_deref())
+        }
+        Ok(shown) => advertise::refs(protocol, &shown, stateless),
         Err(error) => pktline::error(&error.to_string()),
     }
 }
@@ -184,7 +203,11 @@ pub async fn info_refs(host: Arc<dyn Host>, service: Service, protocol: Protocol
         pktline::line(&mut out, &format!("# service={}", service.as_str()));
         out.extend_from_slice(pktline::FLUSH);
     }
-    out.extend(first_words(&host, service, protocol, true).await);
+    let words = match Terms::of(&host).await {
+        Ok(mut terms) => first_words(&host, service, protocol, &mut terms, true).await,
+        Err(error) => pktline::error(&error.to_string()),
+    };
+    out.extend(words);
     out
 }
 
@@ -203,7 +226,7 @@ where
 {
     match service {
         Service::UploadPack => upload_pack::once(host, protocol, body, writer).await,
-        Service::ReceivePack => receive_pack::receive(host, body, writer).await,
+        Service::ReceivePack => receive_pack::receive(host.clone(), Terms::of(&host).await?, body, writer).await,
     }
 }
 
@@ -234,6 +257,8 @@ pub struct Advertisement {
     pub refs: Vec<AdvertisedRef>,
     /// `HEAD`, whatever prefixes were asked for; `None` where it is not shown.
     pub head: Option<Head>,
+    /// Commits whose parents are not here.
+    pub shallow: Vec<Oid>,
     /// Those of `refs` that are symbolic, with what they finally name; sorted by name.
     pub symrefs: Vec<(FullName, FullName)>,
 }
@@ -338,6 +363,8 @@ pub struct Push {
     pub atomic: bool,
     /// `--push-option` values.
     pub options: Vec<String>,
+    /// What was signed, where the push was.
+    pub certificate: Option<Certificate>,
     /// The new objects. Dropping it forgets them.
     pub quarantine: Quarantine,
     /// New commits whose parents are not here, for a host that offers to keep such.
