@@ -21,6 +21,7 @@ pub struct Forge {
     scratch: Arc<TempDir>,
     data: PathBuf,
     child: Option<Child>,
+    plain: bool,
     ssh: u16,
     http: u16,
 }
@@ -40,7 +41,18 @@ impl Forge {
     pub fn start() -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
-        let mut forge = Forge { scratch, data, child: None, ssh: 0, http: 0 };
+        let mut forge = Forge { scratch, data, child: None, plain: false, ssh: 0, http: 0 };
+        forge.up();
+        forge
+    }
+
+    /// A server of plain repositories (`--plain`) on an empty directory, which is its [`Forge::data`].
+    #[track_caller]
+    pub fn plain() -> Forge {
+        let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
+        let data = scratch.path().join("served");
+        fs::create_dir(&data).expect("a directory");
+        let mut forge = Forge { scratch, data, child: None, plain: true, ssh: 0, http: 0 };
         forge.up();
         forge
     }
@@ -55,7 +67,8 @@ impl Forge {
 
     /// Like [`Forge::beside`], not yet started.
     pub fn beside_stopped(&self, data: &Path) -> Forge {
-        Forge { scratch: Arc::clone(&self.scratch), data: data.to_owned(), child: None, ssh: 0, http: 0 }
+        let scratch = Arc::clone(&self.scratch);
+        Forge { scratch, data: data.to_owned(), child: None, plain: false, ssh: 0, http: 0 }
     }
 
     /// Starts the server again on the same ports; panics unless it comes up.
@@ -78,7 +91,7 @@ impl Forge {
         }
         command
             .arg("serve")
-            .arg("--data")
+            .arg(if self.plain { "--plain" } else { "--data" })
             .arg(&self.data)
             .args(["--ssh", &format!("127.0.0.1:{}", self.ssh), "--http", &format!("127.0.0.1:{}", self.http)])
             .current_dir(self.scratch.path())

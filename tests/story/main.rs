@@ -8,4 +8,5 @@ mod documents;
 mod faults;
 mod gitview;
 mod mirror;
+mod plain;
 mod server;

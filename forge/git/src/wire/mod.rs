@@ -18,7 +18,7 @@ mod stock;
 mod upload_pack;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

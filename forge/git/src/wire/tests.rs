@@ -2,6 +2,6 @@
 //! over smart HTTP, in every protocol version.
 
 mod fetch;
-mod harness;
+pub(crate) mod harness;
 mod push;
 mod raw;
