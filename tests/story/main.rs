@@ -10,3 +10,4 @@ mod gitview;
 mod mirror;
 mod plain;
 mod server;
+mod signed;
