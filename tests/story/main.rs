@@ -11,4 +11,6 @@ mod gitview;
 mod large;
 mod matrix;
 mod mirror;
+mod plain;
 mod server;
+mod signed;
