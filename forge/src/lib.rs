@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod forge;
 pub mod gate;
+pub mod hosts;
 pub mod ledger;
 pub mod recorder;
 pub mod roles;
