@@ -257,9 +257,9 @@ impl Server {
         Ok(Server { config, forge, stop, doors })
     }
 
-    /// The forge behind its doors.
-    pub(crate) fn forge(&self) -> &Arc<Forge> {
-        &self.forge
+    /// The forge behind its doors; none where it serves plain repositories.
+    pub(crate) fn forge(&self) -> Option<&Arc<Forge>> {
+        self.forge.as_ref()
     }
 
     /// Waits for a door to fail; one that works never ends by itself.
