@@ -8,6 +8,7 @@ pub mod flow;
 pub mod load;
 pub mod out;
 pub mod plumbing;
+pub mod raw;
 pub mod server;
 
 pub use agent::Agent;

@@ -38,10 +38,16 @@ impl Forge {
     /// A new forge on an empty data directory.
     #[track_caller]
     pub fn start() -> Forge {
+        Forge::start_with(&[])
+    }
+
+    /// The same with `env` added to the server's environment.
+    #[track_caller]
+    pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
         let mut forge = Forge { scratch, data, child: None, ssh: 0, http: 0 };
-        forge.up();
+        forge.up_with(env);
         forge
     }
 
@@ -61,7 +67,12 @@ impl Forge {
     /// Starts the server again on the same ports; panics unless it comes up.
     #[track_caller]
     pub fn up(&mut self) {
-        if let Err(died) = self.try_up(&[]) {
+        self.up_with(&[]);
+    }
+
+    #[track_caller]
+    fn up_with(&mut self, env: &[(&str, &str)]) {
+        if let Err(died) = self.try_up(env) {
             panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
     }
@@ -136,6 +147,15 @@ impl Forge {
             self.child = None;
         }
         ended
+    }
+
+    /// The most memory that the server's process ever held, in MiB, as the kernel counts it.
+    #[track_caller]
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
     }
 
     /// The data directory.

@@ -7,5 +7,6 @@ mod clients;
 mod documents;
 mod faults;
 mod gitview;
+mod hostile;
 mod mirror;
 mod server;
