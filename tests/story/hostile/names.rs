@@ -47,7 +47,7 @@ fn no_ref_lands_below_another_of_the_same_push_or_of_the_repository() {
         {
             let answer = within(&[first.clone(), second.clone()]);
             assert!(answer.contains(&conflict(loser, winner)), "{answer}");
-            assert!(answer.contains("push: another ref of this atomic push was refused"), "{answer}");
+            assert!(answer.contains("refused: another ref of this atomic push was refused"), "{answer}");
             assert!(answer.contains("remote: next: git push"), "{answer}");
         }
         // With the default branch.
@@ -61,11 +61,12 @@ fn no_ref_lands_below_another_of_the_same_push_or_of_the_repository() {
     let attacks = |raw: &tests::raw::Raw| {
         for (name, other, leaf) in [
             ("mallory/one/below", "mallory/one", "below"),
-            ("mallory/two", "mallory/two/deep", "two-2"),
+            ("mallory/two", "mallory/two/deep", "../mallory-two"),
             ("mallory/two/deep/er", "mallory/two/deep", "er"),
         ] {
             let answer = raw.push(Door::Http, &push(&[make(name)], &empty()));
-            assert_eq!(answer, format!("unpack ok\n{}\n{}", conflict(name, other), free(leaf)));
+            let offered = free(leaf).replace("mallory/../", "");
+            assert_eq!(answer, format!("unpack ok\n{}\n{offered}", conflict(name, other)));
             // Not even when the same push takes the other one away: that may yet be refused.
             let removal = format!("{main} {ZERO} refs/heads/{other}");
             let answer = within(&[removal, make(name)]);
@@ -104,34 +105,42 @@ fn names_that_pose_as_something_else_are_refused_with_the_reason() {
     let (raw, main) = (&target.raw, &target.main);
     target.survives(|| {
         for (name, why) in [
-            (format!("refs/heads/{main}"), "ref `{}` ends in what git takes for an object id"),
-            ("refs/heads/HEAD".to_owned(), ""),
-            ("refs/heads/-oProxyCommand=x".to_owned(), ""),
-            ("refs/heads/a\u{202e}b".to_owned(), ""),
-            ("refs/heads/a..b".to_owned(), ""),
-            ("refs/heads/.git".to_owned(), ""),
-            ("refs/heads/x.lock".to_owned(), ""),
-            ("refs/heads/a b".to_owned(), ""),
-            ("refs/heads/a\\b".to_owned(), ""),
-            ("refs/heads/@{-1}".to_owned(), ""),
-            ("refs/heads//x".to_owned(), ""),
-            ("refs/heads/x/".to_owned(), ""),
-            ("refs/heads/x~1".to_owned(), ""),
-            ("HEAD".to_owned(), ""),
-            ("ORIG_HEAD".to_owned(), ""),
-            ("objects/pack/x".to_owned(), ""),
-            ("refs/../config".to_owned(), ""),
-            (format!("refs/heads/{}", "n".repeat(300)), ""),
-            ("refs/forge/ledger".to_owned(), ""),
-            ("refs/notes/forge/in/innocent/01J".to_owned(), ""),
-            ("refs/pull/1/head".to_owned(), ""),
-            ("refs/replace/x".to_owned(), ""),
-            ("refs/heads/innocent/../main".to_owned(), ""),
+            (format!("refs/heads/{main}"), "looks like an object id"),
+            ("refs/heads/HEAD".to_owned(), "would make HEAD ambiguous in every clone"),
+            ("refs/heads/-oProxyCommand=x".to_owned(), "begins with a dash, which git would take for an option"),
+            ("refs/heads/a\u{202e}b".to_owned(), "holds a character that breaks or reorders the line it is shown in"),
+            ("refs/heads/a..b".to_owned(), "holds `..` or `@{`, or ends with a dot"),
+            ("refs/heads/@{-1}".to_owned(), "holds `..` or `@{`, or ends with a dot"),
+            ("refs/../config".to_owned(), "holds `..` or `@{`, or ends with a dot"),
+            ("refs/heads/innocent/../main".to_owned(), "holds `..` or `@{`, or ends with a dot"),
+            ("refs/heads/.git".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
+            ("refs/heads/x.lock".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
+            ("refs/heads//x".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
+            ("refs/heads/x/".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
+            ("refs/heads/a b".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
+            ("refs/heads/a\u{1b}[2Jb".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
+            ("refs/heads/a\\b".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
+            ("refs/heads/x~1".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
+            (format!("refs/heads/{}", "n".repeat(300)), "is longer than 255 bytes"),
+            ("ORIG_HEAD".to_owned(), "does not begin with refs/"),
+            ("objects/pack/x".to_owned(), "does not begin with refs/"),
+            ("HEAD".to_owned(), "server-owned: only the forge writes this ref\nremote: next: ssh forge help"),
+            ("refs/forge/ledger".to_owned(), "server-owned: only the forge writes this ref\nremote: next: ssh forge help"),
+            (
+                "refs/notes/forge/in/innocent/01J".to_owned(),
+                "E03: this is where innocent pushes records, and you are mallory\nremote: next: git push origin \
+                 'refs/notes/forge/out/*:refs/notes/forge/in/mallory/*'",
+            ),
+            (
+                "refs/replace/x".to_owned(),
+                "namespace: only branches, tags and an agent's own records are stored here\nremote: next: git push \
+                 origin HEAD:refs/heads/mallory/x",
+            ),
         ] {
             let answer = raw.push(Door::Http, &push(&[format!("{ZERO} {main} {name}")], &empty()));
-            eprintln!("{name:?}: {answer:?}");
-            let _ = why;
-            assert!(answer.contains("\nng "));
+            assert!(answer.starts_with("unpack ok\nng ") && answer.ends_with(why), "{name:?}: {answer}");
+            let odd = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!answer.contains(odd), "what moves the cursor or turns a line round comes back: {answer:?}");
         }
     });
 }

@@ -141,8 +141,8 @@ pub enum PackError {
         /// What is wrong.
         why: &'static str,
     },
-    /// A delta's base is neither in the pack nor in the repository.
-    #[error("the object at byte {at} is a delta against {base}, which is neither in the pack nor in this repository")]
+    /// A delta's base is neither in the pack nor in the repository, or rests on the delta itself.
+    #[error("the object at byte {at} is a delta against {base}, which neither the pack nor this repository can give")]
     MissingBase {
         /// The delta.
         at: u64,
