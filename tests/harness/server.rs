@@ -41,14 +41,22 @@ impl Forge {
         Forge::start_with(&[])
     }
 
-    /// The same with `env` added to the server's environment.
+    /// The same with variables in its environment.
     #[track_caller]
     pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
         let mut forge = Forge { scratch, data, child: None, ssh: 0, http: 0 };
-        forge.up_with(env);
+        if let Err(died) = forge.try_up(env) {
+            panic!("the server should have started; exit {}\n{}", died.code, died.log);
+        }
         forge
+    }
+
+    /// The server's process.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// Another server on another data directory in the same scratch space: a mirror that is served.
@@ -67,12 +75,7 @@ impl Forge {
     /// Starts the server again on the same ports; panics unless it comes up.
     #[track_caller]
     pub fn up(&mut self) {
-        self.up_with(&[]);
-    }
-
-    #[track_caller]
-    fn up_with(&mut self, env: &[(&str, &str)]) {
-        if let Err(died) = self.try_up(env) {
+        if let Err(died) = self.try_up(&[]) {
             panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
     }

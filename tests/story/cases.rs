@@ -148,6 +148,7 @@ cases! {
     the_loop => "loop",
     refusals => "refusals",
     http_loop => "http-loop",
+    reading_code => "reading-code",
 }
 
 #[test]

@@ -4,12 +4,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use gix::objs::Exists as _;
 use notes_schema::Oid;
 
+use super::graph::{Graph, Stamp};
 use super::object::{self, Commit, Kind, Malformed, Object, TreeEntry};
+use super::pack::reader::{Pack, Packs};
 
 /// Why an object could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,12 @@ pub trait Objects {
         Err(ReadError::Kind { id, wanted: kind.as_str(), found: object.kind.as_str() })
     }
 
+    /// The commit-graph of the repository behind it, for [`Commits`](crate::graph::Commits). `None` where every object
+    /// must be read itself.
+    fn graph(&self) -> Option<Arc<Graph>> {
+        None
+    }
+
     /// A commit, read.
     fn commit(&self, id: Oid) -> Result<Commit, ReadError> {
         let object = self.get_kind(id, Kind::Commit)?;
@@ -92,6 +100,8 @@ pub struct Store {
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
+    packs: Packs,
+    graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
 }
 
 /// Objects of the newest batches, and how many bytes they hold.
@@ -105,6 +115,12 @@ struct Recent {
 pub(crate) struct Known(gix::Repository);
 
 impl Known {
+    /// What the object is, when it is known to be there.
+    pub(crate) fn kind(&self, id: Oid) -> Option<Kind> {
+        let header = self.0.try_find_header(object::to_gix(id)).ok()??;
+        Some(header.kind().into())
+    }
+
     /// The object, when it is known to be there.
     pub(crate) fn get(&self, id: Oid) -> Option<Object> {
         let found = self.0.try_find_object(object::to_gix(id)).ok()??.detach();
@@ -123,16 +139,25 @@ const BASE_CACHE: usize = 8 << 20;
 impl Store {
     /// Opens a bare repository, ignoring every configuration but its own.
     pub fn open(git_dir: &Path) -> Result<Store, OpenError> {
+        Store::open_for(git_dir, SLOTS)
+    }
+
+    /// Opens a repository with room for `slots` packs.
+    pub fn open_for(git_dir: &Path, slots: u16) -> Result<Store, OpenError> {
         let options = gix::open::Options::isolated()
             .open_path_as_is(true)
-            .object_store_slots(gix::odb::store::init::Slots::Given(SLOTS))
+            .object_store_slots(gix::odb::store::init::Slots::Given(slots))
             .config_overrides([
                 format!("core.allocLimit={LARGEST_OBJECT}"),
                 format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
+                // An object is what its id says, for every reader: replacements are for people's own clones.
+                "core.useReplaceRefs=false".to_owned(),
             ]);
         let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
             .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
-        Ok(Store { git_dir: git_dir.to_owned(), repository, recent: RwLock::default(), idle: Mutex::default() })
+        let git_dir = git_dir.to_owned();
+        let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
+        Ok(Store { git_dir, repository, recent, idle, packs, graph })
     }
 
     /// The repository's directory.
@@ -164,15 +189,25 @@ impl Store {
         self.repository.to_thread_local()
     }
 
+    /// The packs that are there now, to copy entries from.
+    pub(crate) fn packs(&self) -> Arc<Vec<Arc<Pack>>> {
+        self.packs.current(&self.git_dir)
+    }
+
     /// What the object is, without reading it in full; `None` when it is not there.
     pub fn kind(&self, id: Oid) -> Result<Option<Kind>, ReadError> {
+        Ok(self.header(id)?.map(|(kind, _)| kind))
+    }
+
+    /// What the object is and how many bytes it has, without reading it in full; `None` when it is not there.
+    pub fn header(&self, id: Oid) -> Result<Option<(Kind, u64)>, ReadError> {
         if let Some(object) = self.recent(id) {
-            return Ok(Some(object.kind));
+            return Ok(Some((object.kind, object.data.len() as u64)));
         }
         let header = self.with_gix(|repository| {
             repository.try_find_header(object::to_gix(id)).map_err(|e| ReadError::Store { id, why: e.to_string() })
         })?;
-        Ok(header.map(|header| header.kind().into()))
+        Ok(header.map(|header| (header.kind().into(), header.size())))
     }
 
     /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.
@@ -194,7 +229,7 @@ impl Store {
         answer
     }
 
-    fn recent(&self, id: Oid) -> Option<Object> {
+    pub(crate) fn recent(&self, id: Oid) -> Option<Object> {
         self.recent.read().expect("invariant: no panic under this lock").objects.get(&id).cloned()
     }
 }
@@ -217,5 +252,15 @@ impl Objects for Store {
     fn contains(&self, id: Oid) -> bool {
         self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
+    }
+
+    fn graph(&self) -> Option<Arc<Graph>> {
+        let stamp = Stamp::of(&self.git_dir);
+        let mut known = self.graph.lock().expect("invariant: no panic under this lock");
+        if known.0 != stamp {
+            let graph = Graph::open(&self.git_dir, &stamp).map(Arc::new);
+            *known = (stamp, graph);
+        }
+        known.1.clone()
     }
 }

@@ -30,6 +30,14 @@ impl Repo {
         repo
     }
 
+    /// This project's own history, where the sources stand in a clone of it.
+    pub(crate) fn of_this_project() -> Option<Self> {
+        let repo = Repo::bare();
+        let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let (fetched, ..) = repo.try_git(&["fetch", "-q", sources, "+HEAD:refs/heads/main"], b"");
+        fetched.then_some(repo)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -8,13 +8,12 @@
 
 pub mod advertise;
 mod commands;
+mod fetch;
 mod ls_refs;
 pub mod pktline;
-mod reach;
 mod receive_pack;
 mod report;
 mod stock;
-mod upload_pack;
 
 #[cfg(test)]
 mod tests;
@@ -22,9 +21,10 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use crate::name::FullName;
 use crate::pack::intake::{Limits, Quarantine};
 use crate::store::Store;
 use pktline::PktError;
@@ -105,6 +105,9 @@ pub enum WireError {
     /// because it may name paths.
     #[error("git {0} failed on the server")]
     Stock(&'static str),
+    /// Whatever it was, the client was told where its answer stood.
+    #[error("{0}")]
+    Told(String),
     /// This server failed, not the client. Why is in the log.
     #[error("the server failed on this request; please report it if it stays")]
     Inside,
@@ -116,7 +119,7 @@ impl WireError {
         match self {
             WireError::Refused(why) => Some(why.clone()),
             // A child's end is told where its answer is passed on: only there it is known whether one has begun.
-            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) => None,
+            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) | WireError::Told(_) => None,
             WireError::Framing(_) | WireError::Inside => Some(self.to_string()),
         }
     }
@@ -158,18 +161,28 @@ where
     writer.write_all(&first_words(&host, service, protocol, false).await).await?;
     writer.flush().await?;
     match service {
-        Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,
+        Service::UploadPack => fetch::converse(host, protocol, reader, writer).await,
         Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
     }
 }
 
 /// The advertisement; should the host fail on it, an `ERR` line in its place.
 async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol, stateless: bool) -> Vec<u8> {
-    if protocol == Protocol::V2 {
-        return advertise::version2();
-    }
-    match advertisement(host, service, Vec::new()).await {
-        Ok(shown) => advertise::refs(service, protocol, &shown, stateless),
+    let host = host.clone();
+    let words = blocking(move || {
+        let offer = (service == Service::UploadPack).then(|| host.fetch_offer());
+        if let (Protocol::V2, Some(offer)) = (protocol, &offer) {
+            return Ok(advertise::version2(offer));
+        }
+        let shown = host.advertise(service, &[]);
+        let shallow = match offer {
+            Some(_) => fetch::own_cuts(&host.store())?,
+            None => Vec::new(),
+        };
+        Ok(advertise::refs(protocol, &shown, &advertise::Beside { offer, shallow, stateless }))
+    });
+    match words.await.and_then(|words| words) {
+        Ok(words) => words,
         Err(error) => pktline::error(&error.to_string()),
     }
 }
@@ -201,7 +214,7 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     match service {
-        Service::UploadPack => upload_pack::once(host, protocol, body, writer).await,
+        Service::UploadPack => fetch::once(host, protocol, body, writer).await,
         Service::ReceivePack => receive_pack::receive(host, body, writer).await,
     }
 }
@@ -210,7 +223,7 @@ where
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdvertisedRef {
     /// Its name.
-    pub name: RefName,
+    pub name: FullName,
     /// What it points at.
     pub id: Oid,
     /// What an annotated tag finally points at.
@@ -221,7 +234,7 @@ pub struct AdvertisedRef {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
     /// The ref that it names, whether or not that exists yet; `None` where it holds an id itself.
-    pub target: Option<RefName>,
+    pub target: Option<FullName>,
     /// What it finally points at; `None` before the first commit.
     pub id: Option<Oid>,
 }
@@ -233,6 +246,8 @@ pub struct Advertisement {
     pub refs: Vec<AdvertisedRef>,
     /// `HEAD`, whatever prefixes were asked for; `None` where it is not shown.
     pub head: Option<Head>,
+    /// Those of `refs` that are symbolic, with what they finally name; sorted by name.
+    pub symrefs: Vec<(FullName, FullName)>,
 }
 
 /// Which objects that are no advertised tips a client may name in `want`.
@@ -277,8 +292,8 @@ pub struct FetchOffer {
     pub unborn: bool,
 }
 
-/// What a repository offers to those who push. Each is a capability of git's protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a repository offers to those who push. The first are capabilities of git's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushOffer {
     /// All or nothing.
     pub atomic: bool,
@@ -286,7 +301,20 @@ pub struct PushOffer {
     pub options: bool,
     /// Signed pushes: what nonces are made from, and how many seconds old one may be.
     pub certificates: Option<NonceSeed>,
+    /// Whether a push from a shallow clone may bring commits without their parents.
+    pub shallow: bool,
+    /// The most commands of one push.
+    pub commands: usize,
 }
+
+impl Default for PushOffer {
+    fn default() -> Self {
+        PushOffer { atomic: false, options: false, certificates: None, shallow: false, commands: MAX_COMMANDS }
+    }
+}
+
+/// The most commands of one push, unless a host takes more.
+const MAX_COMMANDS: usize = 10_000;
 
 /// What the nonces of push certificates are made from.
 #[derive(Clone, PartialEq, Eq)]
@@ -307,7 +335,7 @@ impl std::fmt::Debug for NonceSeed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefUpdate {
     /// The ref.
-    pub name: RefName,
+    pub name: FullName,
     /// What the client believes it points at; `None` means that it must not exist.
     pub old: Option<Oid>,
     /// What it is to point at; `None` deletes it.
@@ -324,6 +352,8 @@ pub struct Push {
     pub options: Vec<String>,
     /// The new objects. Dropping it forgets them.
     pub quarantine: Quarantine,
+    /// New commits whose parents are not here, for a host that offers to keep such.
+    pub shallow: Vec<Oid>,
 }
 
 /// What became of a push.
@@ -331,7 +361,7 @@ pub struct Push {
 pub struct PushOutcome {
     /// One entry per update, in order: done and durable, or why not. The first line of a reason stands beside the ref;
     /// lines after it are advice, shown as `remote: …` where the client reads side bands.
-    pub results: Vec<(RefName, Result<(), String>)>,
+    pub results: Vec<(FullName, Result<(), String>)>,
     /// Lines for the person or agent, shown by git as `remote: …`.
     pub messages: Vec<String>,
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
@@ -17,6 +17,7 @@ use super::pktline::{PktReader, SideBand};
 use super::report::Ballot;
 use super::{Host, Push, RefUpdate, WireError};
 use crate::connect;
+use crate::name::FullName;
 use crate::pack::intake::{self, PackError, Quarantine};
 
 /// How long a client is left without a sign of life.
@@ -87,7 +88,7 @@ where
         let updates = ballot.open();
         if !updates.is_empty() {
             let (judge, atomic) = (host.clone(), can.atomic);
-            let push = Push { updates, atomic, options, quarantine };
+            let push = Push { updates, atomic, options, quarantine, shallow: Vec::new() };
             let outcome = work(out, false, move |_| judge.receive(push)).await?;
             ballot.decided(outcome.results);
             out.progress(&outcome.messages.join("\n")).await?;
@@ -104,7 +105,7 @@ where
     Ok(())
 }
 
-fn prechecked(host: &dyn Host, updates: &[RefUpdate]) -> HashMap<RefName, String> {
+fn prechecked(host: &dyn Host, updates: &[RefUpdate]) -> HashMap<FullName, String> {
     let refused = |u: &RefUpdate| host.precheck(u).err().map(|why| (u.name.clone(), why));
     updates.iter().filter_map(refused).collect()
 }

@@ -4,9 +4,8 @@
 
 use std::collections::HashMap;
 
-use notes_schema::RefName;
-
 use super::{RefUpdate, pktline};
+use crate::name::FullName;
 
 /// What the others of an atomic push are told when one was refused.
 const ATOMIC: &str = "atomic push failure";
@@ -69,7 +68,7 @@ impl Ballot {
     }
 
     /// Refuses the open updates for which `judge` has a reason, and then the rest where the push is atomic.
-    pub fn judge(&mut self, reasons: &HashMap<RefName, String>) {
+    pub fn judge(&mut self, reasons: &HashMap<FullName, String>) {
         for entry in &mut self.entries {
             if let Some(why) = entry.update.as_ref().and_then(|u| reasons.get(&u.name)) {
                 entry.refuse(why.clone());
@@ -92,8 +91,8 @@ impl Ballot {
     }
 
     /// What the host has decided on the open updates.
-    pub fn decided(&mut self, results: Vec<(RefName, Result<(), String>)>) {
-        let mut results: HashMap<RefName, Result<(), String>> = results.into_iter().collect();
+    pub fn decided(&mut self, results: Vec<(FullName, Result<(), String>)>) {
+        let mut results: HashMap<FullName, Result<(), String>> = results.into_iter().collect();
         for entry in self.entries.iter_mut().filter(|e| e.verdict.is_none()) {
             let result = entry.update.as_ref().and_then(|u| results.remove(&u.name));
             entry.verdict = Some(result.unwrap_or_else(|| Err("the server did not decide on it".to_owned())));

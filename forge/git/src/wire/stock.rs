@@ -20,13 +20,12 @@ const CHUNK: usize = 64 << 10;
 
 /// Settings of `git upload-pack`: whatever was admitted may be asked for, by any means that we advertise. `sparse:oid`
 /// is left out because it reads a blob by any name that the client likes.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 5] = [
     "safe.directory=*",
     "uploadpack.allowAnySHA1InWant=true",
     "uploadpack.allowFilter=true",
-    "uploadpackfilter.sparse:oid.allow=false",
-    "uploadpack.allowRefInWant=false",
-    "uploadpack.advertiseSidebandAll=false",
+    "uploadpack.allowRefInWant=true",
+    "uploadpack.allowSidebandAll=true",
 ];
 
 /// A child process; dropping it kills it together with all that it started.
@@ -37,13 +36,6 @@ pub struct Running {
 }
 
 impl Running {
-    /// `git rev-list --stdin` with `options` of our own.
-    pub fn rev_list(git_dir: &Path, options: &[&str]) -> Result<Running, WireError> {
-        let mut command = git();
-        command.arg("--git-dir").arg(git_dir).args(["rev-list", "--ignore-missing"]).args(options).arg("--stdin");
-        Running::spawn("rev-list", command)
-    }
-
     fn upload_pack(git_dir: &Path, protocol: Protocol, options: &[&str]) -> Result<Running, WireError> {
         let mut command = git();
         if protocol == Protocol::V2 {

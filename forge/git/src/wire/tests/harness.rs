@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::name::FullName;
 use crate::pack::intake::{Kept, Limits, Quarantine};
 use crate::pack::write::Builder;
 use crate::store::Store;
@@ -73,16 +74,16 @@ impl Host for BareHost {
         let one = |line: &str| {
             let mut words = line.split(' ');
             let id = words.next()?.parse().ok()?;
-            let name: RefName = words.next()?.parse().ok()?;
+            let name: FullName = words.next()?.parse().ok()?;
             Some(AdvertisedRef { name, id, peeled: words.next().and_then(|w| w.parse().ok()) })
         };
         let mut refs: Vec<_> = String::from_utf8_lossy(&listed.stdout).lines().filter_map(one).collect();
         refs.retain(|r| !r.name.as_str().starts_with(HIDDEN));
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         let head = String::from_utf8(self.git(&["symbolic-ref", "HEAD"]).stdout).unwrap();
-        let target: Option<RefName> = head.trim().parse().ok();
+        let target: Option<FullName> = head.trim().parse().ok();
         let id = refs.iter().find(|r| Some(&r.name) == target.as_ref()).map(|r| r.id);
-        Advertisement { refs, head: Some(Head { target, id }) }
+        Advertisement { refs, head: Some(Head { target, id }), symrefs: Vec::new() }
     }
 
     fn fetch_offer(&self) -> FetchOffer {
@@ -92,7 +93,7 @@ impl Host for BareHost {
     }
 
     fn push_offer(&self) -> PushOffer {
-        PushOffer { atomic: true, options: true, certificates: None }
+        PushOffer { atomic: true, options: true, ..PushOffer::default() }
     }
 
     fn may_want(&self, id: Oid) -> bool {

@@ -180,9 +180,10 @@ fn pushes_outside_the_protocol_are_refused_with_the_reason() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_the_child_along() {
+fn a_client_that_leaves_takes_the_child_of_a_sparse_filter_along() {
     let server = Server::with_history();
     let main = server.bare(&["rev-parse", "main"]);
+    let filter = format!("filter sparse:oid={}", server.bare(&["rev-parse", "main:dir0/file0"]));
     let (host, dir) = (server.host.clone(), server.path("repo.git").canonicalize().unwrap());
     let children = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -202,7 +203,8 @@ fn a_client_that_leaves_takes_the_child_along() {
         advertised.await;
         // A have that is unknown makes the child answer, so it runs; then it waits for more.
         let wants = [
-            format!("want {main} multi_ack_detailed"),
+            format!("want {main} multi_ack_detailed filter"),
+            filter.clone(),
             "0000".into(),
             format!("have {}", "12".repeat(20)),
             "0000".into(),
@@ -223,6 +225,7 @@ fn a_door_that_drops_a_conversation_kills_its_child() {
     let server = Server::with_history();
     let (host, dir) = (server.host.clone(), server.path("repo.git").canonicalize().unwrap());
     let main = server.bare(&["rev-parse", "main"]);
+    let filter = format!("filter sparse:oid={}", server.bare(&["rev-parse", "main:dir0/file0"]));
     let running = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let here = processes.filter(|p| std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == dir));
@@ -234,7 +237,8 @@ fn a_door_that_drops_a_conversation_kills_its_child() {
         let (reader, writer) = tokio::io::split(far);
         let serving = tokio::spawn(serve(host, Service::UploadPack, Protocol::V0, reader, writer));
         let wants = [
-            format!("want {main} multi_ack_detailed"),
+            format!("want {main} multi_ack_detailed filter"),
+            filter.clone(),
             "0000".into(),
             format!("have {}", "12".repeat(20)),
             "0000".into(),
