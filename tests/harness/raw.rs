@@ -32,7 +32,7 @@ pub const DOORS: [Door; 2] = [Door::Http, Door::Ssh];
 pub struct Raw<'a> {
     /// Who is at the door, with a key of its own.
     pub agent: &'a Agent,
-    /// The same one's token.
+    /// The same one's token; empty for nobody's.
     pub token: String,
     http: u16,
     project: String,
@@ -43,6 +43,11 @@ impl<'a> Raw<'a> {
     #[track_caller]
     pub fn new(forge: &Forge, agent: &'a Agent, project: &str) -> Raw<'a> {
         Raw { agent, token: agent.token(""), http: forge.http_port(), project: project.to_owned() }
+    }
+
+    /// Somebody in front of a server that knows no names.
+    pub fn nameless(forge: &Forge, agent: &'a Agent, project: &str) -> Raw<'a> {
+        Raw { agent, token: String::new(), http: forge.http_port(), project: project.to_owned() }
     }
 
     /// What a push of these bytes is answered.
@@ -76,9 +81,12 @@ impl<'a> Raw<'a> {
     pub fn head(&self, service: &str, version: u8, more: &[&str]) -> String {
         let Raw { token, project, .. } = self;
         let mut head = format!(
-            "POST /{project}/{service} HTTP/1.1\r\nHost: forge\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+            "POST /{project}/{service} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Content-Type: application/x-{service}-request\r\nGit-Protocol: version={version}\r\n"
         );
+        if !token.is_empty() {
+            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
         more.iter().for_each(|line| head.push_str(&format!("{line}\r\n")));
         head + "\r\n"
     }

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Forge {
     scratch: Arc<TempDir>,
     data: PathBuf,
+    /// The flag that names it: `--data`, or `--plain`.
+    flag: &'static str,
     child: Option<Child>,
     ssh: u16,
     http: u16,
@@ -46,7 +48,7 @@ impl Forge {
     pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
-        let mut forge = Forge { scratch, data, child: None, ssh: 0, http: 0 };
+        let mut forge = Forge { scratch, data, flag: "--data", child: None, ssh: 0, http: 0 };
         if let Err(died) = forge.try_up(env) {
             panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
@@ -59,6 +61,17 @@ impl Forge {
         self.child.as_ref().expect("it runs").id()
     }
 
+    /// A server of git alone, for what lies below the directory that comes first in its scratch space.
+    #[track_caller]
+    pub fn start_plain() -> Forge {
+        let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
+        let data = scratch.path().join("served");
+        fs::create_dir(&data).expect("a directory");
+        let mut forge = Forge { scratch, data, flag: "--plain", child: None, ssh: 0, http: 0 };
+        forge.up();
+        forge
+    }
+
     /// Another server on another data directory in the same scratch space: a mirror that is served.
     #[track_caller]
     pub fn beside(&self, data: &Path) -> Forge {
@@ -69,7 +82,14 @@ impl Forge {
 
     /// Like [`Forge::beside`], not yet started.
     pub fn beside_stopped(&self, data: &Path) -> Forge {
-        Forge { scratch: Arc::clone(&self.scratch), data: data.to_owned(), child: None, ssh: 0, http: 0 }
+        Forge {
+            scratch: Arc::clone(&self.scratch),
+            data: data.to_owned(),
+            flag: "--data",
+            child: None,
+            ssh: 0,
+            http: 0,
+        }
     }
 
     /// Starts the server again on the same ports; panics unless it comes up.
@@ -92,7 +112,7 @@ impl Forge {
         }
         command
             .arg("serve")
-            .arg("--data")
+            .arg(self.flag)
             .arg(&self.data)
             .args(["--ssh", &format!("127.0.0.1:{}", self.ssh), "--http", &format!("127.0.0.1:{}", self.http)])
             .current_dir(self.scratch.path())

@@ -8,6 +8,7 @@ mod framing;
 mod names;
 mod objects;
 mod packs;
+mod plain;
 mod stalls;
 mod wants;
 

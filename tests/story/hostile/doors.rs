@@ -32,7 +32,10 @@ fn bodies_that_inflate_without_measure_are_cut() {
         let over = "ERR the request is larger than 16777216 bytes; ask for less at once";
         assert_eq!(tests::raw::lines(&answer), over);
         // A push whose pack is a bomb for whoever inflates the body: the blob's zlib stream is never there.
-        let head = push(&[format!("{ZERO} {} refs/heads/mallory/gz", "12".repeat(20))], b"PACK\0\0\0\x02\0\0\0\x01\xbf\x80\x80\x40");
+        let head = push(
+            &[format!("{ZERO} {} refs/heads/mallory/gz", "12".repeat(20))],
+            b"PACK\0\0\0\x02\0\0\0\x01\xbf\x80\x80\x40",
+        );
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(&head).unwrap();
         std::io::copy(&mut std::io::repeat(0).take(256 << 20), &mut encoder).unwrap();
@@ -72,10 +75,22 @@ fn requests_that_two_servers_would_read_differently_are_refused() {
             ("a zero byte", "GET / HTTP/1.1\r\nHost: x\r\nX: \0\r\n\r\n".to_owned()),
             ("a chunk of no length", format!("{}zz\r\nabc", head("Transfer-Encoding: chunked"))),
             ("a chunk of 17 digits", format!("{}10000000000000000\r\nabc", head("Transfer-Encoding: chunked"))),
-            ("extensions without end", format!("{}4;{}\r\n0000", head("Transfer-Encoding: chunked"), "x".repeat(100_000))),
-            ("a head of a megabyte", format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(30_000))),
+            (
+                "extensions without end",
+                format!("{}4;{}\r\n0000", head("Transfer-Encoding: chunked"), "x".repeat(100_000)),
+            ),
+            (
+                "a head of a megabyte",
+                format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(30_000)),
+            ),
             ("an address of a megabyte", format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(1 << 20))),
-            ("a thousand headers", format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", (0..1000).map(|n| format!("X{n}: y\r\n")).collect::<String>())),
+            (
+                "a thousand headers",
+                format!(
+                    "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                    (0..1000).map(|n| format!("X{n}: y\r\n")).collect::<String>()
+                ),
+            ),
         ] {
             let (status, answer) = raw.talk(request.as_bytes());
             assert!(matches!(status, 400 | 404 | 414 | 431), "{what}: {status}");
@@ -199,7 +214,12 @@ fn ssh_floods_cost_their_own_connection() {
         ] {
             let refused = ssh(&["forge", line]).exits(code);
             let next = if code == 3 { "project list" } else { "help" };
-            assert_eq!(refused.all(), format!("forge: {what}: {why}\nnext: {next}\n"), "{}", &line[..line.len().min(40)]);
+            assert_eq!(
+                refused.all(),
+                format!("forge: {what}: {why}\nnext: {next}\n"),
+                "{}",
+                &line[..line.len().min(40)]
+            );
         }
         // Doors that are not there.
         ssh(&["-s", "forge", "sftp"]).fails();
@@ -219,12 +239,22 @@ fn ssh_floods_cost_their_own_connection() {
             .map(|_| {
                 let mut one = mallory.command("ssh");
                 // Where it is turned away it would open a connection of its own; it must not.
-                one.args(["-o", &control, "-o", "ControlMaster=no", "-o", "ProxyCommand=false", "forge", &format!("git-receive-pack '{}'", target.name)]);
+                one.args([
+                    "-o",
+                    &control,
+                    "-o",
+                    "ControlMaster=no",
+                    "-o",
+                    "ProxyCommand=false",
+                    "forge",
+                    &format!("git-receive-pack '{}'", target.name),
+                ]);
                 one.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
                 one.stderr(std::process::Stdio::piped()).spawn().unwrap()
             })
             .collect();
-        let spoke = |one: &mut std::process::Child| one.stdout.as_mut().unwrap().read(&mut [0; 4]).is_ok_and(|got| got > 0);
+        let spoke =
+            |one: &mut std::process::Child| one.stdout.as_mut().unwrap().read(&mut [0; 4]).is_ok_and(|got| got > 0);
         let began = waiting.iter_mut().map(spoke).filter(|spoke| *spoke).count();
         assert_eq!(began, 16, "so many commands at once on one connection");
         for mut one in waiting {
@@ -247,7 +277,14 @@ fn ssh_before_a_key_is_proven_takes_no_more_than_it_needs() {
         // Cookie, then the first of ten lists declares more than there is.
         let payload = [&[20][..], &[7; 16], &u32::MAX.to_be_bytes(), list].concat();
         let padding = 8 - (payload.len() + 5) % 8 + 4;
-        [&hello[..], &((payload.len() + 1 + padding) as u32).to_be_bytes(), &[padding as u8], &payload, &vec![0; padding]].concat()
+        [
+            &hello[..],
+            &((payload.len() + 1 + padding) as u32).to_be_bytes(),
+            &[padding as u8],
+            &payload,
+            &vec![0; padding],
+        ]
+        .concat()
     };
     target.survives(|| {
         let cases = [

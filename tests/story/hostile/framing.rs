@@ -6,7 +6,7 @@ use tests::raw::{DOORS, Door, pkt, push, push_with, request};
 use super::siege;
 
 /// What stands where a pkt-line should, and what is said to it.
-const FRAMES: [(&str, &str); 13] = [
+pub(super) const FRAMES: [(&str, &str); 13] = [
     ("0002", "the special pkt-line 0002 is not allowed here"),
     ("0003", "the special pkt-line 0003 is not allowed here"),
     ("fff1", "a pkt-line of 65521 bytes is longer than the 65520 that git allows"),

@@ -36,9 +36,13 @@ fn no_ref_lands_below_another_of_the_same_push_or_of_the_repository() {
     let make = |name: &str| format!("{ZERO} {main} refs/heads/{name}");
     let free = |name: &str| format!("remote: next: git push origin HEAD:refs/heads/mallory/{name}");
     let conflict = |name: &str, other: &str| {
-        format!("ng refs/heads/{name} ref-conflict: refs/heads/{other} is there, and git cannot keep one ref below another")
+        format!(
+            "ng refs/heads/{name} ref-conflict: refs/heads/{other} is there, and git cannot keep one ref below another"
+        )
     };
-    let within = |commands: &[String]| raw.push(Door::Http, &push_with("report-status side-band-64k atomic", commands, &empty()));
+    let within = |commands: &[String]| {
+        raw.push(Door::Http, &push_with("report-status side-band-64k atomic", commands, &empty()))
+    };
     target.survives(|| {
         // Within one push, both ways round; atomic, so that nothing of it may land.
         let (above, below) = (make("mallory/d"), make("mallory/d/f"));
@@ -57,7 +61,10 @@ fn no_ref_lands_below_another_of_the_same_push_or_of_the_repository() {
 
     // With refs that were just made, and with the same refs once they are packed and the server has started again.
     let dir = &target.dir;
-    siege.mallory.git(dir, &["push", "-q", "origin", "HEAD:refs/heads/mallory/one", "HEAD:refs/heads/mallory/two/deep"]).ok();
+    siege
+        .mallory
+        .git(dir, &["push", "-q", "origin", "HEAD:refs/heads/mallory/one", "HEAD:refs/heads/mallory/two/deep"])
+        .ok();
     let attacks = |raw: &tests::raw::Raw| {
         for (name, other, leaf) in [
             ("mallory/one/below", "mallory/one", "below"),
@@ -109,23 +116,26 @@ fn names_that_pose_as_something_else_are_refused_with_the_reason() {
             ("refs/heads/HEAD".to_owned(), "would make HEAD ambiguous in every clone"),
             ("refs/heads/-oProxyCommand=x".to_owned(), "begins with a dash, which git would take for an option"),
             ("refs/heads/a\u{202e}b".to_owned(), "holds a character that breaks or reorders the line it is shown in"),
-            ("refs/heads/a..b".to_owned(), "holds `..` or `@{`, or ends with a dot"),
-            ("refs/heads/@{-1}".to_owned(), "holds `..` or `@{`, or ends with a dot"),
-            ("refs/../config".to_owned(), "holds `..` or `@{`, or ends with a dot"),
-            ("refs/heads/innocent/../main".to_owned(), "holds `..` or `@{`, or ends with a dot"),
-            ("refs/heads/.git".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
-            ("refs/heads/x.lock".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
-            ("refs/heads//x".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
-            ("refs/heads/x/".to_owned(), "has a segment that is empty, begins with a dot or ends with .lock"),
-            ("refs/heads/a b".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
-            ("refs/heads/a\u{1b}[2Jb".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
-            ("refs/heads/a\\b".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
-            ("refs/heads/x~1".to_owned(), "holds a space, a control character or one of ~^:?*[\\"),
+            ("refs/heads/a..b".to_owned(), "funny refname"),
+            ("refs/heads/@{-1}".to_owned(), "funny refname"),
+            ("refs/../config".to_owned(), "funny refname"),
+            ("refs/heads/innocent/../main".to_owned(), "funny refname"),
+            ("refs/heads/.git".to_owned(), "funny refname"),
+            ("refs/heads/x.lock".to_owned(), "funny refname"),
+            ("refs/heads//x".to_owned(), "funny refname"),
+            ("refs/heads/x/".to_owned(), "funny refname"),
+            ("refs/heads/a b".to_owned(), "funny refname"),
+            ("refs/heads/a\u{1b}[2Jb".to_owned(), "funny refname"),
+            ("refs/heads/a\\b".to_owned(), "funny refname"),
+            ("refs/heads/x~1".to_owned(), "funny refname"),
             (format!("refs/heads/{}", "n".repeat(300)), "is longer than 255 bytes"),
-            ("ORIG_HEAD".to_owned(), "does not begin with refs/"),
-            ("objects/pack/x".to_owned(), "does not begin with refs/"),
-            ("HEAD".to_owned(), "server-owned: only the forge writes this ref\nremote: next: ssh forge help"),
-            ("refs/forge/ledger".to_owned(), "server-owned: only the forge writes this ref\nremote: next: ssh forge help"),
+            ("ORIG_HEAD".to_owned(), "funny refname"),
+            ("objects/pack/x".to_owned(), "funny refname"),
+            ("HEAD".to_owned(), "funny refname"),
+            (
+                "refs/forge/ledger".to_owned(),
+                "server-owned: only the forge writes this ref\nremote: next: ssh forge help",
+            ),
             (
                 "refs/notes/forge/in/innocent/01J".to_owned(),
                 "E03: this is where innocent pushes records, and you are mallory\nremote: next: git push origin \

@@ -1,7 +1,7 @@
 //! Objects that git itself refuses, or that would do harm where they are checked out.
 
-use tests::raw::{Door, Pack, commit, hex, push, tree};
 use tests::plumbing::ZERO;
+use tests::raw::{Door, Pack, commit, hex, push, tree};
 
 use super::{Target, siege};
 
@@ -47,7 +47,10 @@ fn trees_that_would_do_harm_are_refused_by_gits_own_word() {
         (entry(b"a/b"), "fullPathname: the name `a/b` holds a slash"),
         (tree(&[("100644", b"b", blob), ("100644", b"a", blob)]), "treeNotSorted: `a` stands in the wrong place"),
         (tree(&[("100644", b"a", blob), ("100644", b"a", blob)]), "duplicateEntries: it holds `a` twice"),
-        (tree(&[("100644", b"a", blob), ("100644", b"a.b", blob), ("40000", b"a", blob)]), "duplicateEntries: it holds `a` twice"),
+        (
+            tree(&[("100644", b"a", blob), ("100644", b"a.b", blob), ("40000", b"a", blob)]),
+            "duplicateEntries: it holds `a` twice",
+        ),
         (tree(&[("0100644", b"a", blob)]), "zeroPaddedFilemode: a mode begins with zero"),
         (tree(&[("120000", b".gitmodules", blob)]), "gitmodulesSymlink: .gitmodules is a symbolic link"),
         (tree(&[("120000", b"gitmod~1", blob)]), "gitmodulesSymlink: .gitmodules is a symbolic link"),
@@ -72,17 +75,35 @@ fn commits_and_tags_that_git_cannot_read_are_refused_by_gits_own_word() {
     let commits: Vec<(String, &str)> = vec![
         (String::new(), "unterminatedHeader: its header does not end"),
         (format!("tree {t}"), "unterminatedHeader: its header does not end"),
-        (format!("tree {}\nauthor {WHO}\ncommitter {WHO}\n\n", &t[1..]), "badTreeSha1: `tree `b825dc642cb6eb9a060e54bf8d69288fbee4904`` names no object"),
-        (format!("tree {t}\nparent 12\nauthor {WHO}\ncommitter {WHO}\n\n"), "badParentSha1: `parent `12`` names no object"),
+        (
+            format!("tree {}\nauthor {WHO}\ncommitter {WHO}\n\n", &t[1..]),
+            "badTreeSha1: `tree `b825dc642cb6eb9a060e54bf8d69288fbee4904`` names no object",
+        ),
+        (
+            format!("tree {t}\nparent 12\nauthor {WHO}\ncommitter {WHO}\n\n"),
+            "badParentSha1: `parent `12`` names no object",
+        ),
         (format!("tree {t}\ncommitter {WHO}\n\n"), "missingAuthor: there is no author line"),
-        (format!("tree {t}\nauthor {WHO}\nauthor {WHO}\ncommitter {WHO}\n\n"), "multipleAuthors: there is more than one author line"),
+        (
+            format!("tree {t}\nauthor {WHO}\nauthor {WHO}\ncommitter {WHO}\n\n"),
+            "multipleAuthors: there is more than one author line",
+        ),
         (format!("tree {t}\nauthor {WHO}\n\n"), "missingCommitter: there is no committer line"),
         (format!("tree {t}\nauthor m m@x 1 +0000\ncommitter {WHO}\n\n"), "missingEmail: a person has no address"),
         (format!("tree {t}\nauthor m <m@x 1 +0000\ncommitter {WHO}\n\n"), "badEmail: a person's address does not end"),
-        (format!("tree {t}\nauthor m <m@x> 99999999999999999999 +0000\ncommitter {WHO}\n\n"), "badDateOverflow: a date is absurdly large"),
+        (
+            format!("tree {t}\nauthor m <m@x> 99999999999999999999 +0000\ncommitter {WHO}\n\n"),
+            "badDateOverflow: a date is absurdly large",
+        ),
         (format!("tree {t}\nauthor m <m@x> 01 +0000\ncommitter {WHO}\n\n"), "zeroPaddedDate: a date begins with zero"),
-        (format!("tree {t}\nauthor m <m@x> soon +0000\ncommitter {WHO}\n\n"), "badDate: a date is no number of seconds"),
-        (format!("tree {t}\nauthor m <m@x> 1 UTC\ncommitter {WHO}\n\n"), "badTimezone: a time zone is not of the form +hhmm"),
+        (
+            format!("tree {t}\nauthor m <m@x> soon +0000\ncommitter {WHO}\n\n"),
+            "badDate: a date is no number of seconds",
+        ),
+        (
+            format!("tree {t}\nauthor m <m@x> 1 UTC\ncommitter {WHO}\n\n"),
+            "badTimezone: a time zone is not of the form +hhmm",
+        ),
         (format!("tree {t}\nauthor {WHO}\ncommitter {WHO}\n\na\0b"), "nulInCommit: it holds a zero byte"),
         (format!("tree {t}\nau\0thor {WHO}\ncommitter {WHO}\n\n"), "nulInHeader: its header holds a zero byte"),
     ];
@@ -106,12 +127,18 @@ fn submodules_that_would_run_or_overwrite_something_are_refused() {
     let siege = siege();
     let target = siege.project();
     let cases = [
-        ("[submodule \"a\"]\n\turl = --upload-pack=touch x\n", "gitmodulesUrl: the url `--upload-pack=touch x` is not allowed"),
+        (
+            "[submodule \"a\"]\n\turl = --upload-pack=touch x\n",
+            "gitmodulesUrl: the url `--upload-pack=touch x` is not allowed",
+        ),
         ("[submodule \"a\"]\n\turl = ext::sh -c x\n", "gitmodulesUrl: the url `ext::sh -c x` is not allowed"),
         ("[submodule \"../../x\"]\n\turl = https://x/y\n", "gitmodulesName: a submodule is called `../../x`"),
         ("[submodule \"a\"]\n\tpath = -h\n", "gitmodulesPath: the path `-h` is an option"),
         ("[submodule \"a\"]\n\tupdate = !touch x\n", "gitmodulesUpdate: the update `!touch x` is a command"),
-        ("[submodule \"a\"]\n\turl = https://host%0acredentials/x\n", "gitmodulesUrl: the url `https://host%0acredentials/x` is not allowed"),
+        (
+            "[submodule \"a\"]\n\turl = https://host%0acredentials/x\n",
+            "gitmodulesUrl: the url `https://host%0acredentials/x` is not allowed",
+        ),
     ];
     target.survives(|| {
         for (content, why) in cases {
@@ -150,7 +177,8 @@ fn what_names_an_object_as_what_it_is_not_or_names_none_is_refused() {
             let tip = hex(&pack.whole("commit", &commit(root, parents, "With a hole")));
             let by = if what == "blob" { hex(&root) } else { tip.clone() };
             let answer = target.raw.push(Door::Http, &push(&[format!("{ZERO} {tip} {NAME}")], &pack.finish()));
-            let hole = format!("{by} needs the {what} {}, which is neither in the pack nor in this repository", hex(&absent));
+            let hole =
+                format!("{by} needs the {what} {}, which is neither in the pack nor in this repository", hex(&absent));
             let refused = format!("unpack ok\nng {NAME} missing necessary objects: {hole}; push it as well");
             assert_eq!(answer, refused);
         }

@@ -1,9 +1,9 @@
 //! Packs that lie about themselves, or that are small on the wire and large in memory.
 
 use tests::plumbing::ZERO;
-use tests::raw::{DOORS, Door, Pack, commit, delta_size, hex, id, push, sealed, sha1, tree, zeros, zlib};
+use tests::raw::{DOORS, Door, Pack, Raw, commit, delta_size, hex, id, push, sealed, sha1, tree, zeros, zlib};
 
-use super::{Target, siege};
+use super::siege;
 
 /// The largest object of a push, as the server is configured.
 const LARGEST: u64 = 128 << 20;
@@ -11,9 +11,9 @@ const NAME: &str = "refs/heads/mallory/packed";
 
 /// Pushes `pack` for a tip that is not there; what its unpacking is said to have failed of.
 #[track_caller]
-fn unpacked(target: &Target, door: Door, pack: &[u8]) -> String {
+pub(super) fn unpacked(raw: &Raw, door: Door, pack: &[u8]) -> String {
     let tip = "1234567890123456789012345678901234567890";
-    let answer = target.raw.push(door, &push(&[format!("{ZERO} {tip} {NAME}")], pack));
+    let answer = raw.push(door, &push(&[format!("{ZERO} {tip} {NAME}")], pack));
     let why = answer.strip_prefix("unpack ").and_then(|rest| rest.strip_suffix(&format!("\nng {NAME} unpacker error")));
     why.unwrap_or_else(|| panic!("the pack should have been refused: {answer}")).to_owned()
 }
@@ -26,10 +26,8 @@ fn copies(base: u64, result: u64) -> Vec<u8> {
     delta
 }
 
-#[test]
-fn packs_that_lie_are_refused_with_the_place_of_the_lie() {
-    let siege = siege();
-    let target = siege.project();
+/// Packs that say what is not so, and where that is found.
+pub(super) fn lies() -> Vec<(&'static str, Vec<u8>, String)> {
     let one = |code: u8, declared: u64, base: &[u8], stream: &[u8]| {
         let mut pack = Pack::default();
         pack.entry(code, declared, base, stream);
@@ -63,7 +61,11 @@ fn packs_that_lie_are_refused_with_the_place_of_the_lie() {
     };
     let mut cases = vec![
         ("nothing", Vec::new(), "this is no pack: nothing was sent".to_owned()),
-        ("no pack", b"HELLO, this is no pack but long enough".to_vec(), "this is no pack: it does not begin with `PACK`".to_owned()),
+        (
+            "no pack",
+            b"HELLO, this is no pack but long enough".to_vec(),
+            "this is no pack: it does not begin with `PACK`".to_owned(),
+        ),
         ("version 3", third, "this is no pack: its version is not 2".to_owned()),
         ("a header", whole[..12].to_vec(), "the pack ends early, after 12 bytes; push again".to_owned()),
         ("half", whole[..16].to_vec(), "the pack ends early, after 16 bytes; push again".to_owned()),
@@ -73,7 +75,11 @@ fn packs_that_lie_are_refused_with_the_place_of_the_lie() {
         ("a byte between", other.clone(), checksum(&other[end..end + 20], &whole[end..])),
         ("one object less declared", fewer.clone(), checksum(&fewer[12..32], &sha1(&fewer[..12]))),
         ("one object more declared", more, format!("the object at byte {end} is damaged: its type is unknown")),
-        ("all objects declared", blob().declaring(u32::MAX), "the pack holds 4294967295 objects, more than 2000000; push fewer commits at a time".to_owned()),
+        (
+            "all objects declared",
+            blob().declaring(u32::MAX),
+            "the pack holds 4294967295 objects, more than 2000000; push fewer commits at a time".to_owned(),
+        ),
         ("type 0", one(0, 1, &[], &zlib(b"x")), damaged("its type is unknown")),
         ("type 5", one(5, 1, &[], &zlib(b"x")), damaged("its type is unknown")),
         ("an absurd size", absurd, damaged("its size is absurd")),
@@ -81,15 +87,27 @@ fn packs_that_lie_are_refused_with_the_place_of_the_lie() {
         ("no zlib", one(3, 7, &[], b"not a zlib stream"), damaged("its zlib stream is damaged")),
         ("less than declared", one(3, 8, &[], &zlib(b"content")), damaged("it inflates to less than it declares")),
         ("more than declared", one(3, 6, &[], &zlib(b"content")), damaged("it inflates to more than it declares")),
-        ("nothing of what is declared", one(3, LARGEST, &[], &zlib(b"")), damaged("it inflates to less than it declares")),
+        (
+            "nothing of what is declared",
+            one(3, LARGEST, &[], &zlib(b"")),
+            damaged("it inflates to less than it declares"),
+        ),
         ("twice", twice, format!("the pack holds object {} twice", hex(&id("blob", b"content")))),
         ("rests on itself", self_based, damaged("its base is no object of this pack")),
-        ("rests before the pack", one(6, 2, &[0x7f], &zlib(b"\x01\x01")), damaged("its base is no object of this pack")),
+        (
+            "rests before the pack",
+            one(6, 2, &[0x7f], &zlib(b"\x01\x01")),
+            damaged("its base is no object of this pack"),
+        ),
     ];
     let mut middle = blob();
     let at = middle.end();
     middle.back(at - 13, b"\x07\x01\x90\x01");
-    cases.push(("rests on the middle of another", middle.finish(), format!("the object at byte {at} is damaged: its base is no object of this pack")));
+    cases.push((
+        "rests on the middle of another",
+        middle.finish(),
+        format!("the object at byte {at} is damaged: its base is no object of this pack"),
+    ));
     for (what, delta, why) in [
         ("no sizes", &b""[..], "the delta ends early"),
         ("another base", b"\x08\x01\x90\x01", "the delta was made for a base of another size"),
@@ -106,12 +124,20 @@ fn packs_that_lie_are_refused_with_the_place_of_the_lie() {
         pack.back(start - 12, delta);
         cases.push((what, pack.finish(), format!("the object at byte {start} is damaged: {why}")));
     }
+    cases
+}
+
+#[test]
+fn packs_that_lie_are_refused_with_the_place_of_the_lie() {
+    let siege = siege();
+    let target = siege.project();
+    let cases = lies();
     target.survives(|| {
         for (n, (what, pack, why)) in cases.iter().enumerate() {
-            let answer = unpacked(&target, Door::Http, pack);
+            let answer = unpacked(&target.raw, Door::Http, pack);
             assert_eq!(answer, *why, "{what}");
             if n % 8 == 0 {
-                assert_eq!(unpacked(&target, Door::Ssh, pack), answer, "{what}: the same at both doors");
+                assert_eq!(unpacked(&target.raw, Door::Ssh, pack), answer, "{what}: the same at both doors");
             }
         }
     });
@@ -123,7 +149,9 @@ fn deltas_without_a_base_or_in_a_circle_are_refused() {
     let target = siege.project();
     let missing = |at: usize, base: [u8; 20]| {
         let base = hex(&base);
-        format!("the object at byte {at} is a delta against {base}, which neither the pack nor this repository can give")
+        format!(
+            "the object at byte {at} is a delta against {base}, which neither the pack nor this repository can give"
+        )
     };
     let mut nowhere = Pack::default();
     nowhere.on([0x33; 20], b"\x01\x01\x90\x01");
@@ -140,10 +168,10 @@ fn deltas_without_a_base_or_in_a_circle_are_refused() {
     });
     target.survives(|| {
         for door in DOORS {
-            assert_eq!(unpacked(&target, door, &nowhere), missing(12, [0x33; 20]));
+            assert_eq!(unpacked(&target.raw, door, &nowhere), missing(12, [0x33; 20]));
         }
         for (pack, why) in &circles {
-            assert_eq!(unpacked(&target, Door::Http, pack), *why);
+            assert_eq!(unpacked(&target.raw, Door::Http, pack), *why);
         }
     });
 }
@@ -158,19 +186,25 @@ fn bombs_are_refused_before_they_go_off() {
         let bomb = zeros(256 << 20, false);
         for (declared, why) in [
             (100, "the object at byte 12 is damaged: it inflates to more than it declares".to_owned()),
-            (256 << 20, format!("the object at byte 12 has 268435456 bytes, more than {LARGEST}; keep large files out of git")),
+            (
+                256 << 20,
+                format!("the object at byte 12 has 268435456 bytes, more than {LARGEST}; keep large files out of git"),
+            ),
         ] {
             let mut pack = Pack::default();
             pack.entry(3, declared, &[], &bomb);
-            assert_eq!(unpacked(&target, Door::Http, &pack.finish()), why);
+            assert_eq!(unpacked(&target.raw, Door::Http, &pack.finish()), why);
         }
         // A few bytes that copy until a terabyte is made.
         let mut pack = Pack::default();
         pack.whole("blob", &seed);
         let at = pack.end();
         pack.back(at - 12, &[delta_size(0x10000), delta_size(1 << 40), vec![0x80; 100]].concat());
-        let why = format!("the object at byte {at} has {} bytes, more than {LARGEST}; keep large files out of git", 1u64 << 40);
-        assert_eq!(unpacked(&target, Door::Http, &pack.finish()), why);
+        let why = format!(
+            "the object at byte {at} has {} bytes, more than {LARGEST}; keep large files out of git",
+            1u64 << 40
+        );
+        assert_eq!(unpacked(&target.raw, Door::Http, &pack.finish()), why);
         // Two kilobytes that copy until the largest object is made, some times over; the last one lies.
         let mut pack = Pack::default();
         pack.whole("blob", &seed);
@@ -183,7 +217,7 @@ fn bombs_are_refused_before_they_go_off() {
         let pack = pack.finish();
         assert!(pack.len() < 64 << 10, "{} bytes", pack.len());
         let why = format!("the object at byte {last} is damaged: the delta makes more than it declares");
-        assert_eq!(unpacked(&target, Door::Ssh, &pack), why);
+        assert_eq!(unpacked(&target.raw, Door::Ssh, &pack), why);
         // A chain, one longer than allowed.
         let mut pack = Pack::default();
         pack.whole("blob", b"0000");
@@ -194,7 +228,7 @@ fn bombs_are_refused_before_they_go_off() {
             before = at;
         }
         let why = format!("the object at byte {before} rests on more than 4096 deltas; push with `-c pack.depth=50`");
-        assert_eq!(unpacked(&target, Door::Http, &pack.finish()), why);
+        assert_eq!(unpacked(&target.raw, Door::Http, &pack.finish()), why);
     });
 }
 

@@ -20,7 +20,9 @@ fn hide(target: &Target) -> Vec<(&'static str, String)> {
     let blob = script("echo unreferenced | git hash-object -w --stdin");
     let root = script(&format!("printf '100644 blob {blob}\\tsecret\\n' | git mktree"));
     let orphan = script(&format!("git commit-tree -m unreferenced {root}"));
-    let tag = script(&format!("printf 'object {orphan}\\ntype commit\\ntag hidden\\ntagger x <x> 1 +0000\\n\\nx\\n' | git mktag"));
+    let tag = script(&format!(
+        "printf 'object {orphan}\\ntype commit\\ntag hidden\\ntagger x <x> 1 +0000\\n\\nx\\n' | git mktag"
+    ));
     ids.extend([("a blob without a ref", blob), ("a tree without a ref", root), ("a tag without a ref", tag)]);
     ids.push(("a commit without a ref", orphan));
     // Pushed in full, and refused at the very end.
@@ -121,7 +123,11 @@ fn other_ways_to_learn_of_an_object_tell_nothing() {
                 raw.fetch(Door::Http, 2, &request(&["command=fetch", "0001", &wanted, line, "done", "0000"]))
             };
             let info = request(&["command=object-info", "0001", "size", &format!("oid {id}"), "0000"]);
-            assert_eq!(raw.fetch(Door::Http, 2, &info), format!("size\n{id}"), "{what}: no size, as of what is not there");
+            assert_eq!(
+                raw.fetch(Door::Http, 2, &info),
+                format!("size\n{id}"),
+                "{what}: no size, as of what is not there"
+            );
             assert_eq!(fetch(&format!("want-ref {id}")), format!("ERR unknown ref {id}"), "{what}");
             let ambiguous = format!("ERR upload-pack: ambiguous deepen-not: deepen-not {id}");
             assert_eq!(fetch(&format!("deepen-not {id}")), ambiguous, "{what}");
@@ -138,7 +144,8 @@ fn other_ways_to_learn_of_an_object_tell_nothing() {
 
 /// A filter nested so deep; each level is encoded once more.
 fn nested(depth: usize) -> String {
-    (0..depth).fold("blob:none".to_owned(), |inner, _| format!("combine:{}", inner.replace('%', "%25").replace(':', "%3A")))
+    (0..depth)
+        .fold("blob:none".to_owned(), |inner, _| format!("combine:{}", inner.replace('%', "%25").replace(':', "%3A")))
 }
 
 #[test]
