@@ -41,7 +41,10 @@ impl Transfers {
         let refuse = |why: String| Err(Refusal::new(Code::TryLater, "git", why, "git fetch"));
         let mut under_way = self.under_way.lock().expect("invariant: no panic under this lock");
         if under_way.all >= self.most {
-            return refuse(format!("{} fetches and pushes are under way, as many as may be; try again soon", self.most));
+            return refuse(format!(
+                "{} fetches and pushes are under way, as many as may be; try again soon",
+                self.most
+            ));
         }
         let (mine, most, are) = match &whose {
             Some(name) => (under_way.by.get(&whose).copied(), self.each, format!("{name} has")),

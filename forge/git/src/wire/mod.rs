@@ -11,6 +11,7 @@ mod commands;
 mod fetch;
 mod ls_refs;
 pub mod pktline;
+pub mod probe;
 mod receive_pack;
 mod report;
 mod stock;
