@@ -179,6 +179,19 @@ fn hundreds_that_do_nothing_keep_nobody_else_waiting() {
 }
 
 #[test]
+fn whoever_shows_no_key_cannot_shut_the_door_for_those_who_have_one() {
+    let forge = tests::Forge::start();
+    let alpha = forge.agent("alpha");
+    let idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(("127.0.0.1", forge.ssh_port())).unwrap()).collect();
+    // All places are taken, and each is left alone for a moment; then the oldest makes room.
+    std::thread::sleep(Duration::from_secs(3));
+    for _ in 0..3 {
+        alpha.ssh("whoami").ok().says("alpha");
+    }
+    drop(idle);
+}
+
+#[test]
 fn hundreds_of_pushes_and_clones_that_stand_still_keep_nobody_else_waiting() {
     let siege = siege();
     let target = siege.project();
