@@ -83,7 +83,7 @@ fn capabilities_by_the_megabyte_are_read_and_forgotten_up_to_the_budget() {
             let pushed = raw.push(door, &push_with(&format!("report-status {words}"), &[command], b""));
             assert!(pushed.starts_with("unpack ok\nng refs/heads/mallory/none "), "{door:?}: {pushed}");
             // Lines that bring nothing, without end.
-            let shallow = pkt(format!("shallow {}", target.main)).repeat(110_000);
+            let shallow: Vec<u8> = (0..110_000).flat_map(|n| pkt(format!("shallow {n:040x}"))).collect();
             assert_eq!(raw.push(door, &shallow), "ERR a push may have at most 100000 shallow lines");
         }
     });
@@ -104,4 +104,24 @@ fn more_commands_than_a_push_may_have_are_refused_whole() {
         let answer = target.raw.push(Door::Http, &push(&[long], b""));
         assert_eq!(answer, "fatal: a push may have at most 1024 bytes in a ref's name");
     });
+}
+
+#[test]
+fn as_many_commands_as_may_be_cost_their_sender() {
+    let siege = siege();
+    let target = siege.project();
+    // Refused one by one: each name has a refusal and a next command of its own.
+    let refused: Vec<String> =
+        (0..10_000).map(|n| format!("{ZERO} {} refs/heads/main/below-{n}", target.main)).collect();
+    let empty = tests::raw::Pack::default().finish();
+    target.survives(|| {
+        let answer = target.raw.push(Door::Http, &push(&refused, &empty));
+        assert_eq!(answer.matches("\nng refs/heads/main/below-").count(), 10_000);
+    });
+    // And taken, while the innocent agent reads and pushes elsewhere.
+    let made: Vec<String> =
+        (0..10_000).map(|n| format!("{ZERO} {} refs/heads/mallory/many/{n}", target.main)).collect();
+    let answer = target.raw.push(Door::Http, &push(&made, &empty));
+    assert_eq!(answer.matches("\nok refs/heads/mallory/many/").count(), 10_000, "{}", &answer[..answer.len().min(300)]);
+    siege.forge_is_well();
 }
