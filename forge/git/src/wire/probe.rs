@@ -31,7 +31,7 @@ pub fn pktline(bytes: &[u8]) {
         let mut again = Vec::new();
         while let Ok(Some(packet)) = at_once(reader.next()) {
             match packet {
-                Packet::Data(line) if line.is_empty() => again.extend_from_slice(b"0004"),
+                Packet::Data([]) => again.extend_from_slice(b"0004"),
                 Packet::Data(line) => pktline::data(&mut again, line),
                 Packet::Flush => again.extend_from_slice(pktline::FLUSH),
                 Packet::Delim => again.extend_from_slice(pktline::DELIM),
