@@ -5,6 +5,7 @@ mod delta;
 pub mod emit;
 pub mod index;
 pub mod intake;
+pub mod merge;
 pub mod probe;
 pub(crate) mod reader;
 pub mod scan;

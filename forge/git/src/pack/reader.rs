@@ -18,7 +18,7 @@ use notes_schema::Oid;
 use crate::object::{self, Kind};
 
 /// A directory changed so recently may change again under the same time stamp.
-const UNSETTLED: Duration = Duration::from_secs(1);
+const UNSETTLED: Duration = Duration::from_millis(50);
 
 /// An entry that is not what its index says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

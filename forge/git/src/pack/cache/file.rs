@@ -1,4 +1,4 @@
-//! A cached pack on disk: the pack's bytes, then what it is of, then how long that is.
+//! A cached pack on disk: the pack's bytes, the sorted ids of its objects, what it is of, and how long that is.
 //!
 //! Invariant: nothing in a file is believed before it was compared: the facts with the file's name, the pack with its own
 //! trailer, and what is copied out of it with its checksum.
@@ -24,6 +24,7 @@ const FOOT: u64 = 16;
 const MOST_FACTS: u64 = 16 << 20;
 const HEADER: u64 = 12;
 const TRAILER: u64 = 20;
+const ID: u64 = 20;
 
 /// What is known of a cached pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     pub(super) written: Written,
     /// CRC-32 of the whole pack.
     pub(super) crc32: u32,
+    /// CRC-32 of the ids.
+    pub(super) ids_crc32: u32,
 }
 
 /// The name of the file for `key`.
@@ -52,13 +55,14 @@ fn encode_key(key: &Key) -> Vec<u8> {
 }
 
 impl Facts {
-    /// What stands behind the pack.
+    /// What stands behind the ids.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for number in [self.written.bytes, self.written.objects as u64, self.written.deltas as u64] {
             out.extend_from_slice(&number.to_be_bytes());
         }
         out.extend_from_slice(&self.crc32.to_be_bytes());
+        out.extend_from_slice(&self.ids_crc32.to_be_bytes());
         out.extend_from_slice(&self.written.checksum);
         out.extend_from_slice(&encode_key(&self.key));
         let length = out.len() as u64;
@@ -70,7 +74,7 @@ impl Facts {
     fn decode(mut bytes: &[u8]) -> Option<Facts> {
         let rest = &mut bytes;
         let [bytes, objects, deltas] = [number(rest)?, number(rest)?, number(rest)?];
-        let crc32 = u32::from_be_bytes(take(rest)?);
+        let [crc32, ids_crc32] = [u32::from_be_bytes(take(rest)?), u32::from_be_bytes(take(rest)?)];
         let checksum = take(rest)?;
         let [repository, filter, features] = [text(rest)?, text(rest)?, text(rest)?];
         let [ofs_delta] = take(rest)?;
@@ -78,18 +82,27 @@ impl Facts {
         let tips = rest.chunks(20).map(Oid::from_slice).collect::<Option<Vec<_>>>()?;
         let (objects, deltas) = (usize::try_from(objects).ok()?, usize::try_from(deltas).ok()?);
         let written = Written { objects, deltas, reused: 0, bytes, checksum };
-        Some(Facts { key: Key { family: Family { repository, filter, features, ofs_delta }, tips }, written, crc32 })
+        Some(Facts {
+            key: Key { family: Family { repository, filter, features, ofs_delta }, tips },
+            written,
+            crc32,
+            ids_crc32,
+        })
     }
 
     /// How long the file is.
     pub(super) fn file_bytes(&self) -> u64 {
-        self.written.bytes + self.encoded_len()
+        self.ids_end().saturating_add(self.encoded_len())
+    }
+
+    fn ids_end(&self) -> u64 {
+        self.written.bytes.saturating_add((self.written.objects as u64).saturating_mul(ID))
     }
 
     fn encoded_len(&self) -> u64 {
         let family = &self.key.family;
         let texts = family.repository.len() + family.filter.len() + family.features.len() + 3 * 4 + 1;
-        (3 * 8 + 4 + 20 + texts + self.key.tips.len() * 20) as u64 + FOOT
+        (3 * 8 + 2 * 4 + 20 + texts + self.key.tips.len() * 20) as u64 + FOOT
     }
 }
 
@@ -109,20 +122,66 @@ pub(super) fn read(file: &File) -> io::Result<Option<Facts>> {
     Ok(Facts::decode(&facts).filter(|facts| facts.file_bytes() == whole && facts.written.bytes >= HEADER + TRAILER))
 }
 
-/// Reads the pack in full and compares it with its trailer.
+/// Reads the file in full and compares the pack with its trailer, and the ids with their checksum.
 pub(super) fn is_whole(file: &File, facts: &Facts) -> io::Result<bool> {
     let content = facts.written.bytes - TRAILER;
     let mut hasher = Sha1::new();
-    let (mut piece, mut at) = (vec![0; PIECE], 0);
-    while at < content {
-        let most = usize::try_from(content - at).unwrap_or(usize::MAX).min(PIECE);
-        file.read_exact_at(&mut piece[..most], at)?;
-        hasher.update(&piece[..most]);
-        at += most as u64;
-    }
+    each_piece(file, 0, content, |piece| hasher.update(piece))?;
     let mut trailer = [0; TRAILER as usize];
     file.read_exact_at(&mut trailer, content)?;
-    Ok(hasher.finalize()[..] == trailer && trailer == facts.written.checksum)
+    let mut ids = crc32fast::Hasher::new();
+    each_piece(file, facts.written.bytes, facts.ids_end(), |piece| ids.update(piece))?;
+    let good = hasher.finalize()[..] == trailer && ids.finalize() == facts.ids_crc32;
+    Ok(good && trailer == facts.written.checksum)
+}
+
+fn each_piece(file: &File, mut at: u64, end: u64, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    while at < end {
+        let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(PIECE);
+        file.read_exact_at(&mut piece[..most], at)?;
+        each(&piece[..most]);
+        at += most as u64;
+    }
+    Ok(())
+}
+
+/// Whether a cached pack has an object.
+pub(super) fn contains(file: &File, facts: &Facts, id: Oid) -> io::Result<bool> {
+    let (mut low, mut high) = (0, facts.written.objects as u64);
+    let mut met = [0; ID as usize];
+    while low < high {
+        let middle = low + (high - low) / 2;
+        file.read_exact_at(&mut met, facts.written.bytes + middle * ID)?;
+        match met.cmp(id.as_bytes()) {
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Equal => return Ok(true),
+            std::cmp::Ordering::Greater => high = middle,
+        }
+    }
+    Ok(false)
+}
+
+/// The ids of a cached pack.
+pub(super) fn ids(file: &File, facts: &Facts) -> io::Result<Vec<Oid>> {
+    let mut ids = Vec::new();
+    // Pieces would cut ids apart.
+    let whole = PIECE as u64 / ID * ID;
+    let (mut at, end) = (facts.written.bytes, facts.ids_end());
+    while at < end {
+        let next = (at + whole).min(end);
+        let mut piece = vec![0; (next - at) as usize];
+        file.read_exact_at(&mut piece, at)?;
+        ids.extend(piece.chunks(ID as usize).filter_map(Oid::from_slice));
+        at = next;
+    }
+    Ok(ids)
+}
+
+/// The ids as they stand in a file.
+pub(super) fn encode_ids(mut ids: Vec<Oid>) -> Vec<u8> {
+    ids.sort_unstable();
+    ids.iter().flat_map(|id| *id.as_bytes()).collect()
 }
 
 /// The entries of a cached pack. Reading them to the end fails when any byte of the pack has changed.

@@ -6,16 +6,18 @@
 //! first and the new objects behind it, under one header and one trailer; when they have moved far, what is sent that way
 //! becomes the next file.
 //!
-//! To use it: open one per data directory, and for a request without haves and without shallow boundaries call
-//! [`PackCache::send`] on a thread that may block.
+//! To use it: open one per data directory, and for a fetch without haves and without shallow boundaries make a wish
+//! ([`Wish::new`]) and call [`PackCache::send`] on a thread that may block.
 //!
 //! Invariant: a cache and nothing else. It may be deleted at any time, whole or in part, and a file that is not what was
 //! written is removed, not sent.
 
+mod build;
 mod file;
 mod growth;
 #[cfg(test)]
 mod tests;
+mod wish;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -29,9 +31,10 @@ use notes_schema::Oid;
 
 use self::file::Facts;
 use self::growth::Growth;
+pub use self::wish::Asked;
 use super::emit::{self, Before, EmitError, Options, Written};
-use crate::select::Selection;
-use crate::store::{ReadError, Store};
+use crate::select::{SelectError, Selection};
+use crate::store::Store;
 
 /// All that shapes a clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl Key {
 }
 
 /// A question about tips that reading the repository answers.
-pub type Ask<T> = Arc<dyn Fn(&[Oid]) -> Result<T, ReadError> + Send + Sync>;
+pub type Ask<T> = Arc<dyn Fn(&[Oid]) -> Result<T, SelectError> + Send + Sync>;
 
 /// A clone, and how to make it. A builder may outlive whoever asked first, so everything in here is shared.
 #[derive(Clone)]
@@ -83,8 +86,8 @@ pub struct Wish {
     pub store: Arc<Store>,
     /// Whether each of these older tips can be reached from the wanted ones. All of them must be, to be asked for again.
     pub reaches: Ask<bool>,
-    /// What the clone needs beyond all that these older tips reach, they themselves included, under the key's filter.
-    /// Without older tips: everything.
+    /// What the clone needs, each object once, under the key's filter. Older tips are already there with all that they
+    /// reach under the same filter, so nothing of that need be among it; without older tips it is everything.
     pub select: Ask<Selection>,
 }
 
@@ -94,6 +97,9 @@ pub enum CacheError {
     /// The pack could not be made or passed on.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// What belongs into it could not be found out.
+    #[error(transparent)]
+    Select(#[from] SelectError),
     /// Another thread made the pack, and failed.
     #[error("the pack could not be made: {0}")]
     Builder(String),
@@ -101,12 +107,6 @@ pub enum CacheError {
 
 impl From<io::Error> for CacheError {
     fn from(error: io::Error) -> Self {
-        CacheError::Emit(error.into())
-    }
-}
-
-impl From<ReadError> for CacheError {
-    fn from(error: ReadError) -> Self {
         CacheError::Emit(error.into())
     }
 }
@@ -145,6 +145,13 @@ struct Ready {
     verified: bool,
     /// What came behind it last time was so much that a new file is due.
     outgrown: bool,
+}
+
+/// A cached pack that another one begins with, and what that one has beyond it.
+struct Base {
+    facts: Arc<Facts>,
+    file: File,
+    selection: Selection,
 }
 
 enum Found {
@@ -192,31 +199,34 @@ impl PackCache {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Written, CacheError> {
         let name = file::name(&wish.key);
-        match self.find(&name) {
-            Found::Ready(ready) => {
-                if let Some(file) = self.open_file(&name, &ready) {
-                    return send_file(&file, &ready.facts, out, progress);
+        // A second time when somebody else was faster, or when the file is not what it was.
+        for _ in 0..2 {
+            match self.find(&name) {
+                Found::Ready(ready) => {
+                    if let Some(file) = self.open_file(&name, &ready) {
+                        return send_file(&file, &ready.facts, out, progress);
+                    }
                 }
+                Found::Growing(growth) => return follow(&growth, out, progress),
+                Found::Nothing => {}
             }
-            Found::Growing(growth) => return follow(&growth, out, progress),
-            Found::Nothing => {}
-        }
-        let mut base = None;
-        if let Some((ready, file)) = self.base(wish)? {
-            let selection = (wish.select)(&ready.facts.key.tips)?;
-            let much = selection.objects.len() as u64 * SHARE > ready.facts.written.objects as u64;
-            if !much && !ready.outgrown {
-                return self.send_addition(wish, &ready, &file, &selection, out, progress);
+            let mut base = None;
+            if let Some((ready, file)) = self.base(wish)? {
+                let selection = beyond(&ready.facts, &file, (wish.select)(&ready.facts.key.tips)?)?;
+                let much = selection.objects.len() as u64 * SHARE > ready.facts.written.objects as u64;
+                if !much && !ready.outgrown {
+                    return self.send_addition(wish, &ready, &file, &selection, out, progress);
+                }
+                base = Some(Base { facts: ready.facts, file, selection });
             }
-            base = Some((ready.facts, file, selection));
-        }
-        match self.start(&name, wish, base) {
-            Some(growth) => follow(&growth, out, progress),
-            None => {
-                let selection = (wish.select)(&[])?;
-                Ok(emit::write(&wish.store, &selection, &wish.key.options(false), out, progress)?)
+            match build::start(self, &name, wish, base) {
+                Found::Growing(growth) => return follow(&growth, out, progress),
+                Found::Ready(_) => {}
+                Found::Nothing => break,
             }
         }
+        let selection = (wish.select)(&[])?;
+        Ok(emit::write(&wish.store, &selection, &wish.key.options(false), out, progress)?)
     }
 
     fn find(&self, name: &str) -> Found {
@@ -265,7 +275,7 @@ impl PackCache {
     }
 
     /// A cached pack that the wanted clone begins with.
-    fn base(&self, wish: &Wish) -> Result<Option<(Ready, File)>, ReadError> {
+    fn base(&self, wish: &Wish) -> Result<Option<(Ready, File)>, SelectError> {
         let mut candidates: Vec<Ready> = {
             let state = self.state();
             let related = |ready: &&Ready| ready.facts.key.family == wish.key.family;
@@ -300,13 +310,7 @@ impl PackCache {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Written, CacheError> {
         let name = file::name(&ready.facts.key);
-        let written = match extended(wish, &ready.facts, file, selection, out, progress) {
-            Err(error @ EmitError::Before(_)) => {
-                self.drop_file(&name);
-                return Err(error.into());
-            }
-            done => done?,
-        };
+        let written = self.extended(wish, &ready.facts, file, selection, out, progress)?;
         let grown = written.bytes.saturating_sub(ready.facts.written.bytes);
         if grown.saturating_mul(SHARE) > ready.facts.written.bytes
             && let Some(ready) = self.state().ready.get_mut(&name)
@@ -316,39 +320,24 @@ impl PackCache {
         Ok(written)
     }
 
-    /// Starts a builder, or finds the one that somebody else has started. `None` when there is no room for it.
-    fn start(
-        self: &Arc<Self>,
-        name: &str,
+    /// A cached pack's entries and those of `selection`, as one pack.
+    fn extended(
+        &self,
         wish: &Wish,
-        base: Option<(Arc<Facts>, File, Selection)>,
-    ) -> Option<Arc<Growth>> {
-        let mut state = self.state();
-        if let Some(growth) = state.growing.get(name) {
-            return Some(growth.clone());
+        facts: &Facts,
+        file: &File,
+        selection: &Selection,
+        out: &mut dyn Write,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Written, CacheError> {
+        let mut body = file::Body::new(file, facts);
+        let before = Before { objects: facts.written.objects, deltas: facts.written.deltas, body: &mut body };
+        // Deltas may rest on what stands in front of them: the client has that by then.
+        let done = emit::write_after(Some(before), &wish.store, selection, &wish.key.options(true), out, progress);
+        if matches!(done, Err(EmitError::Before(_))) {
+            self.drop_file(&file::name(&facts.key));
         }
-        if state.growing.len() >= BUILDS || state.unfit.contains(&wish.key.family) {
-            return None;
-        }
-        let temporary = fs::create_dir_all(&self.dir)
-            .and_then(|()| tempfile::Builder::new().prefix(file::TEMPORARY).tempfile_in(&self.dir));
-        let temporary = temporary.inspect_err(|e| tracing::warn!("a clone is not cached: {e}")).ok()?;
-        let growth = Arc::new(Growth::new(temporary.as_file().try_clone().ok()?));
-        let building = Building { cache: self.clone(), name: name.to_owned(), growth: growth.clone() };
-        let wish = wish.clone();
-        state.growing.insert(name.to_owned(), growth.clone());
-        drop(state);
-        // A thread that cannot be started drops `building`, which tells whoever waits.
-        let started = std::thread::Builder::new().name("pack-cache".to_owned()).spawn(move || {
-            building.run(&wish, base, temporary);
-        });
-        match started {
-            Ok(_) => Some(growth),
-            Err(error) => {
-                tracing::warn!("a clone is not cached: {error}");
-                None
-            }
-        }
+        Ok(done?)
     }
 
     fn evict(&self, state: &mut State) {
@@ -385,87 +374,19 @@ impl State {
     }
 }
 
-/// A pack under construction. Dropped before its time, it leaves an error to those who follow.
-struct Building {
-    cache: Arc<PackCache>,
-    name: String,
-    growth: Arc<Growth>,
-}
-
-impl Building {
-    fn run(self, wish: &Wish, base: Option<(Arc<Facts>, File, Selection)>, temporary: tempfile::NamedTempFile) {
-        let mut out = growth::Grower::new(&self.growth);
-        let mut progress = |line: &str| self.growth.say(line);
-        let written = match base {
-            Some((facts, file, selection)) => extended(wish, &facts, &file, &selection, &mut out, &mut progress),
-            None => (wish.select)(&[]).map_err(EmitError::from).and_then(|selection| {
-                emit::write(&wish.store, &selection, &wish.key.options(false), &mut out, &mut progress)
-            }),
-        };
-        match written {
-            Ok(written) => {
-                let facts = Facts { key: wish.key.clone(), written, crc32: out.crc32() };
-                if let Err(error) = self.keep(facts, temporary) {
-                    tracing::warn!("a clone is not cached: {error}");
-                }
-                self.leave();
-                self.growth.finish(written);
-            }
-            Err(error) => {
-                tracing::warn!("a clone could not be built: {error}");
-                if matches!(error, EmitError::Out(_)) {
-                    self.cache.state().set_unfit(&wish.key.family);
-                }
-                self.leave();
-                self.growth.fail(&error.to_string());
-            }
+/// What of `selection` a cached pack has not: something that went away and came back was selected although it is there.
+fn beyond(facts: &Facts, file: &File, mut selection: Selection) -> io::Result<Selection> {
+    let mut there = HashSet::new();
+    for object in &selection.objects {
+        if file::contains(file, facts, object.id)? {
+            there.insert(object.id);
         }
     }
-
-    /// Lets the next who asks start anew.
-    fn leave(&self) {
-        let mut state = self.cache.state();
-        if state.growing.get(&self.name).is_some_and(|growth| Arc::ptr_eq(growth, &self.growth)) {
-            state.growing.remove(&self.name);
-        }
+    selection.objects.retain(|object| !there.contains(&object.id));
+    for resembles in selection.objects.iter_mut().filter_map(|object| object.resembles.as_mut()) {
+        resembles.held |= there.contains(&resembles.id);
     }
-
-    fn keep(&self, facts: Facts, temporary: tempfile::NamedTempFile) -> io::Result<()> {
-        if facts.file_bytes() > self.cache.max_bytes {
-            self.cache.state().set_unfit(&facts.key.family);
-            return Ok(());
-        }
-        temporary.as_file().write_all_at(&facts.encode(), facts.written.bytes)?;
-        let mut state = self.cache.state();
-        temporary.persist(self.cache.dir.join(&self.name)).map_err(|e| e.error)?;
-        state.insert(facts, true);
-        self.cache.evict(&mut state);
-        Ok(())
-    }
-}
-
-impl Drop for Building {
-    fn drop(&mut self) {
-        self.leave();
-        self.growth.fail("its builder ended without a word");
-    }
-}
-
-/// A cached pack's entries and those of `selection`, as one pack.
-fn extended(
-    wish: &Wish,
-    facts: &Facts,
-    file: &File,
-    selection: &Selection,
-    out: &mut dyn Write,
-    progress: &mut dyn FnMut(&str),
-) -> Result<Written, EmitError> {
-    let mut body = file::Body::new(file, facts);
-    let objects = facts.written.objects;
-    let before = Before { objects, deltas: facts.written.deltas, body: &mut body };
-    // Deltas may rest on what stands in front of them: the client has that by then.
-    let options = wish.key.options(true);
-    emit::write_after(Some(before), &wish.store, selection, &options, out, progress)
+    Ok(selection)
 }
 
 fn send_file(

@@ -235,10 +235,12 @@ fn a_restart_believes_only_what_is_whole() {
     assert!(fixture.selected().is_empty());
     let mut flipped = kept.clone();
     flipped[pack.len() / 2] ^= 1;
+    let mut other = kept.clone();
+    other[pack.len() + 30] ^= 1;
     let mut renamed = kept.clone();
     let tip = renamed.len() - 17;
     renamed[tip] ^= 1;
-    for bad in [flipped, renamed, kept[..kept.len() - 1].to_vec(), pack[..pack.len() - 1].to_vec(), vec![]] {
+    for bad in [flipped, other, renamed, kept[..kept.len() - 1].to_vec(), pack[..pack.len() - 1].to_vec(), vec![]] {
         fs::write(&file, bad).unwrap();
         let (sent, written) = send(&fixture.cache(ROOM), &wish).unwrap();
         fixture.check(&sent, &written, "main");
@@ -333,6 +335,35 @@ fn moved_tips_begin_with_what_is_cached() {
     let (pack, written) = send(&cache, &fixture.wish("other", "")).unwrap();
     fixture.check(&pack, &written, "other");
     assert_eq!(fixture.selected(), [0]);
+}
+
+#[test]
+fn what_came_back_is_not_sent_twice() {
+    let fixture = Fixture::new(busy(20));
+    fixture.repo.write("file", "as it was\n".repeat(20));
+    fixture.repo.commit("one");
+    fixture.repo.write("file", "as it became\n".repeat(20));
+    fixture.repo.commit("another");
+    let cache = fixture.cache(ROOM);
+    send(&cache, &fixture.wish("main", "")).unwrap();
+    fixture.repo.write("file", "as it was\n".repeat(20));
+    fixture.repo.write("other", "as it was\n".repeat(20) + "and more\n");
+    fixture.repo.commit("one again");
+    let all = fixture.repo.git(&["rev-list", "--objects", "main"]).lines().count();
+    let selected = (fixture.wish("main", "").select)(&[fixture.repo.id("main~1")]).unwrap();
+    assert!(selected.objects.iter().any(|object| object.id == fixture.repo.id("main:file")));
+    for file in [false, true] {
+        if file {
+            cache.state().ready.values_mut().for_each(|ready| ready.outgrown = true);
+        }
+        let (pack, written) = send(&cache, &fixture.wish("main", "")).unwrap();
+        fixture.check(&pack, &written, "main");
+        assert_eq!(written.objects, all);
+    }
+    fixture.repo.commit("nothing");
+    let (pack, written) = send(&cache, &fixture.wish("main", "")).unwrap();
+    fixture.check(&pack, &written, "main");
+    assert_eq!((written.objects, fixture.files().len()), (all + 1, 2));
 }
 
 #[test]
@@ -433,4 +464,70 @@ fn a_busy_cache_is_passed_by() {
         held.into_iter().for_each(|one| drop(one.join().unwrap()));
     });
     assert_eq!(fixture.files().len(), 2);
+}
+
+/// A clone as a fetch asks for it.
+fn asked(fixture: &Fixture, wants: &[&str], filter: &str, follow: &[&str]) -> Wish {
+    let id = |name: &&str| fixture.repo.id(name);
+    let follow = follow.iter().map(|tag| (fixture.repo.id(tag), fixture.repo.id(&format!("{tag}^{{}}")))).collect();
+    let filter = match filter {
+        "" => crate::select::filter::Filter::default(),
+        spec => crate::select::filter::Filter::parse(spec, |_| {}).unwrap(),
+    };
+    let asked = Asked { wants: wants.iter().map(id).collect(), filter, follow, ofs_delta: true };
+    Wish::new("a", &fixture.store, asked).unwrap()
+}
+
+/// The ids in a pack that git made whole, sorted.
+fn ids(pack: &[u8]) -> Vec<String> {
+    let client = Repo::bare();
+    std::fs::write(client.path().join("a.pack"), pack).unwrap();
+    client.git(&["index-pack", "a.pack"]);
+    let shown = client.git_bytes(&["show-index"], &std::fs::read(client.path().join("a.idx")).unwrap());
+    let shown = String::from_utf8(shown).unwrap();
+    shown.lines().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_fetch_finds_what_its_clone_needs() {
+    let fixture = Fixture::new(busy(20));
+    let cache = fixture.cache(ROOM);
+    let repo = &fixture.repo;
+    repo.git(&["tag", "-am", "one", "one", "main~5"]);
+    let listed = |revs: &[&str]| {
+        let lines = repo.git(&[&["rev-list", "--objects", "--no-object-names"], revs].concat());
+        let mut ids: Vec<String> = lines.lines().map(str::to_owned).collect();
+        ids.sort();
+        ids
+    };
+    let expect = |wish: Wish, revs: &[&str]| {
+        let (pack, written) = send(&cache, &wish).unwrap();
+        assert_eq!(ids(&pack), listed(revs), "{revs:?}");
+        written
+    };
+    let files = || fixture.files().len();
+    expect(asked(&fixture, &["main", "one"], "", &["one"]), &["main", "one"]);
+    expect(asked(&fixture, &["main"], "", &["one"]), &["main", "one"]);
+    expect(asked(&fixture, &["main"], "", &[]), &["main"]);
+    expect(asked(&fixture, &["main", "main"], "", &[]), &["main"]);
+    assert_eq!(files(), 3);
+    expect(asked(&fixture, &["main"], "blob:none", &[]), &["main", "--filter=blob:none"]);
+    expect(asked(&fixture, &["main"], "tree:2", &[]), &["main", "--filter=tree:2"]);
+    assert_eq!(files(), 5);
+    // What was there comes back at the top, where a filter by depth sees it.
+    repo.git(&["mv", "dir3/file3", "file3"]);
+    repo.commit("moved");
+    repo.git(&["tag", "-am", "two", "two", "main"]);
+    let written = expect(asked(&fixture, &["main", "one"], "", &[]), &["main", "one"]);
+    assert!(written.reused > 100, "{written:?}");
+    expect(asked(&fixture, &["main", "one", "two"], "", &[]), &["main", "one", "two"]);
+    expect(asked(&fixture, &["main"], "blob:none", &[]), &["main", "--filter=blob:none"]);
+    assert_eq!(files(), 5, "older packs stood in front");
+    expect(asked(&fixture, &["main"], "tree:2", &[]), &["main", "--filter=tree:2"]);
+    assert_eq!(files(), 6, "a depth has no older pack");
+    let tree = repo.id("main^{tree}").to_string();
+    expect(asked(&fixture, &["main~1", &tree], "", &[]), &["main~1", &tree]);
+    assert_eq!(files(), 7, "a tree has none either");
+    expect(asked(&fixture, &["main~7"], "", &[]), &["main~7"]);
+    assert_eq!(files(), 8, "what is younger is no beginning");
 }

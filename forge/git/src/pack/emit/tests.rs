@@ -251,6 +251,31 @@ fn a_cycle_over_two_packs_is_broken() {
 }
 
 #[test]
+fn a_delta_that_lies_there_is_copied_when_the_client_has_its_base() {
+    let repo = Repo::bare();
+    let data = [noise(500, 1), [noise(500, 1), noise(20, 2)].concat()];
+    let ids = data.each_ref().map(|data| Object::new(Kind::Blob, data.clone()).id().unwrap());
+    add_pack(&repo, &[entry(&data[0], None), entry(&data[1], Some((ids[0], &data[0])))]);
+    let held = Some(Resembles { id: ids[0], held: true });
+    let thin = Selection { objects: vec![blob(ids[1], held)] };
+    for ofs_delta in [true, false] {
+        let (pack, written) = emit(&repo.store(), &thin, &Options { thin: true, ofs_delta });
+        assert_eq!((written.deltas, written.reused), (1, 1));
+        assert!(!Repo::bare().try_git(&["index-pack", "--stdin"], &pack).0, "it is thin");
+        let client = Repo::bare();
+        client.git_bytes(&["hash-object", "-w", "--stdin"], &data[0]);
+        client.git_bytes(&["index-pack", "--stdin", "--fix-thin", "--strict"], &pack);
+        assert_eq!(client.git_bytes(&["cat-file", "blob", &ids[1].to_string()], b""), data[1]);
+    }
+    let unknown = Selection { objects: vec![blob(ids[1], None)] };
+    for (selection, options) in [(&thin, WHOLE), (&unknown, THIN)] {
+        let (pack, written) = emit(&repo.store(), selection, &options);
+        assert_eq!((written.deltas, written.reused), (0, 0));
+        Repo::bare().git_bytes(&["index-pack", "--stdin", "--strict"], &pack);
+    }
+}
+
+#[test]
 fn the_same_object_in_several_packs_is_sent_once() {
     let repo = busy(10);
     repo.git(&["repack", "-dq"]);
