@@ -150,6 +150,11 @@ impl Target<'_> {
         let agent = &self.siege.mallory;
         let refs = agent.git(agent.home(), &["ls-remote", &agent.ssh_url(&self.name)]).ok().stdout;
         let repository = self.siege.forge.repository(&self.name);
+        // The forge's own maintenance writes beside; what stays is what counts.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !strangers(&repository).is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let counted = plumbing::git(&repository, &["count-objects", "-v"]).ok().stdout;
         let count = |key: &str| {
             let line = counted.lines().find_map(|line| line.strip_prefix(key)).expect("git counts it");
