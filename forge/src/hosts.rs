@@ -10,7 +10,9 @@ use notes_schema::event::PublicKey;
 
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
+use crate::config::Limits;
 use crate::forge::Forge;
+use crate::transfers::{Transfer, Transfers};
 use git::plain::{self, Refused};
 use git::wire::{Host, Service};
 
@@ -47,6 +49,8 @@ impl Closed {
 
 /// Repositories by the path in their URL.
 pub trait Hosts: Send + Sync + 'static {
+    /// The agent that `who` is; `None` for whoever is none.
+    fn agent(&self, who: &Who) -> Option<String>;
     /// The repository at `path` for `service`, on behalf of `who`. Blocks.
     fn open(&self, path: &str, who: &Who, service: Service) -> Result<Arc<dyn Host>, Closed>;
 }
@@ -58,21 +62,38 @@ pub struct Behind {
     pub hosts: Arc<dyn Hosts>,
     /// Commands and pages; `None` where git is all that is served, and to anybody.
     pub forge: Option<Arc<Forge>>,
+    /// Fetches and pushes through both doors.
+    pub transfers: Arc<Transfers>,
 }
 
 impl Behind {
     /// A forge.
     pub fn forge(forge: Arc<Forge>) -> Behind {
-        Behind { hosts: Arc::new(forge.clone()), forge: Some(forge) }
+        let transfers = Transfers::new(&forge.config().limits);
+        Behind { hosts: Arc::new(forge.clone()), forge: Some(forge), transfers }
     }
 
     /// Plain repositories.
-    pub fn plain(root: PlainHosts) -> Behind {
-        Behind { hosts: Arc::new(root), forge: None }
+    pub fn plain(root: PlainHosts, limits: &Limits) -> Behind {
+        Behind { hosts: Arc::new(root), forge: None, transfers: Transfers::new(limits) }
+    }
+
+    /// Begins a fetch or push on behalf of `who`.
+    pub fn begin(&self, who: &Who) -> Result<Transfer, Refusal> {
+        self.transfers.begin(self.hosts.agent(who))
     }
 }
 
 impl Hosts for Arc<Forge> {
+    fn agent(&self, who: &Who) -> Option<String> {
+        let actor = match who {
+            Who::Key(key) => self.actor_for_key(key),
+            Who::Token(token) => self.actor_for_token(token).ok()?,
+            Who::Anonymous | Who::Stranger => return None,
+        };
+        actor.agent().map(|agent| agent.name.to_string())
+    }
+
     fn open(&self, path: &str, who: &Who, service: Service) -> Result<Arc<dyn Host>, Closed> {
         let actor = match who {
             Who::Key(key) => self.actor_for_key(key),
@@ -111,6 +132,10 @@ impl PlainHosts {
 }
 
 impl Hosts for PlainHosts {
+    fn agent(&self, _who: &Who) -> Option<String> {
+        None
+    }
+
     fn open(&self, path: &str, who: &Who, service: Service) -> Result<Arc<dyn Host>, Closed> {
         let door = match who {
             Who::Key(_) | Who::Stranger => plain::Door::Ssh,

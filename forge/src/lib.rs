@@ -19,4 +19,5 @@ pub mod socket;
 pub mod ssh;
 pub mod state;
 pub mod token;
+pub mod transfers;
 pub mod web;

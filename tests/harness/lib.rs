@@ -9,6 +9,7 @@ pub mod load;
 pub mod memory;
 pub mod out;
 pub mod plumbing;
+pub mod raw;
 #[path = "../../forge/src/bench/repository.rs"]
 pub mod repository;
 pub mod server;

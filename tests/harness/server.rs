@@ -49,11 +49,7 @@ impl Forge {
         let data = scratch.path().join("data");
         let mut forge = Forge { scratch, data, child: None, plain: false, ssh: 0, http: 0 };
         if let Err(died) = forge.try_up(env) {
-            panic!(
-                "the server should have started; exit {}
-{}",
-                died.code, died.log
-            );
+            panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
         forge
     }
@@ -167,6 +163,15 @@ impl Forge {
             self.child = None;
         }
         ended
+    }
+
+    /// The most memory that the server's process ever held, in MiB, as the kernel counts it.
+    #[track_caller]
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
     }
 
     /// The data directory.

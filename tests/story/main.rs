@@ -8,6 +8,7 @@ mod clients;
 mod documents;
 mod faults;
 mod gitview;
+mod hostile;
 mod large;
 mod matrix;
 mod mirror;

@@ -22,6 +22,9 @@ use crate::hosts::{Behind, PlainHosts};
 use crate::secrets::{SecretError, Secrets};
 use crate::{ssh, web};
 
+/// Threads for work that may block, beside those of fetches and pushes.
+const OTHER_THREADS: usize = 512;
+
 /// Flags of `forge serve`. Each is also a key of `forge.toml` and a variable `FORGE_…`.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Without flags: data in ./forge-data, SSH on 127.0.0.1:2222, HTTP on 127.0.0.1:8080.\n\
@@ -159,7 +162,11 @@ pub fn run(args: Args) -> ExitCode {
         Ok(settings) => settings,
         Err(e) => return super::fail(e),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forge").build() {
+    // Each fetch or push may hold a thread while its client makes it wait; everything else needs some as well.
+    let threads = OTHER_THREADS.saturating_add(config.limits.transfers);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_name("forge").max_blocking_threads(threads);
+    let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(e) => return super::fail(StartError::System(e)),
     };
@@ -308,7 +315,7 @@ fn open(config: &Config, served: Served) -> Result<(Behind, PrivateKey), StartEr
                 Some(data) => Secrets::open(&data)?.load_or_create_host_key()?,
                 None => crate::secrets::passing_host_key()?,
             };
-            Ok((Behind::plain(hosts), host_key))
+            Ok((Behind::plain(hosts, &config.limits), host_key))
         }
     }
 }

@@ -50,15 +50,25 @@ struct Asked {
 pub(super) async fn serve(door: &Arc<Door>, who: Who, channel: Channel<Msg>) {
     let (mut read, write) = channel.split();
     let limits = &door.config.limits;
-    let Ok(Some(asked)) = timeout(limits.idle(), asked(&mut read)).await else {
-        let _ = write.close().await;
-        return;
+    let asked = match timeout(limits.idle(), asked(&mut read)).await {
+        Ok(Err(Early::Left)) | Err(_) => {
+            let _ = write.close().await;
+            return;
+        }
+        Ok(Err(Early::TalkedTooMuch)) => None,
+        Ok(Ok(asked)) => Some(asked),
     };
     let (feed, stdin) = tokio::io::duplex(PIPE);
-    let feed = (!asked.at_end).then_some(feed);
-    let terminal = asked.terminal;
+    let feed = asked.as_ref().is_some_and(|asked| !asked.at_end).then_some(feed);
+    let terminal = asked.as_ref().is_some_and(|asked| asked.terminal);
     let work = async {
-        let status = run(door, who, asked, stdin, &write).await;
+        let status = match asked {
+            Some(asked) => run(door, who, asked, stdin, &write).await,
+            None => {
+                let why = format!("more than {REQUESTS} requests came before it; send no variables but {GIT_PROTOCOL}");
+                refuse(door, &write, &Refusal::new(Code::Usage, "command", why, "help")).await
+            }
+        };
         finish(&write, status).await;
     };
     tokio::select! {
@@ -67,29 +77,35 @@ pub(super) async fn serve(door: &Arc<Door>, who: Who, channel: Channel<Msg>) {
     }
 }
 
-/// Waits for the command. `None`: the client left, or talks too much.
-async fn asked(read: &mut ChannelReadHalf) -> Option<Asked> {
+/// Why no command came.
+enum Early {
+    Left,
+    TalkedTooMuch,
+}
+
+/// Waits for the command.
+async fn asked(read: &mut ChannelReadHalf) -> Result<Asked, Early> {
     let mut protocol = None;
     let mut at_end = false;
     let mut terminal = false;
     for _ in 0..REQUESTS {
-        match read.wait().await? {
+        match read.wait().await.ok_or(Early::Left)? {
             ChannelMsg::SetEnv { variable_name, variable_value, .. }
                 if variable_name == GIT_PROTOCOL && variable_value.len() <= VALUE =>
             {
                 protocol = Some(variable_value);
             }
-            ChannelMsg::Exec { command, .. } => return Some(Asked { command, protocol, at_end, terminal }),
+            ChannelMsg::Exec { command, .. } => return Ok(Asked { command, protocol, at_end, terminal }),
             ChannelMsg::RequestShell { .. } => {
-                return Some(Asked { command: b"help".to_vec(), protocol, at_end: true, terminal });
+                return Ok(Asked { command: b"help".to_vec(), protocol, at_end: true, terminal });
             }
             ChannelMsg::RequestPty { .. } => terminal = true,
             ChannelMsg::Eof => at_end = true,
-            ChannelMsg::Close => return None,
+            ChannelMsg::Close => return Err(Early::Left),
             _ => {}
         }
     }
-    None
+    Err(Early::TalkedTooMuch)
 }
 
 /// Feeds stdin until the client leaves; drops what nobody reads any more. Returns when the command should be given up.
@@ -163,6 +179,10 @@ async fn git(
     stdin: DuplexStream,
     write: &ChannelWriteHalf<Msg>,
 ) -> u8 {
+    let _transfer = match door.behind.begin(&who) {
+        Ok(transfer) => transfer,
+        Err(refusal) => return refuse(door, write, &refusal).await,
+    };
     let hosts = door.behind.hosts.clone();
     // May open and recover the repository.
     let host = tokio::task::spawn_blocking(move || hosts.open(&path, &who, service)).await;

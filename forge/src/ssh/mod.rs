@@ -9,6 +9,7 @@
 mod channel;
 mod line;
 mod session;
+mod unproven;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use russh::keys::PrivateKey;
 use russh::server::{Config as Protocol, run_stream};
 use russh::{MethodKind, MethodSet, SshId};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,13 +28,14 @@ use crate::config::{Config, Limits};
 use crate::hosts::Behind;
 use crate::socket::{self, Socket};
 use session::Session;
+use unproven::{Unproven, Waiting};
 
 /// What every connection shares.
 struct Door {
     behind: Behind,
     config: Arc<Config>,
     protocol: Arc<Protocol>,
-    unproven: Arc<Semaphore>,
+    unproven: Arc<Waiting>,
     stop: CancellationToken,
 }
 
@@ -46,7 +48,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let limits = &config.limits;
-    let unproven = Arc::new(Semaphore::new(limits.ssh_unauthenticated));
+    let unproven = Waiting::new(limits.ssh_unauthenticated);
     let protocol = Arc::new(protocol(limits, host_key, behind.forge.is_none()));
     let door = Arc::new(Door { behind, config: config.clone(), protocol, unproven, stop: stop.clone() });
     socket::accept(listener, "ssh", limits.ssh_connections, b"", stop, |stream| {
@@ -80,12 +82,12 @@ fn protocol(limits: &Limits, host_key: PrivateKey, anybody: bool) -> Protocol {
 
 /// One connection from its first byte to its last.
 async fn connection(door: &Arc<Door>, stream: TcpStream) {
-    let Ok(unproven) = door.unproven.clone().try_acquire_owned() else {
+    let cut = CancellationToken::new();
+    let Some(unproven) = door.unproven.enter(&cut) else {
         tracing::debug!("ssh: too many connections without a proven key; closed one");
         return;
     };
     let limits = &door.config.limits;
-    let cut = CancellationToken::new();
     // Whichever way this function ends, russh's own task must end too: it watches the socket only.
     let _cut = cut.clone().drop_guard();
     let socket = Socket::new(stream, &cut, limits.idle());
@@ -127,9 +129,6 @@ fn log_end(ended: Result<(), russh::Error>) {
         tracing::debug!("ssh: {e}");
     }
 }
-
-/// Held while a connection has not proven a key.
-type Unproven = OwnedSemaphorePermit;
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use super::reply::{self, Format};
 use super::{credentials, not_this_way};
 use crate::answer::{Code, Refusal};
 use crate::config::Config;
-use crate::hosts::{Closed, Hosts, Who};
+use crate::hosts::{Behind, Closed, Who};
 use crate::socket::Stall;
 use git::wire::{self, Host, Protocol, Service, WireError};
 
@@ -42,13 +42,13 @@ type Rpc = AbortOnDropHandle<Result<(), WireError>>;
 /// What every request for a repository shares.
 #[derive(Clone)]
 pub(super) struct Door {
-    hosts: Arc<dyn Hosts>,
+    behind: Behind,
     config: Arc<Config>,
 }
 
 impl Door {
-    pub(super) fn new(hosts: Arc<dyn Hosts>, config: Arc<Config>) -> Door {
-        Door { hosts, config }
+    pub(super) fn new(behind: Behind, config: Arc<Config>) -> Door {
+        Door { behind, config }
     }
 }
 
@@ -214,7 +214,7 @@ async fn open(
 ) -> Result<Arc<dyn Host>, Box<Response>> {
     let ask = |refusal: &Refusal| Box::new(credentials::ask(refusal, Format::Markdown));
     let who: Who = credentials::who(headers).map_err(|refusal| ask(&refusal))?;
-    let hosts = door.hosts.clone();
+    let hosts = door.behind.hosts.clone();
     // May open and recover the repository.
     match tokio::task::spawn_blocking(move || hosts.open(&repository, &who, service)).await {
         Ok(Ok(host)) => Ok(host),
@@ -260,6 +260,11 @@ async fn rpc(door: &Door, repository: String, headers: HeaderMap, body: Body, se
         Ok(host) => host,
         Err(refused) => return *refused,
     };
+    let who = credentials::who(&headers).unwrap_or(Who::Anonymous);
+    let transfer = match door.behind.begin(&who) {
+        Ok(transfer) => transfer,
+        Err(refusal) => return plain(&refusal),
+    };
     let arriving = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
     let arriving = Stall::new(arriving, limits.idle());
     let reader: Box<dyn AsyncRead + Send + Unpin> =
@@ -267,7 +272,10 @@ async fn rpc(door: &Door, repository: String, headers: HeaderMap, body: Body, se
     let (near, far) = tokio::io::duplex(PIPE);
     let far = Stall::new(far, limits.idle());
     let protocol = protocol(&headers);
-    let running = tokio::spawn(async move { wire::rpc(host, service, protocol, reader, far).await });
+    let running = tokio::spawn(async move {
+        let _transfer = transfer;
+        wire::rpc(host, service, protocol, reader, far).await
+    });
     answer(service, near, AbortOnDropHandle::new(running)).await
 }
 

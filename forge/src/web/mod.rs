@@ -140,7 +140,7 @@ const BUSY: &[u8] =
 
 /// Serves `listener` until `stop`; then lets requests finish for a while and returns.
 pub async fn serve(listener: TcpListener, behind: Behind, config: Arc<Config>, stop: CancellationToken) {
-    let git = git::Door::new(behind.hosts, config.clone());
+    let git = git::Door::new(behind.clone(), config.clone());
     let router = match behind.forge {
         Some(forge) => router(Arc::new(Door { forge, config: config.clone(), git })),
         None => plain_router(git),

@@ -6,6 +6,7 @@ pub mod emit;
 pub mod index;
 pub mod intake;
 pub mod merge;
+pub mod probe;
 pub(crate) mod reader;
 pub mod scan;
 pub mod write;

@@ -12,6 +12,7 @@ mod commands;
 mod fetch;
 mod ls_refs;
 pub mod pktline;
+pub mod probe;
 mod receive_pack;
 mod report;
 mod stock;

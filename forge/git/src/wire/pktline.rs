@@ -156,9 +156,11 @@ pub fn payloads(mut framed: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Text fit for a terminal: one line, of bounded length, without control characters.
+/// Text fit for a terminal: one line, of bounded length, without characters that move the cursor, break the line or turn
+/// it round.
 pub fn visible(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let moves = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| if moves(c) { ' ' } else { c };
     text.trim_end().chars().take(MAX_TEXT).map(plain).collect()
 }
 

@@ -190,7 +190,7 @@ fn each_chunk(file: &File, end: u64, mut each: impl FnMut(&[u8])) -> io::Result<
 
 /// A complete pack that waits to be moved among the repository's packs.
 pub struct LandablePack {
-    directory: Directory,
+    directory: Box<Directory>,
 }
 
 /// A pack that has landed and is durable.
@@ -209,7 +209,7 @@ pub struct LandedPack {
 }
 
 impl LandablePack {
-    pub(super) fn new(directory: Directory) -> Self {
+    pub(super) fn new(directory: Box<Directory>) -> Self {
         LandablePack { directory }
     }
 
@@ -236,7 +236,7 @@ impl LandablePack {
     }
 
     fn land_as(self, pack_dir: &Path, name: impl Fn(Sha256, [u8; 20]) -> String) -> io::Result<LandedPack> {
-        let Directory { dir, file, len, entries, checksum, .. } = self.directory;
+        let Directory { dir, file, len, entries, checksum, .. } = *self.directory;
         let mut hasher = sha2::Sha256::new();
         each_chunk(&file, len, |chunk| hasher.update(chunk))?;
         let sha256 = Sha256::from_bytes(hasher.finalize().into());

@@ -42,6 +42,11 @@ pub struct Limits {
     pub object_bytes: u64,
     /// Bytes of all objects, inflated, and of whatever had to be read again to resolve deltas.
     pub inflated_bytes: u64,
+    /// The same, as long as it is not more than [`Limits::inflated_per_byte`] for each byte that was sent: a few bytes may
+    /// copy each other until much is made.
+    pub inflated_free: u64,
+    /// See [`Limits::inflated_free`].
+    pub inflated_per_byte: u64,
     /// Deltas between an object and the whole object that it rests on.
     pub delta_depth: u32,
     /// Packs up to this size, raw and inflated, stay in memory.
@@ -57,6 +62,8 @@ impl Default for Limits {
             objects: 5_000_000,
             object_bytes: 100 << 20,
             inflated_bytes: 16 << 30,
+            inflated_free: 2 << 30,
+            inflated_per_byte: 4096,
             delta_depth: 4096,
             memory_bytes: 16 << 20,
             strict: true,
@@ -145,8 +152,8 @@ pub enum PackError {
         /// What is wrong.
         why: &'static str,
     },
-    /// A delta's base is neither in the pack nor in the repository.
-    #[error("the object at byte {at} is a delta against {base}, which is neither in the pack nor in this repository")]
+    /// A delta's base is neither in the pack nor in the repository, or rests on the delta itself.
+    #[error("the object at byte {at} is a delta against {base}, which neither the pack nor this repository can give")]
     MissingBase {
         /// The delta.
         at: u64,
@@ -251,8 +258,10 @@ impl<'a> Intake<'a> {
     /// Takes `bytes` off the budget, and leaves memory where they no longer fit.
     fn charge(&mut self, bytes: u64) -> Result<(), PackError> {
         self.inflated = self.inflated.saturating_add(bytes);
-        if self.inflated > self.limits.inflated_bytes {
-            return Err(PackError::TooMuchInflated { limit: self.limits.inflated_bytes });
+        let for_what_was_sent = self.spool.len().saturating_mul(self.limits.inflated_per_byte);
+        let limit = self.limits.inflated_bytes.min(self.limits.inflated_free.max(for_what_was_sent));
+        if self.inflated > limit {
+            return Err(PackError::TooMuchInflated { limit });
         }
         if self.inflated > self.limits.memory_bytes {
             self.spool.spill(self.store.git_dir()).map_err(PackError::Disk)?;

@@ -153,7 +153,7 @@ impl Quarantine {
     pub fn into_kept(self) -> Kept {
         match self.place {
             Place::Memory { objects, .. } => Kept::Memory(objects),
-            Place::Directory(directory) => Kept::Directory(LandablePack::new(*directory)),
+            Place::Directory(directory) => Kept::Directory(LandablePack::new(directory)),
         }
     }
 }

@@ -10,7 +10,7 @@
 mod admit;
 mod negotiate;
 mod object_info;
-mod request;
+pub(super) mod request;
 mod respond;
 mod shallow;
 mod sparse;

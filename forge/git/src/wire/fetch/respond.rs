@@ -106,7 +106,11 @@ fn make(asked: &Asked, job: Job, sender: &Sender<Piece>) -> Result<(), WireError
             words(if text.ends_with(['\r', '\n']) { text.to_owned() } else { format!("{text}\n") });
         }
     };
-    emit::write(&store, &selection, &options, &mut out, &mut progress).map_err(WireError::inside)?;
+    emit::write(&store, &selection, &options, &mut out, &mut progress).map_err(|error| match error {
+        // The client has gone, which is no fault of ours.
+        emit::EmitError::Out(gone) => WireError::Io(gone),
+        other => WireError::inside(other),
+    })?;
     out.flush()?;
     Ok(())
 }
