@@ -430,7 +430,10 @@ impl Repository {
     /// is dear, and takes a share of the time that does not grow with them.
     pub fn wants_flush(&self) -> bool {
         let (at, took) = *self.last_flush.lock().expect("invariant: no panic under this lock");
-        at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE) && self.is_behind()
+        // Or the writers would have to do it themselves, and wait.
+        let tail = self.snapshot().number.saturating_sub(self.flushed.load(Ordering::Acquire));
+        let due = tail >= LONGEST_TAIL / 2 || at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE);
+        due && self.is_behind()
     }
 
     /// Whether refs on disk lag at all.
