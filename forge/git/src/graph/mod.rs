@@ -9,6 +9,7 @@
 
 mod bloom;
 mod file;
+pub mod keep;
 
 use std::fs;
 use std::io;
@@ -77,7 +78,8 @@ impl<'o, O: Objects + ?Sized> Commits<'o, O> {
     }
 }
 
-fn read_node(data: &[u8]) -> Result<Node, Malformed> {
+/// What a walk needs of the commit `data`.
+pub(crate) fn read_node(data: &[u8]) -> Result<Node, Malformed> {
     let (tree, parents, seconds) = read_links(data)?;
     Ok(Node { tree, parents, seconds, generation: UNKNOWN })
 }

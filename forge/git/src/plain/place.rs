@@ -122,7 +122,7 @@ mod tests {
             let bare = place.ends_with(".git");
             let at = temp.path().join(place);
             let at = at.to_str().unwrap();
-            repo.git(if bare { &["init", "-q", "--bare", at][..] } else { &["init", "-q", at][..] });
+            repo.git(&if bare { vec!["init", "-q", "--bare", at] } else { vec!["init", "-q", at] });
         }
         (temp, root)
     }

@@ -1,6 +1,7 @@
 //! The commits that a fetch looks at: parents, trees and dates, each read once, and marks that flow to parents.
 //!
-//! Here, in [`Commits::load`], is the one place that asks for a commit's parents, tree and date.
+//! Here, in [`Commits::load`], is the one place that asks for a commit's parents, tree and date: the commit-graph where
+//! there is one, else the commit.
 //!
 //! Invariant: dates decide in which order commits are looked at. That one lies may cost objects sent twice, and never an
 //! object that is missing.
@@ -13,7 +14,8 @@ use notes_schema::Oid;
 
 use super::ids::{IdMap, IdSet};
 use super::{SelectError, Watch};
-use crate::object::{Kind, Malformed};
+use crate::graph::{self, Graph};
+use crate::object::Kind;
 use crate::store::{Objects as _, ReadError, Store};
 
 /// The client will have it after this fetch.
@@ -57,6 +59,7 @@ struct Facts {
 /// Commits looked at so far.
 pub struct Commits {
     store: Arc<Store>,
+    graph: Option<Arc<Graph>>,
     index: IdMap<Node>,
     facts: Vec<Facts>,
     parents: Vec<Node>,
@@ -72,7 +75,8 @@ impl Commits {
     pub fn new(store: Arc<Store>) -> Result<Commits, SelectError> {
         let grafts = grafts(&store)?;
         let (index, facts, parents) = Default::default();
-        Ok(Commits { store, index, facts, parents, grafts, search: 0, met: 0 })
+        let graph = store.graph();
+        Ok(Commits { store, graph, index, facts, parents, grafts, search: 0, met: 0 })
     }
 
     /// The objects that these commits are among.
@@ -109,28 +113,36 @@ impl Commits {
             return Ok(facts.marks & LOADED != 0);
         }
         let id = facts.id;
-        let object = match self.store.get_kind(id, Kind::Commit) {
-            Ok(object) => object,
-            Err(ReadError::Missing(_)) => {
-                self.facts[node as usize].marks |= ABSENT;
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
+        let Some(read) = self.read(id)? else {
+            self.facts[node as usize].marks |= ABSENT;
+            return Ok(false);
         };
+        let nodes: Vec<Node> = match self.grafts.contains(&id) {
+            true => Vec::new(),
+            false => read.parents.iter().map(|&parent| self.node(parent)).collect(),
+        };
+        let (tree, date) = (read.tree, read.seconds);
         let first = self.parents.len() as u32;
-        let grafted = self.grafts.contains(&id);
-        let read = parse(&object.data, |parent| {
-            if !grafted {
-                let parent = self.node(parent);
-                self.parents.push(parent);
-            }
-        });
-        let (tree, date) = read.map_err(|source| ReadError::Malformed { id, source })?;
+        self.parents.extend(nodes);
         let parents = self.parents.len() as u32 - first;
         let facts = &mut self.facts[node as usize];
         (facts.tree, facts.date, facts.first, facts.parents) = (tree, date, first, parents);
         facts.marks |= LOADED;
         Ok(true)
+    }
+
+    fn read(&self, id: Oid) -> Result<Option<graph::Node>, ReadError> {
+        if let Some(known) = self.graph.as_ref().and_then(|graph| graph.node(id)) {
+            return Ok(Some(known));
+        }
+        match self.store.get_kind(id, Kind::Commit) {
+            Ok(object) => match graph::read_node(&object.data) {
+                Ok(read) => Ok(Some(read)),
+                Err(source) => Err(ReadError::Malformed { id, source }),
+            },
+            Err(ReadError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads what `node` is.
@@ -382,29 +394,4 @@ pub fn grafts(store: &Store) -> Result<IdSet, SelectError> {
         Ok(_) => std::fs::read_to_string(&path).map_err(|e| SelectError::Store(format!("{}: {e}", path.display())))?,
     };
     Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
-}
-
-/// A commit's tree and committer date; its parents go to `parent`.
-fn parse(data: &[u8], mut parent: impl FnMut(Oid)) -> Result<(Oid, i64), Malformed> {
-    let bad = |why| Malformed { kind: "commit", why };
-    let id = |hex: &[u8]| std::str::from_utf8(hex).ok().and_then(|hex| hex.parse::<Oid>().ok());
-    let mut lines = data.split(|&b| b == b'\n');
-    let tree = lines.next().and_then(|line| line.strip_prefix(b"tree ")).and_then(id).ok_or(bad("no tree"))?;
-    let mut date = 0;
-    for line in lines.take_while(|line| !line.is_empty()) {
-        if let Some(hex) = line.strip_prefix(b"parent ") {
-            parent(id(hex).ok_or(bad("a parent that is no id"))?);
-        } else if let Some(who) = line.strip_prefix(b"committer ") {
-            date = seconds(who);
-            break;
-        }
-    }
-    Ok((tree, date))
-}
-
-/// The time behind a person; 0 where there is none that can be read, as git has it.
-fn seconds(who: &[u8]) -> i64 {
-    let behind = who.iter().rposition(|&b| b == b'>').map_or(&[][..], |at| &who[at + 1..]);
-    let text = std::str::from_utf8(behind).unwrap_or("");
-    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }

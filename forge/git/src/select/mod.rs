@@ -29,6 +29,8 @@ use trees::{Trees, beside, entries};
 const DEEPEST_TAG: usize = 64;
 /// The most pairs of trees that are looked at only to learn what a client has. Beyond, it may be sent what it has.
 const MOST_PAIRS: usize = 1 << 20;
+/// How often the nearest commit that a client has is looked for; from then on any will do.
+const MOST_SEARCHES: usize = 1000;
 
 /// What an object may be sent as a delta against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +132,14 @@ impl Named {
                     self.commits.push(node);
                     return commits.need(node);
                 }
-                Kind::Tree => return Ok(self.trees.push(id)),
-                Kind::Blob => return Ok(self.blobs.push(id)),
+                Kind::Tree => {
+                    self.trees.push(id);
+                    return Ok(());
+                }
+                Kind::Blob => {
+                    self.blobs.push(id);
+                    return Ok(());
+                }
                 Kind::Tag => {
                     self.tags.push(id);
                     id = target(&store, id)?;
@@ -170,14 +178,28 @@ pub fn select(commits: &mut Commits, ask: &Ask, watch: &mut Watch<'_>) -> Result
         if !ask.haves.commits.is_empty() {
             work.learn_what_is_held(commits, &order, watch)?;
         }
-        // The oldest first: what stood at a path before was decided on before.
-        for &node in order.iter().rev() {
+        for node in bases_first(commits, &order) {
             let reference = work.reference(commits, node)?;
             work.tree(reference, commits.tree(node), watch)?;
         }
     }
     work.explicit(ask, watch)?;
     work.finish(commits, ask, &order)
+}
+
+/// The oldest first, and each behind the one that it is compared with: what stood at a path before was decided on before.
+fn bases_first(commits: &Commits, order: &[Node]) -> Vec<Node> {
+    let mut left: HashSet<Node> = order.iter().copied().collect();
+    let (mut sorted, mut chain) = (Vec::with_capacity(order.len()), Vec::new());
+    for &node in order.iter().rev() {
+        let mut next = Some(node);
+        while let Some(node) = next.filter(|node| left.remove(node)) {
+            chain.push(node);
+            next = commits.parents(node).first().copied().filter(|_| !commits.is(node, STOP_NEW));
+        }
+        sorted.extend(chain.drain(..).rev());
+    }
+    sorted
 }
 
 /// A selection under way.
@@ -195,6 +217,8 @@ struct Work<'a> {
     found: Vec<Selected>,
     /// The commit to compare with where there is no better one.
     last_resort: Option<Node>,
+    /// How often a better one was looked for.
+    searches: usize,
     commits: usize,
 }
 
@@ -210,16 +234,20 @@ impl<'a> Work<'a> {
             left_out: IdSet::default(),
             found: Vec::new(),
             last_resort: newest,
+            searches: 0,
             commits: order.len(),
         }
     }
 
     /// The tree that a commit is compared with. The client has it, or gets it.
-    fn reference(&self, commits: &mut Commits, node: Node) -> Result<Option<Oid>, ReadError> {
+    fn reference(&mut self, commits: &mut Commits, node: Node) -> Result<Option<Oid>, ReadError> {
         let reference = match commits.parents(node).first() {
             Some(&parent) if !commits.is(node, STOP_NEW) => Some(parent),
-            _ if self.last_resort.is_none() => None,
-            _ => commits.nearest_held(node)?.or(self.last_resort),
+            _ if self.last_resort.is_none() || self.searches == MOST_SEARCHES => self.last_resort,
+            _ => {
+                self.searches += 1;
+                commits.nearest_held(node)?.or(self.last_resort)
+            }
         };
         match reference {
             Some(node) if commits.load(node)? => Ok(Some(commits.tree(node))),

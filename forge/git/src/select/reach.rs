@@ -152,7 +152,7 @@ impl Search {
         let mut open = vec![(old, new)];
         while let Some((old, new)) = open.pop() {
             self.meet(new);
-            if old == Some(new) || self.is_over() || !self.is_new(new) {
+            if old == Some(new) || self.is_over() || !self.is_new(old, new) {
                 continue;
             }
             self.budget -= 1;
@@ -176,10 +176,20 @@ impl Search {
         Ok(())
     }
 
-    fn is_new(&mut self, id: Oid) -> bool {
-        if self.old.contains(&id) || !self.young.insert(id) {
+    /// Whether `new` was not looked into lately: in full, or beside `old`.
+    fn is_new(&mut self, old: Option<Oid>, new: Oid) -> bool {
+        let known = |key: &Oid| self.young.contains(key) || self.old.contains(key);
+        // Two ids laid over each other are a third that nothing else has.
+        let pair = |old: Oid| {
+            let mut bytes = *new.as_bytes();
+            bytes.iter_mut().zip(old.as_bytes()).for_each(|(a, b)| *a = a.rotate_left(1) ^ b);
+            Oid::from_bytes(bytes)
+        };
+        let key = old.map_or(new, pair);
+        if known(&new) || known(&key) {
             return false;
         }
+        self.young.insert(key);
         if self.young.len() > REMEMBERED {
             self.old = std::mem::take(&mut self.young);
         }

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn an_empty_repository_still_has_capabilities() {
         let head = Head { id: None, ..shown().head.unwrap() };
-        let unborn = Advertisement { refs: Vec::new(), head: Some(head) };
+        let unborn = Advertisement { refs: Vec::new(), head: Some(head), symrefs: Vec::new() };
         let lines = lines(&refs(
             Protocol::V0,
             &unborn,

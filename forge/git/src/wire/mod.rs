@@ -250,7 +250,8 @@ pub struct Advertisement {
     pub symrefs: Vec<(FullName, FullName)>,
 }
 
-/// Which objects that are no advertised tips a client may name in `want`.
+/// Which objects that are no advertised tips a client may name in `want`. Under v2 and over HTTP it may always name what
+/// an advertised ref reaches, for it may have learned of a ref that has moved since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Wants {
     /// None.
@@ -379,10 +380,9 @@ pub trait Host: Send + Sync + 'static {
     fn may_want(&self, id: Oid) -> bool;
     /// The objects.
     fn store(&self) -> Arc<Store>;
-    /// The bare repository's directory, for the stock `git upload-pack` behind the seam.
+    /// The bare repository's directory, for stock git.
     fn git_dir(&self) -> &Path;
-    /// Makes refs on disk equal to what is served, for requests in which stock git reads them (`include-tag`,
-    /// `deepen-not`).
+    /// Makes refs on disk equal to what is served, for requests that stock git answers (sparse filters).
     fn flush_refs(&self) -> std::io::Result<()>;
     /// How much a pushed pack may cost.
     fn limits(&self) -> Limits;

@@ -27,7 +27,7 @@ const RULES: [(&str, &str); 6] = [
 pub fn wants(asked: &Asked, wants: &[Oid]) -> Result<(), WireError> {
     let host = &*asked.host;
     let others: Vec<Oid> = wants.iter().copied().filter(|&id| !host.may_want(id)).collect();
-    let hidden = match asked.offer.wants {
+    let hidden = match asked.wants {
         _ if others.is_empty() => None,
         Wants::Advertised | Wants::Tips => others.first().copied(),
         Wants::Any => others.into_iter().find(|&id| !matches!(host.store().kind(id), Ok(Some(_)))),

@@ -13,15 +13,16 @@ mod object_info;
 mod request;
 mod respond;
 mod shallow;
+mod sparse;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use notes_schema::Oid;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::pktline::{self, Packet, PktError, PktReader};
-use super::{FetchOffer, Host, Protocol, Service, WireError, ls_refs, stock};
+use super::{FetchOffer, Host, Protocol, Service, Wants, WireError, ls_refs};
 use crate::select::commits::{Commits, grafts};
 use crate::select::{Ask, Named, SelectError};
 use crate::store::{ReadError, Store};
@@ -38,8 +39,10 @@ const MAX_ROUNDS: usize = 1 << 16;
 /// A request on its way, as all who work on it see it.
 pub struct Asked {
     host: Arc<dyn Host>,
-    offer: FetchOffer,
+
     request: Request,
+    /// Which objects may be wanted by id.
+    wants: Wants,
     /// Whether nobody waits for the answer any more.
     gone: Arc<AtomicBool>,
 }
@@ -134,7 +137,7 @@ where
         }
         "fetch" => version2(host, arguments, writer).await?,
         "object-info" if offer(host).await?.object_info => {
-            let asked = asked(host, offer(host).await?, Request::default());
+            let asked = asked(host, &offer(host).await?, Request::default(), true);
             let answer = working(&asked, move |asked| object_info::answer(asked, &arguments)).await?;
             writer.write_all(&answer).await?;
             writer.flush().await?;
@@ -189,8 +192,11 @@ async fn offer(host: &Arc<dyn Host>) -> Result<FetchOffer, WireError> {
     super::blocking(move || host.fetch_offer()).await
 }
 
-fn asked(host: &Arc<dyn Host>, offer: FetchOffer, request: Request) -> Arc<Asked> {
-    Arc::new(Asked { host: host.clone(), offer, request, gone: Arc::default() })
+/// `earlier` says that the client may know refs from an earlier answer only: under v2 and over HTTP, git's own server
+/// takes a want that a ref reaches whatever it offers, for a ref may have moved since.
+fn asked(host: &Arc<dyn Host>, offer: &FetchOffer, request: Request, earlier: bool) -> Arc<Asked> {
+    let wants = if earlier { offer.wants.max(Wants::Reachable) } else { offer.wants };
+    Arc::new(Asked { host: host.clone(), request, wants, gone: Arc::default() })
 }
 
 /// Runs `job` where it may block, and tells it when nobody waits any more.
@@ -253,7 +259,7 @@ where
     let read = request.version2(arguments, &offer);
     let banded = request.sideband_all;
     let done = match read {
-        Ok(()) => answer2(&asked(host, offer, request), writer).await,
+        Ok(()) => answer2(&asked(host, &offer, request, true), writer).await,
         Err(error) => Err(error),
     };
     match done {
@@ -279,7 +285,7 @@ where
         return Ok(());
     }
     if request.filter.sparse {
-        return sparse2(asked, writer).await;
+        return sparse::version2(asked, writer).await;
     }
     let (lines, job) = working(asked, decide2).await?;
     writer.write_all(&lines.out).await?;
@@ -359,11 +365,11 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let Some(asked) = needs(host, &mut reader).await? else {
+    let Some(asked) = needs(host, stateless, &mut reader).await? else {
         return Ok(());
     };
     if asked.request.filter.sparse {
-        return sparse0(&asked, stateless, reader, writer).await;
+        return sparse::version0(&asked, stateless, reader, writer).await;
     }
     let (mut negotiation, cut) = working(&asked, |asked| {
         let (mut negotiation, _) = admitted(asked)?;
@@ -413,7 +419,11 @@ where
 }
 
 /// What a client under v0 or v1 needs. `None` when it wants nothing.
-async fn needs<R>(host: &Arc<dyn Host>, reader: &mut PktReader<R>) -> Result<Option<Arc<Asked>>, WireError>
+async fn needs<R>(
+    host: &Arc<dyn Host>,
+    stateless: bool,
+    reader: &mut PktReader<R>,
+) -> Result<Option<Arc<Asked>>, WireError>
 where
     R: AsyncRead + Unpin,
 {
@@ -432,7 +442,7 @@ where
         }
     }
     request.lines.extend_from_slice(pktline::FLUSH);
-    Ok(Some(asked(host, offer, request)))
+    Ok(Some(asked(host, &offer, request, stateless)))
 }
 
 /// One round of what a client has; `None` when it has gone, or says no more.
@@ -457,59 +467,4 @@ where
             }
         }
     }
-}
-
-/// The lines of a request for stock git: admitted, and with the blob's id where a client named that by ref and path.
-fn for_stock(asked: &Asked) -> Result<Vec<u8>, WireError> {
-    admitted(asked)?;
-    let name = asked.request.sparse.as_deref().unwrap_or_default();
-    let unknown = || WireError::Refused(format!("upload-pack: unable to access sparse blob in '{name}' (sparse:oid)"));
-    let blob = admit::blob(asked, name)?.ok_or_else(unknown)?;
-    asked.host.flush_refs().map_err(|e| WireError::inside(format!("the refs cannot be flushed: {e}")))?;
-    let mut lines = Vec::with_capacity(asked.request.lines.len());
-    for line in pktline::payloads(&asked.request.lines) {
-        match line.strip_prefix(b"filter ") {
-            Some(_) => pktline::line(&mut lines, &format!("filter sparse:oid={blob}")),
-            None => pktline::data(&mut lines, line),
-        }
-    }
-    Ok(lines)
-}
-
-async fn sparse2<W>(asked: &Arc<Asked>, writer: &mut W) -> Result<(), WireError>
-where
-    W: AsyncWrite + Unpin + Send,
-{
-    let lines = working(asked, for_stock).await?;
-    let mut request = Vec::with_capacity(lines.len() + 64);
-    pktline::line(&mut request, "command=fetch");
-    pktline::line(&mut request, "object-format=sha1");
-    request.extend_from_slice(pktline::DELIM);
-    request.extend_from_slice(&lines);
-    request.extend_from_slice(pktline::FLUSH);
-    stock::stateless(asked.host.git_dir(), Protocol::V2, request, writer).await
-}
-
-async fn sparse0<R, W>(
-    asked: &Arc<Asked>,
-    stateless: bool,
-    reader: PktReader<R>,
-    writer: &mut W,
-) -> Result<(), WireError>
-where
-    R: AsyncRead + Unpin + Send,
-    W: AsyncWrite + Unpin + Send,
-{
-    let mut request = working(asked, for_stock).await?;
-    request.extend_from_slice(pktline::FLUSH);
-    let git_dir = asked.host.git_dir();
-    if !stateless {
-        return stock::stateful(git_dir, request, reader.into_inner(), MAX_REQUEST, writer).await;
-    }
-    let left = MAX_REQUEST.saturating_sub(request.len() as u64);
-    reader.into_inner().take(left + 1).read_to_end(&mut request).await?;
-    if request.len() as u64 > MAX_REQUEST {
-        return Err(PktError::Budget(MAX_REQUEST).into());
-    }
-    stock::stateless(git_dir, Protocol::V0, request, writer).await
 }

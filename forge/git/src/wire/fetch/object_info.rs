@@ -44,7 +44,7 @@ pub fn answer(asked: &Asked, arguments: &[u8]) -> Result<Vec<u8>, WireError> {
 
 fn visible(asked: &Asked, ids: &[Oid]) -> Result<IdSet, WireError> {
     let (tips, others): (IdSet, IdSet) = ids.iter().copied().partition(|&id| asked.host.may_want(id));
-    let found = match asked.offer.wants {
+    let found = match asked.wants {
         Wants::Any => others,
         Wants::Advertised | Wants::Tips | Wants::Reachable => admit::visible(asked, &others)?,
     };

@@ -7,7 +7,7 @@ use crate::wire::{Protocol, Service, WireError, info_refs, pktline, serve};
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
 
-fn framed(lines: &[&str]) -> Vec<u8> {
+pub fn framed(lines: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     for line in lines {
         match *line {
@@ -18,7 +18,7 @@ fn framed(lines: &[&str]) -> Vec<u8> {
     out
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(future)
 }
 
@@ -78,7 +78,7 @@ fn fetches_outside_the_protocol_are_refused_with_the_reason() {
         (Protocol::V2, framed(&["command=fetch", "teleport", "0000"]), "unknown capability `teleport`"),
         (Protocol::V2, framed(&["command=fetch", "0001", "0001", "0000"]), "second delimiter"),
         (Protocol::V2, framed(&["command=ls-refs", "0001", "all", "0000"]), "unexpected line: `all`"),
-        (Protocol::V2, fetch("want-ref refs/hidden/secret"), "unexpected line: `want-ref"),
+        (Protocol::V2, fetch("want-ref refs/hidden/secret"), "unknown ref refs/hidden/secret"),
         (Protocol::V2, fetch("packfile-uris https"), "unexpected line"),
         (Protocol::V2, fetch("deepen -1"), "unexpected line: `deepen -1`"),
         (Protocol::V2, fetch("have --all"), "40 hexadecimal digits"),
