@@ -3,6 +3,7 @@
 //! Invariant: nothing in here knows what an issue or a rating is.
 
 pub mod blame;
+pub(crate) mod child;
 pub mod connect;
 pub mod diff;
 pub mod disk;

@@ -87,6 +87,8 @@ struct Walk<'o, O: ?Sized> {
     met: HashMap<Oid, Option<Waiting>>,
     /// Where the question ends: of these alone the range consists.
     within: Option<HashSet<Oid>>,
+    /// The commits at which a range begins: they are not listed, but who has what they have changed nothing.
+    bottom: HashSet<Oid>,
     follow: bool,
 }
 
@@ -97,6 +99,7 @@ pub fn log<O: Objects + ?Sized>(objects: &O, query: &Query) -> Result<Listed, Di
         queue: BinaryHeap::new(),
         met: HashMap::new(),
         within: None,
+        bottom: query.not.iter().copied().collect(),
         follow: query.follow,
     };
     if !query.not.is_empty() {
@@ -133,6 +136,11 @@ impl<O: Objects + ?Sized> Walk<'_, O> {
         self.within.as_ref().is_none_or(|within| within.contains(&id))
     }
 
+    /// Whether a parent counts when it is asked what a commit changed.
+    fn is_relevant(&self, id: Oid) -> bool {
+        self.is_within(id) || self.bottom.contains(&id)
+    }
+
     /// Lets a commit wait, unless it did before: whoever came first says under which name the file is looked for.
     fn meet(&mut self, id: Oid, followed: &Arc<Followed>, trail: Option<Arc<Trail>>) -> Result<(), ReadError> {
         if self.met.contains_key(&id) || !self.is_within(id) {
@@ -161,7 +169,7 @@ impl<O: Objects + ?Sized> Walk<'_, O> {
         }
         let first_is_same = !self.commits.may_change(id, &followed.keys);
         if let (true, Some(&first)) = (first_is_same, node.parents.first())
-            && self.is_within(first)
+            && self.is_relevant(first)
         {
             self.meet(first, &followed, trail)?;
             return Ok(false);
@@ -170,19 +178,19 @@ impl<O: Objects + ?Sized> Walk<'_, O> {
             Some(trail) => trail,
             None => Arc::new(self.trail(node.tree, &followed, None)?),
         };
-        let (mut inside, mut outside, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut relevant, mut others, mut changed) = (Vec::new(), Vec::new(), Vec::new());
         for &parent in &node.parents {
             let tree = self.commits.node(parent)?.tree;
             let theirs = Arc::new(self.trail(tree, &followed, Some(&mine))?);
             let same = theirs.end() == mine.end();
-            if same && self.is_within(parent) {
+            if same && self.is_relevant(parent) {
                 self.meet(parent, &followed, Some(theirs))?;
                 return Ok(false);
             }
-            if self.is_within(parent) {
-                inside.push(same)
+            if self.is_relevant(parent) {
+                relevant.push(same)
             } else {
-                outside.push(same)
+                others.push(same)
             }
             changed.push((parent, tree, theirs));
         }
@@ -196,9 +204,9 @@ impl<O: Objects + ?Sized> Walk<'_, O> {
                 None => self.meet(parent, &followed, Some(theirs))?,
             }
         }
-        let relevant = if inside.is_empty() { outside } else { inside };
+        let counted = if relevant.is_empty() { others } else { relevant };
         // A first commit is compared with nothing.
-        Ok(if node.parents.is_empty() { mine.end().is_some() } else { relevant.contains(&false) })
+        Ok(if node.parents.is_empty() { mine.end().is_some() } else { counted.contains(&false) })
     }
 
     fn trail(&self, tree: Oid, followed: &Followed, near: Option<&Trail>) -> Result<Trail, ReadError> {

@@ -96,7 +96,8 @@ pub trait Objects {
 /// The objects of one repository.
 pub struct Store {
     git_dir: PathBuf,
-    repository: gix::ThreadSafeRepository,
+    /// With as many slots for packs as it was opened with.
+    repository: RwLock<(gix::ThreadSafeRepository, u16)>,
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
@@ -104,11 +105,23 @@ pub struct Store {
     graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
 }
 
-/// Objects of the newest batches, and how many bytes they hold.
+/// Objects of the newest batches: since the last call of [`Store::forget`], and before it.
 #[derive(Default)]
 struct Recent {
+    new: Generation,
+    old: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
     objects: HashMap<Oid, Object>,
     bytes: usize,
+}
+
+impl Recent {
+    fn get(&self, id: Oid) -> Option<&Object> {
+        self.new.objects.get(&id).or_else(|| self.old.objects.get(&id))
+    }
 }
 
 /// See [`Store::known`].
@@ -128,7 +141,7 @@ impl Known {
     }
 }
 
-/// Pack index slots of a store: packs below this number need no reopening.
+/// Fewest pack index slots of a store: packs below this number need no reopening.
 const SLOTS: u16 = 1024;
 /// Largest object that gix may allocate for, in bytes.
 const LARGEST_OBJECT: usize = 256 << 20;
@@ -142,8 +155,18 @@ impl Store {
         Store::open_for(git_dir, SLOTS)
     }
 
-    /// Opens a repository with room for `slots` packs.
+    /// Opens a repository with room for at least `slots` packs.
     pub fn open_for(git_dir: &Path, slots: u16) -> Result<Store, OpenError> {
+        let repository = RwLock::new(Self::open_gix(git_dir, slots)?);
+        let git_dir = git_dir.to_owned();
+        let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
+        Ok(Store { git_dir, repository, recent, idle, packs, graph })
+    }
+
+    fn open_gix(git_dir: &Path, least: u16) -> Result<(gix::ThreadSafeRepository, u16), OpenError> {
+        let failed = |why: String| OpenError { git_dir: git_dir.to_owned(), why };
+        let packs = packs(git_dir).map_err(|e| failed(e.to_string()))?;
+        let slots = u16::try_from(packs * 2).unwrap_or(u16::MAX).max(least);
         let options = gix::open::Options::isolated()
             .open_path_as_is(true)
             .object_store_slots(gix::odb::store::init::Slots::Given(slots))
@@ -153,11 +176,22 @@ impl Store {
                 // An object is what its id says, for every reader: replacements are for people's own clones.
                 "core.useReplaceRefs=false".to_owned(),
             ]);
-        let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
-            .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
-        let git_dir = git_dir.to_owned();
-        let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
-        Ok(Store { git_dir, repository, recent, idle, packs, graph })
+        let opened = gix::ThreadSafeRepository::open_opts(git_dir, options).map_err(|e| failed(e.to_string()))?;
+        Ok((opened, slots))
+    }
+
+    /// Opens the packs anew where they come near to filling the slots that there are for them. Call it now and then:
+    /// what has no slot cannot be read.
+    pub fn make_room(&self) -> Result<(), OpenError> {
+        let failed = |e: std::io::Error| OpenError { git_dir: self.git_dir.clone(), why: e.to_string() };
+        let slots = self.repository.read().expect("invariant: no panic under this lock").1;
+        if packs(&self.git_dir).map_err(failed)? * 4 < usize::from(slots) * 3 || slots == u16::MAX {
+            return Ok(());
+        }
+        let opened = Self::open_gix(&self.git_dir, slots)?;
+        *self.repository.write().expect("invariant: no panic under this lock") = opened;
+        self.idle.lock().expect("invariant: no panic under this lock").clear();
+        Ok(())
     }
 
     /// The repository's directory.
@@ -169,24 +203,33 @@ impl Store {
     pub fn remember(&self, objects: impl IntoIterator<Item = (Oid, Object)>) {
         let mut recent = self.recent.write().expect("invariant: no panic under this lock");
         for (id, object) in objects {
-            recent.bytes += object.data.len();
-            recent.objects.insert(id, object);
+            recent.new.bytes += object.data.len();
+            recent.new.objects.insert(id, object);
         }
     }
 
-    /// Drops what [`Store::remember`] kept; it is read from packs from here on.
-    pub fn forget(&self) {
-        *self.recent.write().expect("invariant: no panic under this lock") = Recent::default();
+    /// Drops what was remembered before the last call, and all of it where more than `most` bytes would stay; it is read
+    /// from packs from here on.
+    pub fn forget(&self, most: usize) {
+        let mut recent = self.recent.write().expect("invariant: no panic under this lock");
+        let fresh = std::mem::take(&mut recent.new);
+        let (kept, dropped) =
+            if fresh.bytes > most { (Generation::default(), fresh) } else { (fresh, Generation::default()) };
+        let older = std::mem::replace(&mut recent.old, kept);
+        // Many objects take a moment to go, and nobody should wait for it.
+        drop(recent);
+        drop((older, dropped));
     }
 
     /// How many bytes are remembered.
     pub fn remembered(&self) -> usize {
-        self.recent.read().expect("invariant: no panic under this lock").bytes
+        let recent = self.recent.read().expect("invariant: no panic under this lock");
+        recent.new.bytes + recent.old.bytes
     }
 
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
     pub(crate) fn gix(&self) -> gix::Repository {
-        self.repository.to_thread_local()
+        self.repository.read().expect("invariant: no panic under this lock").0.to_thread_local()
     }
 
     /// The packs that are there now, to copy entries from.
@@ -230,8 +273,21 @@ impl Store {
     }
 
     pub(crate) fn recent(&self, id: Oid) -> Option<Object> {
-        self.recent.read().expect("invariant: no panic under this lock").objects.get(&id).cloned()
+        self.recent.read().expect("invariant: no panic under this lock").get(id).cloned()
     }
+}
+
+/// How many packs there are.
+fn packs(git_dir: &Path) -> std::io::Result<usize> {
+    let mut count = 0;
+    let entries = match std::fs::read_dir(git_dir.join("objects/pack")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    for entry in entries {
+        count += usize::from(entry?.file_name().as_encoded_bytes().ends_with(b".idx"));
+    }
+    Ok(count)
 }
 
 impl Objects for Store {
@@ -250,7 +306,7 @@ impl Objects for Store {
     }
 
     fn contains(&self, id: Oid) -> bool {
-        self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
+        self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
     }
 
@@ -262,5 +318,59 @@ impl Objects for Store {
             *known = (stamp, graph);
         }
         known.1.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::write::Builder;
+    use crate::testing::Repo;
+
+    fn put(repo: &Repo, n: usize) -> Oid {
+        let mut builder = Builder::default();
+        let object = Object::new(Kind::Blob, n.to_string().into_bytes());
+        let id = object.id().expect("no collision");
+        builder.add(id, &object);
+        let (pack, stem) = (builder.finish(), repo.git_dir().join(format!("objects/pack/pack-{n:040x}")));
+        std::fs::write(stem.with_extension("idx"), &pack.index).expect("written");
+        std::fs::write(stem.with_extension("pack"), &pack.pack).expect("written");
+        id
+    }
+
+    #[test]
+    fn more_packs_than_slots_are_read() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        let mut ids = Vec::new();
+        for n in 0..usize::from(SLOTS) + 300 {
+            ids.push(put(&repo, n));
+            if n % 100 == 0 {
+                store.make_room().expect("room");
+                assert!(ids.iter().step_by(37).chain(ids.last()).all(|id| store.contains(*id)), "after {n} packs");
+            }
+        }
+        store.make_room().expect("room");
+        assert!(ids.iter().all(|id| store.contains(*id)));
+        let fresh = repo.store();
+        assert!(ids.iter().all(|id| fresh.contains(*id)));
+    }
+
+    #[test]
+    fn slots_of_packs_that_were_merged_are_used_again() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        for n in 0..usize::from(SLOTS) + 500 {
+            let id = put(&repo, n);
+            assert!(store.get(id).is_ok(), "after {n} packs");
+            if let Some(old) = n.checked_sub(5) {
+                let stem = repo.git_dir().join(format!("objects/pack/pack-{old:040x}"));
+                std::fs::remove_file(stem.with_extension("idx")).expect("removed");
+                std::fs::remove_file(stem.with_extension("pack")).expect("removed");
+            }
+            if n % 50 == 0 {
+                store.make_room().expect("room");
+            }
+        }
     }
 }

@@ -35,24 +35,16 @@ const RETIRED: Duration = Duration::from_secs(300);
 /// Most retired tips that are remembered.
 const MOST_RETIRED: usize = 100_000;
 
-/// Which tips may be fetched: those of now, and those of the last minutes.
+/// Which tips may be fetched besides those of now: those of the last minutes.
 #[derive(Default)]
 pub(super) struct Visible {
-    tips: Mutex<(u64, Arc<HashSet<Oid>>)>,
     retired: Mutex<HashMap<Oid, Instant>>,
 }
 
 impl Visible {
     fn may_want(&self, snapshot: &Snapshot, id: Oid) -> bool {
-        let tips = {
-            let mut cached = self.tips.lock().expect("invariant: no panic under this lock");
-            if cached.0 != snapshot.number {
-                *cached = (snapshot.number, Arc::new(snapshot.refs.values().map(|v| v.id).collect()));
-            }
-            cached.1.clone()
-        };
         let retired = || self.retired.lock().expect("invariant: no panic under this lock").get(&id).copied();
-        tips.contains(&id) || retired().is_some_and(|since| since.elapsed() < RETIRED)
+        snapshot.is_tip(id) || retired().is_some_and(|since| since.elapsed() < RETIRED)
     }
 
     fn retire(&self, published: &Published) {
@@ -169,7 +161,7 @@ impl Host for RepositoryHost {
     }
 
     fn flush_refs(&self) -> std::io::Result<()> {
-        self.repository.maintain()
+        self.repository.flush()
     }
 
     fn limits(&self) -> Limits {

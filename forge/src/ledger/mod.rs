@@ -6,6 +6,8 @@
 pub mod draft;
 pub(crate) mod fanout;
 pub mod fault;
+#[cfg(test)]
+mod load;
 mod maintain;
 mod message;
 mod recover;

@@ -6,8 +6,10 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use notes_schema::batch::{Batch, RefLine};
@@ -20,7 +22,7 @@ use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
 use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
-use git::store::Store;
+use git::store::{Objects as _, Store};
 
 /// Milliseconds since 1970; injected, so that tests and replays own time.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -75,8 +77,27 @@ struct Job {
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
 const LONGEST_TAIL: u64 = 512;
+/// Most batches since packs were last merged.
+const MOST_UNMERGED: u64 = 768;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 const MOST_REMEMBERED: usize = 64 << 20;
+
+/// Refs are flushed at most for one part in so many of the time.
+const FLUSH_SHARE: u32 = 20;
+/// Shortest time between two commit-graphs of a repository.
+const GRAPH_PAUSE: Duration = Duration::from_secs(60);
+/// So many batches behind, a commit-graph is brought up to date even while others are written.
+const FAR_BEHIND: u64 = 4096;
+
+/// How far the commit-graph is.
+#[derive(Debug, Default)]
+struct KeptGraph {
+    /// The ledger number that it was last written for, and when.
+    written: u64,
+    at: Option<Instant>,
+    /// The ledger number at the last look.
+    seen: u64,
+}
 
 /// Runs one writer's work so that its panic costs that writer alone: an unwinding committer would poison its lock, and
 /// with it the repository, until a restart. What the work touched is scratch state and is rolled back. The panic hook
@@ -94,7 +115,17 @@ pub struct Repository {
     snapshot: ArcSwap<Snapshot>,
     queue: Mutex<VecDeque<Job>>,
     committer: Mutex<()>,
-    maintenance: Mutex<maintain::Flushed>,
+    flushing: Mutex<maintain::Flushed>,
+    /// The number in `flushing`, for writers, who must not wait for a flush to read it.
+    flushed: AtomicU64,
+    /// When the last flush ended, and how long it took.
+    last_flush: Mutex<(Option<Instant>, Duration)>,
+    /// Held while packs are merged, which may take long.
+    merging: Mutex<()>,
+    /// The flushed number at the last merge.
+    merged: AtomicU64,
+    /// Held while git writes the commit-graph.
+    graph: Mutex<KeptGraph>,
     read_only: Mutex<Option<String>>,
     listener: OnceLock<Listener>,
 }
@@ -112,7 +143,12 @@ impl Repository {
             snapshot: ArcSwap::from_pointee(recovered.snapshot),
             queue: Mutex::default(),
             committer: Mutex::default(),
-            maintenance: Mutex::new(recovered.flushed),
+            flushed: AtomicU64::new(recovered.flushed.number),
+            flushing: Mutex::new(recovered.flushed),
+            last_flush: Mutex::default(),
+            merging: Mutex::default(),
+            merged: AtomicU64::new(recovered.flushed.number),
+            graph: Mutex::default(),
             read_only: Mutex::new(recovered.damage),
             listener: OnceLock::new(),
         })
@@ -327,33 +363,90 @@ impl Repository {
         snapshot
     }
 
-    /// Gives memory and pack slots back when housekeeping cannot keep up; the writers wait for it.
+    /// Gives memory back, shortens the tail and merges packs when housekeeping cannot keep up; the writers wait for it.
     fn hold_back(&self, written: u64) {
-        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock").number;
-        if written.saturating_sub(flushed) < LONGEST_TAIL && self.store.remembered() < MOST_REMEMBERED {
-            return;
-        }
-        if let Err(error) = self.maintain() {
+        let flushed = self.flushed.load(Ordering::Acquire);
+        let far = written.saturating_sub(flushed) >= LONGEST_TAIL || self.store.remembered() >= MOST_REMEMBERED;
+        if far && let Err(error) = self.flush() {
             tracing::error!(project = %self.name, %error, "refs on disk lag");
         }
+        if written.saturating_sub(self.merged.load(Ordering::Acquire)) >= MOST_UNMERGED {
+            let merging = self.merging.lock().expect("invariant: no panic under this lock");
+            if let Err(error) = self.merge_under(merging) {
+                tracing::error!(project = %self.name, %error, "small packs are not merged");
+            }
+        }
+    }
+
+    /// Whether refs on disk lag, and the last flush is so long ago that they may be written again: with many refs a flush
+    /// is dear, and takes a share of the time that does not grow with them.
+    pub fn wants_flush(&self) -> bool {
+        let (at, took) = *self.last_flush.lock().expect("invariant: no panic under this lock");
+        at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE) && self.is_behind()
     }
 
     /// Whether refs on disk lag at all.
     pub fn is_behind(&self) -> bool {
-        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+        let flushed = self.flushing.lock().expect("invariant: no panic under this lock");
         flushed.number != self.snapshot().number || flushed.stale
     }
 
-    /// Brings refs on disk up to date and merges small packs. Writers and readers go on meanwhile.
-    pub fn maintain(&self) -> std::io::Result<()> {
-        let mut flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+    /// Brings refs on disk up to date. Writers and readers go on meanwhile.
+    pub fn flush(&self) -> std::io::Result<()> {
+        let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
         if self.read_only().is_some() {
             return Ok(());
         }
-        let snapshot = self.snapshot();
+        let (snapshot, start) = (self.snapshot(), Instant::now());
         maintain::flush_refs(&self.git_dir, &snapshot, &mut flushed)?;
-        maintain::merge_packs(&self.git_dir, flushed.number)?;
-        self.store.forget();
+        *self.last_flush.lock().expect("invariant: no panic under this lock") = (Some(Instant::now()), start.elapsed());
+        self.flushed.store(flushed.number, Ordering::Release);
+        self.store.forget(MOST_REMEMBERED / 2);
         Ok(())
+    }
+
+    /// Merges small packs, where there are many. It may take long, and nobody waits for it: a second call returns at once.
+    pub fn merge_packs(&self) -> std::io::Result<()> {
+        match self.merging.try_lock() {
+            Ok(merging) => self.merge_under(merging),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn merge_under(&self, _alone: MutexGuard<()>) -> std::io::Result<()> {
+        let flushed = self.flushed.load(Ordering::Acquire);
+        if self.merged.load(Ordering::Acquire) == flushed || self.read_only().is_some() {
+            return Ok(());
+        }
+        // Set first: what cannot be merged now is looked at again when there is more.
+        self.merged.store(flushed, Ordering::Release);
+        maintain::merge_packs(&self.git_dir, flushed)?;
+        self.store.make_room().map_err(std::io::Error::other)
+    }
+
+    /// Brings the commit-graph up to date once the repository has come to rest, or is far behind. Call it now and then;
+    /// it may take long, nobody waits for it, and it ends early when `go_on` says so.
+    pub fn keep_graph(&self, go_on: &dyn Fn() -> bool) -> std::io::Result<()> {
+        let Ok(mut kept) = self.graph.try_lock() else { return Ok(()) };
+        let snapshot = self.snapshot();
+        let rests = std::mem::replace(&mut kept.seen, snapshot.number) == snapshot.number;
+        let behind = snapshot.number - kept.written.min(snapshot.number);
+        let too_soon = kept.at.is_some_and(|at| at.elapsed() < GRAPH_PAUSE);
+        if behind == 0 || !(rests || behind >= FAR_BEHIND) || too_soon || self.read_only().is_some() {
+            return Ok(());
+        }
+        if snapshot.tip.is_some_and(|tip| self.store.graph().is_some_and(|graph| graph.contains(tip))) {
+            kept.written = snapshot.number;
+            return Ok(());
+        }
+        kept.at = Some(Instant::now());
+        kept.written = snapshot.number;
+        maintain::write_graph(&self.git_dir, &snapshot, go_on)
+    }
+
+    /// Flushes and merges.
+    pub fn maintain(&self) -> std::io::Result<()> {
+        self.flush()?;
+        self.merge_packs()
     }
 }

@@ -9,6 +9,7 @@
 
 mod bloom;
 mod file;
+pub mod keep;
 
 use std::fs;
 use std::io;

@@ -5,6 +5,7 @@ mod delta;
 pub mod emit;
 pub mod index;
 pub mod intake;
+pub mod merge;
 pub(crate) mod reader;
 pub mod scan;
 pub mod write;

@@ -1,10 +1,9 @@
 //! Stock git, for fetches with a sparse filter: one child process for one request, which it never outlives.
 //!
-//! Invariant: a child gets a cleared environment, no configuration but the repository's and ours, and no text of a
-//! client as an argument. What a client said goes to its standard input, after it was checked.
+//! Invariant: a child is started by [`crate::child`], with no configuration but the repository's and ours, and gets no text
+//! of a client as an argument. What a client said goes to its standard input, after it was checked.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -19,8 +18,7 @@ const KEPT_WORDS: u64 = 4096;
 const CHUNK: usize = 64 << 10;
 
 /// Settings of `git upload-pack`: whatever was admitted may be asked for, by any means that we advertise.
-const SETTINGS: [&str; 5] = [
-    "safe.directory=*",
+const SETTINGS: [&str; 4] = [
     "uploadpack.allowAnySHA1InWant=true",
     "uploadpack.allowFilter=true",
     "uploadpack.allowRefInWant=true",
@@ -95,21 +93,9 @@ fn failed(what: &'static str, why: String) -> WireError {
 }
 
 fn git() -> Command {
-    let mut command = Command::new("git");
-    command.env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
-    command.envs([
-        ("HOME", "/nonexistent"),
-        ("LC_ALL", "C"),
-        ("GIT_CONFIG_NOSYSTEM", "1"),
-        ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        ("GIT_NO_LAZY_FETCH", "1"),
-    ]);
+    let mut command = Command::from(crate::child::git());
     command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
+    command.kill_on_drop(true);
     command
 }
 
