@@ -3,6 +3,7 @@
 //! Invariant: what it answers is folded from git alone. Deleting the index, or starting on copies of the repositories,
 //! changes no answer.
 
+mod certificate;
 mod found;
 mod indexing;
 mod notes;
@@ -28,7 +29,7 @@ use crate::config::Config;
 use crate::ledger::{Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
-use git::wire::{Host, Service};
+use git::wire::{Host, NonceSeed, Service};
 
 /// Why a data directory cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,7 @@ pub struct Forge {
     root: Arc<Repository>,
     projects: RwLock<BTreeMap<ProjectName, Slot>>,
     tokens: Tokens,
+    nonces: NonceSeed,
     index: search::Index,
     dirty: Mutex<indexing::Dirty>,
     indexing: Mutex<()>,
@@ -135,8 +137,10 @@ impl Forge {
         found::found(&root, &deps)?;
         let genesis = root.snapshot().genesis.map(|g| g.to_string()).unwrap_or_default();
         let (index, reflects) = search::Index::open(&data.join("index"))?;
+        let token_key = secrets.load_or_create_token_key()?;
         let forge = Arc::new(Forge {
-            tokens: Tokens::new(&secrets.load_or_create_token_key()?, genesis),
+            tokens: Tokens::new(&token_key, genesis),
+            nonces: certificate::seed(&token_key),
             config: config.clone(),
             data,
             _lock: lock,

@@ -12,4 +12,6 @@ mod hostile;
 mod large;
 mod matrix;
 mod mirror;
+mod plain;
 mod server;
+mod signed;

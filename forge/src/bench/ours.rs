@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use notes_schema::event::{Commented, IssueClosed, IssueOpened, Proof, PullOpened};
 use notes_schema::{AgentName, EntityId, ProjectName, RefName, refs};
@@ -16,6 +17,7 @@ use super::error::{BenchError, io};
 use super::http::{Answer, Client};
 use crate::answer::{Code, Refusal};
 use crate::config::{Config, Layer};
+use crate::forge::Forge;
 use crate::ledger::Author;
 use crate::roles::serve::Server;
 
@@ -110,13 +112,17 @@ impl Ours {
         }
     }
 
+    fn forge(&self) -> &Arc<Forge> {
+        self.server().forge().expect("invariant: a bench starts a forge, not plain repositories")
+    }
+
     fn server(&self) -> &Server {
         self.server.as_ref().expect("invariant: taken by drop alone")
     }
 
     /// Opens and closes `count` issues of `project`, and waits until index and refs on disk have followed.
     pub fn closed_issues(&self, project: &str, by: &Agent, count: u64) -> Result<(), BenchError> {
-        let forge = self.server().forge();
+        let forge = self.forge();
         let repository = forge.project(&name(project)?).map_err(refused(project))?;
         let author = author(by)?;
         let mut done = 0;
@@ -141,7 +147,7 @@ impl Ours {
 
     /// Opens a pull request from `branch`, which was pushed; its ref.
     pub fn open_pull(&self, project: &str, by: &Agent, branch: &str) -> Result<String, BenchError> {
-        let repository = self.server().forge().project(&name(project)?).map_err(refused(project))?;
+        let repository = self.forge().project(&name(project)?).map_err(refused(project))?;
         let author = author(by)?;
         let branch: RefName = branch.parse().map_err(|e| unusable(branch, e))?;
         let target = RefName::branch("main").map_err(|e| unusable("main", e))?;
@@ -165,7 +171,7 @@ impl Ours {
         by: &Agent,
         n: u64,
     ) -> Result<impl Fn(u64) -> Result<u64, BenchError> + Send + use<>, BenchError> {
-        let forge = self.server().forge().clone();
+        let forge = self.forge().clone();
         let repository = forge.project(&name(project)?).map_err(refused(project))?;
         let author = author(by)?;
         Ok(move |events: u64| {
@@ -182,7 +188,7 @@ impl Ours {
 
     /// The repository of `project` on disk.
     pub fn git_dir(&self, project: &str) -> Result<std::path::PathBuf, BenchError> {
-        let repository = self.server().forge().project(&name(project)?).map_err(refused(project))?;
+        let repository = self.forge().project(&name(project)?).map_err(refused(project))?;
         Ok(repository.git_dir().to_owned())
     }
 }

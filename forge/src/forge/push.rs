@@ -15,7 +15,7 @@ use notes_schema::batch::{PackLine, PushLine, RecordLine};
 use notes_schema::event::{Level, Proof, PullRound};
 use notes_schema::{EntityId, NameError, Oid, ProjectName, RefName, refs};
 
-use super::Forge;
+use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Needs};
 use crate::gate::{self, View, Work};
@@ -127,9 +127,9 @@ impl Host for RepositoryHost {
         shown.sort_by(|a, b| a.name.cmp(&b.name));
         let id = snapshot.default_tip();
         Advertisement {
-            symrefs: Vec::new(),
             refs: shown,
             head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }),
+            ..Advertisement::default()
         }
     }
 
@@ -145,7 +145,8 @@ impl Host for RepositoryHost {
     }
 
     fn push_offer(&self) -> PushOffer {
-        PushOffer { atomic: true, options: true, ..PushOffer::default() }
+        let certificates = Some(self.forge.nonces.clone());
+        PushOffer { atomic: true, options: true, certificates, ..PushOffer::default() }
     }
 
     fn may_want(&self, id: Oid) -> bool {
@@ -194,7 +195,11 @@ impl Host for RepositoryHost {
                 "ssh forge help register",
             ));
         };
-        match receive(&self.forge, &self.repository, agent, push) {
+        let signed = push
+            .certificate
+            .as_ref()
+            .map_or(Ok(()), |certificate| certificate::check(&self.forge.root(), &agent.name, certificate));
+        match signed.and_then(|()| receive(&self.forge, &self.repository, agent, push)) {
             Ok(outcome) => outcome,
             Err(refusal) => refuse_all(&refusal),
         }

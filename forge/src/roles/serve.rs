@@ -264,9 +264,9 @@ impl Server {
         Ok(Server { config, forge, stop, doors })
     }
 
-    /// The forge behind its doors.
-    pub(crate) fn forge(&self) -> &Arc<Forge> {
-        self.forge.as_ref().expect("invariant: asked of a server that was started with a forge")
+    /// The forge behind its doors; none where plain repositories are.
+    pub(crate) fn forge(&self) -> Option<&Arc<Forge>> {
+        self.forge.as_ref()
     }
 
     /// Waits for a door to fail; one that works never ends by itself.

@@ -19,7 +19,7 @@ struct Plain {
 impl Plain {
     /// A server below whose directory one repository lies, with one commit on `main`.
     fn new() -> Plain {
-        let forge = Forge::start_plain();
+        let forge = Forge::plain();
         let agent = forge.stranger("anybody");
         let repository = forge.data().join("target.git");
         let make = format!(

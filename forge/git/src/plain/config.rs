@@ -48,12 +48,13 @@ impl Values {
                     continue;
                 }
                 let key = format!("{prefix}.{name}");
-                let given = body.values(&name);
-                if given.is_empty() {
-                    values.push((key, None));
-                } else {
-                    values.extend(given.into_iter().map(|value| (key.clone(), Some(value.to_string()))));
+                let mut given: Vec<_> = body.values(&name).into_iter().map(|value| Some(value.to_string())).collect();
+                // Which counts is the last, and only of it is it told whether there was a `=`.
+                if body.value_implicit(&name) == Some(None) {
+                    given.pop();
+                    given.push(None);
                 }
+                values.extend(given.into_iter().map(|value| (key.clone(), value)));
                 seen.push(name);
             }
         }

@@ -156,6 +156,7 @@ impl PlainHost {
             shown.refs.extend(visible(name.as_str()).then(|| place(name, raw)).flatten());
         }
         shown.head = self.head().filter(|_| visible("HEAD"));
+        shown.shallow = shallow::read(refs.dir())?.into_iter().collect();
         if service == Service::UploadPack {
             let head = shown.head.iter().filter_map(|head| head.id);
             self.repository.seen.note(&packed, loose_tips.into_iter().chain(head));
@@ -254,7 +255,7 @@ impl PlainHost {
                 Deny::Ignore => {}
                 Deny::Warn => warnings.push("warning: updating the current branch".to_owned()),
                 deny @ (Deny::Refuse | Deny::Unset) => {
-                    let advice = if deny == Deny::Unset { format!("\n{CURRENT}") } else { String::new() };
+                    let advice = if deny == Deny::Unset { format!("\nerror: {CURRENT}") } else { String::new() };
                     return Err(format!(
                         "branch is currently checked out\nerror: refusing to update checked out branch: {name}{advice}"
                     ));
@@ -273,10 +274,10 @@ impl PlainHost {
                 Deny::Ignore => {}
                 Deny::Warn => warnings.push("warning: deleting the current branch".to_owned()),
                 deny @ (Deny::Refuse | Deny::Unset) => {
-                    let advice = if deny == Deny::Unset { format!("\n{DELETE_CURRENT}") } else { String::new() };
+                    let advice = if deny == Deny::Unset { format!("\nerror: {DELETE_CURRENT}") } else { String::new() };
                     return Err(format!(
-                        "deletion of the current branch prohibited\n\
-                         error: refusing to delete the current branch: {name}{advice}"
+                        "deletion of the current branch prohibited{advice}\n\
+                         error: refusing to delete the current branch: {name}"
                     ));
                 }
             }
@@ -330,7 +331,9 @@ impl PlainHost {
         changes.iter().flatten().for_each(|change| *times.entry(change.name.clone()).or_default() += 1);
         for change in &mut changes {
             if change.as_ref().is_ok_and(|c| times.get(&c.name).is_some_and(|&n| n > 1)) {
-                *change = Err("inconsistent aliased update".to_owned());
+                let other = |c: &Change| updates.iter().find(|u| u.name == c.name).map(|target| aliased(c, target));
+                let said = change.as_ref().ok().and_then(|c| c.through.as_ref().and_then(|_| other(c)));
+                *change = Err(format!("inconsistent aliased update{}", said.unwrap_or_default()));
             }
         }
         changes
@@ -358,6 +361,19 @@ impl PlainHost {
         };
         changes.into_iter().map(answer).collect()
     }
+}
+
+/// In git's words: a symbolic ref and what it names were both to be changed.
+fn aliased(change: &Change, target: &RefUpdate) -> String {
+    let short = |id: Option<Oid>| id.map_or_else(|| "0".repeat(7), |id| id.short());
+    let of = |old, new| format!("{}..{}", short(old), short(new));
+    let through = change.through.as_ref().map_or_else(String::new, |name| name.to_string());
+    format!(
+        "\nerror: refusing inconsistent update between symref '{through}' ({}) and its target '{}' ({})",
+        of(change.old, change.new),
+        target.name,
+        of(target.old, target.new)
+    )
 }
 
 fn symbolic(raw: Option<Raw>) -> Option<FullName> {

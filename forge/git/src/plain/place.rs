@@ -22,7 +22,7 @@ const LONGEST: usize = 4096;
 pub(super) fn find(root: &Path, asked: &str) -> Result<PathBuf, Refused> {
     let parts: Vec<&str> = asked.split('/').filter(|part| !part.is_empty()).collect();
     let odd = |part: &&str| matches!(*part, "." | "..") || part.contains('\0');
-    if asked.len() > LONGEST || parts.iter().any(|part| odd(&part)) {
+    if asked.len() > LONGEST || parts.iter().any(|part| odd(part)) {
         return Err(Refused::NotFound);
     }
     let path = parts.join("/");
@@ -119,10 +119,10 @@ mod tests {
         let root = temp.path().canonicalize().unwrap().join("root");
         let repo = Repo::bare();
         for place in ["root/tree", "root/deep/er/bare.git", "outside/x.git", "root/both", "root/both.git"] {
-            let bare = place.ends_with(".git");
             let at = temp.path().join(place);
             let at = at.to_str().unwrap();
-            repo.git(&if bare { vec!["init", "-q", "--bare", at] } else { vec!["init", "-q", at] });
+            let bare = if place.ends_with(".git") { "--bare" } else { "--no-bare" };
+            repo.git(&["init", "-q", bare, at]);
         }
         (temp, root)
     }

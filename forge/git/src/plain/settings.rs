@@ -56,11 +56,11 @@ pub const KEYS: &[Key] = &[
     key("uploadpack.allowSidebandAll", "false", "offers `sideband-all` (v2)"),
     key("uploadpack.allowTipSHA1InWant", "false", "tips of hidden refs may be fetched by their ids"),
     key("uploadpack.hideRefs", "", "hidden from those who fetch"),
-    key("uploadpackfilter.allow", "true", "whether filters are served that have no key of their own"),
     key("uploadpackfilter.<filter>.allow", "uploadpackfilter.allow", "one kind of filter, for example `blob:none`"),
+    key("uploadpackfilter.allow", "true", "whether filters are served that have no key of their own"),
     key("uploadpackfilter.tree.maxDepth", "without limit", "the deepest `tree:<depth>`"),
-    key("user.name", "synstack", "whom reflogs name"),
     key("user.email", "synstack@localhost", "the address beside that name"),
+    key("user.name", "synstack", "whom reflogs name"),
 ];
 
 /// Kinds of filters that a repository can allow one by one.
@@ -306,6 +306,25 @@ mod tests {
 
     fn settings(text: &str) -> Result<Settings, String> {
         Settings::of(&Values::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_documentation_names_every_key_with_its_default() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plain.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut table = String::from("| key | default | what it does |\n|---|---|---|\n");
+        for Key { name, default, what } in KEYS {
+            let default = if default.is_empty() { "not set" } else { default };
+            table.push_str(&format!("| `{name}` | {default} | {what} |\n"));
+        }
+        let (head, rest) = text.split_once("compares them -->\n").unwrap();
+        let (written, tail) = rest.split_once("<!-- /keys -->").unwrap();
+        if std::env::var_os("FORGE_WRITE_DOCS").is_some() {
+            std::fs::write(path, format!("{head}compares them -->\n{table}<!-- /keys -->{tail}")).unwrap();
+        } else {
+            assert_eq!(written, table, "run this test with FORGE_WRITE_DOCS=1 to write the table");
+        }
+        assert!(KEYS.is_sorted_by(|a, b| a.name.to_lowercase() <= b.name.to_lowercase()));
     }
 
     #[test]

@@ -89,7 +89,7 @@ mod tests {
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         let target: crate::name::FullName = head.parse().unwrap();
         let id = refs.iter().find(|r| r.name == target).map(|r| r.id);
-        Advertisement { refs, head: Some(Head { target: Some(target), id }), symrefs: Vec::new() }
+        Advertisement { refs, head: Some(Head { target: Some(target), id }), ..Advertisement::default() }
     }
 
     fn ask(shown: &Advertisement, arguments: &[&str]) -> Vec<String> {

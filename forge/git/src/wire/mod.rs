@@ -7,6 +7,7 @@
 //! does, and idle timeouts are the door's: a push reads its pack on a blocking thread that stops only with its reader.
 
 pub mod advertise;
+mod certificate;
 mod commands;
 mod fetch;
 mod ls_refs;
@@ -17,7 +18,7 @@ mod report;
 mod stock;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +29,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use crate::name::FullName;
 use crate::pack::intake::{Limits, Quarantine};
 use crate::store::Store;
+pub use certificate::{Certificate, NonceStatus};
 use pktline::PktError;
+use receive_pack::Terms;
 
 /// Which of the two services a client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +134,11 @@ impl WireError {
     }
 }
 
+/// Seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Runs what may block on a thread where it may.
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, WireError> {
     tokio::task::spawn_blocking(job).await.map_err(WireError::inside)
@@ -159,30 +167,43 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     let protocol = protocol.for_service(service);
-    writer.write_all(&first_words(&host, service, protocol, false).await).await?;
+    let mut terms = Terms::of(&host).await?;
+    writer.write_all(&first_words(&host, service, protocol, &mut terms, false).await).await?;
     writer.flush().await?;
     match service {
         Service::UploadPack => fetch::converse(host, protocol, reader, writer).await,
-        Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
+        Service::ReceivePack => receive_pack::receive(host, terms, reader, writer).await,
     }
 }
 
 /// The advertisement; should the host fail on it, an `ERR` line in its place.
-async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol, stateless: bool) -> Vec<u8> {
-    let host = host.clone();
-    let words = blocking(move || {
-        let offer = (service == Service::UploadPack).then(|| host.fetch_offer());
-        if let (Protocol::V2, Some(offer)) = (protocol, &offer) {
-            return Ok(advertise::version2(offer));
+async fn first_words(
+    host: &Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    terms: &mut Terms,
+    stateless: bool,
+) -> Vec<u8> {
+    let words = match service {
+        Service::ReceivePack => advertisement(host, service, Vec::new()).await.map(|shown| {
+            let nonce = terms.nonce(!stateless);
+            advertise::receive(protocol, &shown, &terms.offer, nonce.as_deref())
+        }),
+        Service::UploadPack => {
+            let host = host.clone();
+            let words = blocking(move || {
+                let offer = host.fetch_offer();
+                if protocol == Protocol::V2 {
+                    return Ok(advertise::version2(&offer));
+                }
+                let mut shown = host.advertise(service, &[]);
+                shown.shallow = fetch::own_cuts(&host.store())?;
+                Ok(advertise::refs(protocol, &shown, &offer, stateless))
+            });
+            words.await.and_then(|words| words)
         }
-        let shown = host.advertise(service, &[]);
-        let shallow = match offer {
-            Some(_) => fetch::own_cuts(&host.store())?,
-            None => Vec::new(),
-        };
-        Ok(advertise::refs(protocol, &shown, &advertise::Beside { offer, shallow, stateless }))
-    });
-    match words.await.and_then(|words| words) {
+    };
+    match words {
         Ok(words) => words,
         Err(error) => pktline::error(&error.to_string()),
     }
@@ -197,7 +218,11 @@ pub async fn info_refs(host: Arc<dyn Host>, service: Service, protocol: Protocol
         pktline::line(&mut out, &format!("# service={}", service.as_str()));
         out.extend_from_slice(pktline::FLUSH);
     }
-    out.extend(first_words(&host, service, protocol, true).await);
+    let words = match Terms::of(&host).await {
+        Ok(mut terms) => first_words(&host, service, protocol, &mut terms, true).await,
+        Err(error) => pktline::error(&error.to_string()),
+    };
+    out.extend(words);
     out
 }
 
@@ -216,7 +241,7 @@ where
 {
     match service {
         Service::UploadPack => fetch::once(host, protocol, body, writer).await,
-        Service::ReceivePack => receive_pack::receive(host, body, writer).await,
+        Service::ReceivePack => receive_pack::receive(host.clone(), Terms::of(&host).await?, body, writer).await,
     }
 }
 
@@ -247,6 +272,8 @@ pub struct Advertisement {
     pub refs: Vec<AdvertisedRef>,
     /// `HEAD`, whatever prefixes were asked for; `None` where it is not shown.
     pub head: Option<Head>,
+    /// Commits whose parents are not here.
+    pub shallow: Vec<Oid>,
     /// Those of `refs` that are symbolic, with what they finally name; sorted by name.
     pub symrefs: Vec<(FullName, FullName)>,
 }
@@ -352,6 +379,8 @@ pub struct Push {
     pub atomic: bool,
     /// `--push-option` values.
     pub options: Vec<String>,
+    /// What was signed, where the push was.
+    pub certificate: Option<Certificate>,
     /// The new objects. Dropping it forgets them.
     pub quarantine: Quarantine,
     /// New commits whose parents are not here, for a host that offers to keep such.

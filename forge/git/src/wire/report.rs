@@ -2,7 +2,7 @@
 //!
 //! Invariant: a command has at most one verdict, the first; and every command is reported, in the client's order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{RefUpdate, pktline};
 use crate::name::FullName;
@@ -37,7 +37,8 @@ impl Entry {
         Entry { shown, update: None, verdict: Some(Err(why.to_owned())) }
     }
 
-    fn refuse(&mut self, why: impl Into<String>) {
+    /// Refuses it, unless something was found before.
+    pub fn refuse(&mut self, why: impl Into<String>) {
         if self.verdict.is_none() {
             self.verdict = Some(Err(why.into()));
         }
@@ -101,11 +102,10 @@ impl Ballot {
 
     /// What the reasons say beyond their first lines, each line once.
     pub fn advice(&self) -> Vec<&str> {
-        let mut lines = Vec::new();
+        let (mut lines, mut said) = (Vec::new(), HashSet::new());
         for why in self.entries.iter().filter_map(|e| e.verdict.as_ref()?.as_ref().err()) {
-            for line in why.lines().skip(1).filter(|line| !lines.contains(line)).collect::<Vec<_>>() {
-                lines.push(line);
-            }
+            // An empty line between two paragraphs may come again.
+            lines.extend(why.lines().skip(1).filter(|line| line.is_empty() || said.insert(*line)));
         }
         lines
     }

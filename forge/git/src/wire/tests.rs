@@ -4,6 +4,6 @@
 mod against_stock;
 mod fetch;
 mod fetch_raw;
-mod harness;
+pub(crate) mod harness;
 mod push;
 mod raw;

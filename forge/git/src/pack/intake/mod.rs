@@ -27,6 +27,7 @@ use crate::store::{Known, ReadError, Store};
 pub use landing::{LandablePack, LandedPack};
 pub use quarantine::{Kept, Overlay, Quarantine, remove_older, remove_stale};
 
+pub(crate) use links::Link;
 use links::Links;
 use spool::Spool;
 

@@ -99,7 +99,7 @@ impl Host for BareHost {
         let head = String::from_utf8(self.git(&["symbolic-ref", "HEAD"]).stdout).unwrap();
         let target: Option<FullName> = head.trim().parse().ok();
         let id = refs.iter().find(|r| Some(&r.name) == target.as_ref()).map(|r| r.id);
-        Advertisement { refs, head: Some(Head { target, id }), symrefs: Vec::new() }
+        Advertisement { refs, head: Some(Head { target, id }), ..Advertisement::default() }
     }
 
     fn fetch_offer(&self) -> FetchOffer {

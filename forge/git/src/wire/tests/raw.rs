@@ -164,9 +164,12 @@ fn pushes_outside_the_protocol_are_refused_with_the_reason() {
     let server = Server::with_history();
     let main = server.bare(&["rev-parse", "main"]);
     let first = |more: &str| format!("{ZERO} {main} refs/heads/x\0report-status side-band-64k {more}");
+    let signed = format!("certificate version 0.1\npusher a\n\n{ZERO} {main} refs/heads/y\n");
     for (body, why) in [
         (framed(&[&first("object-format=sha256"), "0000"]), "sha256"),
-        (framed(&[&first(""), "push-cert x", "0000"]), "signed pushes are not supported"),
+        (framed(&["push-cert\0report-status", "x\n", "push-cert-end\n", "0000"]), "malformed push certificate"),
+        (framed(&["push-cert\0report-status", "x\n"]), "rest of a push certificate"),
+        (framed(&[&first(""), "push-cert", &signed, "push-cert-end\n", "0000"]), "both push certificate and unsigned"),
         (framed(&[&first(""), "rubbish", "0000"]), "expected old/new/ref"),
         (framed(&[&first("push-options"), "0000", "\u{0}", &"x".repeat(5000), "0000"]), "4096 bytes in a push option"),
         (framed(&[&first("")]), "connection ended"),
