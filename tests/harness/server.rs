@@ -49,11 +49,7 @@ impl Forge {
         let data = scratch.path().join("data");
         let mut forge = Forge { scratch, data, child: None, plain: false, ssh: 0, http: 0 };
         if let Err(died) = forge.try_up(env) {
-            panic!(
-                "the server should have started; exit {}
-{}",
-                died.code, died.log
-            );
+            panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
         forge
     }

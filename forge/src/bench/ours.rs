@@ -113,11 +113,8 @@ impl Ours {
     }
 
     fn forge(&self) -> &Arc<Forge> {
-        self.server().forge().expect("invariant: a bench starts a forge, not plain repositories")
-    }
-
-    fn server(&self) -> &Server {
-        self.server.as_ref().expect("invariant: taken by drop alone")
+        let forge = self.server.as_ref().and_then(Server::forge);
+        forge.expect("invariant: it was started on a data directory, and drop alone takes it")
     }
 
     /// Opens and closes `count` issues of `project`, and waits until index and refs on disk have followed.

@@ -133,6 +133,13 @@ impl Stock {
         replay(command, request)
     }
 
+    /// The same without the bitmaps that `git gc` made: slower clones, and deltas against what the client has.
+    pub fn upload_pack_without_bitmaps(&self, request: &[u8]) -> Result<Vec<u8>, BenchError> {
+        let mut command = command(&self.dir, &["-c", "pack.useBitmaps=false", "upload-pack", "--stateless-rpc", "."]);
+        command.env("GIT_PROTOCOL", "version=2");
+        replay(command, request)
+    }
+
     /// Pushes one captured request, which must land.
     pub fn push(&self, body: &[u8], name: &str) -> Result<(), BenchError> {
         let said = self.http_backend("git-receive-pack", body)?;

@@ -1,7 +1,8 @@
 //! One repository: its snapshot for readers, its queue and committer for writers.
 //!
 //! Invariant: one writer at a time, and whoever waits longest commits for all that queued meanwhile; there is no timer,
-//! so an idle forge answers at once. After an unknown outcome the repository is read-only until it is opened again.
+//! so an idle forge answers at once. Leading is handed on, never raced for: a writer that comes back at once cannot get
+//! ahead of those that wait, which would make batches of one. After an unknown outcome the repository is read-only until it is opened again.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -66,11 +67,27 @@ type Plan = Box<dyn FnOnce(&mut Draft) -> Outcome + Send>;
 
 /// What a writer gets back: its plan's outcome, and the repository after its batch.
 type Answered = (Outcome, Arc<Snapshot>);
-type Answerer = SyncSender<Answered>;
+type Answerer = SyncSender<Turn>;
+
+/// What a waiting writer is told.
+enum Turn {
+    /// Its plan was dealt with.
+    Answered(Answered),
+    /// It is the one to lead now.
+    Lead,
+}
 
 struct Job {
     plan: Plan,
     answer: Answerer,
+}
+
+/// Writers that wait.
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Whether somebody leads. Whoever finds it unset does.
+    led: bool,
 }
 
 /// How far behind the ledger the machine's clock may be, milliseconds.
@@ -106,6 +123,15 @@ fn contained<R>(work: impl FnOnce() -> R) -> Option<R> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
 }
 
+/// Leading, handed on when it ends, however it ends.
+struct Leading<'a>(&'a Repository);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.0.hand_on(std::thread::panicking());
+    }
+}
+
 /// One bare repository with its ledger.
 pub struct Repository {
     name: ProjectName,
@@ -113,8 +139,7 @@ pub struct Repository {
     store: Arc<Store>,
     deps: Deps,
     snapshot: ArcSwap<Snapshot>,
-    queue: Mutex<VecDeque<Job>>,
-    committer: Mutex<()>,
+    queue: Arc<Mutex<Queue>>,
     flushing: Mutex<maintain::Flushed>,
     /// The number in `flushing`, for writers, who must not wait for a flush to read it.
     flushed: AtomicU64,
@@ -141,8 +166,7 @@ impl Repository {
             store: Arc::new(recovered.store),
             deps,
             snapshot: ArcSwap::from_pointee(recovered.snapshot),
-            queue: Mutex::default(),
-            committer: Mutex::default(),
+            queue: Arc::default(),
             flushed: AtomicU64::new(recovered.flushed.number),
             flushing: Mutex::new(recovered.flushed),
             last_flush: Mutex::default(),
@@ -196,8 +220,12 @@ impl Repository {
         }
         let (answer, answered) = sync_channel(1);
         let plan: Plan = Box::new(move |draft| plan(draft).map(|value| Box::new(value) as Box<dyn Any + Send>));
-        self.queue.lock().expect("invariant: no panic under this lock").push_back(Job { plan, answer });
-        let (outcome, snapshot) = self.lead_or_follow(&answered)?;
+        let leads = {
+            let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
+            queue.jobs.push_back(Job { plan, answer });
+            !std::mem::replace(&mut queue.led, true)
+        };
+        let (outcome, snapshot) = self.lead_or_follow(leads, &answered)?;
         let value = outcome?.downcast::<R>().expect("invariant: a job is answered with its own type");
         Ok((*value, snapshot))
     }
@@ -220,18 +248,38 @@ impl Repository {
         self.commit(plan).map(drop)
     }
 
-    fn lead_or_follow(&self, answered: &Receiver<Answered>) -> Result<Answered, Refusal> {
+    /// Counts the writers that wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Box<dyn Fn() -> usize + Send + Sync> {
+        let queue = self.queue.clone();
+        Box::new(move || queue.lock().expect("invariant: no panic under this lock").jobs.len())
+    }
+
+    fn lead_or_follow(&self, leads: bool, turns: &Receiver<Turn>) -> Result<Answered, Refusal> {
+        let mut leads = leads;
         loop {
-            let guard = self.committer.lock().map_err(|_| self.refuse_all("an earlier write failed unexpectedly"))?;
-            if let Ok(done) = answered.try_recv() {
-                return Ok(done);
+            if leads {
+                let _handed_on = Leading(self);
+                self.lead();
             }
-            self.lead();
-            drop(guard);
-            if let Ok(done) = answered.try_recv() {
-                return Ok(done);
+            match turns.recv() {
+                Ok(Turn::Answered(answered)) => return Ok(answered),
+                Ok(Turn::Lead) => leads = true,
+                Err(_) => return Err(self.refuse_all("an earlier write failed unexpectedly")),
             }
         }
+    }
+
+    /// Lets the next in the queue lead. After a panic nobody may: what it left half done, only recovery can tell.
+    fn hand_on(&self, failed: bool) {
+        let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
+        if failed {
+            let why = "an earlier write failed unexpectedly".to_owned();
+            self.read_only.lock().expect("invariant: no panic under this lock").get_or_insert(why);
+            // Who waits is refused by the loss of its answer.
+            queue.jobs.clear();
+        }
+        queue.led = queue.jobs.front().is_some_and(|next| next.answer.send(Turn::Lead).is_ok());
     }
 
     fn reserve_sequence(&self) -> Result<(), Refusal> {
@@ -248,7 +296,7 @@ impl Repository {
         Refusal::new(Code::TryLater, format!("write to {}", self.name), why, "feed")
     }
 
-    /// Commits one batch of what is queued. Called under the committer's lock.
+    /// Commits one batch of what is queued. Called by the one that leads.
     fn lead(&self) {
         let before = self.snapshot();
         let mut answers: Vec<(Answerer, Outcome)> = Vec::new();
@@ -294,14 +342,14 @@ impl Repository {
 
     fn take_jobs(&self, most: usize) -> Vec<Job> {
         let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
-        let count = most.min(queue.len());
-        queue.drain(..count).collect()
+        let count = most.min(queue.jobs.len());
+        queue.jobs.drain(..count).collect()
     }
 
     fn answer(&self, answers: Vec<(Answerer, Outcome)>, snapshot: &Arc<Snapshot>) {
         for (to, outcome) in answers {
             // A writer that went away does not undo what is durable.
-            let _ = to.send((outcome, snapshot.clone()));
+            let _ = to.send(Turn::Answered((outcome, snapshot.clone())));
         }
     }
 
@@ -382,7 +430,10 @@ impl Repository {
     /// is dear, and takes a share of the time that does not grow with them.
     pub fn wants_flush(&self) -> bool {
         let (at, took) = *self.last_flush.lock().expect("invariant: no panic under this lock");
-        at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE) && self.is_behind()
+        // Or the writers would have to do it themselves, and wait.
+        let tail = self.snapshot().number.saturating_sub(self.flushed.load(Ordering::Acquire));
+        let due = tail >= LONGEST_TAIL / 2 || at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE);
+        due && self.is_behind()
     }
 
     /// Whether refs on disk lag at all.

@@ -199,6 +199,42 @@ fn writers_that_wait_together_share_batches_and_all_are_answered() {
 }
 
 #[test]
+fn whoever_is_answered_goes_on_while_another_leads() {
+    let world = World::new();
+    let open = world.open();
+    let parser = &open.parser;
+    let n = open_issue(parser, "Talk here");
+    for _ in 0..20 {
+        let (home, came_home) = std::sync::mpsc::channel();
+        let (began, has_begun) = std::sync::mpsc::channel();
+        let waiting = parser.waiting();
+        let until_two_wait = move |_: &mut Draft| {
+            let _ = began.send(());
+            while waiting() < 2 {
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(move || parser.commit(until_two_wait).map(drop));
+            has_begun.recv().unwrap();
+            // Both ride in the batch that waits for them.
+            scope.spawn(move || {
+                add(parser, n, Commented {});
+                home.send(()).unwrap();
+            });
+            scope.spawn(move || {
+                add(parser, n, Commented {});
+                // Leads the next until the other one is home.
+                let patience = std::time::Duration::from_secs(30);
+                let home = parser.commit(move |_| Ok(came_home.recv_timeout(patience).is_ok()));
+                assert!(home.unwrap().0, "a writer that was answered waits for the next batch");
+            });
+        });
+    }
+}
+
+#[test]
 fn merging_small_packs_keeps_every_object_and_the_tail() {
     let world = World::new();
     let open = world.open();

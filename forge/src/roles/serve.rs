@@ -264,7 +264,7 @@ impl Server {
         Ok(Server { config, forge, stop, doors })
     }
 
-    /// The forge behind its doors; none where plain repositories are.
+    /// The forge behind its doors; none where it serves plain repositories.
     pub(crate) fn forge(&self) -> Option<&Arc<Forge>> {
         self.forge.as_ref()
     }

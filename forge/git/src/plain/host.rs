@@ -15,12 +15,12 @@ use super::reflog::Log;
 use super::refs::Raw;
 use super::settings::{Deny, Settings};
 use super::transaction::{Change, Fault, Transaction};
-use super::{Repository, objects, shallow};
+use super::{Repository, complete, objects, shallow};
 use crate::history;
 use crate::name::FullName;
 use crate::object::Kind;
-use crate::pack::intake::{Limits, Overlay};
-use crate::store::{Objects as _, Store};
+use crate::pack::intake::{Limits, Overlay, Quarantine};
+use crate::store::{Objects as _, ReadError, Store};
 use crate::wire::{
     AdvertisedRef, Advertisement, FetchOffer, Head, Host, Push, PushOffer, PushOutcome, RefUpdate, Service,
 };
@@ -32,6 +32,9 @@ const MOST_LOOSE: usize = 100_000;
 const MOST_PACKED: usize = 3;
 /// How long a look at the refs answers for what was not in it.
 const FRESH: Duration = Duration::from_millis(200);
+
+/// How many of a push's own refs are asked first whether they reach what it rests on.
+const NEAR: usize = 8;
 
 const CURRENT: &str = "\
 By default, updating the current branch in a non-bare repository
@@ -202,20 +205,20 @@ impl PlainHost {
             return tips.clone();
         }
         let mut tips = HashSet::new();
-        let service = if self.settings.hidden_tips { None } else { Some(Service::UploadPack) };
         if let Ok(shown) = self.listed(Service::UploadPack, &[]) {
             tips.extend(shown.refs.iter().flat_map(|r| [Some(r.id), r.peeled]).flatten());
             tips.extend(shown.head.and_then(|head| head.id));
         }
-        if service.is_none() {
-            tips.extend(self.hidden_tips());
+        if self.settings.hidden_tips {
+            tips.extend(self.all_tips());
         }
         let tips = Arc::new(tips);
         *known = Some((Instant::now(), tips.clone()));
         tips
     }
 
-    fn hidden_tips(&self) -> Vec<Oid> {
+    /// The tips of all refs, shown or not.
+    fn all_tips(&self) -> Vec<Oid> {
         let refs = &self.repository.refs;
         let loose = refs.loose_below(&[""]).unwrap_or_default();
         let mut tips: Vec<Oid> =
@@ -306,6 +309,25 @@ impl PlainHost {
             return Err(format!("failed to update ref\nerror: cannot update ref '{name}': {why}"));
         }
         Ok(())
+    }
+
+    /// Whether nothing is missing below what a push rests on. Where history is cut off, that is not to be told.
+    fn is_whole(
+        &self,
+        updates: &[RefUpdate],
+        quarantine: &Quarantine,
+        store: &Store,
+        cut: bool,
+    ) -> Result<(), ReadError> {
+        if cut || !shallow::read(self.repository.dir()).unwrap_or_default().is_empty() {
+            return Ok(());
+        }
+        let new: Vec<Oid> = updates.iter().filter_map(|update| update.new).collect();
+        let head = self.head().and_then(|head| head.id);
+        let is_commit = |id: &Oid| store.kind(*id).is_ok_and(|kind| kind == Some(Kind::Commit));
+        let current = |update: &RefUpdate| self.repository.refs.value(&update.name).ok().flatten();
+        let near = updates.iter().take(NEAR).filter_map(current).chain(head).filter(is_commit);
+        complete::check(quarantine, store, &new, &near.collect::<Vec<_>>(), &|| self.all_tips())
     }
 
     /// The refs that the updates finally change, or why not: a symbolic one passes its update on.
@@ -433,7 +455,12 @@ impl Host for PlainHost {
         {
             let store = self.repository.store();
             let objects = Overlay { quarantine: &quarantine, store: &store };
+            let whole = self.is_whole(&updates, &quarantine, &store, !shallow.is_empty());
             for (number, update) in updates.iter().enumerate() {
+                if let (Err(e), Some(_)) = (&whole, update.new) {
+                    refused.insert(number, format!("missing necessary objects\nerror: {e}"));
+                    continue;
+                }
                 match self.judge(update).and_then(|said| self.judge_objects(update, &objects).map(|()| said)) {
                     Ok(said) => messages.extend(said),
                     Err(why) => drop(refused.insert(number, why)),

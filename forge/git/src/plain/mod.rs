@@ -6,6 +6,7 @@
 //! Invariant: nothing outside of the served directory is read or written, no link leads there, and nothing is executed: no
 //! hook, and nothing that a configuration names.
 
+mod complete;
 mod config;
 mod hidden;
 mod host;

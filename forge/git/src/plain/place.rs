@@ -22,7 +22,7 @@ const LONGEST: usize = 4096;
 pub(super) fn find(root: &Path, asked: &str) -> Result<PathBuf, Refused> {
     let parts: Vec<&str> = asked.split('/').filter(|part| !part.is_empty()).collect();
     let odd = |part: &&str| matches!(*part, "." | "..") || part.contains('\0');
-    if asked.len() > LONGEST || parts.iter().any(|part| odd(part)) {
+    if asked.len() > LONGEST || parts.iter().any(odd) {
         return Err(Refused::NotFound);
     }
     let path = parts.join("/");

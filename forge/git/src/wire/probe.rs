@@ -11,7 +11,7 @@ use super::commands::{self, Capabilities};
 use super::fetch::request::Request;
 use super::pktline::{self, Packet, PktReader};
 use super::receive_pack::Terms;
-use super::{FetchOffer, Filters, PushOffer, Wants};
+use super::{FetchOffer, Filters, Wants};
 use crate::select::filter::Filter;
 
 /// The most bytes that a reader may take of one probe.
@@ -49,9 +49,7 @@ pub fn pktline(bytes: &[u8]) {
 /// Reads `bytes` as the commands of a push; every one that was read is reported on.
 pub fn receive_commands(bytes: &[u8]) {
     let mut reader = PktReader::new(bytes, false, BUDGET);
-    let mut can = Capabilities::default();
-    let offer = PushOffer { atomic: true, options: true, ..PushOffer::default() };
-    let terms = Terms { offer, asked: None };
+    let (mut can, terms) = (Capabilities::default(), Terms::default());
     let Ok(Some(mut request)) = at_once(commands::read(&mut reader, &mut can, &terms)) else { return };
     assert!(request.ballot.open().iter().all(|update| update.old.is_some() || update.new.is_some()));
     request.ballot.unpack_failed("probed");

@@ -29,6 +29,7 @@ const MAX_DRAINED: u64 = 1 << 30;
 const PROGRESS_LINES: usize = 64;
 
 /// What a repository offers to this pusher, and what a certificate of its has to answer to.
+#[derive(Default)]
 pub(super) struct Terms {
     pub(super) offer: PushOffer,
     pub(super) asked: Option<Asked>,

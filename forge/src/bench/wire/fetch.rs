@@ -28,16 +28,18 @@ pub fn rows(ground: &mut Ground) -> Result<Vec<Row>, BenchError> {
         let body = capture::fetch(&[tip], &haves);
         let mut client = ground.ours.connect()?;
         let (ours, served) = milliseconds(|| ground.ours.upload_pack(&mut client, PLAIN, &body))?;
+        // With bitmaps stock may answer sooner and larger, without them later and smaller: each figure takes the better.
         let (theirs, stocks) = milliseconds(|| ground.stock.upload_pack(&body))?;
+        let (without, smaller) = milliseconds(|| ground.stock.upload_pack_without_bitmaps(&body))?;
         let (sent, expected) = (capture::objects_of(&served)?, capture::objects_of(&stocks)?);
         if sent < expected {
             let answer = format!("{sent} objects, where stock sends {expected}");
             return Err(BenchError::Answer { what: "a fetch".to_owned(), answer });
         }
-        times.add(ours, theirs);
-        bytes.add(served.len() as f64, stocks.len() as f64);
+        times.add(ours, theirs.min(without));
+        bytes.add(served.len() as f64, stocks.len().min(smaller.len()) as f64);
     }
-    let against = "git upload-pack --stateless-rpc";
+    let against = "git upload-pack --stateless-rpc, with or without bitmaps, whichever is better";
     Ok(vec![
         Row::cost("fetch of 20 new commits", "ms", times.medians(), against, 3.0),
         Row::cost("fetch of 20 new commits, bytes", "bytes", bytes.medians(), against, 0.5),

@@ -205,10 +205,10 @@ pub fn remove_older(git_dir: &Path, age: Duration) -> std::io::Result<()> {
     };
     for entry in std::fs::read_dir(git_dir)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(spool::PREFIX.as_bytes()) && entry.file_type()?.is_dir() {
-            if is_old(&entry)? {
-                std::fs::remove_dir_all(entry.path())?;
-            }
+        let name = entry.file_name();
+        let ours = name.as_encoded_bytes().starts_with(spool::PREFIX.as_bytes()) && entry.file_type()?.is_dir();
+        if ours && is_old(&entry)? {
+            std::fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())

@@ -161,8 +161,10 @@ fn pushes_end_as_they_do_with_stock_receive_pack() {
     let served = Served::start();
     prepare(&served);
     let mut other = Vec::new();
-    for (packed, cases) in [(false, PUSHES), (true, PUSHES)] {
-        for case in cases {
+    // Where packed refs may make a difference, once more with all of them packed.
+    let refs_only = ["plain", "delete", "below", "above", "atomic", "alias", "logged", "tip"];
+    for packed in [false, true] {
+        for case in PUSHES.iter().filter(|case| !packed || refs_only.contains(&case.name)) {
             let name = format!("{}-{packed}.git", case.name);
             copies(&served, &name, case.config, packed);
             let stock_url = served.stock(&name).to_str().unwrap().to_owned();
