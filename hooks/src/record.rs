@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use notes_schema::trace::{Record, TraceError};
 use notes_schema::{AgentName, RefName, Sha256, refs};
 
-use crate::rules::{no_secrets, nonce, pusher, record_chain};
+use crate::rules::{agreement, no_secrets, nonce, pusher, record_chain, times};
 use crate::verdict::{Refusal, Rule, first_refusal};
 use crate::{Judgement, Repo, Verdict};
 
@@ -82,8 +82,14 @@ impl PushedRecord<'_> {
 
 /// The rules on what a record says, in the order in which they are asked. Before them stand E01 (size and limits) and
 /// E02 (canonical encoding), and after the first an identical accepted record is done.
-pub const RULES: &[&dyn for<'a> Rule<PushedRecord<'a>>] =
-    &[&pusher::Pusher, &nonce::Nonce, &record_chain::RecordChain, &no_secrets::NoSecrets];
+pub const RULES: &[&dyn for<'a> Rule<PushedRecord<'a>>] = &[
+    &pusher::Pusher,
+    &nonce::Nonce,
+    &record_chain::RecordChain,
+    &agreement::CountsAgree,
+    &times::Times,
+    &no_secrets::NoSecrets,
+];
 
 /// Judges all records of one push together, since they may be linked among themselves; verdicts in the order given.
 pub fn judge(repo: &dyn Repo, agent: &AgentName, incoming: &[Incoming<'_>]) -> Vec<RecordVerdict> {
