@@ -26,8 +26,8 @@ pub struct Changed {
     pub path: String,
     /// Bytes of the file that stands there now, where somebody asks; 0 where none does.
     pub size: u64,
-    /// Whether a file stands there now.
-    pub present: bool,
+    /// Whether it stands in the tip or before: git finds it then, where it is to be put back.
+    pub known: bool,
     /// Where it stood as it was before: the commit to restore it from.
     pub before: Option<Oid>,
 }

@@ -12,6 +12,7 @@ mod items;
 mod keys;
 mod line;
 mod lists;
+mod merge;
 mod projects;
 mod pulls;
 mod review;
@@ -116,7 +117,7 @@ pub const COMMANDS: &[&Command] = &[
     &pulls::PR_LIST,
     &pulls::PR_CLOSE,
     &review::REVIEW,
-    &review::MERGE,
+    &merge::MERGE,
     &trace::TRACE,
     &agents::PROFILE,
     &agents::LEADERBOARD,

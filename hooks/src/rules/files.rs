@@ -39,15 +39,16 @@ fn complaint(
     Ok(None)
 }
 
-/// Puts the file back as it was, in a commit that replaces all from the one on that touched it.
+/// Puts the file back as it was, in one commit that replaces all from the one on that touched it.
 fn put_back(changed: &Changed) -> String {
     let path = quote(&changed.path);
+    let message = quote(&format!("Without {}", changed.path));
+    let commit = format!("git commit -q --allow-empty -m {message} && git push");
     match changed.before {
-        Some(before) => format!(
-            "git reset -q --soft {before} && git restore --staged --worktree --source={before} -- {path} && git commit -q \
-             --allow-empty -m {} && git push",
-            quote(&format!("Without {}", changed.path))
+        Some(before) if changed.known => format!(
+            "git reset -q --soft {before} && git restore --staged --worktree --source={before} -- {path} && {commit}"
         ),
+        Some(before) => format!("git reset -q --soft {before} && {commit}"),
         None => format!("git rm -q --cached -- {path} && git commit -q --amend --allow-empty --no-edit && git push"),
     }
 }
@@ -126,7 +127,7 @@ mod tests {
     use crate::testing::{Fake, oid, pushes};
 
     fn changed(path: &str, size: u64) -> Changed {
-        Changed { path: path.into(), size, present: true, before: Some(oid(3)) }
+        Changed { path: path.into(), size, known: true, before: Some(oid(3)) }
     }
 
     #[test]
