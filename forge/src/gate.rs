@@ -8,7 +8,7 @@ mod landing;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use hooks::gate::{Candidate, GateLine, Merging, Mergeability, Review};
+use hooks::gate::{Candidate, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
 use hooks::{Changed, Found, IssuedNonce, Repo as _, Undecided};
 use notes_schema::event::{Level, Proof};

@@ -177,7 +177,12 @@ fn what(name: &RefName) -> String {
 
 /// Drops a record that can never be taken, so that it is not sent again with each push.
 pub(crate) fn drop_it(name: &RefName) -> String {
-    format!("git update-ref -d {}{} && git push", refs::OUT_PREFIX, id(name))
+    format!("{} && git push", forget(name))
+}
+
+/// Takes a record out of what the clone sends.
+pub(crate) fn forget(name: &RefName) -> String {
+    format!("git update-ref -d {}{}", refs::OUT_PREFIX, id(name))
 }
 
 #[cfg(test)]
@@ -215,10 +220,30 @@ mod tests {
             ("good", record(), "", ""),
             ("of another agent", with(|r| r.agent = agent("beta")), "E03", drop),
             ("of another project", with(|r| r.project = "lexer".parse().unwrap()), "E04", drop),
-            ("with beta's nonce", with(|r| r.nonce = nonce(2)), "E04", "ssh forge start parser/12"),
-            ("with no known nonce", with(|r| r.nonce = nonce(9)), "E04", "ssh forge start parser/12"),
-            ("with no known nonce or issue", with(|r| (r.nonce, r.issue) = (nonce(9), None)), "E04", "ssh forge feed"),
-            ("for another issue", with(|r| r.issue = Some(13)), "E04", "ssh forge start parser/13"),
+            (
+                "with beta's nonce",
+                with(|r| r.nonce = nonce(2)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/12",
+            ),
+            (
+                "with no known nonce",
+                with(|r| r.nonce = nonce(9)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/12",
+            ),
+            (
+                "with no known nonce or issue",
+                with(|r| (r.nonce, r.issue) = (nonce(9), None)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge feed",
+            ),
+            (
+                "for another issue",
+                with(|r| r.issue = Some(13)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/13",
+            ),
             ("for the nonce's issue", with(|r| r.issue = None), "", ""),
             ("after an unknown one", with(|r| r.prev = Some(Sha256::of(b"?"))), "E05", drop),
             (

@@ -148,6 +148,9 @@ cases! {
     the_loop => "loop",
     refusals => "refusals",
     http_loop => "http-loop",
+    policy => "policy",
+    landing => "landing",
+    cheats => "cheats",
 }
 
 #[test]

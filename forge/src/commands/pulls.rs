@@ -13,10 +13,10 @@ use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate::{View, Work};
-use hooks::Repo as _;
 use crate::state::{PullState, PullStatus};
 use git::diff;
 use git::store::Objects as _;
+use hooks::Repo as _;
 
 /// Longest diff in an answer, in bytes.
 const LONGEST_DIFF: usize = 64 << 10;
@@ -173,18 +173,25 @@ fn longest_run(text: &str, wanted: char) -> usize {
 }
 
 /// What the rules say of a pull request now.
-pub(super) fn gate_of(
-    context: &Context,
-    project: &Project,
-    n: u64,
-    pull: &PullState,
-) -> Result<Gate, Refusal> {
+pub(super) fn gate_of(context: &Context, project: &Project, n: u64, pull: &PullState) -> Result<Gate, Refusal> {
     let store = project.repository.store();
     let view = View::new(&project.snapshot, &context.root, store.as_ref(), context.forge.now());
     let work = Work::of_pull(&view, store, n, pull);
     let work = work.map_err(|e| Refusal::new(Code::TryLater, format!("{n}"), e.to_string(), "feed"))?;
     let lines = work.gate(&view).into_iter().map(GateLine::of).collect();
     Ok(Gate { lines, risk: work.risk(&view), policy: view.policy().ok().and_then(|base| base.blob) })
+}
+
+/// The first rule that an approved pull request still fails where a policy may ask for more than an approval. Without a
+/// policy file nothing is computed: a feed shows many.
+pub(super) fn still_missing(context: &Context, reference: &ItemRef, pull: &PullState) -> Option<String> {
+    let repository = context.forge.project(&reference.project).ok()?;
+    let project = Project { snapshot: repository.snapshot(), repository };
+    let store = project.repository.store();
+    let view = View::new(&project.snapshot, &context.root, store.as_ref(), context.forge.now());
+    view.policy().ok()?.blob?;
+    let gate = gate_of(context, &project, reference.n, pull).ok()?;
+    gate.lines.into_iter().find(|line| !line.ok).map(|line| line.rule)
 }
 
 /// The command that moves a pull request on, as the caller sees it, who `has_read` its diff with this answer or not.

@@ -45,9 +45,10 @@ impl Render for Traced {
     fn markdown(&self) -> String {
         let of = self.reference.as_ref().map_or(String::new(), |r| format!(" · {r}"));
         let mut out = format!(
-            "# Trace of {}{of}\n\nproof {} · tree `{}`\n\n",
+            "# Trace of {}{of}\n\nproof {} · {} · tree `{}`\n\n",
             self.commit.short(),
             self.level,
+            gate::means(self.level),
             self.tree.short()
         );
         for attempt in &self.attempts {
@@ -115,7 +116,19 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let reference = ItemRef { project: project.repository.name().clone(), n };
     let of_pull = records_of(&project, &pull);
     let attempts = attempts(&project, of_pull.into_iter());
-    Ok(Answer::of(&Traced { commit, tree, level: pull.proof.level, reference: Some(reference), attempts }))
+    let level = level_of(&project, &pull, commit, tree);
+    Ok(Answer::of(&Traced { commit, tree, level, reference: Some(reference), attempts }))
+}
+
+/// The proof of a pull request's head is one of its tree: another tree, landed or on the way, needs a run of its own.
+fn level_of(project: &Project, pull: &PullState, commit: Oid, tree: Oid) -> Level {
+    let store = project.repository.store().as_ref();
+    if commit == pull.head || store.commit(pull.head).is_ok_and(|head| head.tree == tree) {
+        return pull.proof.level;
+    }
+    let on_tree = project.snapshot.records_of(&pull.author).filter(|record| record.tree == tree);
+    let passed = on_tree.filter_map(|known| gate::read_record(store, known)).any(|record| record.last().succeeded());
+    if passed { Level::P1 } else { Level::P0 }
 }
 
 fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {

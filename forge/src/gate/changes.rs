@@ -51,12 +51,7 @@ impl Sizes<'_> {
 }
 
 /// What a pull request changes: between its base and its head.
-pub(super) fn of_pull(
-    objects: &dyn Objects,
-    policy: &Policy,
-    base: Oid,
-    head: Oid,
-) -> Result<Vec<Changed>, Undecided> {
+pub(super) fn of_pull(objects: &dyn Objects, policy: &Policy, base: Oid, head: Oid) -> Result<Vec<Changed>, Undecided> {
     let tree = |id| objects.commit(id).map(|commit| commit.tree).map_err(undecided);
     let changes =
         diff::changed_paths(objects, Some(tree(base)?), Some(tree(head)?), MOST_PATHS + 1).map_err(undecided)?;

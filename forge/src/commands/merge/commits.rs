@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_commit_made_again_keeps_its_author_encoding_and_message() {
-        let original = b"tree 1111111111111111111111111111111111111111\nparent 2222222222222222222222222222222222222222\n\
+        let original =
+            b"tree 1111111111111111111111111111111111111111\nparent 2222222222222222222222222222222222222222\n\
             author B\xe9ta <b@x> 1700000000 +0130\ncommitter C <c@x> 1700000001 -0500\nencoding ISO-8859-1\n\
             gpgsig -----BEGIN SSH SIGNATURE-----\n author Mallory <m@x> 1 +0000\n -----END SSH SIGNATURE-----\n\n\
             Subject \xe9\n\nBody\n";
