@@ -392,7 +392,7 @@ impl Base {
     /// Where it stands, for people.
     pub fn cited(&self) -> String {
         match self.blob {
-            Some(blob) => format!("`{PATH}` (blob {blob})"),
+            Some(blob) => format!("`{PATH}` (blob {})", blob.short()),
             None => format!("the defaults (there is no `{PATH}`)"),
         }
     }

@@ -91,18 +91,21 @@ impl GateRule for PathsAgree {
         let Some(record) = candidate.record_on(candidate.tree, &base.policy) else {
             return Ok(Finding::NotApplicable("no record of this tree".to_owned()));
         };
-        let missing =
-            |why: String| Ok(Finding::Missing { code: "E10", why, next: "forge run --again && git push".to_owned() });
+        let missing = |why: String, next: &str| Ok(Finding::Missing { code: "E10", why, next: next.to_owned() });
         let cwd = &record.last().cwd;
         if !cwd.is_empty() && repo.found_at(candidate.tree, cwd)? != Some(Found::Directory) {
-            return missing(format!("it ran in `{cwd}`, and the tree has no such directory"));
+            // The same again would end the same, and what the author typed is for nobody else to run.
+            return missing(format!("it ran in `{cwd}`, and the tree has no such directory"), "ssh forge help record");
         }
         for (path, digest) in record.env.iter().flat_map(|env| &env.lockfiles) {
             match repo.found_at(candidate.tree, path)? {
                 Some(Found::File(found)) if found == *digest => {}
                 // An ignored file is in no tree, and a run may well have used it.
                 None => {}
-                Some(_) => return missing(format!("the lock file `{path}` in the tree is another than the run used")),
+                Some(_) => {
+                    let why = format!("the lock file `{path}` in the tree is another than the run used");
+                    return missing(why, "forge run --again && git push");
+                }
             }
         }
         Ok(Finding::Satisfied("what it cites is there".to_owned()))
