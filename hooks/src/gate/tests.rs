@@ -384,7 +384,8 @@ fn a_record_names_a_base_below_the_tip() {
         parts.repo.trees.insert(oid(3), oid(30));
         parts.submit().err().map(|refusal| (refusal.rule, refusal.next))
     };
-    let e06 = Some(("E06".to_owned(), AGAIN.to_owned()));
+    let next = "git config forge.base \"$(git merge-base HEAD origin/main)\" && forge run --again && git push";
+    let e06 = Some(("E06".to_owned(), next.to_owned()));
     assert_eq!(begun(3, None), None);
     assert_eq!(begun(3, Some(30)), None);
     assert_eq!(begun(3, Some(31)), e06, "another tree than the commit's");

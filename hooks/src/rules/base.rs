@@ -1,12 +1,11 @@
 //! E06: the work began where its record says, and the tip stands on that.
 
+use crate::command::quote;
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::{Repo, Undecided};
 
 /// See the module.
 pub struct BaseIsBelow;
-
-const NEXT: &str = "forge run --again && git push";
 
 impl GateRule for BaseIsBelow {
     fn word(&self) -> &'static str {
@@ -31,18 +30,22 @@ impl GateRule for BaseIsBelow {
         let Some((record, base)) = record.and_then(|record| Some((record, record.base_commit?))) else {
             return Ok(Finding::NotApplicable("no record of this tree names a base".to_owned()));
         };
-        let missing = |why: String| Ok(Finding::Missing { code: "E06", why, next: NEXT.to_owned() });
+        // The recorder takes the base from there, where `start` put it.
+        let next = format!(
+            "git config forge.base \"$(git merge-base HEAD origin/{})\" && forge run --again && git push",
+            quote(candidate.target.short())
+        );
+        let missing = |why: String| Ok(Finding::Missing { code: "E06", why, next });
         let short = base.short();
         match repo.tree_of(base)? {
-            None => return missing(format!("its base {short} is no commit that is here")),
+            None => missing(format!("its base {short} is no commit that is here")),
             Some(tree) if record.base_tree.is_some_and(|named| named != tree) => {
-                return missing(format!("its base {short} has tree {}, and the record names another", tree.short()));
+                missing(format!("its base {short} has tree {}, and the record names another", tree.short()))
             }
-            Some(_) => {}
+            Some(_) if !repo.is_ancestor(base, candidate.head)? => {
+                missing(format!("its base {short} is no ancestor of the tip {}", candidate.head.short()))
+            }
+            Some(_) => Ok(Finding::Satisfied(format!("begun at {short}"))),
         }
-        if !repo.is_ancestor(base, candidate.head)? {
-            return missing(format!("its base {short} is no ancestor of the tip {}", candidate.head.short()));
-        }
-        Ok(Finding::Satisfied(format!("begun at {short}")))
     }
 }
