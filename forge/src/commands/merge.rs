@@ -180,8 +180,9 @@ fn attempt(
         return Err(Refusal::new(Code::Refused, what, why.as_str(), next).by_rule("strategy"));
     }
     work.check_merge(&view).map_err(|refusal| {
-        // Nobody approves their own work: its author can only wait.
-        let waits = refusal.rule == "approval" && by.agent == pull.author;
+        // Nobody approves their own work, and nobody twice: whoever did can only wait for others.
+        let spoken = by.agent == pull.author || pull.live(Verdict::Approve).any(|review| review.agent == by.agent);
+        let waits = spoken && refusal.next.starts_with("ssh forge review approve ");
         if waits { Refusal { next: "feed --wait".to_owned(), ..refusal } } else { refusal }
     })?;
     let landing = landing.map_err(|e| later(&e))?;

@@ -17,7 +17,7 @@ use git::store::Objects;
 /// Most commits of one push that are looked through.
 const MOST_COMMITS: usize = 2000;
 /// Most paths that a push or a pull request may change where a policy asks about them.
-const MOST_PATHS: usize = 20_000;
+const MOST_PATHS: usize = 10_000;
 
 fn undecided(error: impl std::fmt::Display) -> Undecided {
     Undecided(error.to_string())

@@ -35,6 +35,12 @@ impl Glob {
 
     /// Whether it matches the whole of `name`.
     pub fn matches(&self, name: &str) -> bool {
+        let wild = |c: char| c == '*' || c == '?';
+        let (start, end) = (self.text.split(wild).next(), self.text.rsplit(['*', '?', '/']).next());
+        // Most names differ where the glob is plain text.
+        if !name.starts_with(start.unwrap_or("")) || !name.ends_with(end.unwrap_or("")) {
+            return false;
+        }
         let names: Vec<&str> = name.split('/').collect();
         // reach[j]: the segments so far match exactly the first j names.
         let mut reach = vec![false; names.len() + 1];

@@ -14,6 +14,8 @@ pub const LARGEST: usize = 64 << 10;
 const LIST: usize = 64;
 /// Most `[[ref]]` and `[[scope]]` each.
 const TABLES: usize = 32;
+/// Most globs of the whole file: each is asked about each path.
+const GLOBS: usize = 256;
 /// Longest text.
 const TEXT: usize = 200;
 
@@ -515,6 +517,12 @@ fn read_entries(
 
 /// What hangs on two keys.
 fn finish(source: &Source<'_>, table: &DeTable<'_>, mut policy: Policy) -> Result<Policy, PolicyError> {
+    let lists = [&policy.medium_paths, &policy.high_paths, &policy.test_paths, &policy.forbidden];
+    let globs: usize = lists.into_iter().chain(policy.scopes.iter().map(|scope| &scope.paths)).map(Vec::len).sum();
+    if globs > GLOBS {
+        let at = table.get_key_value("scope").map_or(0, |(key, _)| key.span().start);
+        return Err(source.error(at, "scope.paths", format!("the file holds {globs} globs, and may hold {GLOBS}")));
+    }
     if policy.strategies.contains(&policy.strategy) {
         return Ok(policy);
     }

@@ -148,6 +148,8 @@ fn what_is_too_large_is_refused_before_it_is_read() {
     assert!(error(&megabyte).contains("may have 65536"), "{}", error(&megabyte));
     assert!(error(&format!("[require]\nchecks = [{}]", "\"x\",".repeat(65))).contains("may hold 64"));
     assert!(error(&"[[ref]]\nname = \"x\"\n".repeat(33)).contains("may be 32"));
+    let scope = format!("[[scope]]\nagents = [\"*\"]\npaths = [{}]\n", "\"x\",".repeat(60));
+    assert!(error(&scope.repeat(5)).contains("may hold 256"));
     assert!(error(&format!("[require]\nchecks = [\"{}\"]", "x".repeat(201))).contains("1 to 200 bytes"));
     for deep in
         [format!("x = {}", "[".repeat(30_000)), "a.".repeat(20_000) + "b = 1", format!("[{}b]", "a.".repeat(20_000))]
