@@ -62,7 +62,7 @@ pub fn pick(store: &Store, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeEr
     let made = |id: Oid| made.get(&object::to_gix(id)).map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()));
     let (mut objects, mut seen) = (Vec::new(), HashSet::new());
     for &tree in &trees {
-        let new = new_objects(store, tree, &made).map_err(|e| failed(onto, e.to_string()))?;
+        let new = new_objects(store, tree, made).map_err(|e| failed(onto, e.to_string()))?;
         objects.extend(new.into_iter().filter(|(id, _)| seen.insert(*id)));
     }
     Ok(Picked { trees, objects })
