@@ -96,8 +96,11 @@ struct Topic {
     text: String,
 }
 
+/// A name after `help`, and what makes its text.
+type Explains = (&'static str, fn() -> String);
+
 /// Texts that explain something other than a command.
-const TOPICS: &[(&str, fn() -> String)] = &[("record", || RECORD.to_owned()), ("proof", proof), ("policy", policy)];
+const TOPICS: &[Explains] = &[("record", || RECORD.to_owned()), ("proof", proof), ("policy", policy)];
 
 fn proof() -> String {
     let rule = |rule: &&dyn hooks::gate::GateRule| {
