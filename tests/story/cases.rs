@@ -151,6 +151,7 @@ cases! {
     policy => "policy",
     landing => "landing",
     cheats => "cheats",
+    policy_merge => "policy-merge",
 }
 
 #[test]
