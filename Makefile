@@ -3,13 +3,21 @@
 CARGO ?= cargo
 # How often the long kill run kills the server.
 KILLS ?= 60
+# Flags of the measurement.
+BENCH ?=
 
-.PHONY: help demo test check kill setup
+# How long each parser is fuzzed.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo test check kill bench large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
 	@echo 'make test    everything CI runs: formatting, lints, documents, all tests'
 	@echo 'make check   formatting, lints and documents alone'
+	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
+	@echo 'make large   clone, fetch and push of a large repository, with the memory that the server takes'
+	@echo 'make fuzz    $(FUZZ_SECONDS) s of foreign bytes for each parser that meets them (FUZZ_SECONDS=n; see fuzz/README.md)'
 	@echo 'make kill    $(KILLS) kills of a loaded server, nothing acknowledged lost (KILLS=n)'
 
 setup:
@@ -32,3 +40,23 @@ test: setup
 kill: setup
 	$(CARGO) build --locked -p forge
 	FORGE_KILLS=$(KILLS) $(CARGO) test --locked -p tests faults:: -- --nocapture --test-threads=1
+
+bench: setup
+	$(CARGO) build --locked --release -p forge
+	target/release/forge bench wire $(BENCH)
+
+large: setup
+	$(CARGO) build --locked --release -p forge
+	FORGE_BIN=$(CURDIR)/target/release/forge FORGE_LARGE=1 FORGE_PATIENCE=3600 $(CARGO) test --locked -p tests large:: -- --nocapture --test-threads=1
+
+# Each of its targets; `fuzz/Cargo.toml` lists the same.
+FUZZ_TARGETS = pktline receive_commands fetch_request pack_intake delta
+
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo 'cargo-fuzz is not installed; next: cargo install cargo-fuzz' >&2; exit 1; }
+	@rustup toolchain list | grep -q '^nightly' || \
+	  { echo 'fuzzing takes a nightly compiler; next: rustup toolchain install nightly' >&2; exit 1; }
+	@set -e; for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  $(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done

@@ -111,6 +111,10 @@ limits! {
     login_seconds: u64 = 20, "FORGE_LIMIT_LOGIN_SECONDS";
     /// Open HTTP connections.
     http_connections: usize = 2048, "FORGE_LIMIT_HTTP_CONNECTIONS";
+    /// Fetches and pushes under way at once; half of them for those without credentials.
+    transfers: usize = 1024, "FORGE_LIMIT_TRANSFERS";
+    /// The same of one agent.
+    transfers_each: usize = 32, "FORGE_LIMIT_TRANSFERS_EACH";
     /// Seconds within which an HTTP request's head must have arrived.
     head_seconds: u64 = 15, "FORGE_LIMIT_HEAD_SECONDS";
     /// Seconds without a byte after which a transfer is given up.
@@ -120,6 +124,17 @@ limits! {
 }
 
 impl Limits {
+    /// What a pushed pack may cost.
+    pub fn of_packs(&self) -> git::pack::intake::Limits {
+        git::pack::intake::Limits {
+            pack_bytes: self.pack_bytes,
+            objects: u32::try_from(self.pack_objects).unwrap_or(u32::MAX),
+            object_bytes: self.object_bytes,
+            memory_bytes: self.memory_bytes,
+            ..git::pack::intake::Limits::default()
+        }
+    }
+
     /// [`Limits::login_seconds`].
     pub fn login(&self) -> Duration {
         Duration::from_secs(self.login_seconds)

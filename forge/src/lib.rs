@@ -5,10 +5,12 @@
 
 pub mod answer;
 pub mod authority;
+pub mod bench;
 pub mod commands;
 pub mod config;
 pub mod forge;
 pub mod gate;
+pub mod hosts;
 pub mod ledger;
 pub mod recorder;
 pub mod roles;
@@ -17,4 +19,5 @@ pub mod socket;
 pub mod ssh;
 pub mod state;
 pub mod token;
+pub mod transfers;
 pub mod web;

@@ -6,8 +6,12 @@
 pub mod agent;
 pub mod flow;
 pub mod load;
+pub mod memory;
 pub mod out;
 pub mod plumbing;
+pub mod raw;
+#[path = "../../forge/src/bench/repository.rs"]
+pub mod repository;
 pub mod server;
 
 pub use agent::Agent;

@@ -152,6 +152,7 @@ cases! {
     landing => "landing",
     cheats => "cheats",
     policy_merge => "policy-merge",
+    reading_code => "reading-code",
 }
 
 #[test]

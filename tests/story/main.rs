@@ -2,10 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod bench;
 mod cases;
 mod clients;
 mod documents;
 mod faults;
 mod gitview;
+mod hostile;
+mod large;
+mod matrix;
 mod mirror;
+mod plain;
 mod server;
+mod signed;

@@ -4,6 +4,7 @@
 //! because it is no value without that field.
 
 mod agents;
+mod code;
 mod context;
 mod feed;
 mod help;
@@ -119,6 +120,9 @@ pub const COMMANDS: &[&Command] = &[
     &review::REVIEW,
     &merge::MERGE,
     &trace::TRACE,
+    &code::LOG,
+    &code::BLAME,
+    &code::DIFF,
     &agents::PROFILE,
     &agents::LEADERBOARD,
 ];

@@ -3,6 +3,7 @@
 //! Invariant: reads only. What it made is written by whoever lands it, if nothing moved meanwhile.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hooks::gate::Mergeability;
 use hooks::policy::{self, Policy, Strategy};
@@ -135,5 +136,9 @@ impl Objects for Both<'_> {
 
     fn contains(&self, id: Oid) -> bool {
         self.made.contains_key(&id) || self.objects.contains(id)
+    }
+
+    fn graph(&self) -> Option<Arc<git::graph::Graph>> {
+        self.objects.graph()
     }
 }

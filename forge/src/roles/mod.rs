@@ -2,6 +2,7 @@
 //!
 //! Invariant: only roles write to the terminal and choose the exit code.
 
+mod bench;
 mod cat;
 mod ratings;
 pub mod serve;
@@ -41,6 +42,9 @@ enum Role {
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
+    /// Measure this server against stock git, in one run on the same disk.
+    #[command(subcommand, after_help = "Example: forge bench wire --dir /srv/scratch")]
+    Bench(bench::Bench),
     /// List the points at which FORGE_FAILPOINT can end the process, one per line.
     #[command(hide = true)]
     FaultPoints,
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
         Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
+        Role::Bench(what) => bench::run(what),
         Role::FaultPoints => fault_points(),
         Role::Cat { file } => cat::run(file.as_deref()),
     }

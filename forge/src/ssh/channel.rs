@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use notes_schema::event::PublicKey;
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
@@ -21,6 +20,8 @@ use super::line::{self, Request};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
 use crate::commands::{self, Call, Reply};
+use crate::forge::Forge;
+use crate::hosts::Who;
 use crate::socket::Stall;
 use git::wire::{self, Protocol, Service};
 
@@ -46,18 +47,28 @@ struct Asked {
 }
 
 /// Serves one channel until its command or its client ends.
-pub(super) async fn serve(door: &Arc<Door>, key: PublicKey, channel: Channel<Msg>) {
+pub(super) async fn serve(door: &Arc<Door>, who: Who, channel: Channel<Msg>) {
     let (mut read, write) = channel.split();
     let limits = &door.config.limits;
-    let Ok(Some(asked)) = timeout(limits.idle(), asked(&mut read)).await else {
-        let _ = write.close().await;
-        return;
+    let asked = match timeout(limits.idle(), asked(&mut read)).await {
+        Ok(Err(Early::Left)) | Err(_) => {
+            let _ = write.close().await;
+            return;
+        }
+        Ok(Err(Early::TalkedTooMuch)) => None,
+        Ok(Ok(asked)) => Some(asked),
     };
     let (feed, stdin) = tokio::io::duplex(PIPE);
-    let feed = (!asked.at_end).then_some(feed);
-    let terminal = asked.terminal;
+    let feed = asked.as_ref().is_some_and(|asked| !asked.at_end).then_some(feed);
+    let terminal = asked.as_ref().is_some_and(|asked| asked.terminal);
     let work = async {
-        let status = run(door, &key, asked, stdin, &write).await;
+        let status = match asked {
+            Some(asked) => run(door, who, asked, stdin, &write).await,
+            None => {
+                let why = format!("more than {REQUESTS} requests came before it; send no variables but {GIT_PROTOCOL}");
+                refuse(door, &write, &Refusal::new(Code::Usage, "command", why, "help")).await
+            }
+        };
         finish(&write, status).await;
     };
     tokio::select! {
@@ -66,29 +77,35 @@ pub(super) async fn serve(door: &Arc<Door>, key: PublicKey, channel: Channel<Msg
     }
 }
 
-/// Waits for the command. `None`: the client left, or talks too much.
-async fn asked(read: &mut ChannelReadHalf) -> Option<Asked> {
+/// Why no command came.
+enum Early {
+    Left,
+    TalkedTooMuch,
+}
+
+/// Waits for the command.
+async fn asked(read: &mut ChannelReadHalf) -> Result<Asked, Early> {
     let mut protocol = None;
     let mut at_end = false;
     let mut terminal = false;
     for _ in 0..REQUESTS {
-        match read.wait().await? {
+        match read.wait().await.ok_or(Early::Left)? {
             ChannelMsg::SetEnv { variable_name, variable_value, .. }
                 if variable_name == GIT_PROTOCOL && variable_value.len() <= VALUE =>
             {
                 protocol = Some(variable_value);
             }
-            ChannelMsg::Exec { command, .. } => return Some(Asked { command, protocol, at_end, terminal }),
+            ChannelMsg::Exec { command, .. } => return Ok(Asked { command, protocol, at_end, terminal }),
             ChannelMsg::RequestShell { .. } => {
-                return Some(Asked { command: b"help".to_vec(), protocol, at_end: true, terminal });
+                return Ok(Asked { command: b"help".to_vec(), protocol, at_end: true, terminal });
             }
             ChannelMsg::RequestPty { .. } => terminal = true,
             ChannelMsg::Eof => at_end = true,
-            ChannelMsg::Close => return None,
+            ChannelMsg::Close => return Err(Early::Left),
             _ => {}
         }
     }
-    None
+    Err(Early::TalkedTooMuch)
 }
 
 /// Feeds stdin until the client leaves; drops what nobody reads any more. Returns when the command should be given up.
@@ -123,18 +140,16 @@ fn typed(bytes: &[u8]) -> (Cow<'_, [u8]>, bool) {
 }
 
 /// Runs the command and returns its exit code.
-async fn run(
-    door: &Arc<Door>,
-    key: &PublicKey,
-    asked: Asked,
-    stdin: DuplexStream,
-    write: &ChannelWriteHalf<Msg>,
-) -> u8 {
-    let actor = door.forge.actor_for_key(key);
+async fn run(door: &Arc<Door>, who: Who, asked: Asked, stdin: DuplexStream, write: &ChannelWriteHalf<Msg>) -> u8 {
     match line::parse(&asked.command) {
-        Ok(Request::Git(service, path)) => git(door, actor, service, path, asked.protocol, stdin, write).await,
+        Ok(Request::Git(service, path)) => git(door, who, service, path, asked.protocol, stdin, write).await,
         Ok(Request::Command(line)) => {
-            let mut reply = command(door, actor, line, stdin).await;
+            let (Some(forge), Who::Key(key)) = (&door.behind.forge, &who) else {
+                let why = "this server serves git alone: clone, fetch and push";
+                let next = "git clone ssh://<host>:<port>/<path>";
+                return refuse(door, write, &Refusal::new(Code::Usage, "command", why, next)).await;
+            };
+            let mut reply = command(door, forge, forge.actor_for_key(key), line, stdin).await;
             if asked.terminal {
                 // The client's terminal is in raw mode and would print a staircase.
                 reply.stdout = reply.stdout.replace('\n', "\r\n");
@@ -147,29 +162,33 @@ async fn run(
     }
 }
 
-async fn command(door: &Arc<Door>, actor: Actor, line: String, stdin: DuplexStream) -> Reply {
+async fn command(door: &Arc<Door>, forge: &Arc<Forge>, actor: Actor, line: String, stdin: DuplexStream) -> Reply {
     let line = if line.is_empty() { "help".to_owned() } else { line };
     let call = Call { actor, door: commands::Door::Ssh, line, json: false };
     // One byte more than allowed, so that the command can tell a body that is too long from one that just fits.
     let mut body = Stall::new(stdin, door.config.limits.idle()).take(door.config.limits.body_bytes + 1);
-    commands::dispatch(&door.forge, call, &mut body).await
+    commands::dispatch(forge, call, &mut body).await
 }
 
 async fn git(
     door: &Arc<Door>,
-    actor: Actor,
+    who: Who,
     service: Service,
     path: String,
     protocol: Option<String>,
     stdin: DuplexStream,
     write: &ChannelWriteHalf<Msg>,
 ) -> u8 {
-    let forge = door.forge.clone();
+    let _transfer = match door.behind.begin(&who) {
+        Ok(transfer) => transfer,
+        Err(refusal) => return refuse(door, write, &refusal).await,
+    };
+    let hosts = door.behind.hosts.clone();
     // May open and recover the repository.
-    let host = tokio::task::spawn_blocking(move || forge.host(&path, &actor, service)).await;
+    let host = tokio::task::spawn_blocking(move || hosts.open(&path, &who, service)).await;
     let host = match host {
         Ok(Ok(host)) => host,
-        Ok(Err(refusal)) => return refuse(door, write, &refusal).await,
+        Ok(Err(closed)) => return refuse(door, write, closed.refusal()).await,
         Err(e) => {
             tracing::error!("opening a repository failed: {e}");
             return Code::TryLater as u8;

@@ -2,12 +2,12 @@
 //!
 //! Two passes. The first reads the stream once: it inflates every entry under its declared size, names whole objects and
 //! spools the raw bytes. The second applies deltas without recursion, takes the bases that a thin pack left out from the
-//! store, and names the rest. Every object is checked as `git fsck --strict` would when it is named.
+//! store, and names the rest. Every object is checked when it is named, as `git fsck --strict` would unless told otherwise.
 //!
 //! Invariant: nothing taken here can be seen by readers of the repository; dropping a [`Quarantine`] forgets it. No size
 //! that the stream declares is allocated before it was compared with a budget.
 
-mod delta;
+pub(super) mod delta;
 mod dotfiles;
 mod fsck;
 mod landing;
@@ -25,8 +25,9 @@ use crate::object::{Kind, Object};
 use crate::store::{Known, ReadError, Store};
 
 pub use landing::{LandablePack, LandedPack};
-pub use quarantine::{Kept, Overlay, Quarantine, remove_stale};
+pub use quarantine::{Kept, Overlay, Quarantine, remove_older, remove_stale};
 
+pub(crate) use links::Link;
 use links::Links;
 use spool::Spool;
 
@@ -41,10 +42,17 @@ pub struct Limits {
     pub object_bytes: u64,
     /// Bytes of all objects, inflated, and of whatever had to be read again to resolve deltas.
     pub inflated_bytes: u64,
+    /// The same, as long as it is not more than [`Limits::inflated_per_byte`] for each byte that was sent: a few bytes may
+    /// copy each other until much is made.
+    pub inflated_free: u64,
+    /// See [`Limits::inflated_free`].
+    pub inflated_per_byte: u64,
     /// Deltas between an object and the whole object that it rests on.
     pub delta_depth: u32,
     /// Packs up to this size, raw and inflated, stay in memory.
     pub memory_bytes: u64,
+    /// Whether every object is checked as `git fsck --strict` would; otherwise only what it refers to has to be readable.
+    pub strict: bool,
 }
 
 impl Default for Limits {
@@ -54,8 +62,11 @@ impl Default for Limits {
             objects: 5_000_000,
             object_bytes: 100 << 20,
             inflated_bytes: 16 << 30,
+            inflated_free: 2 << 30,
+            inflated_per_byte: 4096,
             delta_depth: 4096,
             memory_bytes: 16 << 20,
+            strict: true,
         }
     }
 }
@@ -141,8 +152,8 @@ pub enum PackError {
         /// What is wrong.
         why: &'static str,
     },
-    /// A delta's base is neither in the pack nor in the repository.
-    #[error("the object at byte {at} is a delta against {base}, which is neither in the pack nor in this repository")]
+    /// A delta's base is neither in the pack nor in the repository, or rests on the delta itself.
+    #[error("the object at byte {at} is a delta against {base}, which neither the pack nor this repository can give")]
     MissingBase {
         /// The delta.
         at: u64,
@@ -247,8 +258,10 @@ impl<'a> Intake<'a> {
     /// Takes `bytes` off the budget, and leaves memory where they no longer fit.
     fn charge(&mut self, bytes: u64) -> Result<(), PackError> {
         self.inflated = self.inflated.saturating_add(bytes);
-        if self.inflated > self.limits.inflated_bytes {
-            return Err(PackError::TooMuchInflated { limit: self.limits.inflated_bytes });
+        let for_what_was_sent = self.spool.len().saturating_mul(self.limits.inflated_per_byte);
+        let limit = self.limits.inflated_bytes.min(self.limits.inflated_free.max(for_what_was_sent));
+        if self.inflated > limit {
+            return Err(PackError::TooMuchInflated { limit });
         }
         if self.inflated > self.limits.memory_bytes {
             self.spool.spill(self.store.git_dir()).map_err(PackError::Disk)?;
@@ -266,7 +279,10 @@ impl<'a> Intake<'a> {
         if self.known.get(id).is_some_and(|mine| mine != *object) {
             return Err(PackError::Differs(id));
         }
-        fsck::check(id, object, &mut self.links)?;
+        match self.limits.strict {
+            true => fsck::check(id, object, &mut self.links)?,
+            false => fsck::follow(id, object, &mut self.links)?,
+        }
         let entry = &mut self.entries[index];
         (entry.kind, entry.id) = (Some(object.kind), id);
         if let Some(kept) = &mut self.kept {

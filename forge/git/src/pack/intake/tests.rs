@@ -301,6 +301,32 @@ fn refuses_bombs_and_lies_about_size() {
 }
 
 #[test]
+fn a_few_bytes_do_not_make_much() {
+    // Twenty times the same 64 KiB, each time one byte more.
+    let mut raw = Raw::new();
+    let seed = [b'x'; 0x10000];
+    raw.blob(&seed);
+    for n in 1..=20u8 {
+        let mut delta = vec![0x80, 0x80, 4, 0x80 | n, 0x80, 0x40];
+        delta.extend([0x80; 16]);
+        delta.extend([&[0x90, n][..]].concat());
+        raw.on(blob_id(&seed), &delta);
+    }
+    let (pack, server) = (raw.pack(), Repo::bare());
+    assert!(pack.len() < 2000, "{} bytes", pack.len());
+    let mut limits = Limits { inflated_free: 4 << 20, inflated_per_byte: 100, ..Limits::default() };
+    for memory_bytes in [0, limits.memory_bytes] {
+        limits.memory_bytes = memory_bytes;
+        let refused = taken(&pack, &server.store(), &limits).err().expect("over budget");
+        assert!(matches!(refused, PackError::TooMuchInflated { limit } if limit == 4 << 20), "{refused}");
+    }
+    assert_eq!(leftovers(&server), 0);
+    // Where as much was sent for it, it may be made.
+    let limits = Limits { inflated_per_byte: 1 << 20, ..limits };
+    assert_eq!(taken(&pack, &server.store(), &limits).expect("within the budget").len(), 21);
+}
+
+#[test]
 fn refuses_deltas_that_rest_on_nothing() {
     let missing = Oid::from_bytes([9; 20]);
     let mut raw = Raw::new();
