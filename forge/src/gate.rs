@@ -43,6 +43,19 @@ impl<'a> View<'a> {
         View { snapshot, root, objects, now_ms, policy: OnceCell::new() }
     }
 
+    /// The same, where the default branch is as it was for `other`: a policy is not read for each ref of a push.
+    pub fn after(self, other: Option<&(Option<Oid>, Arc<policy::Base>)>) -> Self {
+        match other.filter(|(tip, _)| *tip == self.snapshot.default_tip()) {
+            Some((_, base)) => View { policy: OnceCell::from(base.clone()), ..self },
+            None => self,
+        }
+    }
+
+    /// What [`View::after`] takes.
+    pub fn known(&self) -> Option<(Option<Oid>, Arc<policy::Base>)> {
+        Some((self.snapshot.default_tip(), self.policy.get()?.clone()))
+    }
+
     fn read_policy(&self) -> Result<policy::Base, Undecided> {
         let file = match self.snapshot.default_tip() {
             Some(tip) => self.policy_in(tip)?,

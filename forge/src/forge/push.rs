@@ -445,14 +445,17 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
     let mut results: Vec<(RefName, Result<(), Refusal>)> = Vec::new();
     let mut moved: Vec<RefUpdate> = Vec::new();
     let mut earlier = Vec::new();
+    let mut policy = None;
     for (update, found) in &sorted.updates {
         let result = found.clone().and_then(|()| {
             let snapshot = draft.snapshot().clone();
             if sorted.known.contains(&update.name) || is_done(&snapshot, agent, update) {
                 return Ok(());
             }
-            let view = View::new(&snapshot, root, objects, draft.now());
-            judge_ref(&view, agent, update, &earlier)?;
+            let view = View::new(&snapshot, root, objects, draft.now()).after(policy.as_ref());
+            let judged = judge_ref(&view, agent, update, &earlier);
+            policy = view.known();
+            judged?;
             if snapshot.default_tip() != sorted.judged_at {
                 // Another policy may hold by now.
                 judge_content(&view, agent, update)?;
