@@ -168,8 +168,7 @@ impl Forge {
     /// The most memory that the server's process ever held, in MiB, as the kernel counts it.
     #[track_caller]
     pub fn peak_memory(&self) -> u64 {
-        let pid = self.child.as_ref().expect("it runs").id();
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
     }

@@ -116,22 +116,22 @@ fn names_that_pose_as_something_else_are_refused_with_the_reason() {
             ("refs/heads/HEAD".to_owned(), "would make HEAD ambiguous in every clone"),
             ("refs/heads/-oProxyCommand=x".to_owned(), "begins with a dash, which git would take for an option"),
             ("refs/heads/a\u{202e}b".to_owned(), "holds a character that breaks or reorders the line it is shown in"),
-            ("refs/heads/a..b".to_owned(), "funny refname"),
-            ("refs/heads/@{-1}".to_owned(), "funny refname"),
-            ("refs/../config".to_owned(), "funny refname"),
-            ("refs/heads/innocent/../main".to_owned(), "funny refname"),
-            ("refs/heads/.git".to_owned(), "funny refname"),
-            ("refs/heads/x.lock".to_owned(), "funny refname"),
-            ("refs/heads//x".to_owned(), "funny refname"),
-            ("refs/heads/x/".to_owned(), "funny refname"),
-            ("refs/heads/a b".to_owned(), "funny refname"),
-            ("refs/heads/a\u{1b}[2Jb".to_owned(), "funny refname"),
-            ("refs/heads/a\\b".to_owned(), "funny refname"),
-            ("refs/heads/x~1".to_owned(), "funny refname"),
+            ("refs/heads/a..b".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/@{-1}".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/../config".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/innocent/../main".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/.git".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/x.lock".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads//x".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/x/".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/a b".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/a\u{1b}[2Jb".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/a\\b".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("refs/heads/x~1".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
             (format!("refs/heads/{}", "n".repeat(300)), "is longer than 255 bytes"),
-            ("ORIG_HEAD".to_owned(), "funny refname"),
-            ("objects/pack/x".to_owned(), "funny refname"),
-            ("HEAD".to_owned(), "funny refname"),
+            ("ORIG_HEAD".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("objects/pack/x".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
+            ("HEAD".to_owned(), "funny refname\nremote: error: refusing to create funny ref '"),
             (
                 "refs/forge/ledger".to_owned(),
                 "server-owned: only the forge writes this ref\nremote: next: ssh forge help",
@@ -148,7 +148,7 @@ fn names_that_pose_as_something_else_are_refused_with_the_reason() {
             ),
         ] {
             let answer = raw.push(Door::Http, &push(&[format!("{ZERO} {main} {name}")], &empty()));
-            assert!(answer.starts_with("unpack ok\nng ") && answer.ends_with(why), "{name:?}: {answer}");
+            assert!(answer.starts_with("unpack ok\nng ") && answer.contains(why), "{name:?}: {answer}");
             let odd = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
             assert!(!answer.contains(odd), "what moves the cursor or turns a line round comes back: {answer:?}");
         }

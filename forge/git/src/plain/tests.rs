@@ -93,10 +93,10 @@ async fn greet(socket: tokio::net::TcpStream, root: Arc<Root>) {
         Protocol::parse(preface.split('\0').find(|word| word.starts_with("version="))),
     );
     let host = tokio::task::spawn_blocking(move || root.host(&path, service, Door::Ssh)).await.unwrap();
-    let _ = match host {
-        Ok(host) => wire::serve(host, service, protocol, reader.into_inner(), &mut writer).await,
-        Err(refused) => Ok(drop(writer.write_all(&wire::pktline::error(&refused.to_string())).await)),
-    };
+    match host {
+        Ok(host) => drop(wire::serve(host, service, protocol, reader.into_inner(), &mut writer).await),
+        Err(refused) => drop(writer.write_all(&wire::pktline::error(&refused.to_string())).await),
+    }
     let _ = writer.shutdown().await;
 }
 
