@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use hooks::gate::{Candidate, GateLine, Mergeability, Review};
+use hooks::secrets::Allowed;
 use hooks::{IssuedNonce, Undecided};
 use notes_schema::event::Proof;
 use notes_schema::trace::{Nonce, Record};
@@ -13,6 +14,7 @@ use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 use crate::answer::{Code, Refusal};
 use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::{PullState, PullStatus};
+use git::object::{Kind, Mode};
 use git::packed_refs::RefValue;
 use git::store::{Objects, ReadError};
 use git::{diff, history, merge};
@@ -70,11 +72,36 @@ impl hooks::Repo for View<'_> {
         Ok(self.snapshot.records.get(digest).map(|r| r.agent.clone()))
     }
 
+    fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
+        let Some(tip) = self.snapshot.default_tip() else { return Ok(Allowed::default()) };
+        let tree = self.objects.commit(tip).map_err(|e| Undecided(e.to_string()))?.tree;
+        let list = file_at(self.objects, tree, hooks::secrets::ALLOW_PATH).map_err(|e| Undecided(e.to_string()))?;
+        Ok(list.map_or_else(Allowed::default, |bytes| Allowed::parse(&String::from_utf8_lossy(&bytes)).0))
+    }
+
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
         let changes =
             diff::changed_paths(self.objects, Some(a), Some(b), most).map_err(|e| Undecided(e.to_string()))?;
         Ok(changes.into_iter().take(most).map(|c| String::from_utf8_lossy(&c.path).into_owned()).collect())
     }
+}
+
+/// The file at `path` in `tree`, if there is one.
+pub(crate) fn file_at(objects: &dyn Objects, tree: Oid, path: &str) -> Result<Option<bytes::Bytes>, ReadError> {
+    let (mut at, mut kind) = (tree, Kind::Tree);
+    for part in path.split('/') {
+        if kind != Kind::Tree {
+            return Ok(None);
+        }
+        let entry = objects.tree(at)?.into_iter().find(|entry| entry.name == part.as_bytes());
+        let Some(entry) = entry else { return Ok(None) };
+        (at, kind) = match entry.mode {
+            Mode::Tree => (entry.id, Kind::Tree),
+            Mode::File | Mode::Executable => (entry.id, Kind::Blob),
+            Mode::Link | Mode::Submodule => return Ok(None),
+        };
+    }
+    Ok(if kind == Kind::Blob { Some(objects.get_kind(at, Kind::Blob)?.data) } else { None })
 }
 
 /// A ref that cannot exist beside `name`: one of its parents, or the first ref below it. Refs below `a` do not follow `a`

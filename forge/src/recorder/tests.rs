@@ -90,7 +90,7 @@ impl Work {
         let mut args = RunArgs { timeout: None, reasoning: None, again: false, command };
         change(&mut args);
         let (out, err) = (Sink::default(), Sink::default());
-        let streams = Streams { out: Arc::new(Mutex::new(out.clone())), err: Arc::new(Mutex::new(err.clone())) };
+        let streams = Streams::to(out.clone(), err.clone());
         let exit = run_in(self.path(), args, &streams);
         Seen { exit, out: out.text(), err: err.text() }
     }
@@ -234,6 +234,22 @@ fn secrets_never_reach_the_record() {
     assert_eq!(record.last().argv[4], "[redacted:command-option]");
     let again = work.run_with(&[], |args| args.again = true);
     assert_eq!(again.exit, 2, "{}", again.err);
+}
+
+#[test]
+fn fixtures_that_the_default_branch_lists_are_kept() {
+    let work = Work::new();
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    work.file(".forge/secrets.allow", &format!("{}  of the lexer's tests\n", Sha256::of(token.as_bytes())));
+    let script = format!("echo {token}");
+    let kept = |work: &Work| work.records()[0].last().stdout.as_ref().unwrap().head == format!("{token}\n");
+    work.run(&["sh", "-c", &script]);
+    assert!(!kept(&work), "a list that is not on the default branch lists nothing");
+    work.git(&["add", "-A"]);
+    work.git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "list"]);
+    work.git(&["update-ref", "refs/remotes/origin/HEAD", "HEAD"]);
+    work.run(&["sh", "-c", &script]);
+    assert!(kept(&work) && work.records()[0].redactions.is_empty());
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn number_and_word(text: &str) -> Option<(u64, &str)> {
 }
 
 /// The line without terminal colour sequences.
-fn without_colour(line: &str) -> Cow<'_, str> {
+pub fn without_colour(line: &str) -> Cow<'_, str> {
     if !line.contains('\u{1b}') {
         return line.into();
     }
