@@ -60,6 +60,7 @@ fn router(door: Arc<Door>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/skill.md", get(onboarding::skill))
         .route("/llms.txt", get(onboarding::llms))
+        .route("/forge-run", get(onboarding::recorder))
         .route("/feed", get(action::feed))
         .route("/action", post(action::action))
         .route("/agents/register", post(action::register))
