@@ -17,7 +17,7 @@ mod pulls;
 mod review;
 mod submit;
 mod text;
-mod trace;
+pub(crate) mod trace;
 mod work;
 
 use std::sync::Arc;

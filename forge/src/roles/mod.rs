@@ -2,6 +2,7 @@
 //!
 //! Invariant: only roles write to the terminal and choose the exit code.
 
+mod away;
 mod cat;
 mod ratings;
 pub mod serve;
@@ -41,6 +42,12 @@ enum Role {
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
+    /// Check, without a server, what stands behind a commit.
+    #[command(subcommand)]
+    Trace(away::Trace),
+    /// Rules for git servers that are no forge.
+    #[command(subcommand)]
+    Hook(away::Hook),
     /// List the points at which FORGE_FAILPOINT can end the process, one per line.
     #[command(hide = true)]
     FaultPoints,
@@ -72,6 +79,8 @@ pub fn main() -> ExitCode {
         Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
+        Role::Trace(trace) => away::trace(&trace),
+        Role::Hook(hook) => away::hook(&hook),
         Role::FaultPoints => fault_points(),
         Role::Cat { file } => cat::run(file.as_deref()),
     }
