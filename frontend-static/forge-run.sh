@@ -96,9 +96,10 @@ function clean(line,    at) {
 		else inside = 0
 	}
 	if (match(line, /-----BEGIN [^-]*PRIVATE KEY/)) {
-		at = RSTART
-		inside = line !~ /-----END /
-		return substr(line, 1, at - 1) hit("private-key")
+		at = substr(line, RSTART)
+		line = substr(line, 1, RSTART - 1) hit("private-key")
+		if (at ~ /-----END /) { sub(/^.*-----END [^-]*(-----)?/, "", at); line = line at }
+		else inside = 1
 	}
 	for (at = 1; at <= nforms; at++) if (index(line, sign[at])) line = strike(line, form[at], rule_of[at], 0)
 	if (index(line, "://")) line = strike(line, "://[^ \t/:@]*:[^ \t/@$<{%*\\[][^ \t/@]*@", "url-password", 3)
@@ -302,13 +303,18 @@ snapshot() {
 	(cd "$top" && GIT_INDEX_FILE=$scratch/index git add -A . && GIT_INDEX_FILE=$scratch/index git write-tree)
 }
 
+# No trap does this: a subshell that is ended early would run it as well in some shells.
+leave() {
+	rm -rf "$scratch"
+	exit "$1"
+}
+
 scratch='' tree='' why=''
 if [ -z "$top" ]; then
 	why='this is no clone with a work tree'
 else
 	scratch=$git_dir/forge-run-$$
 	if mkdir "$scratch"; then
-		trap 'rm -rf "$scratch"' EXIT
 		tree=$(snapshot 2>"$scratch/said") || why="git could not take the work tree: $(sed -n '/^hint/d;p;q' "$scratch/said")"
 	else
 		scratch='' why='its directory cannot be written'
@@ -424,7 +430,7 @@ fi
 
 unrecorded() {
 	say "not recorded: $1"
-	exit "$code"
+	leave "$code"
 }
 [ -z "$why" ] || unrecorded "$why; next: git status"
 
@@ -496,7 +502,7 @@ id=$started-$$
 		esac
 		comma=', ' before=$word
 	done
-	printf '],\n"tree": "%s", "started_ms": %s000, "dur_ms": %s000, %s,\n' "$tree" "$started" "$took" "$ending"
+	printf '],\n"tree": "%s", "started_ms": %s000, "dur_ms": %d, %s,\n' "$tree" "$started" $((took * 1000)) "$ending"
 	[ -z "$cwd" ] || printf '"cwd": %s,\n' "$(printf '%s' "$cwd" | json 1024)"
 	[ -z "$reasoning" ] || printf '"reasoning": %s,\n' "$(redacted "$reasoning" 8192)"
 	cat "$scratch/out/tests" 2>/dev/null || cat "$scratch/err/tests" 2>/dev/null
@@ -531,4 +537,4 @@ else
 	next='git add -A && git commit'
 fi
 say "recorded $id on tree $(printf '%.7s' "$tree") ($ended$tests); next: $next"
-exit "$code"
+leave "$code"

@@ -148,6 +148,8 @@ cases! {
     the_loop => "loop",
     refusals => "refusals",
     http_loop => "http-loop",
+    the_loop_with_sh_and_git => "sh-loop",
+    another_git_server => "another-server",
 }
 
 #[test]

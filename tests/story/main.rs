@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod anyone;
 mod cases;
 mod clients;
 mod documents;
 mod faults;
 mod gitview;
 mod mirror;
+mod runs;
 mod server;

@@ -5,7 +5,7 @@
 //! Invariant: says what it did not check, and why.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use hooks::gate::Mergeability;
@@ -23,8 +23,8 @@ use crate::gate::{View, Work};
 use crate::ledger::{ReadBatch, ReplayError, Snapshot, verify};
 use crate::state::PullState;
 use git::history;
-use git::object::Kind;
-use git::store::Objects;
+use git::object::{Kind, Mode};
+use git::store::{Objects, ReadError};
 
 /// How a clone gets what is needed here.
 const FETCH: &str = "git fetch origin 'refs/forge/*:refs/forge/*' 'refs/notes/forge/*:refs/notes/forge/*'";
@@ -208,12 +208,7 @@ fn bytes_of(objects: &dyn Objects, line: &RecordLine) -> Result<bytes::Bytes, Ch
     }
 }
 
-fn examine(
-    view: &View,
-    stock: &Stock,
-    commit: Oid,
-    judged: &HashMap<Sha256, Judged>,
-) -> Result<Report, git::store::ReadError> {
+fn examine(view: &View, stock: &Stock, commit: Oid, judged: &HashMap<Sha256, Judged>) -> Result<Report, ReadError> {
     let tree = stock.commit(commit)?.tree;
     let found = pull_of(view.snapshot, stock, commit);
     let mut report = Report {
@@ -231,6 +226,7 @@ fn examine(
         Some((n, pull)) => of_pull(&mut report, view, stock, *n, pull, judged)?,
         None => of_tree(&mut report, view, judged),
     }
+    report.checks.push(content(stock, tree));
     let failed = |checks: &[Check]| checks.iter().any(|check| check.state == State::Failed);
     let rests_on_sand = report.records.iter().any(|r| r.proves && failed(&r.checks));
     if rests_on_sand {
@@ -248,7 +244,7 @@ fn of_pull(
     n: u64,
     pull: &PullState,
     judged: &HashMap<Sha256, Judged>,
-) -> Result<(), git::store::ReadError> {
+) -> Result<(), ReadError> {
     let work = Work::of_merged(view, n, pull, Mergeability::Done)?;
     let proof = work.proof();
     report.level = proof.level;
@@ -368,6 +364,33 @@ fn base(objects: &dyn Objects, record: &Record, head: Oid) -> Check {
         (Ok(true), Ok(_)) => {
             Check::new("E06", State::Ok, format!("its base {} is an ancestor of the head", base.short()))
         }
+    }
+}
+
+/// Whether everything in a tree is here and hashes to its id. A partial or shallow clone lacks some of it by design.
+fn content(objects: &dyn Objects, tree: Oid) -> Check {
+    let (mut todo, mut seen, mut missing) = (vec![(tree, Kind::Tree)], HashSet::new(), 0u64);
+    while let Some((id, kind)) = todo.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let read = match kind {
+            Kind::Tree => objects.tree(id),
+            Kind::Blob | Kind::Commit | Kind::Tag => objects.get_kind(id, kind).map(|_| Vec::new()),
+        };
+        match read {
+            Ok(entries) => todo.extend(entries.iter().filter_map(|entry| match entry.mode {
+                Mode::Tree => Some((entry.id, Kind::Tree)),
+                Mode::File | Mode::Executable | Mode::Link => Some((entry.id, Kind::Blob)),
+                Mode::Submodule => None,
+            })),
+            Err(ReadError::Missing(_)) => missing += 1,
+            Err(error) => return Check::new("content", State::Failed, error.to_string()),
+        }
+    }
+    match missing {
+        0 => Check::new("content", State::Ok, format!("all {} objects of its tree hash to their ids", seen.len())),
+        n => Check::new("content", State::Skipped, format!("{n} objects of its tree are not in this clone")),
     }
 }
 
