@@ -120,7 +120,6 @@ fn counts(attempt: &serde_json::Value) -> [u64; 3] {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a toolchain that is not here is said")]
 fn real_runs_of_every_toolchain_here_are_counted_right() {
     let forge = Forge::start();
     let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));

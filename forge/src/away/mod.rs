@@ -9,3 +9,24 @@ pub mod pre_receive;
 pub mod verify;
 
 pub use objects::{Stock, StockError};
+
+use git::store::Objects;
+use notes_schema::FORGE_PROJECT;
+
+use crate::gate::View;
+use crate::ledger::Snapshot;
+
+/// What the rules look up of a copy that stands alone: nothing of `forge.git` is known.
+struct Alone {
+    root: Snapshot,
+}
+
+impl Alone {
+    fn new() -> Self {
+        Alone { root: Snapshot::empty(FORGE_PROJECT.parse().expect("invariant: a good name")) }
+    }
+
+    fn view<'a>(&'a self, snapshot: &'a Snapshot, objects: &'a dyn Objects) -> View<'a> {
+        View { snapshot, root: &self.root, objects }
+    }
+}

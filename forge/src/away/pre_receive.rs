@@ -15,9 +15,9 @@ use hooks::push::{self, PushedRef};
 use hooks::record::{self, Form, Incoming, RecordVerdict};
 use hooks::{Refusal, Verdict};
 use notes_schema::trace::Record;
-use notes_schema::{AgentName, FORGE_PROJECT, Oid, ProjectName, RefName, refs};
+use notes_schema::{AgentName, Oid, ProjectName, RefName, refs};
 
-use super::{Stock, StockError};
+use super::{Alone, Stock, StockError};
 use crate::forge::record_blob;
 use crate::gate::{View, Work};
 use crate::ledger::{KnownRecord, Snapshot, verify};
@@ -57,9 +57,9 @@ pub fn judge(here: &Path, input: impl BufRead, agent: Option<&str>) -> Result<Ju
         Some(name) => Some(name.parse::<AgentName>().map_err(|e| format!("FORGE_AGENT {name}: {e}"))?),
         None => None,
     };
-    let root = Snapshot::empty(FORGE_PROJECT.parse().expect("invariant: a good name"));
+    let alone = Alone::new();
     let (snapshot, is_mirror) = state(&stock)?;
-    let view = View { snapshot: &snapshot, root: &root, objects: &stock };
+    let view = alone.view(&snapshot, &stock);
     let mut judged = Judged::default();
     let mut skip: Vec<(&str, &str)> = ASK_A_FORGE.to_vec();
     if pusher.is_none() {
@@ -72,7 +72,7 @@ pub fn judge(here: &Path, input: impl BufRead, agent: Option<&str>) -> Result<Ju
     let words: Vec<&str> = skip.iter().map(|(word, _)| *word).collect();
     judge_refs(&mut judged, &view, &updates, pusher.as_ref(), &words);
     let arrived = judge_records(&mut judged, &view, &stock, &updates, pusher.as_ref(), &words);
-    judge_default_branch(&mut judged, &view, &stock, &updates, arrived)?;
+    judge_default_branch(&mut judged, &snapshot, &view, &stock, &updates, arrived)?;
     judged.skipped = skip.into_iter().map(|(word, why)| (word.to_owned(), why.to_owned())).collect();
     Ok(judged)
 }
@@ -215,15 +215,16 @@ fn held<'a>(snapshot: &'a Snapshot, objects: &'a dyn Objects) -> impl Iterator<I
 /// E00, E08 and E09 on the default branch: its new tip must have been run.
 fn judge_default_branch(
     judged: &mut Judged,
+    snapshot: &Snapshot,
     view: &View,
     stock: &Stock,
     updates: &[push::RefUpdate],
     arrived: Vec<Record>,
 ) -> Result<(), String> {
-    let head = view.snapshot.head.clone().unwrap_or_else(RefName::head);
+    let head = snapshot.head.clone().unwrap_or_else(RefName::head);
     let Some(tip) = updates.iter().find(|u| u.name == head).and_then(|u| u.new) else { return Ok(()) };
     let tree = stock.commit(tip).map_err(|e| e.to_string())?.tree;
-    let mut records: Vec<Record> = held(view.snapshot, stock).map(|(_, record)| record).collect();
+    let mut records: Vec<Record> = held(snapshot, stock).map(|(_, record)| record).collect();
     records.extend(arrived);
     // Whose record speaks for it: nobody is known to have made the commits, so whoever ran this tree, or ran last.
     let on_tree = records.iter().rev().find(|record| record.last().tree == tree);

@@ -14,10 +14,10 @@ use notes_schema::batch::RecordLine;
 use notes_schema::event::Level;
 use notes_schema::refs::show_time;
 use notes_schema::trace::Record;
-use notes_schema::{AgentName, FORGE_PROJECT, Oid, Sha256, refs};
+use notes_schema::{AgentName, Oid, Sha256, refs};
 use serde::Serialize;
 
-use super::{Stock, objects};
+use super::{Alone, Stock, objects};
 use crate::commands::trace::{pull_of, records_of};
 use crate::gate::{View, Work};
 use crate::ledger::{ReadBatch, ReplayError, Snapshot, verify};
@@ -136,14 +136,14 @@ pub fn verify(here: &Path, revision: &str, signers: Option<&Path>) -> Result<Rep
         .ok_or_else(|| unable(format!("this clone has no {}: git leaves it out unless asked", refs::LEDGER), FETCH))?;
     let keys = signers.map(keys_in).transpose()?.unwrap_or_default();
     let judged = RefCell::new(HashMap::new());
-    let root = Snapshot::empty(FORGE_PROJECT.parse().expect("invariant: a good name"));
+    let alone = Alone::new();
     let snapshot = verify::replay_copy(&stock, ledger, &keys, &mut |before, batch| {
-        judged.borrow_mut().extend(judge(&stock, &root, before, batch));
+        judged.borrow_mut().extend(judge(&stock, &alone, before, batch));
     });
     let snapshot = snapshot
         .map_err(|e: ReplayError| damaged(format!("the ledger does not hold: {e}"), format!("{FETCH} --refetch")))?;
-    let view = View { snapshot: &snapshot, root: &root, objects: &stock };
-    let mut report = examine(&view, &stock, commit, &judged.into_inner())
+    let copy = Copy { snapshot: &snapshot, view: &alone.view(&snapshot, &stock), objects: &stock };
+    let mut report = examine(&copy, commit, &judged.into_inner())
         .map_err(|e| damaged(format!("commit {commit}: {e}"), "git fetch --refetch origin"))?;
     report.signatures = !keys.is_empty();
     Ok(report)
@@ -162,12 +162,12 @@ fn keys_in(path: &Path) -> Result<Vec<String>, Unable> {
 }
 
 /// Judges the records of one batch on the state before it.
-fn judge(objects: &dyn Objects, root: &Snapshot, before: &Snapshot, batch: &ReadBatch) -> Vec<(Sha256, Judged)> {
+fn judge(objects: &dyn Objects, alone: &Alone, before: &Snapshot, batch: &ReadBatch) -> Vec<(Sha256, Judged)> {
     let mut by_agent: BTreeMap<&AgentName, Vec<&RecordLine>> = BTreeMap::new();
     for push in &batch.batch.pushes {
         by_agent.entry(&push.a).or_default().extend(&push.records);
     }
-    let view = View { snapshot: before, root, objects };
+    let view = alone.view(before, objects);
     let mut all = Vec::new();
     for (agent, lines) in by_agent {
         let mut sound = Vec::new();
@@ -209,12 +209,12 @@ fn bytes_of(objects: &dyn Objects, line: &RecordLine) -> Result<bytes::Bytes, Ch
 }
 
 fn examine(view: &View, stock: &Stock, commit: Oid, judged: &HashMap<Sha256, Judged>) -> Result<Report, ReadError> {
-    let tree = stock.commit(commit)?.tree;
-    let found = pull_of(view.snapshot, stock, commit);
+    let tree = copy.objects.commit(commit)?.tree;
+    let found = pull_of(copy.snapshot, copy.objects, commit);
     let mut report = Report {
         commit,
         tree,
-        reference: found.as_ref().map(|(n, _)| format!("{}#{n}", view.snapshot.project)),
+        reference: found.as_ref().map(|(n, _)| format!("{}#{n}", copy.snapshot.project)),
         level: Level::P0,
         stated: found.as_ref().map(|(_, pull)| pull.proof.level),
         good: false,
@@ -223,10 +223,10 @@ fn examine(view: &View, stock: &Stock, commit: Oid, judged: &HashMap<Sha256, Jud
         records: Vec::new(),
     };
     match &found {
-        Some((n, pull)) => of_pull(&mut report, view, stock, *n, pull, judged)?,
-        None => of_tree(&mut report, view, judged),
+        Some((n, pull)) => of_pull(&mut report, copy, *n, pull, judged)?,
+        None => of_tree(&mut report, copy, judged),
     }
-    report.checks.push(content(stock, tree));
+    report.checks.push(content(copy.objects, tree));
     let failed = |checks: &[Check]| checks.iter().any(|check| check.state == State::Failed);
     let rests_on_sand = report.records.iter().any(|r| r.proves && failed(&r.checks));
     if rests_on_sand {
@@ -239,20 +239,19 @@ fn examine(view: &View, stock: &Stock, commit: Oid, judged: &HashMap<Sha256, Jud
 
 fn of_pull(
     report: &mut Report,
-    view: &View,
-    stock: &Stock,
+    copy: &Copy<'_>,
     n: u64,
     pull: &PullState,
     judged: &HashMap<Sha256, Judged>,
 ) -> Result<(), ReadError> {
-    let work = Work::of_merged(view, n, pull, Mergeability::Done)?;
+    let work = Work::of_merged(copy.view, n, pull, Mergeability::Done)?;
     let proof = work.proof();
     report.level = proof.level;
-    for known in records_of(view.snapshot, stock, pull) {
+    for known in records_of(copy.snapshot, copy.objects, pull) {
         let proves = proof.record == Some(known.digest);
-        let mut checked = checked(view, known, judged.get(&known.digest), proves);
+        let mut checked = checked(copy, known, judged.get(&known.digest), proves);
         if proves && let Some(record) = judged.get(&known.digest).and_then(|judged| judged.record.as_ref()) {
-            checked.checks.push(base(stock, record, pull.head));
+            checked.checks.push(base(copy.objects, record, pull.head));
             checked.checks.push(patches(record));
             let same = record.last().tree == work.tree();
             let (state, word) = if same { (State::Ok, "is") } else { (State::Failed, "is not") };
@@ -265,7 +264,7 @@ fn of_pull(
         }
         report.records.push(checked);
     }
-    report.checks.push(match work.check_submit(view) {
+    report.checks.push(match work.check_submit(copy.view) {
         Ok(_) => Check::new("proof", State::Ok, format!("a passing run on tree {} of the head", work.tree().short())),
         Err(refusal) => Check::new(&refusal.rule, State::Failed, refusal.why),
     });
@@ -287,11 +286,11 @@ fn of_pull(
 }
 
 /// A commit of no pull request: what was recorded of this very tree, by whomever.
-fn of_tree(report: &mut Report, view: &View, judged: &HashMap<Sha256, Judged>) {
-    for known in view.snapshot.records.values().filter(|known| known.tree == report.tree) {
+fn of_tree(report: &mut Report, copy: &Copy<'_>, judged: &HashMap<Sha256, Judged>) {
+    for known in copy.snapshot.records.values().filter(|known| known.tree == report.tree) {
         let found = judged.get(&known.digest);
         let passed = found.and_then(|j| j.record.as_ref()).is_some_and(|record| record.last().succeeded());
-        report.records.push(checked(view, known, found, passed));
+        report.records.push(checked(copy, known, found, passed));
         if passed {
             report.level = Level::P1;
         }
@@ -304,7 +303,7 @@ fn of_tree(report: &mut Report, view: &View, judged: &HashMap<Sha256, Judged>) {
 }
 
 /// The rules that a record met when it arrived, one line each.
-fn checked(view: &View, known: &crate::ledger::KnownRecord, judged: Option<&Judged>, proves: bool) -> Checked {
+fn checked(copy: &Copy<'_>, known: &crate::ledger::KnownRecord, judged: Option<&Judged>, proves: bool) -> Checked {
     let record = judged.and_then(|judged| judged.record.as_ref());
     let refused = judged.and_then(|judged| judged.refused.clone());
     let mut checks =
@@ -327,7 +326,7 @@ fn checked(view: &View, known: &crate::ledger::KnownRecord, judged: Option<&Judg
         }
     }
     if let Some(check) = checks.iter_mut().find(|check| check.rule == "E04" && check.state == State::Ok)
-        && let Some(started) = record.and_then(|r| view.snapshot.fold.nonces.get(r.nonce.as_bytes().as_slice()))
+        && let Some(started) = record.and_then(|r| copy.snapshot.fold.nonces.get(r.nonce.as_bytes().as_slice()))
     {
         check.why = format!(
             "its nonce was given to {} for issue {} at {}",
