@@ -142,7 +142,7 @@ pub fn verify(here: &Path, revision: &str, signers: Option<&Path>) -> Result<Rep
     });
     let snapshot = snapshot
         .map_err(|e: ReplayError| damaged(format!("the ledger does not hold: {e}"), format!("{FETCH} --refetch")))?;
-    let copy = Copy { snapshot: &snapshot, view: &alone.view(&snapshot, &stock), objects: &stock };
+    let copy = Replayed { snapshot: &snapshot, view: &alone.view(&snapshot, &stock), objects: &stock };
     let mut report = examine(&copy, commit, &judged.into_inner())
         .map_err(|e| damaged(format!("commit {commit}: {e}"), "git fetch --refetch origin"))?;
     report.signatures = !keys.is_empty();
@@ -208,7 +208,14 @@ fn bytes_of(objects: &dyn Objects, line: &RecordLine) -> Result<bytes::Bytes, Ch
     }
 }
 
-fn examine(view: &View, stock: &Stock, commit: Oid, judged: &HashMap<Sha256, Judged>) -> Result<Report, ReadError> {
+/// A replayed copy, and what the rules see of it.
+struct Replayed<'a> {
+    snapshot: &'a Snapshot,
+    view: &'a View<'a>,
+    objects: &'a dyn Objects,
+}
+
+fn examine(copy: &Replayed<'_>, commit: Oid, judged: &HashMap<Sha256, Judged>) -> Result<Report, ReadError> {
     let tree = copy.objects.commit(commit)?.tree;
     let found = pull_of(copy.snapshot, copy.objects, commit);
     let mut report = Report {
@@ -239,7 +246,7 @@ fn examine(view: &View, stock: &Stock, commit: Oid, judged: &HashMap<Sha256, Jud
 
 fn of_pull(
     report: &mut Report,
-    copy: &Copy<'_>,
+    copy: &Replayed<'_>,
     n: u64,
     pull: &PullState,
     judged: &HashMap<Sha256, Judged>,
@@ -286,7 +293,7 @@ fn of_pull(
 }
 
 /// A commit of no pull request: what was recorded of this very tree, by whomever.
-fn of_tree(report: &mut Report, copy: &Copy<'_>, judged: &HashMap<Sha256, Judged>) {
+fn of_tree(report: &mut Report, copy: &Replayed<'_>, judged: &HashMap<Sha256, Judged>) {
     for known in copy.snapshot.records.values().filter(|known| known.tree == report.tree) {
         let found = judged.get(&known.digest);
         let passed = found.and_then(|j| j.record.as_ref()).is_some_and(|record| record.last().succeeded());
@@ -303,7 +310,7 @@ fn of_tree(report: &mut Report, copy: &Copy<'_>, judged: &HashMap<Sha256, Judged
 }
 
 /// The rules that a record met when it arrived, one line each.
-fn checked(copy: &Copy<'_>, known: &crate::ledger::KnownRecord, judged: Option<&Judged>, proves: bool) -> Checked {
+fn checked(copy: &Replayed<'_>, known: &crate::ledger::KnownRecord, judged: Option<&Judged>, proves: bool) -> Checked {
     let record = judged.and_then(|judged| judged.record.as_ref());
     let refused = judged.and_then(|judged| judged.refused.clone());
     let mut checks =
