@@ -21,6 +21,19 @@ if command -v cc >/dev/null 2>&1 && ! printf '#include <stdlib.h>\n' | cc -E - >
 fi
 case "$missing" in *gcc*) missing="$missing libc6-dev" ;; esac
 
+# Other clients than git, and what the server is measured against: installed where that is easy; without them their tests
+# say that they are skipped. sshd is not brought to a machine on which its package would start a service.
+wished=''
+for module in pygit2 dulwich; do
+    /usr/bin/python3 -c "import $module" 2>/dev/null || wished="$wished python3-$module"
+done
+[ -x /usr/sbin/sshd ] || [ -d /run/systemd/system ] || wished="$wished openssh-server"
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    missing="$missing$wished"
+elif [ -n "$wished" ]; then
+    echo "setup: tests of other clients will be skipped; as root on Debian: apt-get install$wished" >&2
+fi
+
 if [ -n "$missing" ]; then
     missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -120,6 +120,17 @@ limits! {
 }
 
 impl Limits {
+    /// What a pushed pack may cost.
+    pub fn of_packs(&self) -> git::pack::intake::Limits {
+        git::pack::intake::Limits {
+            pack_bytes: self.pack_bytes,
+            objects: u32::try_from(self.pack_objects).unwrap_or(u32::MAX),
+            object_bytes: self.object_bytes,
+            memory_bytes: self.memory_bytes,
+            ..git::pack::intake::Limits::default()
+        }
+    }
+
     /// [`Limits::login_seconds`].
     pub fn login(&self) -> Duration {
         Duration::from_secs(self.login_seconds)

@@ -3,6 +3,7 @@
 //! Invariant: what it answers is folded from git alone. Deleting the index, or starting on copies of the repositories,
 //! changes no answer.
 
+mod certificate;
 mod found;
 mod indexing;
 mod notes;
@@ -28,7 +29,7 @@ use crate::config::Config;
 use crate::ledger::{Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
-use git::wire::{Host, Service};
+use git::wire::{Host, NonceSeed, Service};
 
 /// Why a data directory cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,7 @@ pub struct Forge {
     root: Arc<Repository>,
     projects: RwLock<BTreeMap<ProjectName, Slot>>,
     tokens: Tokens,
+    nonces: NonceSeed,
     index: search::Index,
     dirty: Mutex<indexing::Dirty>,
     indexing: Mutex<()>,
@@ -135,8 +137,10 @@ impl Forge {
         found::found(&root, &deps)?;
         let genesis = root.snapshot().genesis.map(|g| g.to_string()).unwrap_or_default();
         let (index, reflects) = search::Index::open(&data.join("index"))?;
+        let token_key = secrets.load_or_create_token_key()?;
         let forge = Arc::new(Forge {
-            tokens: Tokens::new(&secrets.load_or_create_token_key()?, genesis),
+            tokens: Tokens::new(&token_key, genesis),
+            nonces: certificate::seed(&token_key),
             config: config.clone(),
             data,
             _lock: lock,
@@ -392,38 +396,65 @@ impl Forge {
     }
 
     fn start_housekeeping(self: &Arc<Self>) {
+        self.every(Duration::from_millis(500), |forge| forge.keep_house());
+        // What may take long has a thread of its own, or refs, notes and index would wait for it.
+        self.every(Duration::from_millis(500), |forge| forge.keep_packs());
+        self.every(Duration::from_secs(5), |forge| forge.keep_graphs());
+    }
+
+    fn every(self: &Arc<Self>, pause: Duration, round: impl Fn(&Arc<Self>) + Send + 'static) {
         let forge = Arc::downgrade(self);
         std::thread::spawn(move || {
             loop {
-                std::thread::sleep(Duration::from_millis(500));
+                std::thread::sleep(pause);
                 let Some(forge) = forge.upgrade() else { return };
                 if *forge.stopping.borrow() {
                     return;
                 }
                 // One bad round must not end all later ones: refs, notes and index would lag for ever.
-                let round = std::panic::AssertUnwindSafe(|| forge.keep_house());
-                if std::panic::catch_unwind(round).is_err() {
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| round(&forge))).is_err() {
                     tracing::error!("housekeeping failed unexpectedly; it goes on");
                 }
             }
         });
     }
 
-    /// Index, notes, refs on disk and packs: everything that may lag a moment behind what was answered.
+    fn all_repositories(&self) -> Vec<Arc<Repository>> {
+        let mut repositories = self.open_repositories();
+        repositories.push(self.root.clone());
+        repositories
+    }
+
+    /// Index, notes and refs on disk: everything that may lag a moment behind what was answered.
     fn keep_house(self: &Arc<Self>) {
         if let Err(error) = self.index_dirty() {
             tracing::error!(%error, "the index lags");
         }
-        let mut repositories = self.open_repositories();
-        repositories.push(self.root.clone());
-        for repository in repositories {
+        for repository in self.all_repositories() {
             if let Err(error) = self.write_notes(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "notes lag");
             }
-            if repository.is_behind()
-                && let Err(error) = repository.maintain()
+            if repository.wants_flush()
+                && let Err(error) = repository.flush()
             {
                 tracing::error!(project = %repository.name(), %error, "refs on disk lag");
+            }
+        }
+    }
+
+    fn keep_packs(&self) {
+        for repository in self.all_repositories() {
+            if let Err(error) = repository.merge_packs() {
+                tracing::error!(project = %repository.name(), %error, "small packs are not merged");
+            }
+        }
+    }
+
+    fn keep_graphs(&self) {
+        let go_on = || !*self.stopping.borrow();
+        for repository in self.all_repositories().into_iter().filter(|_| go_on()) {
+            if let Err(error) = repository.keep_graph(&go_on) {
+                tracing::warn!(project = %repository.name(), %error, "the commit-graph lags");
             }
         }
     }
@@ -441,6 +472,11 @@ impl Forge {
             }
         }
         self.keep_house();
+        for repository in self.all_repositories().into_iter().filter(|repository| repository.is_behind()) {
+            if let Err(error) = repository.flush() {
+                tracing::error!(project = %repository.name(), %error, "refs on disk lag; the next start catches up");
+            }
+        }
         if let Err(error) = self.index.flush() {
             tracing::error!(%error, "the index was not written; the next start rebuilds it");
         }

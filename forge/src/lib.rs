@@ -6,10 +6,12 @@
 pub mod answer;
 pub mod authority;
 pub mod away;
+pub mod bench;
 pub mod commands;
 pub mod config;
 pub mod forge;
 pub mod gate;
+pub mod hosts;
 pub mod ledger;
 pub mod recorder;
 pub mod roles;

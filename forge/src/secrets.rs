@@ -93,8 +93,7 @@ impl Secrets {
             let key = PrivateKey::from_openssh(&bytes).map_err(damaged)?;
             return Ok((key, false));
         }
-        let pair = Ed25519Keypair::from_seed(&random()?);
-        let key = PrivateKey::new(KeypairData::Ed25519(pair), comment).map_err(damaged)?;
+        let key = new_key(comment)?.map_err(damaged)?;
         self.write(&path, key.to_openssh(LineEnding::LF).map_err(damaged)?.as_bytes())?;
         Ok((key, true))
     }
@@ -121,6 +120,17 @@ impl Secrets {
         fs::rename(&temporary, path).map_err(fail)?;
         sync_dir(&self.dir).map_err(fail)
     }
+}
+
+/// A host key that nobody keeps: clients see another one after the next start.
+pub fn passing_host_key() -> Result<PrivateKey, SecretError> {
+    let unmade = |e: russh::keys::ssh_key::Error| SecretError::Random(e.to_string());
+    new_key("forge host key")?.map_err(unmade)
+}
+
+fn new_key(comment: &str) -> Result<russh::keys::ssh_key::Result<PrivateKey>, SecretError> {
+    let pair = Ed25519Keypair::from_seed(&random()?);
+    Ok(PrivateKey::new(KeypairData::Ed25519(pair), comment))
 }
 
 fn random() -> Result<[u8; 32], SecretError> {

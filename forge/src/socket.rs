@@ -8,10 +8,60 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+/// Takes connections until `stop`, at most `most` at once, and serves each in a task of its own; returns when the last of
+/// them has ended. One too many gets `busy` and is closed.
+pub async fn accept<F, S>(
+    listener: TcpListener,
+    door: &'static str,
+    most: usize,
+    busy: &'static [u8],
+    stop: CancellationToken,
+    serve: F,
+) where
+    F: Fn(TcpStream) -> S,
+    S: Future<Output = ()> + Send + 'static,
+{
+    let connections = Arc::new(Semaphore::new(most));
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                // Out of descriptors, mostly: give those that are open time to end.
+                tracing::warn!("{door}: accepting: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(permit) = connections.clone().try_acquire_owned() else {
+            tracing::warn!(%peer, "{door}: too many connections; turned one away");
+            let _ = stream.try_write(busy);
+            continue;
+        };
+        let serving = serve(stream);
+        tasks.spawn(async move {
+            serving.await;
+            tracing::debug!(%peer, "{door}: connection ended");
+            drop(permit);
+        });
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
 
 /// A reader or writer whose waits are limited: nothing moved for `limit` is an error.
 pub struct Stall<T> {

@@ -174,6 +174,11 @@ macro_rules! text_traits {
                 &self.0
             }
         }
+        impl From<$type> for Arc<str> {
+            fn from(name: $type) -> Arc<str> {
+                name.0
+            }
+        }
         impl AsRef<str> for $type {
             fn as_ref(&self) -> &str {
                 &self.0

@@ -6,8 +6,11 @@
 pub mod agent;
 pub mod flow;
 pub mod load;
+pub mod memory;
 pub mod out;
 pub mod plumbing;
+#[path = "../../forge/src/bench/repository.rs"]
+pub mod repository;
 pub mod server;
 
 pub use agent::Agent;

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Longest that one client process may take. It only bounds a hanging test; nothing is asserted about time.
+/// Longest that one client process may take, unless `FORGE_PATIENCE` says otherwise. It only bounds a hanging test; nothing
+/// is asserted about time.
 const PATIENCE_SECONDS: &str = "180";
 
 /// What a process said, and how it ended.
@@ -94,7 +95,8 @@ impl std::fmt::Display for Out {
 /// `program` under a time limit, so that a hanging server fails a test instead of hanging it.
 pub fn limited(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["-k", "5", PATIENCE_SECONDS]).arg(program);
+    let patience = std::env::var("FORGE_PATIENCE").unwrap_or_else(|_| PATIENCE_SECONDS.to_owned());
+    command.args(["-k", "5", &patience]).arg(program);
     command
 }
 

@@ -21,6 +21,7 @@ pub struct Forge {
     scratch: Arc<TempDir>,
     data: PathBuf,
     child: Option<Child>,
+    plain: bool,
     ssh: u16,
     http: u16,
 }
@@ -38,11 +39,40 @@ impl Forge {
     /// A new forge on an empty data directory.
     #[track_caller]
     pub fn start() -> Forge {
+        Forge::start_with(&[])
+    }
+
+    /// The same with variables in its environment.
+    #[track_caller]
+    pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
-        let mut forge = Forge { scratch, data, child: None, ssh: 0, http: 0 };
+        let mut forge = Forge { scratch, data, child: None, plain: false, ssh: 0, http: 0 };
+        if let Err(died) = forge.try_up(env) {
+            panic!(
+                "the server should have started; exit {}
+{}",
+                died.code, died.log
+            );
+        }
+        forge
+    }
+
+    /// A server of plain repositories (`--plain`) on an empty directory, which is its [`Forge::data`].
+    #[track_caller]
+    pub fn plain() -> Forge {
+        let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
+        let data = scratch.path().join("served");
+        fs::create_dir(&data).expect("a directory");
+        let mut forge = Forge { scratch, data, child: None, plain: true, ssh: 0, http: 0 };
         forge.up();
         forge
+    }
+
+    /// The server's process.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// Another server on another data directory in the same scratch space: a mirror that is served.
@@ -55,7 +85,8 @@ impl Forge {
 
     /// Like [`Forge::beside`], not yet started.
     pub fn beside_stopped(&self, data: &Path) -> Forge {
-        Forge { scratch: Arc::clone(&self.scratch), data: data.to_owned(), child: None, ssh: 0, http: 0 }
+        let scratch = Arc::clone(&self.scratch);
+        Forge { scratch, data: data.to_owned(), child: None, plain: false, ssh: 0, http: 0 }
     }
 
     /// Starts the server again on the same ports; panics unless it comes up.
@@ -78,7 +109,7 @@ impl Forge {
         }
         command
             .arg("serve")
-            .arg("--data")
+            .arg(if self.plain { "--plain" } else { "--data" })
             .arg(&self.data)
             .args(["--ssh", &format!("127.0.0.1:{}", self.ssh), "--http", &format!("127.0.0.1:{}", self.http)])
             .current_dir(self.scratch.path())

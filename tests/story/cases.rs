@@ -150,6 +150,7 @@ cases! {
     http_loop => "http-loop",
     the_loop_with_sh_and_git => "sh-loop",
     another_git_server => "another-server",
+    reading_code => "reading-code",
 }
 
 #[test]

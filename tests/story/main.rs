@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod anyone;
+mod bench;
 mod cases;
 mod clients;
 mod documents;
 mod faults;
 mod gitview;
+mod large;
+mod matrix;
 mod mirror;
+mod plain;
 mod runs;
 mod server;
+mod signed;

@@ -2,7 +2,7 @@
 //!
 //! One walk answers the first three: commits get marks, marks flow to parents, the youngest goes first. Dates only decide
 //! in which order commits are looked at; a commit whose marks grow after it was looked at is looked at again, so wrong
-//! dates cost time and not truth.
+//! dates cost time and not truth. Where the commit-graph knows generations, a search for an ancestor ends at its own.
 //!
 //! Invariant: reads only, and never recurses: histories may be as long as they like.
 
@@ -10,6 +10,7 @@ use std::collections::{BinaryHeap, HashMap};
 
 use notes_schema::Oid;
 
+use super::graph::{self, Commits};
 use super::object::{Commit, Kind, Malformed, Mode, TreeEntry, tag_target};
 use super::store::{Objects, ReadError};
 
@@ -28,16 +29,24 @@ pub fn is_ancestor<O: Objects + ?Sized>(objects: &O, ancestor: Oid, of: Oid) -> 
     if ancestor == of {
         return Ok(true);
     }
-    let mut walk = Walk::new(objects);
-    walk.start(ancestor, LEFT)?;
+    let mut walk = Walk::towards(objects, ancestor)?;
     walk.start(of, RIGHT)?;
-    while walk.pending(|marks| marks & STALE == 0) {
-        walk.step(below_common)?;
-        if walk.marks(ancestor) & RIGHT != 0 {
-            return Ok(true);
+    walk.meets(ancestor)
+}
+
+/// Whether `id` is one of `tips` or can be reached from one; tips that are no commits reach none.
+pub fn reaches<O: Objects + ?Sized>(objects: &O, id: Oid, tips: &[Oid]) -> Result<bool, ReadError> {
+    if tips.contains(&id) {
+        return Ok(true);
+    }
+    let mut walk = Walk::towards(objects, id)?;
+    for &tip in tips {
+        match walk.start(tip, RIGHT) {
+            Ok(()) | Err(ReadError::Kind { .. } | ReadError::Missing(_)) => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(false)
+    walk.meets(id)
 }
 
 /// The best common ancestor of two commits. Where there are several, the youngest, and among those the least id.
@@ -84,6 +93,12 @@ pub fn range<O: Objects + ?Sized>(
     not: &[Oid],
     limit: usize,
 ) -> Result<Vec<(Oid, Commit)>, ReadError> {
+    let ids = range_ids(objects, tip, not)?;
+    ids.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
+}
+
+/// The ids of [`range`], all of them.
+pub(crate) fn range_ids<O: Objects + ?Sized>(objects: &O, tip: Oid, not: &[Oid]) -> Result<Vec<Oid>, ReadError> {
     let mut walk = Walk::new(objects);
     walk.start(tip, LEFT)?;
     for &id in not {
@@ -101,7 +116,7 @@ pub fn range<O: Objects + ?Sized>(
         }
     }
     order.retain(|id| walk.marks(*id) & RIGHT == 0);
-    order.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
+    Ok(order)
 }
 
 /// What stands at `path` (names joined by slashes) in `tree`.
@@ -148,13 +163,16 @@ fn below_common(marks: u8) -> u8 {
 struct Node {
     marks: u8,
     date: i64,
+    generation: u32,
     parents: Vec<Oid>,
     queued: bool,
 }
 
 /// The walk under way.
 struct Walk<'o, O: ?Sized> {
-    objects: &'o O,
+    commits: Commits<'o, O>,
+    /// Commits of a lower generation do not matter.
+    floor: u32,
     nodes: HashMap<Oid, Node>,
     /// Youngest first; among those of one second the one met first.
     queue: BinaryHeap<(i64, std::cmp::Reverse<u64>, Oid)>,
@@ -165,7 +183,34 @@ struct Walk<'o, O: ?Sized> {
 
 impl<'o, O: Objects + ?Sized> Walk<'o, O> {
     fn new(objects: &'o O) -> Self {
-        Walk { objects, nodes: HashMap::new(), queue: BinaryHeap::new(), met: 0, counts: [0; 8] }
+        Walk {
+            commits: Commits::new(objects),
+            floor: 0,
+            nodes: HashMap::new(),
+            queue: BinaryHeap::new(),
+            met: 0,
+            counts: [0; 8],
+        }
+    }
+
+    /// A walk that looks for `goal` alone.
+    fn towards(objects: &'o O, goal: Oid) -> Result<Self, ReadError> {
+        let mut walk = Walk::new(objects);
+        walk.start(goal, LEFT)?;
+        // Whoever descends from it has a higher generation; where it is in no graph, neither is whoever descends from it.
+        walk.floor = walk.generation(goal);
+        Ok(walk)
+    }
+
+    /// Whether a commit marked [`RIGHT`] leads to `goal`.
+    fn meets(&mut self, goal: Oid) -> Result<bool, ReadError> {
+        while self.pending(|marks| marks & STALE == 0) {
+            self.step(below_common)?;
+            if self.marks(goal) & RIGHT != 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn start(&mut self, id: Oid, marks: u8) -> Result<(), ReadError> {
@@ -174,6 +219,10 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
 
     fn marks(&self, id: Oid) -> u8 {
         self.nodes.get(&id).map_or(0, |node| node.marks)
+    }
+
+    fn generation(&self, id: Oid) -> u32 {
+        self.nodes.get(&id).map_or(graph::UNKNOWN, |node| node.generation)
     }
 
     /// Whether a commit with such marks still waits.
@@ -185,13 +234,13 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
         let node = match self.nodes.entry(id) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(free) => {
-                let commit = self.objects.commit(id)?;
-                free.insert(Node { marks: 0, date: commit.committer_seconds, parents: commit.parents, queued: false })
+                let graph::Node { parents, seconds, generation, .. } = self.commits.node(id)?;
+                free.insert(Node { marks: 0, date: seconds, generation, parents, queued: false })
             }
         };
         let before = node.marks;
         node.marks |= marks;
-        if node.marks == before {
+        if node.marks == before || node.generation < self.floor {
             return Ok(());
         }
         if node.queued {

@@ -178,20 +178,40 @@ pub struct Malformed {
 
 /// Reads a tree's entries.
 pub fn read_tree(data: &[u8]) -> Result<Vec<TreeEntry>, Malformed> {
-    let bad = |why| Malformed { kind: "tree", why };
     let mut entries = Vec::new();
     let mut rest = data;
-    while !rest.is_empty() {
-        let space = rest.iter().position(|&b| b == b' ').ok_or(bad("an entry without a mode"))?;
-        let mode = Mode::parse(&rest[..space]).ok_or(bad("an entry with an unknown mode"))?;
-        rest = &rest[space + 1..];
-        let end = rest.iter().position(|&b| b == 0).ok_or(bad("an entry without an end"))?;
-        let name = rest[..end].to_vec();
-        let id = rest.get(end + 1..end + 21).and_then(Oid::from_slice).ok_or(bad("an entry without an id"))?;
-        rest = &rest[end + 21..];
-        entries.push(TreeEntry { mode, name, id });
+    while let Some((mode, name, id)) = next_entry(&mut rest)? {
+        entries.push(TreeEntry { mode, name: name.to_vec(), id });
     }
     Ok(entries)
+}
+
+/// What a tree holds under `name`.
+pub(crate) fn find_in_tree(data: &[u8], name: &[u8]) -> Result<Option<(Mode, Oid)>, Malformed> {
+    let mut rest = data;
+    while let Some((mode, found, id)) = next_entry(&mut rest)? {
+        if found == name {
+            return Ok(Some((mode, id)));
+        }
+    }
+    Ok(None)
+}
+
+/// Mode, name and id, as they stand in a tree.
+type Entry<'d> = (Mode, &'d [u8], Oid);
+
+fn next_entry<'d>(rest: &mut &'d [u8]) -> Result<Option<Entry<'d>>, Malformed> {
+    let bad = |why| Malformed { kind: "tree", why };
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let space = rest.iter().position(|&b| b == b' ').ok_or(bad("an entry without a mode"))?;
+    let mode = Mode::parse(&rest[..space]).ok_or(bad("an entry with an unknown mode"))?;
+    let after = &rest[space + 1..];
+    let end = after.iter().position(|&b| b == 0).ok_or(bad("an entry without an end"))?;
+    let id = after.get(end + 1..end + 21).and_then(Oid::from_slice).ok_or(bad("an entry without an id"))?;
+    *rest = &after[end + 21..];
+    Ok(Some((mode, &after[..end], id)))
 }
 
 /// Who wrote or committed, and when (UTC).
@@ -306,6 +326,23 @@ pub fn read_commit(data: &[u8]) -> Result<Commit, Malformed> {
     }
     commit.tree = tree.ok_or(bad("no tree"))?;
     Ok(commit)
+}
+
+/// Tree, parents and committer time of a commit, which is all that a walk reads of it.
+pub(crate) fn read_links(data: &[u8]) -> Result<(Oid, Vec<Oid>, i64), Malformed> {
+    let bad = |why| Malformed { kind: "commit", why };
+    let id = |hex: &[u8], why| std::str::from_utf8(hex).ok().and_then(|hex| hex.parse::<Oid>().ok()).ok_or(bad(why));
+    let (mut tree, mut parents, mut seconds) = (None, Vec::new(), 0);
+    for line in data.split(|&b| b == b'\n').take_while(|line| !line.is_empty()) {
+        if let Some(hex) = line.strip_prefix(b"tree ") {
+            tree = Some(id(hex, "a tree that is no id")?);
+        } else if let Some(hex) = line.strip_prefix(b"parent ") {
+            parents.push(id(hex, "a parent that is no id")?);
+        } else if let Some(who) = line.strip_prefix(b"committer ") {
+            (_, seconds) = split_person(&String::from_utf8_lossy(who));
+        }
+    }
+    Ok((tree.ok_or(bad("no tree"))?, parents, seconds))
 }
 
 fn split_person(value: &str) -> (String, i64) {

@@ -4,12 +4,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use gix::objs::Exists as _;
 use notes_schema::Oid;
 
+use super::graph::{Graph, Stamp};
 use super::object::{self, Commit, Kind, Malformed, Object, TreeEntry};
+use super::pack::reader::{Pack, Packs};
 
 /// Why an object could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,12 @@ pub trait Objects {
         Err(ReadError::Kind { id, wanted: kind.as_str(), found: object.kind.as_str() })
     }
 
+    /// The commit-graph of the repository behind it, for [`Commits`](crate::graph::Commits). `None` where every object
+    /// must be read itself.
+    fn graph(&self) -> Option<Arc<Graph>> {
+        None
+    }
+
     /// A commit, read.
     fn commit(&self, id: Oid) -> Result<Commit, ReadError> {
         let object = self.get_kind(id, Kind::Commit)?;
@@ -88,23 +96,44 @@ pub trait Objects {
 /// The objects of one repository.
 pub struct Store {
     git_dir: PathBuf,
-    repository: gix::ThreadSafeRepository,
+    /// With as many slots for packs as it was opened with.
+    repository: RwLock<(gix::ThreadSafeRepository, u16)>,
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
+    packs: Packs,
+    graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
 }
 
-/// Objects of the newest batches, and how many bytes they hold.
+/// Objects of the newest batches: since the last call of [`Store::forget`], and before it.
 #[derive(Default)]
 struct Recent {
+    new: Generation,
+    old: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
     objects: HashMap<Oid, Object>,
     bytes: usize,
+}
+
+impl Recent {
+    fn get(&self, id: Oid) -> Option<&Object> {
+        self.new.objects.get(&id).or_else(|| self.old.objects.get(&id))
+    }
 }
 
 /// See [`Store::known`].
 pub(crate) struct Known(gix::Repository);
 
 impl Known {
+    /// What the object is, when it is known to be there.
+    pub(crate) fn kind(&self, id: Oid) -> Option<Kind> {
+        let header = self.0.try_find_header(object::to_gix(id)).ok()??;
+        Some(header.kind().into())
+    }
+
     /// The object, when it is known to be there.
     pub(crate) fn get(&self, id: Oid) -> Option<Object> {
         let found = self.0.try_find_object(object::to_gix(id)).ok()??.detach();
@@ -112,7 +141,7 @@ impl Known {
     }
 }
 
-/// Pack index slots of a store: packs below this number need no reopening.
+/// Fewest pack index slots of a store: packs below this number need no reopening.
 const SLOTS: u16 = 1024;
 /// Largest object that gix may allocate for, in bytes.
 const LARGEST_OBJECT: usize = 256 << 20;
@@ -123,16 +152,46 @@ const BASE_CACHE: usize = 8 << 20;
 impl Store {
     /// Opens a bare repository, ignoring every configuration but its own.
     pub fn open(git_dir: &Path) -> Result<Store, OpenError> {
+        Store::open_for(git_dir, SLOTS)
+    }
+
+    /// Opens a repository with room for at least `slots` packs.
+    pub fn open_for(git_dir: &Path, slots: u16) -> Result<Store, OpenError> {
+        let repository = RwLock::new(Self::open_gix(git_dir, slots)?);
+        let git_dir = git_dir.to_owned();
+        let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
+        Ok(Store { git_dir, repository, recent, idle, packs, graph })
+    }
+
+    fn open_gix(git_dir: &Path, least: u16) -> Result<(gix::ThreadSafeRepository, u16), OpenError> {
+        let failed = |why: String| OpenError { git_dir: git_dir.to_owned(), why };
+        let packs = packs(git_dir).map_err(|e| failed(e.to_string()))?;
+        let slots = u16::try_from(packs * 2).unwrap_or(u16::MAX).max(least);
         let options = gix::open::Options::isolated()
             .open_path_as_is(true)
-            .object_store_slots(gix::odb::store::init::Slots::Given(SLOTS))
+            .object_store_slots(gix::odb::store::init::Slots::Given(slots))
             .config_overrides([
                 format!("core.allocLimit={LARGEST_OBJECT}"),
                 format!("core.deltaBaseCacheLimit={BASE_CACHE}"),
+                // An object is what its id says, for every reader: replacements are for people's own clones.
+                "core.useReplaceRefs=false".to_owned(),
             ]);
-        let repository = gix::ThreadSafeRepository::open_opts(git_dir, options)
-            .map_err(|e| OpenError { git_dir: git_dir.to_owned(), why: e.to_string() })?;
-        Ok(Store { git_dir: git_dir.to_owned(), repository, recent: RwLock::default(), idle: Mutex::default() })
+        let opened = gix::ThreadSafeRepository::open_opts(git_dir, options).map_err(|e| failed(e.to_string()))?;
+        Ok((opened, slots))
+    }
+
+    /// Opens the packs anew where they come near to filling the slots that there are for them. Call it now and then:
+    /// what has no slot cannot be read.
+    pub fn make_room(&self) -> Result<(), OpenError> {
+        let failed = |e: std::io::Error| OpenError { git_dir: self.git_dir.clone(), why: e.to_string() };
+        let slots = self.repository.read().expect("invariant: no panic under this lock").1;
+        if packs(&self.git_dir).map_err(failed)? * 4 < usize::from(slots) * 3 || slots == u16::MAX {
+            return Ok(());
+        }
+        let opened = Self::open_gix(&self.git_dir, slots)?;
+        *self.repository.write().expect("invariant: no panic under this lock") = opened;
+        self.idle.lock().expect("invariant: no panic under this lock").clear();
+        Ok(())
     }
 
     /// The repository's directory.
@@ -144,35 +203,54 @@ impl Store {
     pub fn remember(&self, objects: impl IntoIterator<Item = (Oid, Object)>) {
         let mut recent = self.recent.write().expect("invariant: no panic under this lock");
         for (id, object) in objects {
-            recent.bytes += object.data.len();
-            recent.objects.insert(id, object);
+            recent.new.bytes += object.data.len();
+            recent.new.objects.insert(id, object);
         }
     }
 
-    /// Drops what [`Store::remember`] kept; it is read from packs from here on.
-    pub fn forget(&self) {
-        *self.recent.write().expect("invariant: no panic under this lock") = Recent::default();
+    /// Drops what was remembered before the last call, and all of it where more than `most` bytes would stay; it is read
+    /// from packs from here on.
+    pub fn forget(&self, most: usize) {
+        let mut recent = self.recent.write().expect("invariant: no panic under this lock");
+        let fresh = std::mem::take(&mut recent.new);
+        let (kept, dropped) =
+            if fresh.bytes > most { (Generation::default(), fresh) } else { (fresh, Generation::default()) };
+        let older = std::mem::replace(&mut recent.old, kept);
+        // Many objects take a moment to go, and nobody should wait for it.
+        drop(recent);
+        drop((older, dropped));
     }
 
     /// How many bytes are remembered.
     pub fn remembered(&self) -> usize {
-        self.recent.read().expect("invariant: no panic under this lock").bytes
+        let recent = self.recent.read().expect("invariant: no panic under this lock");
+        recent.new.bytes + recent.old.bytes
     }
 
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
     pub(crate) fn gix(&self) -> gix::Repository {
-        self.repository.to_thread_local()
+        self.repository.read().expect("invariant: no panic under this lock").0.to_thread_local()
+    }
+
+    /// The packs that are there now, to copy entries from.
+    pub(crate) fn packs(&self) -> Arc<Vec<Arc<Pack>>> {
+        self.packs.current(&self.git_dir)
     }
 
     /// What the object is, without reading it in full; `None` when it is not there.
     pub fn kind(&self, id: Oid) -> Result<Option<Kind>, ReadError> {
+        Ok(self.header(id)?.map(|(kind, _)| kind))
+    }
+
+    /// What the object is and how many bytes it has, without reading it in full; `None` when it is not there.
+    pub fn header(&self, id: Oid) -> Result<Option<(Kind, u64)>, ReadError> {
         if let Some(object) = self.recent(id) {
-            return Ok(Some(object.kind));
+            return Ok(Some((object.kind, object.data.len() as u64)));
         }
         let header = self.with_gix(|repository| {
             repository.try_find_header(object::to_gix(id)).map_err(|e| ReadError::Store { id, why: e.to_string() })
         })?;
-        Ok(header.map(|header| header.kind().into()))
+        Ok(header.map(|header| (header.kind().into(), header.size())))
     }
 
     /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.
@@ -194,9 +272,22 @@ impl Store {
         answer
     }
 
-    fn recent(&self, id: Oid) -> Option<Object> {
-        self.recent.read().expect("invariant: no panic under this lock").objects.get(&id).cloned()
+    pub(crate) fn recent(&self, id: Oid) -> Option<Object> {
+        self.recent.read().expect("invariant: no panic under this lock").get(id).cloned()
     }
+}
+
+/// How many packs there are.
+fn packs(git_dir: &Path) -> std::io::Result<usize> {
+    let mut count = 0;
+    let entries = match std::fs::read_dir(git_dir.join("objects/pack")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    for entry in entries {
+        count += usize::from(entry?.file_name().as_encoded_bytes().ends_with(b".idx"));
+    }
+    Ok(count)
 }
 
 impl Objects for Store {
@@ -215,7 +306,71 @@ impl Objects for Store {
     }
 
     fn contains(&self, id: Oid) -> bool {
-        self.recent.read().expect("invariant: no panic under this lock").objects.contains_key(&id)
+        self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
+    }
+
+    fn graph(&self) -> Option<Arc<Graph>> {
+        let stamp = Stamp::of(&self.git_dir);
+        let mut known = self.graph.lock().expect("invariant: no panic under this lock");
+        if known.0 != stamp {
+            let graph = Graph::open(&self.git_dir, &stamp).map(Arc::new);
+            *known = (stamp, graph);
+        }
+        known.1.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::write::Builder;
+    use crate::testing::Repo;
+
+    fn put(repo: &Repo, n: usize) -> Oid {
+        let mut builder = Builder::default();
+        let object = Object::new(Kind::Blob, n.to_string().into_bytes());
+        let id = object.id().expect("no collision");
+        builder.add(id, &object);
+        let (pack, stem) = (builder.finish(), repo.git_dir().join(format!("objects/pack/pack-{n:040x}")));
+        std::fs::write(stem.with_extension("idx"), &pack.index).expect("written");
+        std::fs::write(stem.with_extension("pack"), &pack.pack).expect("written");
+        id
+    }
+
+    #[test]
+    fn more_packs_than_slots_are_read() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        let mut ids = Vec::new();
+        for n in 0..usize::from(SLOTS) + 300 {
+            ids.push(put(&repo, n));
+            if n % 100 == 0 {
+                store.make_room().expect("room");
+                assert!(ids.iter().step_by(37).chain(ids.last()).all(|id| store.contains(*id)), "after {n} packs");
+            }
+        }
+        store.make_room().expect("room");
+        assert!(ids.iter().all(|id| store.contains(*id)));
+        let fresh = repo.store();
+        assert!(ids.iter().all(|id| fresh.contains(*id)));
+    }
+
+    #[test]
+    fn slots_of_packs_that_were_merged_are_used_again() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        for n in 0..usize::from(SLOTS) + 500 {
+            let id = put(&repo, n);
+            assert!(store.get(id).is_ok(), "after {n} packs");
+            if let Some(old) = n.checked_sub(5) {
+                let stem = repo.git_dir().join(format!("objects/pack/pack-{old:040x}"));
+                std::fs::remove_file(stem.with_extension("idx")).expect("removed");
+                std::fs::remove_file(stem.with_extension("pack")).expect("removed");
+            }
+            if n % 50 == 0 {
+                store.make_room().expect("room");
+            }
+        }
     }
 }

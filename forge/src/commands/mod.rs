@@ -4,6 +4,7 @@
 //! because it is no value without that field.
 
 mod agents;
+mod code;
 mod context;
 mod feed;
 mod help;
@@ -120,6 +121,9 @@ pub const COMMANDS: &[&Command] = &[
     &review::REVIEW,
     &review::MERGE,
     &trace::TRACE,
+    &code::LOG,
+    &code::BLAME,
+    &code::DIFF,
     &agents::PROFILE,
     &agents::LEADERBOARD,
 ];

@@ -18,9 +18,9 @@ use git::diff;
 use git::store::Objects as _;
 
 /// Longest diff in an answer, in bytes.
-const LONGEST_DIFF: usize = 64 << 10;
+pub(super) const LONGEST_DIFF: usize = 64 << 10;
 /// Most files of a diff.
-const MOST_FILES: usize = 1000;
+pub(super) const MOST_FILES: usize = 1000;
 
 /// One line of the gate, as commands show it.
 #[derive(Debug, Clone, Serialize)]
@@ -261,7 +261,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 }
 
 /// A diff as text: what is not UTF-8 is replaced, and control characters cannot reach a terminal.
-fn cleaned(diff: &[u8]) -> String {
+pub(super) fn cleaned(diff: &[u8]) -> String {
     let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
     String::from_utf8_lossy(diff).chars().map(|c| if keep(c) { c } else { '\u{fffd}' }).collect()
 }

@@ -13,21 +13,21 @@ use hooks::push::{self as rules, PushedRef};
 use hooks::record::{self, Form, Incoming, RecordVerdict, Taken};
 use notes_schema::batch::{PackLine, PushLine, RecordLine};
 use notes_schema::event::{Level, Proof, PullRound};
-use notes_schema::{EntityId, Oid, ProjectName, RefName, refs};
+use notes_schema::{EntityId, NameError, Oid, ProjectName, RefName, refs};
 
-use super::Forge;
+use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Needs};
 use crate::gate::{self, View, Work};
 use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
 use crate::state::PullStatus;
 use git::history;
+use git::name::FullName;
 use git::object::Kind;
 use git::pack::intake::{Kept, Limits, Overlay, Quarantine};
 use git::store::{Objects, Store};
 use git::wire::{
-    AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Push, PushOffer, PushOutcome, RefUpdate, Service,
-    Wants,
+    self, AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Push, PushOffer, PushOutcome, Service, Wants,
 };
 
 /// How long a tip that was advertised may still be asked for.
@@ -35,24 +35,16 @@ const RETIRED: Duration = Duration::from_secs(300);
 /// Most retired tips that are remembered.
 const MOST_RETIRED: usize = 100_000;
 
-/// Which tips may be fetched: those of now, and those of the last minutes.
+/// Which tips may be fetched besides those of now: those of the last minutes.
 #[derive(Default)]
 pub(super) struct Visible {
-    tips: Mutex<(u64, Arc<HashSet<Oid>>)>,
     retired: Mutex<HashMap<Oid, Instant>>,
 }
 
 impl Visible {
     fn may_want(&self, snapshot: &Snapshot, id: Oid) -> bool {
-        let tips = {
-            let mut cached = self.tips.lock().expect("invariant: no panic under this lock");
-            if cached.0 != snapshot.number {
-                *cached = (snapshot.number, Arc::new(snapshot.refs.values().map(|v| v.id).collect()));
-            }
-            cached.1.clone()
-        };
         let retired = || self.retired.lock().expect("invariant: no panic under this lock").get(&id).copied();
-        tips.contains(&id) || retired().is_some_and(|since| since.elapsed() < RETIRED)
+        snapshot.is_tip(id) || retired().is_some_and(|since| since.elapsed() < RETIRED)
     }
 
     fn retire(&self, published: &Published) {
@@ -97,6 +89,20 @@ pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Servi
     Ok(Arc::new(RepositoryHost { forge: forge.clone(), repository, actor: actor.clone(), visible }))
 }
 
+/// One command of a push under a name that this forge stores.
+#[derive(Clone)]
+struct RefUpdate {
+    name: RefName,
+    old: Option<Oid>,
+    new: Option<Oid>,
+}
+
+impl RefUpdate {
+    fn of(update: &wire::RefUpdate) -> Result<RefUpdate, NameError> {
+        Ok(RefUpdate { name: update.name.as_str().parse()?, old: update.old, new: update.new })
+    }
+}
+
 struct RepositoryHost {
     forge: Arc<Forge>,
     repository: Arc<Repository>,
@@ -120,7 +126,11 @@ impl Host for RepositoryHost {
         }
         shown.sort_by(|a, b| a.name.cmp(&b.name));
         let id = snapshot.default_tip();
-        Advertisement { refs: shown, head: Some(Head { target: snapshot.head.clone(), id }) }
+        Advertisement {
+            refs: shown,
+            head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }),
+            ..Advertisement::default()
+        }
     }
 
     fn fetch_offer(&self) -> FetchOffer {
@@ -135,7 +145,8 @@ impl Host for RepositoryHost {
     }
 
     fn push_offer(&self) -> PushOffer {
-        PushOffer { atomic: true, options: true, certificates: None }
+        let certificates = Some(self.forge.nonces.clone());
+        PushOffer { atomic: true, options: true, certificates, ..PushOffer::default() }
     }
 
     fn may_want(&self, id: Oid) -> bool {
@@ -151,21 +162,15 @@ impl Host for RepositoryHost {
     }
 
     fn flush_refs(&self) -> std::io::Result<()> {
-        self.repository.maintain()
+        self.repository.flush()
     }
 
     fn limits(&self) -> Limits {
-        let limits = &self.forge.config().limits;
-        Limits {
-            pack_bytes: limits.pack_bytes,
-            objects: u32::try_from(limits.pack_objects).unwrap_or(u32::MAX),
-            object_bytes: limits.object_bytes,
-            memory_bytes: limits.memory_bytes,
-            ..Limits::default()
-        }
+        self.forge.config().limits.of_packs()
     }
 
-    fn precheck(&self, update: &RefUpdate) -> Result<(), String> {
+    fn precheck(&self, update: &wire::RefUpdate) -> Result<(), String> {
+        let update = &RefUpdate::of(update).map_err(|e| e.to_string())?;
         let agent = self.actor.agent().ok_or("only a registered agent may push")?;
         let (snapshot, root) = (self.repository.snapshot(), self.forge.root());
         let view = View { snapshot: &snapshot, root: &root, objects: self.repository.store().as_ref() };
@@ -177,7 +182,7 @@ impl Host for RepositoryHost {
 
     fn receive(&self, push: Push) -> PushOutcome {
         fault::point("push-quarantined");
-        let names: Vec<RefName> = push.updates.iter().map(|u| u.name.clone()).collect();
+        let names: Vec<FullName> = push.updates.iter().map(|u| u.name.clone()).collect();
         let refuse_all = |refusal: &Refusal| PushOutcome {
             results: names.iter().map(|name| (name.clone(), Err(line(refusal)))).collect(),
             messages: Vec::new(),
@@ -190,7 +195,11 @@ impl Host for RepositoryHost {
                 "ssh forge help register",
             ));
         };
-        match receive(&self.forge, &self.repository, agent, push) {
+        let signed = push
+            .certificate
+            .as_ref()
+            .map_or(Ok(()), |certificate| certificate::check(&self.forge.root(), &agent.name, certificate));
+        match signed.and_then(|()| receive(&self.forge, &self.repository, agent, push)) {
             Ok(outcome) => outcome,
             Err(refusal) => refuse_all(&refusal),
         }
@@ -204,7 +213,7 @@ fn below(snapshot: &Snapshot, prefixes: &[String]) -> Vec<AdvertisedRef> {
         let from = snapshot.refs.range::<_, str>((Bound::Included(prefix.as_str()), Bound::Unbounded));
         let there = from.take_while(|(name, _)| name.as_str().starts_with(prefix.as_str()));
         found.extend(there.map(|(name, value)| AdvertisedRef {
-            name: name.clone(),
+            name: name.into(),
             id: value.id,
             peeled: value.peeled,
         }));
@@ -219,7 +228,7 @@ const MOST_FOLDED: usize = 4096;
 fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentActor) -> impl Iterator<Item = AdvertisedRef> + 'a {
     let newest = snapshot.records_of(&agent.name).rev().take(MOST_FOLDED);
     newest.filter(|record| !snapshot.refs.contains_key(&record.name)).map(|record| AdvertisedRef {
-        name: record.name.clone(),
+        name: (&record.name).into(),
         id: record.commit,
         peeled: None,
     })
@@ -304,7 +313,7 @@ impl Sorted {
         let results = self
             .updates
             .iter()
-            .map(|(update, result)| (update.name.clone(), Err(line(result.as_ref().err().unwrap_or(&atomic)))));
+            .map(|(update, result)| ((&update.name).into(), Err(line(result.as_ref().err().unwrap_or(&atomic)))));
         PushOutcome { results: results.collect(), messages: Vec::new() }
     }
 }
@@ -335,7 +344,9 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
         Sorted { updates: Vec::new(), records: BTreeMap::new(), known: HashSet::new(), atomic: push.atomic };
     let mut earlier = Vec::new();
     let mut blobs = Vec::new();
-    for update in &push.updates {
+    // Names that this forge does not store were refused before the pack was read.
+    for update in push.updates.iter().filter_map(|update| RefUpdate::of(update).ok()) {
+        let update = &update;
         let mut result = match is_done(&snapshot, agent, update) {
             true => Ok(()),
             false => judge_ref(&view, agent, update, &earlier)
@@ -423,6 +434,10 @@ impl Objects for Brought<'_> {
     fn contains(&self, id: Oid) -> bool {
         self.objects.contains_key(&id) || self.store.contains(id)
     }
+
+    fn graph(&self) -> Option<Arc<git::graph::Graph>> {
+        self.store.graph()
+    }
 }
 
 struct Planned {
@@ -460,10 +475,10 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
     let mut messages = Vec::new();
     let changed = !moved.is_empty();
     if changed && let Err(refusal) = consequences(draft, root, objects, agent, &moved, &sorted.records, &mut messages) {
-        let results = results.into_iter().map(|(name, _)| (name, Err(line(&refusal)))).collect();
+        let results = results.into_iter().map(|(name, _)| (name.into(), Err(line(&refusal)))).collect();
         return Planned { outcome: PushOutcome { results, messages: Vec::new() }, changed: false };
     }
-    let results = results.into_iter().map(|(name, result)| (name, result.map_err(|r| line(&r)))).collect();
+    let results = results.into_iter().map(|(name, result)| (name.into(), result.map_err(|r| line(&r)))).collect();
     Planned { outcome: PushOutcome { results, messages }, changed }
 }
 

@@ -3,17 +3,15 @@
 //! Invariant: what is deleted here is durable elsewhere already, and batch packs above the flushed number are never
 //! touched: they are the write-ahead log.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use notes_schema::Oid;
 use notes_schema::names::hex;
+use notes_schema::{Oid, RefName, refs};
 
 use super::snapshot::Snapshot;
 use super::{fault, storage};
-use git::pack::index::{self, Entry};
 use git::{disk, packed_refs};
 
 /// How far refs on disk are.
@@ -25,17 +23,12 @@ pub(super) struct Flushed {
     pub stale: bool,
 }
 
-/// Writes `packed-refs` and `HEAD` for `snapshot`, after the indexes that a restart will then trust.
+/// Writes `packed-refs` and `HEAD` for `snapshot`. Indexes of batches are not synced for it: recovery looks at each and
+/// builds it again where a power cut took it, which costs a restart little and would cost every flush a sync per batch.
 pub(super) fn flush_refs(git_dir: &Path, snapshot: &Snapshot, flushed: &mut Flushed) -> io::Result<()> {
     if flushed.number == snapshot.number && !flushed.stale {
         return Ok(());
     }
-    for batch in storage::batches(git_dir)? {
-        if batch.n > flushed.number && batch.n <= snapshot.number {
-            File::open(batch.path.with_extension("idx"))?.sync_all()?;
-        }
-    }
-    disk::sync_dir(&storage::pack_dir(git_dir))?;
     fault::point("flush-before-refs");
     packed_refs::write(git_dir, &snapshot.refs, snapshot.head.as_ref())?;
     fault::point("flush-after-refs");
@@ -43,10 +36,21 @@ pub(super) fn flush_refs(git_dir: &Path, snapshot: &Snapshot, flushed: &mut Flus
     Ok(())
 }
 
+/// Writes the commit-graph of what is durable: refs on disk may lag behind, or be those of a moment that never was.
+pub(super) fn write_graph(git_dir: &Path, snapshot: &Snapshot, go_on: &dyn Fn() -> bool) -> io::Result<()> {
+    // Chains of entities are many, and the ledger reaches them all.
+    let is_tip = |name: &RefName| !name.as_str().starts_with("refs/forge/") || name.as_str() == refs::LEDGER;
+    let named = snapshot.refs.iter().filter(|(name, _)| is_tip(name));
+    let tips: Vec<Oid> = named.map(|(_, value)| value.peeled.unwrap_or(value.id)).collect();
+    git::graph::keep::write(git_dir, &tips, go_on)
+}
+
 /// Fewer packs than this are left alone.
 const ENOUGH: usize = 16;
 /// Packs larger than this are never merged again.
 const LARGEST: u64 = 256 << 20;
+/// Most bytes that one merge copies; what is left over is for the next.
+const MOST_COPIED: u64 = 1 << 30;
 /// Name prefix of merged packs: whole objects only, like batches, so their entries can be copied as they are.
 const MERGED: &str = "pack-m";
 
@@ -73,7 +77,7 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
         .into_iter()
         .take_while(|(size, path)| {
             let is_batch = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("pack-b"));
-            let take = *size <= LARGEST && (is_batch || *size <= sum.max(1) * 2);
+            let take = *size <= LARGEST && sum <= MOST_COPIED && (is_batch || *size <= sum.max(1) * 2);
             sum += size;
             take
         })
@@ -99,44 +103,12 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
 
 fn write_merged(git_dir: &Path, packs: &[PathBuf]) -> io::Result<PathBuf> {
     let dir = storage::pack_dir(git_dir);
-    let mut body = Vec::new();
-    let mut entries = Vec::new();
-    let mut seen = HashSet::new();
-    for path in packs {
-        copy_entries(path, &mut body, &mut entries, &mut seen)?;
-    }
-    let mut pack = Vec::with_capacity(body.len() + 32);
-    pack.extend_from_slice(b"PACK\0\0\0\x02");
-    pack.extend_from_slice(&(entries.len() as u32).to_be_bytes());
-    pack.append(&mut body);
-    let checksum = git::pack::write::sha1(&pack);
-    pack.extend_from_slice(&checksum);
-    let stem = format!("{MERGED}{}", &hex(&checksum)[..39]);
-    let (pack_path, index_path) = (dir.join(format!("{stem}.pack")), dir.join(format!("{stem}.idx")));
-    for (path, bytes) in [(&pack_path, pack), (&index_path, index::encode(entries, checksum))] {
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let temporary = dir.join(format!("tmp_{name}"));
-        let mut file = File::create(&temporary)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fault::point("merge-before-rename");
-        fs::rename(&temporary, path)?;
-    }
-    disk::sync_dir(&dir)?;
-    Ok(pack_path)
-}
-
-/// Copies every entry of a pack that holds whole objects only, each object once.
-fn copy_entries(path: &Path, body: &mut Vec<u8>, entries: &mut Vec<Entry>, seen: &mut HashSet<Oid>) -> io::Result<()> {
-    let pack = fs::read(path)?;
-    let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display()));
-    let found = git::pack::scan::scan(&pack).map_err(|e| bad(e.to_string()))?;
-    for entry in found {
-        if seen.insert(entry.id) {
-            let raw = &pack[entry.offset as usize..entry.end as usize];
-            entries.push(Entry { id: entry.id, offset: 12 + body.len() as u64, crc32: entry.crc32 });
-            body.extend_from_slice(raw);
-        }
-    }
-    Ok(())
+    let unnamed = dir.join("tmp_merging.pack");
+    let merged = git::pack::merge::write(packs, &unnamed)?;
+    let stem = format!("{MERGED}{}", &hex(&merged.checksum)[..39]);
+    let path = dir.join(format!("{stem}.pack"));
+    fault::point("merge-before-rename");
+    fs::rename(&unnamed, &path)?;
+    disk::replace_file(&dir, &format!("{stem}.idx"), &merged.index)?;
+    Ok(path)
 }

@@ -82,6 +82,8 @@ pub(super) fn recover(
     }
     if let Some(why) = &damage {
         tracing::error!(project = %name, why, "repository is damaged; it is served read-only");
+        // It may name commits that are gone now, and walks would pass over the gap.
+        git::graph::keep::remove(git_dir)?;
     }
     drop_refs_without_objects(&mut snapshot, &store);
     Ok(Recovered { snapshot, store, flushed: Flushed { number: flushed, stale }, damage })
@@ -225,7 +227,7 @@ fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &Store) {
     let missing: Vec<_> = snapshot.refs.iter().filter(|(_, v)| !store.contains(v.id)).map(|(n, _)| n.clone()).collect();
     for name in missing {
         tracing::warn!(project = %snapshot.project, reference = %name, "its object is missing; the ref is not served");
-        snapshot.refs.remove(&name);
+        snapshot.drop_ref(&name);
     }
 }
 

@@ -1,13 +1,16 @@
 //! One repository: its snapshot for readers, its queue and committer for writers.
 //!
 //! Invariant: one writer at a time, and whoever waits longest commits for all that queued meanwhile; there is no timer,
-//! so an idle forge answers at once. After an unknown outcome the repository is read-only until it is opened again.
+//! so an idle forge answers at once. Leading is handed on, never raced for: a writer that comes back at once cannot get
+//! ahead of those that wait, which would make batches of one. After an unknown outcome the repository is read-only until it is opened again.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use notes_schema::batch::{Batch, RefLine};
@@ -20,7 +23,7 @@ use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
 use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
-use git::store::Store;
+use git::store::{Objects as _, Store};
 
 /// Milliseconds since 1970; injected, so that tests and replays own time.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -64,25 +67,69 @@ type Plan = Box<dyn FnOnce(&mut Draft) -> Outcome + Send>;
 
 /// What a writer gets back: its plan's outcome, and the repository after its batch.
 type Answered = (Outcome, Arc<Snapshot>);
-type Answerer = SyncSender<Answered>;
+type Answerer = SyncSender<Turn>;
+
+/// What a waiting writer is told.
+enum Turn {
+    /// Its plan was dealt with.
+    Answered(Answered),
+    /// It is the one to lead now.
+    Lead,
+}
 
 struct Job {
     plan: Plan,
     answer: Answerer,
 }
 
+/// Writers that wait.
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Whether somebody leads. Whoever finds it unset does.
+    led: bool,
+}
+
 /// How far behind the ledger the machine's clock may be, milliseconds.
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
 const LONGEST_TAIL: u64 = 512;
+/// Most batches since packs were last merged.
+const MOST_UNMERGED: u64 = 768;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 const MOST_REMEMBERED: usize = 64 << 20;
+
+/// Refs are flushed at most for one part in so many of the time.
+const FLUSH_SHARE: u32 = 20;
+/// Shortest time between two commit-graphs of a repository.
+const GRAPH_PAUSE: Duration = Duration::from_secs(60);
+/// So many batches behind, a commit-graph is brought up to date even while others are written.
+const FAR_BEHIND: u64 = 4096;
+
+/// How far the commit-graph is.
+#[derive(Debug, Default)]
+struct KeptGraph {
+    /// The ledger number that it was last written for, and when.
+    written: u64,
+    at: Option<Instant>,
+    /// The ledger number at the last look.
+    seen: u64,
+}
 
 /// Runs one writer's work so that its panic costs that writer alone: an unwinding committer would poison its lock, and
 /// with it the repository, until a restart. What the work touched is scratch state and is rolled back. The panic hook
 /// has logged it.
 fn contained<R>(work: impl FnOnce() -> R) -> Option<R> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}
+
+/// Leading, handed on when it ends, however it ends.
+struct Leading<'a>(&'a Repository);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.0.hand_on(std::thread::panicking());
+    }
 }
 
 /// One bare repository with its ledger.
@@ -92,9 +139,18 @@ pub struct Repository {
     store: Arc<Store>,
     deps: Deps,
     snapshot: ArcSwap<Snapshot>,
-    queue: Mutex<VecDeque<Job>>,
-    committer: Mutex<()>,
-    maintenance: Mutex<maintain::Flushed>,
+    queue: Arc<Mutex<Queue>>,
+    flushing: Mutex<maintain::Flushed>,
+    /// The number in `flushing`, for writers, who must not wait for a flush to read it.
+    flushed: AtomicU64,
+    /// When the last flush ended, and how long it took.
+    last_flush: Mutex<(Option<Instant>, Duration)>,
+    /// Held while packs are merged, which may take long.
+    merging: Mutex<()>,
+    /// The flushed number at the last merge.
+    merged: AtomicU64,
+    /// Held while git writes the commit-graph.
+    graph: Mutex<KeptGraph>,
     read_only: Mutex<Option<String>>,
     listener: OnceLock<Listener>,
 }
@@ -110,9 +166,13 @@ impl Repository {
             store: Arc::new(recovered.store),
             deps,
             snapshot: ArcSwap::from_pointee(recovered.snapshot),
-            queue: Mutex::default(),
-            committer: Mutex::default(),
-            maintenance: Mutex::new(recovered.flushed),
+            queue: Arc::default(),
+            flushed: AtomicU64::new(recovered.flushed.number),
+            flushing: Mutex::new(recovered.flushed),
+            last_flush: Mutex::default(),
+            merging: Mutex::default(),
+            merged: AtomicU64::new(recovered.flushed.number),
+            graph: Mutex::default(),
             read_only: Mutex::new(recovered.damage),
             listener: OnceLock::new(),
         })
@@ -160,8 +220,12 @@ impl Repository {
         }
         let (answer, answered) = sync_channel(1);
         let plan: Plan = Box::new(move |draft| plan(draft).map(|value| Box::new(value) as Box<dyn Any + Send>));
-        self.queue.lock().expect("invariant: no panic under this lock").push_back(Job { plan, answer });
-        let (outcome, snapshot) = self.lead_or_follow(&answered)?;
+        let leads = {
+            let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
+            queue.jobs.push_back(Job { plan, answer });
+            !std::mem::replace(&mut queue.led, true)
+        };
+        let (outcome, snapshot) = self.lead_or_follow(leads, &answered)?;
         let value = outcome?.downcast::<R>().expect("invariant: a job is answered with its own type");
         Ok((*value, snapshot))
     }
@@ -184,18 +248,38 @@ impl Repository {
         self.commit(plan).map(drop)
     }
 
-    fn lead_or_follow(&self, answered: &Receiver<Answered>) -> Result<Answered, Refusal> {
+    /// Counts the writers that wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Box<dyn Fn() -> usize + Send + Sync> {
+        let queue = self.queue.clone();
+        Box::new(move || queue.lock().expect("invariant: no panic under this lock").jobs.len())
+    }
+
+    fn lead_or_follow(&self, leads: bool, turns: &Receiver<Turn>) -> Result<Answered, Refusal> {
+        let mut leads = leads;
         loop {
-            let guard = self.committer.lock().map_err(|_| self.refuse_all("an earlier write failed unexpectedly"))?;
-            if let Ok(done) = answered.try_recv() {
-                return Ok(done);
+            if leads {
+                let _handed_on = Leading(self);
+                self.lead();
             }
-            self.lead();
-            drop(guard);
-            if let Ok(done) = answered.try_recv() {
-                return Ok(done);
+            match turns.recv() {
+                Ok(Turn::Answered(answered)) => return Ok(answered),
+                Ok(Turn::Lead) => leads = true,
+                Err(_) => return Err(self.refuse_all("an earlier write failed unexpectedly")),
             }
         }
+    }
+
+    /// Lets the next in the queue lead. After a panic nobody may: what it left half done, only recovery can tell.
+    fn hand_on(&self, failed: bool) {
+        let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
+        if failed {
+            let why = "an earlier write failed unexpectedly".to_owned();
+            self.read_only.lock().expect("invariant: no panic under this lock").get_or_insert(why);
+            // Who waits is refused by the loss of its answer.
+            queue.jobs.clear();
+        }
+        queue.led = queue.jobs.front().is_some_and(|next| next.answer.send(Turn::Lead).is_ok());
     }
 
     fn reserve_sequence(&self) -> Result<(), Refusal> {
@@ -212,7 +296,7 @@ impl Repository {
         Refusal::new(Code::TryLater, format!("write to {}", self.name), why, "feed")
     }
 
-    /// Commits one batch of what is queued. Called under the committer's lock.
+    /// Commits one batch of what is queued. Called by the one that leads.
     fn lead(&self) {
         let before = self.snapshot();
         let mut answers: Vec<(Answerer, Outcome)> = Vec::new();
@@ -258,14 +342,14 @@ impl Repository {
 
     fn take_jobs(&self, most: usize) -> Vec<Job> {
         let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
-        let count = most.min(queue.len());
-        queue.drain(..count).collect()
+        let count = most.min(queue.jobs.len());
+        queue.jobs.drain(..count).collect()
     }
 
     fn answer(&self, answers: Vec<(Answerer, Outcome)>, snapshot: &Arc<Snapshot>) {
         for (to, outcome) in answers {
             // A writer that went away does not undo what is durable.
-            let _ = to.send((outcome, snapshot.clone()));
+            let _ = to.send(Turn::Answered((outcome, snapshot.clone())));
         }
     }
 
@@ -327,33 +411,90 @@ impl Repository {
         snapshot
     }
 
-    /// Gives memory and pack slots back when housekeeping cannot keep up; the writers wait for it.
+    /// Gives memory back, shortens the tail and merges packs when housekeeping cannot keep up; the writers wait for it.
     fn hold_back(&self, written: u64) {
-        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock").number;
-        if written.saturating_sub(flushed) < LONGEST_TAIL && self.store.remembered() < MOST_REMEMBERED {
-            return;
-        }
-        if let Err(error) = self.maintain() {
+        let flushed = self.flushed.load(Ordering::Acquire);
+        let far = written.saturating_sub(flushed) >= LONGEST_TAIL || self.store.remembered() >= MOST_REMEMBERED;
+        if far && let Err(error) = self.flush() {
             tracing::error!(project = %self.name, %error, "refs on disk lag");
         }
+        if written.saturating_sub(self.merged.load(Ordering::Acquire)) >= MOST_UNMERGED {
+            let merging = self.merging.lock().expect("invariant: no panic under this lock");
+            if let Err(error) = self.merge_under(merging) {
+                tracing::error!(project = %self.name, %error, "small packs are not merged");
+            }
+        }
+    }
+
+    /// Whether refs on disk lag, and the last flush is so long ago that they may be written again: with many refs a flush
+    /// is dear, and takes a share of the time that does not grow with them.
+    pub fn wants_flush(&self) -> bool {
+        let (at, took) = *self.last_flush.lock().expect("invariant: no panic under this lock");
+        at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE) && self.is_behind()
     }
 
     /// Whether refs on disk lag at all.
     pub fn is_behind(&self) -> bool {
-        let flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+        let flushed = self.flushing.lock().expect("invariant: no panic under this lock");
         flushed.number != self.snapshot().number || flushed.stale
     }
 
-    /// Brings refs on disk up to date and merges small packs. Writers and readers go on meanwhile.
-    pub fn maintain(&self) -> std::io::Result<()> {
-        let mut flushed = self.maintenance.lock().expect("invariant: no panic under this lock");
+    /// Brings refs on disk up to date. Writers and readers go on meanwhile.
+    pub fn flush(&self) -> std::io::Result<()> {
+        let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
         if self.read_only().is_some() {
             return Ok(());
         }
-        let snapshot = self.snapshot();
+        let (snapshot, start) = (self.snapshot(), Instant::now());
         maintain::flush_refs(&self.git_dir, &snapshot, &mut flushed)?;
-        maintain::merge_packs(&self.git_dir, flushed.number)?;
-        self.store.forget();
+        *self.last_flush.lock().expect("invariant: no panic under this lock") = (Some(Instant::now()), start.elapsed());
+        self.flushed.store(flushed.number, Ordering::Release);
+        self.store.forget(MOST_REMEMBERED / 2);
         Ok(())
+    }
+
+    /// Merges small packs, where there are many. It may take long, and nobody waits for it: a second call returns at once.
+    pub fn merge_packs(&self) -> std::io::Result<()> {
+        match self.merging.try_lock() {
+            Ok(merging) => self.merge_under(merging),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn merge_under(&self, _alone: MutexGuard<()>) -> std::io::Result<()> {
+        let flushed = self.flushed.load(Ordering::Acquire);
+        if self.merged.load(Ordering::Acquire) == flushed || self.read_only().is_some() {
+            return Ok(());
+        }
+        // Set first: what cannot be merged now is looked at again when there is more.
+        self.merged.store(flushed, Ordering::Release);
+        maintain::merge_packs(&self.git_dir, flushed)?;
+        self.store.make_room().map_err(std::io::Error::other)
+    }
+
+    /// Brings the commit-graph up to date once the repository has come to rest, or is far behind. Call it now and then;
+    /// it may take long, nobody waits for it, and it ends early when `go_on` says so.
+    pub fn keep_graph(&self, go_on: &dyn Fn() -> bool) -> std::io::Result<()> {
+        let Ok(mut kept) = self.graph.try_lock() else { return Ok(()) };
+        let snapshot = self.snapshot();
+        let rests = std::mem::replace(&mut kept.seen, snapshot.number) == snapshot.number;
+        let behind = snapshot.number - kept.written.min(snapshot.number);
+        let too_soon = kept.at.is_some_and(|at| at.elapsed() < GRAPH_PAUSE);
+        if behind == 0 || !(rests || behind >= FAR_BEHIND) || too_soon || self.read_only().is_some() {
+            return Ok(());
+        }
+        if snapshot.tip.is_some_and(|tip| self.store.graph().is_some_and(|graph| graph.contains(tip))) {
+            kept.written = snapshot.number;
+            return Ok(());
+        }
+        kept.at = Some(Instant::now());
+        kept.written = snapshot.number;
+        maintain::write_graph(&self.git_dir, &snapshot, go_on)
+    }
+
+    /// Flushes and merges.
+    pub fn maintain(&self) -> std::io::Result<()> {
+        self.flush()?;
+        self.merge_packs()
     }
 }

@@ -43,6 +43,14 @@ pub fn is_signed_by(commit: &[u8], public_openssh: &str) -> bool {
     key.verify(NAMESPACE, &object::unsigned_bytes(commit), &signature).is_ok()
 }
 
+/// The fingerprint of the key that made `armor` over `text`; `None` where the signature is not valid.
+pub fn signed_by(text: &[u8], armor: &[u8]) -> Option<String> {
+    let signature = SshSig::from_pem(armor).ok()?;
+    let key = PublicKey::from(signature.public_key().clone());
+    key.verify(NAMESPACE, text, &signature).ok()?;
+    Some(key.fingerprint(HashAlg::Sha256).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +72,12 @@ mod tests {
         let armor = signer.sign(&commit.encode(None).data);
         let signed = commit.encode(Some(&armor)).data;
         assert!(is_signed_by(&signed, &signer.public_openssh()));
+        let bytes = commit.encode(None).data;
+        assert_eq!(
+            signed_by(&bytes, armor.as_bytes()),
+            Some(signer.key.public_key().fingerprint(HashAlg::Sha256).to_string())
+        );
+        assert_eq!(signed_by(b"else", armor.as_bytes()), None);
         let mut changed = signed.to_vec();
         *changed.iter_mut().rev().nth(1).unwrap() = b'y';
         assert!(!is_signed_by(&changed, &signer.public_openssh()));

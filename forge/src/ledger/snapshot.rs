@@ -89,6 +89,8 @@ pub struct Snapshot {
     pub head: Option<RefName>,
     /// Every ref that is served, the ledger's own among them.
     pub refs: OrdMap<RefName, RefValue>,
+    /// How many of them name each object: whether one is a tip is asked with every fetch.
+    tips: OrdMap<Oid, u32>,
     /// Which agent created a branch or tag.
     pub owners: OrdMap<RefName, AgentName>,
     /// Accepted trace records, by digest.
@@ -123,6 +125,7 @@ impl Snapshot {
             epoch: 0,
             head: None,
             refs: OrdMap::new(),
+            tips: OrdMap::new(),
             owners: OrdMap::new(),
             records: OrdMap::new(),
             records_of: OrdMap::new(),
@@ -138,6 +141,35 @@ impl Snapshot {
     /// What a ref names.
     pub fn ref_id(&self, name: &RefName) -> Option<Oid> {
         self.refs.get(name).map(|value| value.id)
+    }
+
+    /// Whether a ref names this very object.
+    pub fn is_tip(&self, id: Oid) -> bool {
+        self.tips.contains_key(&id)
+    }
+
+    /// Serves a ref with this value; whether it was there before.
+    fn put(&mut self, name: RefName, value: RefValue) -> bool {
+        *self.tips.entry(value.id).or_insert(0) += 1;
+        let before = self.refs.insert(name, value);
+        if let Some(before) = before {
+            self.leave(before.id);
+        }
+        before.is_some()
+    }
+
+    /// Serves a ref no more.
+    pub(super) fn drop_ref(&mut self, name: &RefName) {
+        if let Some(before) = self.refs.remove(name) {
+            self.leave(before.id);
+        }
+    }
+
+    fn leave(&mut self, id: Oid) {
+        match self.tips.get_mut(&id) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.tips.remove(&id)),
+        }
     }
 
     /// The tip of the default branch, once it is born.
@@ -177,7 +209,7 @@ impl Snapshot {
                 self.know_record(&push.a, line, batch.n);
             }
         }
-        self.refs.insert(refs::ledger(), RefValue { id: read.commit, peeled: None });
+        self.put(refs::ledger(), RefValue { id: read.commit, peeled: None });
     }
 
     pub(super) fn know_record(&mut self, agent: &AgentName, line: &notes_schema::batch::RecordLine, batch: u64) {
@@ -202,14 +234,14 @@ impl Snapshot {
     pub(super) fn set_ref(&mut self, name: &RefName, new: &RefTarget, peeled: Option<Oid>, pusher: Option<&AgentName>) {
         match new {
             RefTarget::Object(id) => {
-                let was_there = self.refs.insert(name.clone(), RefValue { id: *id, peeled }).is_some();
+                let was_there = self.put(name.clone(), RefValue { id: *id, peeled });
                 if let (false, Some(agent)) = (was_there, pusher) {
                     self.owners.insert(name.clone(), agent.clone());
                 }
             }
             RefTarget::Symbolic(target) => self.head = Some(target.clone()),
             RefTarget::Nothing => {
-                self.refs.remove(name);
+                self.drop_ref(name);
                 self.owners.remove(name);
             }
         }

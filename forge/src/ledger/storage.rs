@@ -106,9 +106,10 @@ fn is_named_by_git(pack: &Path, name: &str) -> io::Result<bool> {
     Ok(name == format!("pack-{}.pack", hex(&trailer)))
 }
 
-/// Deletes what an interrupted write left: `tmp_*` files among the packs, quarantines, and indexes of batches that never
+/// Deletes what an interrupted write left: `tmp_*` files among the packs, those of a commit-graph, quarantines, and indexes of batches that never
 /// got their name.
 pub fn sweep(git_dir: &Path) -> io::Result<()> {
+    git::graph::keep::sweep(git_dir)?;
     for (dir, prefix) in
         [(pack_dir(git_dir), "tmp_"), (git_dir.to_owned(), "tmp_"), (git_dir.to_owned(), "quarantine-")]
     {

@@ -15,20 +15,20 @@ use crate::answer::{Code, Refusal};
 use git::packed_refs;
 use git::store::Objects as _;
 
-struct World {
+pub(super) struct World {
     dir: tempfile::TempDir,
     time: Arc<AtomicU64>,
     key: russh::keys::PrivateKey,
 }
 
-struct Open {
+pub(super) struct Open {
     sequence: Arc<Sequence>,
     forge: Arc<Repository>,
-    parser: Repository,
+    pub(super) parser: Repository,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         let key = russh::keys::PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519)
             .unwrap();
         let world = World { dir: tempfile::tempdir().unwrap(), time: Arc::new(AtomicU64::new(1_000_000)), key };
@@ -60,7 +60,7 @@ impl World {
         self.dir.path().join("repositories").join(format!("{name}.git"))
     }
 
-    fn open(&self) -> Open {
+    pub(super) fn open(&self) -> Open {
         let time = self.time.clone();
         let sequence = Arc::new(Sequence::default());
         let deps = Deps {
@@ -87,11 +87,11 @@ impl World {
     }
 }
 
-fn alpha() -> Author {
+pub(super) fn alpha() -> Author {
     Author { agent: "alpha".parse().unwrap(), credential: "key:SHA256:x".into(), intent: None }
 }
 
-fn open_issue(repository: &Repository, title: &str) -> u64 {
+pub(super) fn open_issue(repository: &Repository, title: &str) -> u64 {
     let fact = IssueOpened { title: title.to_owned(), labels: vec![], dedupe: None };
     let body = format!("{title} in words");
     repository
@@ -199,6 +199,42 @@ fn writers_that_wait_together_share_batches_and_all_are_answered() {
 }
 
 #[test]
+fn whoever_is_answered_goes_on_while_another_leads() {
+    let world = World::new();
+    let open = world.open();
+    let parser = &open.parser;
+    let n = open_issue(parser, "Talk here");
+    for _ in 0..20 {
+        let (home, came_home) = std::sync::mpsc::channel();
+        let (began, has_begun) = std::sync::mpsc::channel();
+        let waiting = parser.waiting();
+        let until_two_wait = move |_: &mut Draft| {
+            let _ = began.send(());
+            while waiting() < 2 {
+                std::thread::yield_now();
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(move || parser.commit(until_two_wait).map(drop));
+            has_begun.recv().unwrap();
+            // Both ride in the batch that waits for them.
+            scope.spawn(move || {
+                add(parser, n, Commented {});
+                home.send(()).unwrap();
+            });
+            scope.spawn(move || {
+                add(parser, n, Commented {});
+                // Leads the next until the other one is home.
+                let patience = std::time::Duration::from_secs(30);
+                let home = parser.commit(move |_| Ok(came_home.recv_timeout(patience).is_ok()));
+                assert!(home.unwrap().0, "a writer that was answered waits for the next batch");
+            });
+        });
+    }
+}
+
+#[test]
 fn merging_small_packs_keeps_every_object_and_the_tail() {
     let world = World::new();
     let open = world.open();
@@ -242,6 +278,73 @@ fn a_damaged_named_pack_makes_the_repository_read_only_not_the_forge() {
     assert_eq!(refused.code, Code::TryLater);
     assert!(newest.exists(), "evidence stays");
     assert!(open.forge.read_only().is_none());
+}
+
+#[test]
+fn the_commit_graph_follows_the_ledger() {
+    let world = World::new();
+    let open = world.open();
+    let keep = |open: &Open| {
+        // It is written once the repository has come to rest.
+        for _ in 0..2 {
+            open.parser.keep_graph(&|| true).unwrap();
+        }
+        open.parser.store().graph()
+    };
+    for k in 0..20 {
+        open_issue(&open.parser, &k.to_string());
+    }
+    let graph = keep(&open).expect("a graph");
+    let tip = open.parser.snapshot().tip.unwrap();
+    // Refs on disk lag behind; the graph does not.
+    assert!(packed_refs::read(&world.path("parser")).unwrap().is_empty() && graph.contains(tip));
+    open.parser.maintain().unwrap();
+    world.git("parser", &["commit-graph", "verify"]);
+    world.git("parser", &["fsck", "--full", "--strict"]);
+    // What a killed git left goes at the next start, and the graph grows on.
+    drop(open);
+    let layers = world.path("parser").join("objects/info/commit-graphs");
+    for name in ["tmp_graph_torn", "commit-graph-chain.lock"] {
+        fs::write(layers.join(name), "half").unwrap();
+    }
+    let open = world.open();
+    assert_eq!(fs::read_dir(&layers).unwrap().count(), 2);
+    open_issue(&open.parser, "more");
+    assert!(keep(&open).unwrap().contains(open.parser.snapshot().tip.unwrap()));
+    open.parser.maintain().unwrap();
+    world.git("parser", &["commit-graph", "verify"]);
+    assert_eq!(world.verify(), Vec::<String>::new());
+    open_issue(&open.parser, "last");
+    drop(open);
+    // A batch that is damaged may be one whose commits the graph names.
+    let newest = batch_files(&world.path("parser")).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    fs::remove_file(newest.with_extension("idx")).unwrap();
+    let open = world.open();
+    assert!(open.parser.read_only().is_some() && open.parser.store().graph().is_none());
+}
+
+#[test]
+fn tips_are_those_of_the_refs() {
+    let world = World::new();
+    let open = world.open();
+    let n = open_issue(&open.parser, "one");
+    let name = notes_schema::refs::entity(&EntityId::Issue(n));
+    let first = open.parser.snapshot().ref_id(&name).unwrap();
+    let twice: RefName = "refs/tags/one".parse().unwrap();
+    let tag = twice.clone();
+    open.parser.commit(move |draft| draft.set_ref(&tag, None, Some(first), None, None)).unwrap();
+    assert!(open.parser.snapshot().is_tip(first));
+    add(&open.parser, n, Commented {});
+    assert!(open.parser.snapshot().is_tip(first), "the tag still names it");
+    open.parser.commit(move |draft| draft.set_ref(&twice, Some(first), None, None, None)).unwrap();
+    let snapshot = open.parser.snapshot();
+    assert!(!snapshot.is_tip(first) && snapshot.refs.values().all(|value| snapshot.is_tip(value.id)));
+    drop(open);
+    let again = world.open().parser.snapshot();
+    assert!(!again.is_tip(first) && again.refs.values().all(|value| again.is_tip(value.id)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Invariant: only roles write to the terminal and choose the exit code.
 
 mod away;
+mod bench;
 mod cat;
 mod ratings;
 pub mod serve;
@@ -48,6 +49,9 @@ enum Role {
     /// Rules for git servers that are no forge.
     #[command(subcommand)]
     Hook(away::Hook),
+    /// Measure this server against stock git, in one run on the same disk.
+    #[command(subcommand, after_help = "Example: forge bench wire --dir /srv/scratch")]
+    Bench(bench::Bench),
     /// List the points at which FORGE_FAILPOINT can end the process, one per line.
     #[command(hide = true)]
     FaultPoints,
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),
+        Role::Bench(what) => bench::run(what),
         Role::FaultPoints => fault_points(),
         Role::Cat { file } => cat::run(file.as_deref()),
     }

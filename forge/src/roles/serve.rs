@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use russh::keys::PrivateKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
@@ -17,17 +18,23 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, Layer, Read, Registration};
 use crate::forge::{Forge, OpenError};
+use crate::hosts::{Behind, PlainHosts};
 use crate::secrets::{SecretError, Secrets};
 use crate::{ssh, web};
 
 /// Flags of `forge serve`. Each is also a key of `forge.toml` and a variable `FORGE_…`.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Without flags: data in ./forge-data, SSH on 127.0.0.1:2222, HTTP on 127.0.0.1:8080.\n\
+                        With --plain there is NO authentication: whoever reaches a port may fetch and push everything,\n\
+                        as far as each repository's own configuration lets anybody.\n\
                         FORGE_LOG chooses what is logged, for example FORGE_LOG=debug.")]
 pub struct Args {
     /// The data directory; made if it is missing.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Serve the git repositories below DIR and nothing else: no forge, no accounts, no authentication.
+    #[arg(long, value_name = "DIR")]
+    plain: Option<PathBuf>,
     /// Where SSH listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     ssh: Option<SocketAddr>,
@@ -58,7 +65,11 @@ pub struct Args {
 }
 
 impl Args {
-    fn config(self) -> Result<Config, ConfigError> {
+    fn config(self) -> Result<(Config, Served), ConfigError> {
+        let served = match self.plain {
+            None => Served::Forge,
+            Some(dir) => Served::Plain { dir, keys: self.data.clone() },
+        };
         let flags = Layer {
             data: self.data,
             ssh: self.ssh,
@@ -70,8 +81,21 @@ impl Args {
             allow_public: self.allow_public.then_some(true),
             ..Layer::default()
         };
-        Config::load(self.config.as_deref(), flags)
+        Ok((Config::load(self.config.as_deref(), flags)?, served))
     }
+}
+
+/// What is served.
+#[derive(Debug, Clone)]
+enum Served {
+    /// The forge in the data directory.
+    Forge,
+    /// The repositories below a directory.
+    Plain {
+        dir: PathBuf,
+        /// A data directory whose host key is used; without one, each start makes a new key.
+        keys: Option<PathBuf>,
+    },
 }
 
 /// Why the server does not start; each says what to do.
@@ -95,6 +119,14 @@ pub enum StartError {
     Open {
         /// Why.
         source: OpenError,
+    },
+    /// The directory of plain repositories cannot be served.
+    #[error("--plain {}: {source}\nnext: forge serve --plain <an existing directory>", dir.display())]
+    Plain {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// The host key.
     #[error("{0}\nnext: forge serve --data <another directory>")]
@@ -123,15 +155,15 @@ fn open_hint(source: &OpenError) -> &'static str {
 /// Serves until a signal; the role's whole life.
 pub fn run(args: Args) -> ExitCode {
     log_to_stderr(args.log_json);
-    let config = match args.config() {
-        Ok(config) => config,
+    let (config, served) = match args.config() {
+        Ok(settings) => settings,
         Err(e) => return super::fail(e),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forge").build() {
         Ok(runtime) => runtime,
         Err(e) => return super::fail(StartError::System(e)),
     };
-    let served = runtime.block_on(until_signal(config));
+    let served = runtime.block_on(until_signal(config, served));
     // What still blocks on a disk after its request was given up must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match served {
@@ -151,12 +183,12 @@ fn log_to_stderr(json: bool) {
     drop(set);
 }
 
-async fn until_signal(config: Config) -> Result<(), StartError> {
+async fn until_signal(config: Config, served: Served) -> Result<(), StartError> {
     // Before anything else, so that no signal is missed.
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let mut server = Server::start(config).await?;
-    announce(&server.config);
+    let mut server = Server::start_serving(config, served).await?;
+    announce(&server.config, server.forge.is_none());
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
@@ -175,13 +207,16 @@ async fn until_signal(config: Config) -> Result<(), StartError> {
 }
 
 /// The block that says that all is ready. Nobody reading it is no reason to stop.
-fn announce(config: &Config) {
+fn announce(config: &Config, plain: bool) {
     let mut block =
         format!("forge: serving {}\n  ssh://{}\n  http://{}\n", config.data.display(), config.ssh, config.http);
     if config.public_ssh != format!("ssh://{}", config.ssh) || config.public_http != format!("http://{}", config.http) {
         block.push_str(&format!("  shown to others as {} and {}\n", config.public_ssh, config.public_http));
     }
-    block.push_str(&format!("next: curl -s http://{}/skill.md\n", config.http));
+    block.push_str(&match plain {
+        true => format!("next: git clone http://{}/<path of a repository>\n", config.http),
+        false => format!("next: curl -s http://{}/skill.md\n", config.http),
+    });
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(block.as_bytes()).and_then(|()| out.flush());
 }
@@ -190,33 +225,41 @@ fn announce(config: &Config) {
 pub struct Server {
     /// Its settings, with the addresses that were really bound.
     pub config: Arc<Config>,
-    forge: Arc<Forge>,
+    forge: Option<Arc<Forge>>,
     stop: CancellationToken,
     doors: JoinSet<()>,
 }
 
 impl Server {
     /// Binds both doors, opens the forge and serves.
-    pub async fn start(mut config: Config) -> Result<Server, StartError> {
+    pub async fn start(config: Config) -> Result<Server, StartError> {
+        Server::start_serving(config, Served::Forge).await
+    }
+
+    async fn start_serving(mut config: Config, served: Served) -> Result<Server, StartError> {
         let ssh = bind("--ssh", config.ssh).await?;
         let http = bind("--http", config.http).await?;
         config.bound(ssh.local_addr()?, http.local_addr()?);
+        if let Served::Plain { dir, .. } = &served {
+            config.data = dir.clone();
+        }
         let config = Arc::new(config);
         let opening: JoinHandle<Result<_, StartError>> = tokio::task::spawn_blocking({
             let config = config.clone();
-            move || {
-                // The forge first: it takes the lock under which the host key may be made.
-                let forge = Forge::open(&config).map_err(|source| StartError::Open { source })?;
-                let host_key = Secrets::open(&config.data)?.load_or_create_host_key()?;
-                Ok((forge, host_key))
-            }
+            move || open(&config, served)
         });
-        let (forge, host_key) = opening.await??;
+        let (behind, host_key) = opening.await??;
+        let forge = behind.forge.clone();
         let stop = CancellationToken::new();
         let mut doors = JoinSet::new();
-        doors.spawn(ssh::serve(ssh, forge.clone(), config.clone(), host_key, stop.clone()));
-        doors.spawn(web::serve(http, forge.clone(), config.clone(), stop.clone()));
+        doors.spawn(ssh::serve(ssh, behind.clone(), config.clone(), host_key, stop.clone()));
+        doors.spawn(web::serve(http, behind, config.clone(), stop.clone()));
         Ok(Server { config, forge, stop, doors })
+    }
+
+    /// The forge behind its doors; none where it serves plain repositories.
+    pub(crate) fn forge(&self) -> Option<&Arc<Forge>> {
+        self.forge.as_ref()
     }
 
     /// Waits for a door to fail; one that works never ends by itself.
@@ -233,15 +276,40 @@ impl Server {
     /// Takes no more connections, lets requests finish for a while, and closes the forge.
     pub async fn stop(mut self) -> Result<(), StartError> {
         self.stop.cancel();
-        self.forge.stop_waiting();
+        if let Some(forge) = &self.forge {
+            forge.stop_waiting();
+        }
         let wait = self.config.limits.stop() + Duration::from_secs(2);
         let ended = tokio::time::timeout(wait, async { while self.doors.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("connections still open at the end were cut");
             self.doors.shutdown().await;
         }
-        let forge = self.forge;
-        Ok(tokio::task::spawn_blocking(move || forge.close()).await?)
+        if let Some(forge) = self.forge {
+            tokio::task::spawn_blocking(move || forge.close()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens what is to be served, and the key by which SSH clients know this server. Blocks.
+fn open(config: &Config, served: Served) -> Result<(Behind, PrivateKey), StartError> {
+    match served {
+        Served::Forge => {
+            // The forge first: it takes the lock under which the host key may be made.
+            let forge = Forge::open(config).map_err(|source| StartError::Open { source })?;
+            Ok((Behind::forge(forge), Secrets::open(&config.data)?.load_or_create_host_key()?))
+        }
+        Served::Plain { dir, keys } => {
+            let local = config.http.ip().is_loopback();
+            let hosts = PlainHosts::open(&dir, config.limits.of_packs(), local)
+                .map_err(|source| StartError::Plain { dir: dir.clone(), source })?;
+            let host_key = match keys {
+                Some(data) => Secrets::open(&data)?.load_or_create_host_key()?,
+                None => crate::secrets::passing_host_key()?,
+            };
+            Ok((Behind::plain(hosts), host_key))
+        }
     }
 }
 

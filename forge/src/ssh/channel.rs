@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use notes_schema::event::PublicKey;
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
@@ -21,6 +20,8 @@ use super::line::{self, Request};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
 use crate::commands::{self, Call, Reply};
+use crate::forge::Forge;
+use crate::hosts::Who;
 use crate::socket::Stall;
 use git::wire::{self, Protocol, Service};
 
@@ -46,7 +47,7 @@ struct Asked {
 }
 
 /// Serves one channel until its command or its client ends.
-pub(super) async fn serve(door: &Arc<Door>, key: PublicKey, channel: Channel<Msg>) {
+pub(super) async fn serve(door: &Arc<Door>, who: Who, channel: Channel<Msg>) {
     let (mut read, write) = channel.split();
     let limits = &door.config.limits;
     let Ok(Some(asked)) = timeout(limits.idle(), asked(&mut read)).await else {
@@ -57,7 +58,7 @@ pub(super) async fn serve(door: &Arc<Door>, key: PublicKey, channel: Channel<Msg
     let feed = (!asked.at_end).then_some(feed);
     let terminal = asked.terminal;
     let work = async {
-        let status = run(door, &key, asked, stdin, &write).await;
+        let status = run(door, who, asked, stdin, &write).await;
         finish(&write, status).await;
     };
     tokio::select! {
@@ -123,18 +124,16 @@ fn typed(bytes: &[u8]) -> (Cow<'_, [u8]>, bool) {
 }
 
 /// Runs the command and returns its exit code.
-async fn run(
-    door: &Arc<Door>,
-    key: &PublicKey,
-    asked: Asked,
-    stdin: DuplexStream,
-    write: &ChannelWriteHalf<Msg>,
-) -> u8 {
-    let actor = door.forge.actor_for_key(key);
+async fn run(door: &Arc<Door>, who: Who, asked: Asked, stdin: DuplexStream, write: &ChannelWriteHalf<Msg>) -> u8 {
     match line::parse(&asked.command) {
-        Ok(Request::Git(service, path)) => git(door, actor, service, path, asked.protocol, stdin, write).await,
+        Ok(Request::Git(service, path)) => git(door, who, service, path, asked.protocol, stdin, write).await,
         Ok(Request::Command(line)) => {
-            let mut reply = command(door, actor, line, stdin).await;
+            let (Some(forge), Who::Key(key)) = (&door.behind.forge, &who) else {
+                let why = "this server serves git alone: clone, fetch and push";
+                let next = "git clone ssh://<host>:<port>/<path>";
+                return refuse(door, write, &Refusal::new(Code::Usage, "command", why, next)).await;
+            };
+            let mut reply = command(door, forge, forge.actor_for_key(key), line, stdin).await;
             if asked.terminal {
                 // The client's terminal is in raw mode and would print a staircase.
                 reply.stdout = reply.stdout.replace('\n', "\r\n");
@@ -147,29 +146,29 @@ async fn run(
     }
 }
 
-async fn command(door: &Arc<Door>, actor: Actor, line: String, stdin: DuplexStream) -> Reply {
+async fn command(door: &Arc<Door>, forge: &Arc<Forge>, actor: Actor, line: String, stdin: DuplexStream) -> Reply {
     let line = if line.is_empty() { "help".to_owned() } else { line };
     let call = Call { actor, door: commands::Door::Ssh, line, json: false };
     // One byte more than allowed, so that the command can tell a body that is too long from one that just fits.
     let mut body = Stall::new(stdin, door.config.limits.idle()).take(door.config.limits.body_bytes + 1);
-    commands::dispatch(&door.forge, call, &mut body).await
+    commands::dispatch(forge, call, &mut body).await
 }
 
 async fn git(
     door: &Arc<Door>,
-    actor: Actor,
+    who: Who,
     service: Service,
     path: String,
     protocol: Option<String>,
     stdin: DuplexStream,
     write: &ChannelWriteHalf<Msg>,
 ) -> u8 {
-    let forge = door.forge.clone();
+    let hosts = door.behind.hosts.clone();
     // May open and recover the repository.
-    let host = tokio::task::spawn_blocking(move || forge.host(&path, &actor, service)).await;
+    let host = tokio::task::spawn_blocking(move || hosts.open(&path, &who, service)).await;
     let host = match host {
         Ok(Ok(host)) => host,
-        Ok(Err(refusal)) => return refuse(door, write, &refusal).await,
+        Ok(Err(closed)) => return refuse(door, write, closed.refusal()).await,
         Err(e) => {
             tracing::error!("opening a repository failed: {e}");
             return Code::TryLater as u8;

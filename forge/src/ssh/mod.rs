@@ -1,8 +1,9 @@
 //! The SSH door: a proven public key, then git's two services or one command per channel.
 //!
-//! Invariant: translates only. Who may do what is decided behind [`Forge::host`] and [`commands::dispatch`]; nothing here
-//! runs a program, opens a path or forwards a port.
+//! Invariant: translates only. Who may do what is decided behind [`Hosts`] and [`commands::dispatch`]; nothing here runs a
+//! program, opens a path or forwards a port. Only where no forge stands behind the door is anybody let in without a key.
 //!
+//! [`Hosts`]: crate::hosts::Hosts
 //! [`commands::dispatch`]: crate::commands::dispatch
 
 mod channel;
@@ -23,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Limits};
-use crate::forge::Forge;
-use crate::socket::Socket;
+use crate::hosts::Behind;
+use crate::socket::{self, Socket};
 use session::Session;
 
 /// What every connection shares.
 struct Door {
-    forge: Arc<Forge>,
+    behind: Behind,
     config: Arc<Config>,
     protocol: Arc<Protocol>,
     unproven: Arc<Semaphore>,
@@ -39,51 +40,28 @@ struct Door {
 /// Serves `listener` until `stop`; then lets commands finish for a while and returns.
 pub async fn serve(
     listener: TcpListener,
-    forge: Arc<Forge>,
+    behind: Behind,
     config: Arc<Config>,
     host_key: PrivateKey,
     stop: CancellationToken,
 ) {
     let limits = &config.limits;
-    let connections = Arc::new(Semaphore::new(limits.ssh_connections));
     let unproven = Arc::new(Semaphore::new(limits.ssh_unauthenticated));
-    let protocol = Arc::new(protocol(limits, host_key));
-    let door = Arc::new(Door { forge, config: config.clone(), protocol, unproven, stop: stop.clone() });
-    let tasks = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(e) => {
-                // Out of descriptors, mostly: give those that are open time to end.
-                tracing::warn!("ssh accept: {e}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(permit) = connections.clone().try_acquire_owned() else {
-            tracing::warn!(%peer, "ssh: too many connections; closed one");
-            continue;
-        };
+    let protocol = Arc::new(protocol(limits, host_key, behind.forge.is_none()));
+    let door = Arc::new(Door { behind, config: config.clone(), protocol, unproven, stop: stop.clone() });
+    socket::accept(listener, "ssh", limits.ssh_connections, b"", stop, |stream| {
         let door = door.clone();
-        tasks.spawn(async move {
-            connection(&door, stream).await;
-            tracing::debug!(%peer, "ssh connection ended");
-            drop(permit);
-        });
-    }
-    drop(listener);
-    tasks.close();
-    tasks.wait().await;
+        async move { connection(&door, stream).await }
+    })
+    .await;
 }
 
-fn protocol(limits: &Limits, host_key: PrivateKey) -> Protocol {
+fn protocol(limits: &Limits, host_key: PrivateKey, anybody: bool) -> Protocol {
+    let methods: &[MethodKind] =
+        if anybody { &[MethodKind::None, MethodKind::PublicKey] } else { &[MethodKind::PublicKey] };
     let mut protocol = Protocol {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-forge_", env!("CARGO_PKG_VERSION")))),
-        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        methods: MethodSet::from(methods),
         // Every key is let in as somebody, so a rejection tells nothing; only wrong signatures wait.
         auth_rejection_time: Duration::from_millis(50),
         auth_rejection_time_initial: Some(Duration::ZERO),

@@ -1,6 +1,7 @@
 //! What russh asks of one connection: whose key it is, and which channels may open.
 //!
-//! Invariant: the key is remembered only after its owner signed with it, and any further attempt forgets it first. The
+//! Invariant: the key is remembered only after its owner signed with it, and any further attempt forgets it first. Who has
+//! none is somebody only where no forge stands behind the door. The
 //! agent behind the key is looked up anew for every command, so a revoked key ends at once.
 
 use std::collections::HashSet;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::channel;
 use super::{Door, Unproven};
+use crate::hosts::Who;
 
 /// One connection.
 pub(super) struct Session {
@@ -23,7 +25,7 @@ pub(super) struct Session {
     channels: Arc<Semaphore>,
     /// Channels that have got their one command.
     started: HashSet<ChannelId>,
-    key: Option<PublicKey>,
+    who: Option<Who>,
     unproven: Option<Unproven>,
     proven: Option<oneshot::Sender<()>>,
 }
@@ -36,7 +38,7 @@ impl Session {
             tasks,
             channels,
             started: HashSet::new(),
-            key: None,
+            who: None,
             unproven: Some(unproven),
             proven: Some(proven),
         }
@@ -55,13 +57,18 @@ fn is_sound(algorithm: &Algorithm) -> bool {
 impl Handler for Session {
     type Error = Error;
 
+    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Error> {
+        self.who = self.door.behind.forge.is_none().then_some(Who::Stranger);
+        Ok(if self.who.is_some() { Auth::Accept } else { Auth::reject() })
+    }
+
     async fn auth_publickey_offered(&mut self, _user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
-        self.key = None;
+        self.who = None;
         Ok(if is_sound(offer.algorithm) { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, _user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
-        self.key = None;
+        self.who = None;
         if !is_sound(key.algorithm) {
             return Ok(Auth::reject());
         }
@@ -69,7 +76,7 @@ impl Handler for Session {
         bare.set_comment("");
         let Ok(openssh) = bare.to_openssh() else { return Ok(Auth::reject()) };
         let fingerprint = bare.fingerprint(HashAlg::Sha256).to_string();
-        self.key = Some(PublicKey { openssh: openssh.trim().to_owned(), fingerprint });
+        self.who = Some(Who::Key(PublicKey { openssh: openssh.trim().to_owned(), fingerprint }));
         Ok(Auth::Accept)
     }
 
@@ -87,7 +94,7 @@ impl Handler for Session {
         reply: ChannelOpenHandle,
         _wire: &mut Wire,
     ) -> Result<(), Error> {
-        let Some(key) = self.key.clone() else {
+        let Some(who) = self.who.clone() else {
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             return Ok(());
         };
@@ -102,7 +109,7 @@ impl Handler for Session {
         reply.accept().await;
         let door = self.door.clone();
         self.tasks.spawn(async move {
-            channel::serve(&door, key, channel).await;
+            channel::serve(&door, who, channel).await;
             drop(permit);
         });
         Ok(())

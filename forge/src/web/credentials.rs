@@ -11,15 +11,24 @@ use super::Door;
 use super::reply::{self, Format};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
+use crate::hosts::Who;
 
-/// Who sent the request with these headers.
-pub(super) fn actor(door: &Door, headers: &HeaderMap) -> Result<Actor, Refusal> {
+/// What the sender of a request with these headers shows.
+pub(super) fn who(headers: &HeaderMap) -> Result<Who, Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(Actor::Anonymous) };
+    let Some(value) = values.next() else { return Ok(Who::Anonymous) };
     if values.next().is_some() {
         return Err(malformed("more than one Authorization header"));
     }
-    door.forge.actor_for_token(&token(value)?)
+    Ok(Who::Token(token(value)?))
+}
+
+/// Who sent the request with these headers.
+pub(super) fn actor(door: &Door, headers: &HeaderMap) -> Result<Actor, Refusal> {
+    match who(headers)? {
+        Who::Token(token) => door.forge.actor_for_token(&token),
+        Who::Anonymous | Who::Stranger | Who::Key(_) => Ok(Actor::Anonymous),
+    }
 }
 
 /// The token in `Bearer <token>`, or in `Basic` as the password of any user.

@@ -1,12 +1,14 @@
-//! Git's smart protocol over HTTP; the same wire code as over SSH.
+//! Git's smart protocol over HTTP; the same wire code as over SSH. Statuses are those of `git http-backend`.
 //!
 //! Invariant: packs stream both ways and are never held whole.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, DuplexStream};
@@ -15,9 +17,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::gunzip::Gunzip;
 use super::reply::{self, Format};
-use super::{Door, Shared, credentials};
+use super::{credentials, not_this_way};
 use crate::answer::{Code, Refusal};
-use crate::authority::Actor;
+use crate::config::Config;
+use crate::hosts::{Closed, Hosts, Who};
 use crate::socket::Stall;
 use git::wire::{self, Host, Protocol, Service, WireError};
 
@@ -26,17 +29,30 @@ const PIPE: usize = 256 << 10;
 /// Longest body of a fetch: what a client wants and has, in bytes.
 const FETCH: u64 = 64 << 20;
 /// What a push may send beside its pack, in bytes.
-const COMMANDS: u64 = 16 << 20;
-const NO_CACHE: &str = "no-cache, max-age=0, must-revalidate";
+const COMMANDS: u64 = 64 << 20;
+/// Git's own, so that nothing between keeps what changes with the next push.
+const NEVER_KEEP: [(HeaderName, &str); 3] = [
+    (header::EXPIRES, "Fri, 01 Jan 1980 00:00:00 GMT"),
+    (header::PRAGMA, "no-cache"),
+    (header::CACHE_CONTROL, "no-cache, max-age=0, must-revalidate"),
+];
 
 type Rpc = AbortOnDropHandle<Result<(), WireError>>;
 
-fn name(service: Service) -> &'static str {
-    match service {
-        Service::UploadPack => "git-upload-pack",
-        Service::ReceivePack => "git-receive-pack",
+/// What every request for a repository shares.
+#[derive(Clone)]
+pub(super) struct Door {
+    hosts: Arc<dyn Hosts>,
+    config: Arc<Config>,
+}
+
+impl Door {
+    pub(super) fn new(hosts: Arc<dyn Hosts>, config: Arc<Config>) -> Door {
+        Door { hosts, config }
     }
 }
+
+type Shared = State<Door>;
 
 /// `GET /{project}/info/refs?service=…`.
 pub(super) async fn info_refs(
@@ -45,19 +61,7 @@ pub(super) async fn info_refs(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let service = match query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("service=")) {
-        Some("git-upload-pack") => Service::UploadPack,
-        Some("git-receive-pack") => Service::ReceivePack,
-        Some(_) => return plain(&Refusal::new(Code::NotAllowed, "git", "there is no such service", "help")),
-        None => return dumb().await,
-    };
-    let host = match open(&door, &headers, project, service).await {
-        Ok(host) => host,
-        Err(refused) => return *refused,
-    };
-    let body = wire::info_refs(host, service, protocol(&headers)).await;
-    let kind = format!("application/x-{}-advertisement", name(service));
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, NO_CACHE.to_owned())], body).into_response()
+    advertise(&door, project, query, &headers).await
 }
 
 /// `POST /{project}/git-upload-pack`.
@@ -82,12 +86,117 @@ pub(super) async fn receive_pack(
 
 /// What clients without the smart protocol ask for.
 pub(super) async fn dumb() -> Response {
-    let why = "this forge speaks git's smart protocol only; use git 1.6.6 or later";
+    let why = "this server speaks git's smart protocol only; use git 1.6.6 or later";
     plain(&Refusal::new(Code::NotAllowed, "git", why, "help"))
+}
+
+/// A repository at any depth, and what is asked of it.
+pub(super) async fn anywhere(State(door): Shared, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some((repository, asked)) = decoded(parts.uri.path()).and_then(|path| split(&path)) else {
+        let refusal = Refusal::new(Code::NotFound, "page", "only repositories are served here", "git clone <url>");
+        return plain(&refusal);
+    };
+    let takes = |wanted: &Method| parts.method == *wanted || (parts.method == Method::HEAD && *wanted == Method::GET);
+    let wanted = if matches!(asked, Asked::Rpc(_)) { Method::POST } else { Method::GET };
+    if !takes(&wanted) {
+        let mut refused = not_this_way(parts.method, parts.headers).await;
+        let allowed = if wanted == Method::GET { "GET, HEAD" } else { "POST" };
+        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+        return refused;
+    }
+    match asked {
+        Asked::Refs => advertise(&door, repository, parts.uri.query().map(str::to_owned), &parts.headers).await,
+        Asked::Rpc(service) => rpc(&door, repository, parts.headers, body, service).await,
+        Asked::Dumb => dumb().await,
+    }
+}
+
+/// What is asked of a repository.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Refs,
+    Rpc(Service),
+    Dumb,
+}
+
+/// A repository's path, and what of it is asked.
+fn split(path: &str) -> Option<(String, Asked)> {
+    let ends = [
+        ("/info/refs", Asked::Refs),
+        ("/git-upload-pack", Asked::Rpc(Service::UploadPack)),
+        ("/git-receive-pack", Asked::Rpc(Service::ReceivePack)),
+        ("/HEAD", Asked::Dumb),
+    ];
+    for (end, asked) in ends {
+        if let Some(repository) = path.strip_suffix(end) {
+            return Some((repository.to_owned(), asked));
+        }
+    }
+    let (repository, _) = path.split_once("/objects/")?;
+    Some((repository.to_owned(), Asked::Dumb))
+}
+
+/// A path without its `%xx`; `None` where it is no text.
+fn decoded(path: &str) -> Option<String> {
+    let digit = |b: Option<&u8>| char::from(*b?).to_digit(16);
+    let (bytes, mut out, mut at) = (path.as_bytes(), Vec::with_capacity(path.len()), 0);
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b'%' {
+            let pair = digit(bytes.get(at + 1))? * 16 + digit(bytes.get(at + 2))?;
+            out.push(u8::try_from(pair).ok()?);
+            at += 3;
+        } else {
+            out.push(byte);
+            at += 1;
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Where anybody on this machine may do everything, a page of another site must not be able to by giving its own name this
+/// machine's address: only names of this machine are answered to.
+pub(super) async fn from_here(State(door): Shared, request: Request, next: Next) -> Response {
+    let named = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let named = named.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    if door.config.http.ip().is_loopback() && !named.is_none_or(is_here) {
+        let why = "only names of this machine are answered to";
+        return plain(&Refusal::new(Code::NotAllowed, "host", why, "git clone http://127.0.0.1:<port>/<path>"));
+    }
+    next.run(request).await
+}
+
+fn is_here(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+async fn advertise(door: &Door, repository: String, query: Option<String>, headers: &HeaderMap) -> Response {
+    let service = match query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("service=")) {
+        Some("git-upload-pack") => Service::UploadPack,
+        Some("git-receive-pack") => Service::ReceivePack,
+        Some(_) => return plain(&Refusal::new(Code::NotAllowed, "git", "there is no such service", "help")),
+        None => return dumb().await,
+    };
+    let host = match open(door, headers, repository, service).await {
+        Ok(host) => host,
+        Err(refused) => return *refused,
+    };
+    let body = wire::info_refs(host, service, protocol(headers)).await;
+    let kind = format!("application/x-{}-advertisement", service.as_str());
+    ([(header::CONTENT_TYPE, kind)], NEVER_KEEP, body).into_response()
 }
 
 fn plain(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::FORBIDDEN);
+    refuse(refusal, status)
+}
+
+fn refuse(refusal: &Refusal, status: StatusCode) -> Response {
     reply::refuse(refusal, status, Format::Markdown)
 }
 
@@ -95,27 +204,22 @@ fn protocol(headers: &HeaderMap) -> Protocol {
     Protocol::parse(headers.get("git-protocol").and_then(|value| value.to_str().ok()))
 }
 
-/// The repository, or the answer that refuses it. Who comes without credentials is asked for them, so that git tries again
-/// with what its user has.
+/// The repository, or the answer that refuses it. Who comes without credentials is asked for them where they would help, so
+/// that git tries again with what its user has.
 async fn open(
-    door: &Arc<Door>,
+    door: &Door,
     headers: &HeaderMap,
-    project: String,
+    repository: String,
     service: Service,
 ) -> Result<Arc<dyn Host>, Box<Response>> {
     let ask = |refusal: &Refusal| Box::new(credentials::ask(refusal, Format::Markdown));
-    let actor = credentials::actor(door, headers).map_err(|refusal| ask(&refusal))?;
-    let anonymous = actor == Actor::Anonymous;
-    if anonymous && service == Service::ReceivePack {
-        let why = "this needs an agent: give a token as the password, with any user name";
-        return Err(ask(&Refusal::new(Code::NotAllowed, "push", why, "ssh forge token")));
-    }
-    let forge = door.forge.clone();
+    let who: Who = credentials::who(headers).map_err(|refusal| ask(&refusal))?;
+    let hosts = door.hosts.clone();
     // May open and recover the repository.
-    match tokio::task::spawn_blocking(move || forge.host(&project, &actor, service)).await {
+    match tokio::task::spawn_blocking(move || hosts.open(&repository, &who, service)).await {
         Ok(Ok(host)) => Ok(host),
-        Ok(Err(refusal)) if anonymous && refusal.code == Code::NotAllowed => Err(ask(&refusal)),
-        Ok(Err(refusal)) => Err(Box::new(plain(&refusal))),
+        Ok(Err(Closed::Ask(refusal))) => Err(ask(&refusal)),
+        Ok(Err(Closed::Refused(refusal))) => Err(Box::new(plain(&refusal))),
         Err(e) => {
             tracing::error!("opening a repository failed: {e}");
             Err(Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()))
@@ -123,24 +227,38 @@ async fn open(
     }
 }
 
-async fn rpc(door: &Arc<Door>, project: String, headers: HeaderMap, body: Body, service: Service) -> Response {
+async fn rpc(door: &Door, repository: String, headers: HeaderMap, body: Body, service: Service) -> Response {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::CONTENT_TYPE) != Some(format!("application/x-{}-request", name(service)).as_str()) {
-        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    let unsupported = |why: String| {
+        let refusal = Refusal::new(Code::Usage, "git", why, "git --version");
+        refuse(&refusal, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    };
+    let expected = format!("application/x-{}-request", service.as_str());
+    if text(header::CONTENT_TYPE) != Some(expected.as_str()) {
+        return unsupported(format!("this address takes `{expected}` alone"));
     }
     let zipped = match text(header::CONTENT_ENCODING) {
         None | Some("identity") => false,
         Some("gzip" | "x-gzip") => true,
-        Some(_) => return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
-    };
-    let host = match open(door, &headers, project, service).await {
-        Ok(host) => host,
-        Err(refused) => return *refused,
+        Some(_) => return unsupported("a body comes as it is, or in gzip".to_owned()),
     };
     let limits = &door.config.limits;
     let cap = match service {
         Service::UploadPack => FETCH,
         Service::ReceivePack => limits.pack_bytes.saturating_add(COMMANDS),
+    };
+    if text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > cap) {
+        let why = format!(
+            "the request is larger than the {cap} bytes that are taken here; ask for less, or push less, at once"
+        );
+        return refuse(
+            &Refusal::new(Code::Usage, "git", why, "git push <remote> <commit>:<branch>"),
+            StatusCode::PAYLOAD_TOO_LARGE,
+        );
+    }
+    let host = match open(door, &headers, repository, service).await {
+        Ok(host) => host,
+        Err(refused) => return *refused,
     };
     let arriving = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
     let arriving = Stall::new(arriving, limits.idle());
@@ -183,8 +301,8 @@ async fn answer(service: Service, mut near: DuplexStream, running: Rpc) -> Respo
 }
 
 fn result(service: Service, body: Body) -> Response {
-    let kind = format!("application/x-{}-result", name(service));
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, NO_CACHE.to_owned())], body).into_response()
+    let kind = format!("application/x-{}-result", service.as_str());
+    ([(header::CONTENT_TYPE, kind)], NEVER_KEEP, body).into_response()
 }
 
 #[cfg(test)]
@@ -193,6 +311,28 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_path_is_a_repository_and_what_is_asked_of_it() {
+        let of = |path: &str| decoded(path).and_then(|path| split(&path));
+        assert_eq!(of("/a/b.git/info/refs"), Some(("/a/b.git".into(), Asked::Refs)));
+        assert_eq!(of("/a%20b/git-receive-pack"), Some(("/a b".into(), Asked::Rpc(Service::ReceivePack))));
+        assert_eq!(of("/info/refs"), Some((String::new(), Asked::Refs)));
+        assert_eq!(of("/a/objects/info/packs"), Some(("/a".into(), Asked::Dumb)));
+        for bad in ["/a", "/a/info", "/%ff/info/refs", "/%2/info/refs", "/%zz/HEAD"] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_here() {
+        for here in ["localhost", "localhost:80", "127.0.0.1:8080", "[::1]:80", "::1", "x.localhost:1"] {
+            assert!(is_here(here), "{here}");
+        }
+        for there in ["example.org", "10.0.0.1:80", "127.0.0.1.example.org", "localhost.example.org:80", ""] {
+            assert!(!is_here(there), "{there}");
+        }
+    }
 
     fn running<F>(work: impl FnOnce(DuplexStream) -> F) -> (DuplexStream, Rpc)
     where

@@ -1,8 +1,9 @@
 //! The HTTP door: git's smart protocol, commands, the feed and the pages.
 //!
-//! Invariant: translates only. Who may do what is decided behind [`Forge::host`] and [`commands::dispatch`]. Credentials
-//! come in the `Authorization` header alone, and never leave in a URL or a log.
+//! Invariant: translates only. Who may do what is decided behind [`Hosts`] and [`commands::dispatch`]. Credentials come in
+//! the `Authorization` header alone, and never leave in a URL or a log.
 //!
+//! [`Hosts`]: crate::hosts::Hosts
 //! [`commands::dispatch`]: crate::commands::dispatch
 
 mod action;
@@ -16,27 +17,25 @@ mod pages;
 mod reply;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::answer::{Code, Refusal};
 use crate::config::{Config, Limits};
 use crate::forge::Forge;
-use crate::socket::Socket;
+use crate::hosts::Behind;
+use crate::socket::{self, Socket};
 use reply::Format;
 
 /// Longest request head (first line and headers), in bytes.
@@ -46,10 +45,17 @@ const STREAMS: u32 = 64;
 /// No request of either protocol is shorter than this; whoever sends less is not speaking HTTP.
 const SHORTEST: usize = 16;
 
-/// What every request shares.
+/// What every request to a forge shares.
 struct Door {
     forge: Arc<Forge>,
     config: Arc<Config>,
+    git: git::Door,
+}
+
+impl FromRef<Arc<Door>> for git::Door {
+    fn from_ref(door: &Arc<Door>) -> Self {
+        door.git.clone()
+    }
 }
 
 type Shared = State<Arc<Door>>;
@@ -57,7 +63,7 @@ type Shared = State<Arc<Door>>;
 /// Every route, one line each. What is not here is a page of [`pages::TABLE`], or not found.
 fn router(door: Arc<Door>) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthy))
         .route("/skill.md", get(onboarding::skill))
         .route("/llms.txt", get(onboarding::llms))
         .route("/forge-run", get(onboarding::recorder))
@@ -71,8 +77,23 @@ fn router(door: Arc<Door>) -> Router {
         .route("/{project}/objects/{*rest}", get(git::dumb))
         .fallback(pages::page)
         .method_not_allowed_fallback(not_this_way)
-        .layer(from_fn_with_state(door.clone(), around))
+        .layer(from_fn(around))
         .with_state(door)
+}
+
+/// Where git is all that is served: repositories at any depth.
+fn plain_router(door: git::Door) -> Router {
+    Router::new()
+        .route("/healthz", get(healthy))
+        .fallback(git::anywhere)
+        .method_not_allowed_fallback(not_this_way)
+        .layer(from_fn_with_state(door.clone(), git::from_here))
+        .layer(from_fn(around))
+        .with_state(door)
+}
+
+async fn healthy() -> &'static str {
+    "ok\n"
 }
 
 async fn not_this_way(method: Method, headers: HeaderMap) -> Response {
@@ -81,7 +102,7 @@ async fn not_this_way(method: Method, headers: HeaderMap) -> Response {
 }
 
 /// Around every request: where it may come from, headers of every answer, one line in the log.
-async fn around(State(_): Shared, request: Request, next: Next) -> Response {
+async fn around(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = if is_foreign(&request) {
@@ -114,42 +135,25 @@ fn is_foreign(request: &Request) -> bool {
     origin.split_once("://").map(|(_, authority)| authority) != host
 }
 
+/// What one connection too many is told.
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
 /// Serves `listener` until `stop`; then lets requests finish for a while and returns.
-pub async fn serve(listener: TcpListener, forge: Arc<Forge>, config: Arc<Config>, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(config.limits.http_connections));
-    let service = TowerToHyperService::new(router(Arc::new(Door { forge, config: config.clone() })));
+pub async fn serve(listener: TcpListener, behind: Behind, config: Arc<Config>, stop: CancellationToken) {
+    let git = git::Door::new(behind.hosts, config.clone());
+    let router = match behind.forge {
+        Some(forge) => router(Arc::new(Door { forge, config: config.clone(), git })),
+        None => plain_router(git),
+    };
+    let service = TowerToHyperService::new(router);
     let builder = Arc::new(builder(&config.limits));
-    let tasks = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(e) => {
-                // Out of descriptors, mostly: give those that are open time to end.
-                tracing::warn!("http accept: {e}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(permit) = connections.clone().try_acquire_owned() else {
-            tracing::warn!(%peer, "http: too many connections; turned one away");
-            let busy =
-                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            let _ = stream.try_write(busy);
-            continue;
-        };
+    let most = config.limits.http_connections;
+    socket::accept(listener, "http", most, BUSY, stop.clone(), |stream| {
         let (service, builder, limits, stop) = (service.clone(), builder.clone(), config.limits.clone(), stop.clone());
-        tasks.spawn(async move {
-            connection(stream, service, &builder, &limits, stop).await;
-            drop(permit);
-        });
-    }
-    drop(listener);
-    tasks.close();
-    tasks.wait().await;
+        async move { connection(stream, service, &builder, &limits, stop).await }
+    })
+    .await;
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

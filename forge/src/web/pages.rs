@@ -3,8 +3,8 @@
 //! Invariant: a page shows what the same actor would be told over SSH, because it is the same command.
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use notes_schema::names::parse_number;
 use notes_schema::{AgentName, ProjectName};
 
@@ -89,6 +89,10 @@ pub(super) async fn page(
     if !matches!(method, Method::GET | Method::HEAD) {
         return not_this_way(method, headers).await;
     }
+    if let Some(place) = canonical(uri.path()) {
+        let query = query.map_or_else(String::new, |query| format!("?{query}"));
+        return (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{place}{query}"))]).into_response();
+    }
     let (path, format) = twin(uri.path(), &headers);
     let Some((title, line)) = fill(path, query.as_deref().unwrap_or("")) else {
         let refusal = Refusal::new(Code::NotFound, shown(uri.path()), "there is no such page", "project list");
@@ -100,6 +104,21 @@ pub(super) async fn page(
     }
 }
 
+/// The one address of what is asked for under another: without doubled slashes and one at the end, and without `.git`
+/// behind the project of a page. Where git itself asks, the name stays as it is.
+fn canonical(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let gits = matches!(parts[..], [_, "info", "refs"] | [_, "HEAD" | "git-upload-pack" | "git-receive-pack"])
+        || parts.get(1) == Some(&"objects");
+    if let Some(bare) =
+        parts.first().and_then(|first| first.strip_suffix(".git")).filter(|bare| !gits && !bare.is_empty())
+    {
+        parts[0] = bare;
+    }
+    let place = format!("/{}", parts.join("/"));
+    (place != path).then_some(place)
+}
+
 fn twin<'a>(path: &'a str, headers: &HeaderMap) -> (&'a str, Format) {
     if let Some(path) = path.strip_suffix(".md") {
         return (path, Format::Markdown);
@@ -107,7 +126,7 @@ fn twin<'a>(path: &'a str, headers: &HeaderMap) -> (&'a str, Format) {
     if let Some(path) = path.strip_suffix(".json") {
         return (path, Format::Json);
     }
-    (path.strip_suffix(".git").unwrap_or(path), Format::of(headers, Format::Html))
+    (path, Format::of(headers, Format::Html))
 }
 
 fn shown(path: &str) -> String {
@@ -120,6 +139,30 @@ mod tests {
 
     fn line(path: &str) -> Option<String> {
         fill(path, "q=%2D-json+it%27s").map(|(_, line)| line)
+    }
+
+    #[test]
+    fn every_page_has_one_address_and_gits_own_paths_do_not_loop() {
+        for (path, place) in [
+            ("/", None),
+            ("/parser", None),
+            ("/parser/issues/7.md", None),
+            ("/parser/", Some("/parser")),
+            ("//parser///issues/", Some("/parser/issues")),
+            ("/parser.git", Some("/parser")),
+            ("/parser.git/", Some("/parser")),
+            ("/parser.git/issues", Some("/parser/issues")),
+            ("/.git", None),
+            ("//example.org/x", Some("/example.org/x")),
+            ("/parser.git/info/refs", None),
+            ("//parser.git//info/refs", Some("/parser.git/info/refs")),
+            ("/parser.git/git-upload-pack", None),
+        ] {
+            assert_eq!(canonical(path).as_deref(), place, "{path}");
+            if let Some(place) = place {
+                assert_eq!(canonical(place), None, "{path}");
+            }
+        }
     }
 
     #[test]
@@ -172,6 +215,5 @@ mod tests {
         let of = |path| twin(path, &HeaderMap::new());
         assert_eq!(of("/parser/issues/7.json"), ("/parser/issues/7", Format::Json));
         assert_eq!(of("/index.md"), ("/index", Format::Markdown));
-        assert_eq!(of("/parser.git"), ("/parser", Format::Html));
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: reads only; answers are bounded by what the caller allows.
 
 mod patch;
+mod rename;
 
 use std::cmp::Ordering;
 
@@ -10,8 +11,10 @@ use notes_schema::Oid;
 
 use super::object::{Mode, TreeEntry};
 use super::store::{Objects, ReadError};
+use super::trail::{Standing, Trail};
 
 pub use patch::{Patch, Totals, numstat, unified};
+pub use rename::{source_of, with_renames};
 
 /// Deepest directory that is looked into.
 const DEEPEST: usize = 1024;
@@ -25,6 +28,17 @@ pub struct Change {
     pub old: Option<(Mode, Oid)>,
     /// What stands there now.
     pub new: Option<(Mode, Oid)>,
+    /// Where the file was before, when it was renamed; see [`with_renames`].
+    pub from: Option<Source>,
+}
+
+/// What a renamed file was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// How much of it is left.
+    pub percent: u8,
 }
 
 impl Change {
@@ -93,11 +107,45 @@ pub fn changed_paths<O: Objects + ?Sized>(
     new_tree: Option<Oid>,
     limit: usize,
 ) -> Result<Vec<Change>, DiffError> {
+    compare(objects, Vec::new(), old_tree, new_tree, limit)
+}
+
+/// [`changed_paths`] at or below `path` (names joined by slashes).
+pub fn changed_below<O: Objects + ?Sized>(
+    objects: &O,
+    old_tree: Oid,
+    new_tree: Oid,
+    path: &[u8],
+    limit: usize,
+) -> Result<Vec<Change>, DiffError> {
+    let end = |tree| Ok::<_, ReadError>(Trail::walk(objects, tree, path, None)?.end());
+    let (old, new) = (end(old_tree)?, end(new_tree)?);
+    if old == new {
+        return Ok(Vec::new());
+    }
+    let directory = |side: Standing| side.filter(|(mode, _)| *mode == Mode::Tree).map(|(_, id)| id);
+    let other = |side: Standing| side.filter(|(mode, _)| *mode != Mode::Tree);
+    let mut changes = Vec::new();
+    if other(old).is_some() || other(new).is_some() {
+        changes.push(Change { path: path.to_owned(), old: other(old), new: other(new), from: None });
+    }
+    let left = limit.saturating_sub(changes.len());
+    changes.extend(compare(objects, [path, b"/"].concat(), directory(old), directory(new), left)?);
+    Ok(changes)
+}
+
+fn compare<O: Objects + ?Sized>(
+    objects: &O,
+    prefix: Vec<u8>,
+    old_tree: Option<Oid>,
+    new_tree: Option<Oid>,
+    limit: usize,
+) -> Result<Vec<Change>, DiffError> {
     let mut changes = Vec::new();
     if old_tree == new_tree {
         return Ok(changes);
     }
-    let mut levels = vec![Level::open(objects, Vec::new(), old_tree, new_tree)?];
+    let mut levels = vec![Level::open(objects, prefix, old_tree, new_tree)?];
     while let Some(level) = levels.last_mut() {
         if changes.len() >= limit {
             break;
@@ -117,7 +165,7 @@ pub fn changed_paths<O: Objects + ?Sized>(
         let mut path = [level.prefix.as_slice(), &name].concat();
         let directory = |side: Option<(Mode, Oid)>| side.filter(|(mode, _)| *mode == Mode::Tree).map(|(_, id)| id);
         if directory(old_side).is_none() && directory(new_side).is_none() {
-            changes.push(Change { path, old: old_side, new: new_side });
+            changes.push(Change { path, old: old_side, new: new_side, from: None });
             continue;
         }
         path.push(b'/');

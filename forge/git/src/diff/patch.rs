@@ -1,4 +1,4 @@
-//! Changes as a patch, as `git diff --abbrev=10 --no-renames` prints them.
+//! Changes as a patch, as `git diff --abbrev=10 --histogram` prints them, with or without renames.
 
 use std::ops::Range;
 
@@ -107,7 +107,7 @@ fn file<O: Objects + ?Sized>(
     let old = content(objects, change.old)?;
     let new = content(objects, change.new)?;
     let compared = old.len() + new.len();
-    let (before, after) = (quoted(b"a/", &change.path), quoted(b"b/", &change.path));
+    let (before, after) = (quoted(b"a/", old_path(change)), quoted(b"b/", &change.path));
     let (before, after) =
         (change.old.map_or(b"/dev/null".to_vec(), |_| before), change.new.map_or(b"/dev/null".to_vec(), |_| after));
     if is_binary(&old) || is_binary(&new) || compared > *budget {
@@ -121,11 +121,12 @@ fn file<O: Objects + ?Sized>(
     patch.removed += u64::from(diff.count_removals());
     if !old.is_empty() || !new.is_empty() {
         // A name that holds blanks is followed by a tab, so that patch(1) finds its end.
-        let tab = if change.path.contains(&b' ') { "\t" } else { "" };
-        for (mark, name, there) in [("--- ", before, change.old), ("+++ ", after, change.new)] {
+        let sides = [("--- ", before, change.old, old_path(change)), ("+++ ", after, change.new, &change.path)];
+        for (mark, name, there, path) in sides {
+            let tab = if there.is_some() && path.contains(&b' ') { "\t" } else { "" };
             text.extend_from_slice(mark.as_bytes());
             text.extend_from_slice(&name);
-            text.extend_from_slice(if there.is_some() { tab } else { "" }.as_bytes());
+            text.extend_from_slice(tab.as_bytes());
             text.push(b'\n');
         }
     }
@@ -133,9 +134,14 @@ fn file<O: Objects + ?Sized>(
     Ok(text)
 }
 
+fn old_path(change: &Change) -> &[u8] {
+    change.from.as_ref().map_or(&change.path, |source| &source.path)
+}
+
 fn header(change: &Change) -> Vec<u8> {
     let mut text =
-        [b"diff --git ".as_slice(), &quoted(b"a/", &change.path), b" ", &quoted(b"b/", &change.path), b"\n"].concat();
+        [b"diff --git ".as_slice(), &quoted(b"a/", old_path(change)), b" ", &quoted(b"b/", &change.path), b"\n"]
+            .concat();
     let octal = |mode: Mode| format!("{:0>6}", mode.as_str());
     let mut mode_behind = String::new();
     let lines = match (change.old, change.new) {
@@ -149,6 +155,12 @@ fn header(change: &Change) -> Vec<u8> {
         (None, None) => String::new(),
     };
     text.extend_from_slice(lines.as_bytes());
+    if let Some(source) = &change.from {
+        text.extend_from_slice(format!("similarity index {}%\nrename from ", source.percent).as_bytes());
+        text.extend_from_slice(
+            &[&quoted(b"", &source.path), b"\nrename to ".as_slice(), &quoted(b"", &change.path), b"\n"].concat(),
+        );
+    }
     let (old, new) = (change.old.map(|(_, id)| id), change.new.map(|(_, id)| id));
     if old != new {
         let short = |id: Option<Oid>| id.map_or("0".repeat(ABBREVIATED), |id| id.to_string()[..ABBREVIATED].to_owned());

@@ -100,6 +100,22 @@ fn prints_what_git_prints() {
 }
 
 #[test]
+fn changes_below_a_path_are_those_of_git() {
+    let (repo, old, new) = two_commits();
+    let store = repo.store();
+    let tree = |id| tree_of(&store, id).expect("a tree");
+    for path in ["src", "src/lib.rs", "src/gone", "new/deep", "was file now directory", "same", "none", "mode/none"] {
+        for (old, new) in [(old, new), (new, old)] {
+            let changes = changed_below(&store, tree(old), tree(new), path.as_bytes(), 100).expect("readable");
+            let patch = unified(&store, &changes, usize::MAX).expect("readable");
+            let (old, new) = (old.to_string(), new.to_string());
+            let options = ["diff", "--histogram", "--no-renames", "--abbrev=10", &old, &new, "--", path];
+            assert_eq!(patch.text, repo.git_bytes(&options, b""), "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_first_commit_is_all_new() {
     let (repo, old, _) = two_commits();
     let store = repo.store();
@@ -107,6 +123,47 @@ fn a_first_commit_is_all_new() {
     assert_eq!(changes.len(), repo.git(&["ls-tree", "-r", "--name-only", &old.to_string()]).lines().count());
     assert!(changes.iter().all(|change| change.old.is_none() && change.new.is_some()));
     assert!(changed_paths(&store, tree_of(&store, old), tree_of(&store, old), 10).expect("readable").is_empty());
+}
+
+/// A random shuffle of files between paths, each edited more or less.
+#[test]
+fn finds_the_renames_that_git_finds() {
+    use rand::{Rng as _, SeedableRng as _};
+    for seed in 0..40u64 {
+        let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+        let repo = Repo::new();
+        let mut files: Vec<(String, Vec<String>)> = Vec::new();
+        for n in 0..8 {
+            let name = ["a", "b b", "c"][n % 3].repeat(n / 3 + 1);
+            let count = random.random_range(0..30);
+            let lines = (0..count).map(|l| format!("{} of {n}\n", l * random.random_range(1..3))).collect();
+            files.push((format!("dir{}/{name}", random.random_range(0..3)), lines));
+        }
+        files.iter().for_each(|(path, lines)| repo.write(path, lines.concat()));
+        let old = repo.commit("old");
+        for (path, lines) in &files {
+            let mut lines = lines.clone();
+            for _ in 0..random.random_range(0..lines.len() + 1) / random.random_range(1..4) {
+                let at = random.random_range(0..lines.len());
+                lines[at] = format!("edited {}\n", random.random_range(0..9));
+            }
+            let to = match random.random_range(0..3) {
+                0 => path.clone(),
+                1 => format!("moved/{}", path.replace('/', "-")),
+                _ => format!("moved/{path}"),
+            };
+            let _ = std::fs::remove_file(repo.path().join(path));
+            repo.write(&to, lines.concat());
+        }
+        let new = repo.commit("new");
+        let store = repo.store();
+        let changes = changed_paths(&store, tree_of(&store, old), tree_of(&store, new), usize::MAX).expect("readable");
+        let changes = with_renames(&store, changes).expect("readable");
+        let patch = unified(&store, &changes, usize::MAX).expect("readable");
+        let (old, new) = (old.to_string(), new.to_string());
+        let theirs = repo.git_bytes(&["diff", "-M", "--histogram", "--abbrev=10", &old, &new], b"");
+        assert_eq!(String::from_utf8_lossy(&patch.text), String::from_utf8_lossy(&theirs), "seed {seed}");
+    }
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! Packs: reading foreign ones under budgets, writing our own, and their indexes.
 
+pub mod cache;
+mod delta;
+pub mod emit;
 pub mod index;
 pub mod intake;
+pub mod merge;
+pub(crate) mod reader;
 pub mod scan;
 pub mod write;

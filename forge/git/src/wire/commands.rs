@@ -1,19 +1,21 @@
 //! Reads the commands of a push: `<old> <new> <ref>`, the client's capabilities and its push options.
 //!
 //! Invariant: counts and sizes are bounded while reading. The all-zero id ends here, and so does any name that is no
-//! [`RefName`](notes_schema::RefName): it is kept for the report alone.
+//! [`FullName`]: it is kept for the report alone.
+
+use std::collections::HashSet;
 
 use notes_schema::Oid;
 use tokio::io::AsyncRead;
 
 use super::pktline::{self, Packet, PktError, PktReader};
+use super::receive_pack::Terms;
 use super::report::{Ballot, Entry};
-use super::{RefUpdate, WireError};
+use super::{Certificate, PushOffer, RefUpdate, WireError};
+use crate::name::{FullName, Funny};
 
-/// The most bytes that commands and options may take.
-pub const MAX_BYTES: u64 = 8 << 20;
-/// The most commands of one push.
-const MAX_COMMANDS: usize = 10_000;
+/// The most bytes that commands, a certificate and options may take.
+pub const MAX_BYTES: u64 = 32 << 20;
 /// The longest name that is still reported on; none longer than 255 bytes is accepted.
 const MAX_NAME: usize = 1024;
 /// The most push options, and the longest one.
@@ -44,49 +46,102 @@ pub struct Request {
     pub has_pack: bool,
     /// Push options.
     pub options: Vec<String>,
+    /// What was signed.
+    pub certificate: Option<Certificate>,
+    /// Commits whose parents the client does not have.
+    pub shallow: HashSet<Oid>,
 }
 
 /// Reads a push up to its pack; `None` when the client pushes nothing.
-pub async fn read<R>(reader: &mut PktReader<R>, can: &mut Capabilities) -> Result<Option<Request>, WireError>
+pub async fn read<R>(
+    reader: &mut PktReader<R>,
+    can: &mut Capabilities,
+    terms: &Terms,
+) -> Result<Option<Request>, WireError>
 where
     R: AsyncRead + Unpin,
 {
-    let (mut entries, mut has_pack, mut shallow) = (Vec::new(), false, 0);
+    let (mut commands, mut shallow, mut certificate) = (Commands::new(terms.offer.commands), HashSet::new(), None);
+    let mut first = true;
     loop {
         let line = match reader.next().await? {
             Some(Packet::Data(line)) => line,
             Some(Packet::Flush) => break,
-            None if entries.is_empty() => return Ok(None),
+            None if first => return Ok(None),
             None | Some(Packet::Delim) => return Err(PktError::Ended("more commands or a flush").into()),
         };
         let (line, capabilities) = match line.iter().position(|&b| b == 0) {
             Some(at) => (&line[..at], Some(&line[at + 1..])),
             None => (line, None),
         };
-        if let (true, Some(words)) = (entries.is_empty(), capabilities) {
-            can.read(pktline::text(words))?;
+        if let (true, Some(words)) = (commands.entries.is_empty(), capabilities) {
+            can.read(pktline::text(words), &terms.offer)?;
         }
+        first = false;
         let line = pktline::text(line);
         if let Some(id) = line.strip_prefix(b"shallow ") {
-            // Nothing to keep: what the pack then lacks must be in the store, and connectivity shows whether it is.
-            parse_id(id)?;
-            shallow += 1;
-            limit(shallow, MAX_SHALLOW, "shallow lines")?;
+            shallow.extend(parse_id(id)?);
+            limit(shallow.len(), MAX_SHALLOW, "shallow lines")?;
             continue;
         }
-        if line.starts_with(b"push-cert") {
-            return refused("signed pushes are not supported; push without --signed");
+        if line == b"push-cert" {
+            let (bytes, ended) = read_certificate(reader).await?;
+            certificate = Some(Certificate::parse(&bytes, terms.asked.as_ref(), super::now())?);
+            if ended {
+                break;
+            }
+            continue;
         }
-        let (entry, brings_objects) = command(line)?;
-        has_pack |= brings_objects;
-        entries.push(entry);
-        limit(entries.len(), MAX_COMMANDS, "commands; push in several parts")?;
+        commands.add(line)?;
     }
+    if let Some(certificate) = &certificate {
+        if !commands.entries.is_empty() {
+            return refused("protocol error: got both push certificate and unsigned commands");
+        }
+        certificate.commands().try_for_each(|line| commands.add(line))?;
+    }
+    let Commands { mut entries, has_pack, .. } = commands;
     if entries.is_empty() {
         return Ok(None);
     }
     let options = if can.options { read_options(reader).await? } else { Vec::new() };
-    Ok(Some(Request { ballot: Ballot::new(entries, can.atomic), has_pack, options }))
+    if certificate.as_ref().is_some_and(|signed| signed.options != options) {
+        entries.iter_mut().for_each(|entry| entry.refuse("inconsistent push options"));
+    }
+    Ok(Some(Request { ballot: Ballot::new(entries, can.atomic), has_pack, options, certificate, shallow }))
+}
+
+/// Commands as they are read.
+struct Commands {
+    entries: Vec<Entry>,
+    has_pack: bool,
+    most: usize,
+}
+
+impl Commands {
+    fn new(most: usize) -> Commands {
+        Commands { entries: Vec::new(), has_pack: false, most }
+    }
+
+    fn add(&mut self, line: &[u8]) -> Result<(), WireError> {
+        let (entry, brings_objects) = command(line)?;
+        self.has_pack |= brings_objects;
+        self.entries.push(entry);
+        limit(self.entries.len(), self.most, "commands; push in several parts")
+    }
+}
+
+/// The bytes of a certificate, and whether a flush ended the commands with it.
+async fn read_certificate<R: AsyncRead + Unpin>(reader: &mut PktReader<R>) -> Result<(Vec<u8>, bool), WireError> {
+    let mut bytes = Vec::new();
+    loop {
+        match reader.next().await? {
+            Some(Packet::Data(b"push-cert-end\n")) => return Ok((bytes, false)),
+            Some(Packet::Data(line)) => bytes.extend_from_slice(line),
+            Some(Packet::Flush) => return Ok((bytes, true)),
+            None | Some(Packet::Delim) => return Err(PktError::Ended("the rest of a push certificate").into()),
+        }
+    }
 }
 
 fn refused<T>(why: impl Into<String>) -> Result<T, WireError> {
@@ -98,17 +153,18 @@ fn limit(count: usize, most: usize, what: &str) -> Result<(), WireError> {
 }
 
 impl Capabilities {
-    fn read(&mut self, words: &[u8]) -> Result<(), WireError> {
+    fn read(&mut self, words: &[u8], offer: &PushOffer) -> Result<(), WireError> {
         for word in String::from_utf8_lossy(words).split(' ') {
             match word {
                 "report-status" | "report-status-v2" => self.report = true,
                 "side-band-64k" => self.side_band = true,
                 "quiet" => self.quiet = true,
-                "atomic" => self.atomic = true,
-                "push-options" => self.options = true,
+                // What was not offered is not done, as in git.
+                "atomic" => self.atomic = offer.atomic,
+                "push-options" => self.options = offer.options,
                 _ => match word.strip_prefix("object-format=") {
                     Some("sha1") | None => {}
-                    Some(other) => return Err(super::upload_pack::wrong_format(other)),
+                    Some(other) => return Err(super::fetch::wrong_format(other)),
                 },
             }
         }
@@ -130,12 +186,14 @@ fn command(line: &[u8]) -> Result<(Entry, bool), WireError> {
     let (old, new) = (parse_id(old)?, parse_id(new)?);
     limit(name.len(), MAX_NAME, "bytes in a ref's name")?;
     let shown = pktline::visible(&String::from_utf8_lossy(name));
-    let parsed = std::str::from_utf8(name).map_err(|_| "the name is not UTF-8".to_owned());
-    let parsed = parsed.and_then(|n| n.parse().map_err(|e: notes_schema::NameError| e.to_string()));
+    let parsed = std::str::from_utf8(name).map_err(|_| Funny).and_then(FullName::pushed);
     let entry = match parsed {
         Ok(_) if old.is_none() && new.is_none() => Entry::refused(shown, "deletes what does not exist"),
         Ok(name) => Entry::open(shown, RefUpdate { name, old, new }),
-        Err(why) => Entry::refused(shown, &why),
+        Err(funny) => {
+            let why = format!("{funny}\nerror: refusing to create funny ref '{shown}' remotely");
+            Entry::refused(shown, &why)
+        }
     };
     Ok((entry, new.is_some()))
 }
@@ -171,7 +229,8 @@ mod tests {
         lines.iter().for_each(|l| pktline::data(&mut bytes, l.as_bytes()));
         bytes.extend_from_slice(pktline::FLUSH);
         let mut reader = PktReader::new(&bytes[..], false, MAX_BYTES);
-        read(&mut reader, &mut Capabilities::default()).await
+        let terms = Terms { offer: PushOffer::default(), asked: None };
+        read(&mut reader, &mut Capabilities::default(), &terms).await
     }
 
     #[tokio::test]
@@ -180,7 +239,7 @@ mod tests {
             format!("{ZERO} {ONE} refs/heads/good\0report-status"),
             format!("{ZERO} {ZERO} refs/heads/nothing"),
             format!("{ZERO} {ONE} refs/heads/../../x"),
-            format!("{ZERO} {ONE} refs/heads/-h"),
+            format!("{ZERO} {ONE} HEAD"),
             format!("shallow {ONE}"),
         ])
         .await
@@ -190,8 +249,8 @@ mod tests {
         let open = request.ballot.open();
         assert_eq!((open.len(), open[0].name.as_str(), open[0].old), (1, "refs/heads/good", None));
         let report = String::from_utf8(request.ballot.report()).unwrap();
-        assert_eq!(report.matches("ng refs/heads/").count(), 4, "{report}");
-        assert!(report.contains("ng refs/heads/../../x ref `refs/heads/../../x` holds `..`"), "{report}");
+        assert!(report.contains("ng HEAD funny refname"), "{report}");
+        assert!(report.contains("ng refs/heads/../../x funny refname"), "{report}");
     }
 
     #[tokio::test]
@@ -201,9 +260,9 @@ mod tests {
             (vec!["hello".to_owned()], "expected old/new/ref"),
             (vec![format!("{ZERO} xyz refs/heads/x")], "40 hexadecimal"),
             (vec![format!("{good}\0object-format=sha256")], "sha256"),
-            (vec!["push-cert\0push-cert=x".to_owned()], "signed pushes"),
+            (vec!["push-cert\0push-cert=x".to_owned(), "hello".to_owned()], "malformed push certificate"),
             (vec![format!("{ZERO} {ONE} refs/{}", "x".repeat(2000))], "1024 bytes"),
-            (vec![good.clone(); MAX_COMMANDS + 1], "10000 commands"),
+            (vec![good.clone(); PushOffer::default().commands + 1], "10000 commands"),
         ] {
             let error = parse(&lines).await.err().unwrap().to_string();
             assert!(error.contains(why), "{error}");

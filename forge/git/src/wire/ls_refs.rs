@@ -35,10 +35,12 @@ pub fn answer(shown: &Advertisement, wish: &Wish) -> Vec<u8> {
         }
     }
     for item in shown.refs.iter().filter(|item| wanted(item.name.as_str())) {
-        match item.peeled {
-            Some(peeled) if wish.peel => pktline::line(&mut out, &format!("{} {} peeled:{peeled}", item.id, item.name)),
-            _ => pktline::line(&mut out, &format!("{} {}", item.id, item.name)),
-        }
+        let symref = match shown.symrefs.binary_search_by(|(name, _)| name.cmp(&item.name)) {
+            Ok(at) if wish.symrefs => format!(" symref-target:{}", shown.symrefs[at].1),
+            Ok(_) | Err(_) => String::new(),
+        };
+        let peeled = item.peeled.filter(|_| wish.peel).map_or_else(String::new, |id| format!(" peeled:{id}"));
+        pktline::line(&mut out, &format!("{} {}{symref}{peeled}", item.id, item.name));
     }
     out.extend_from_slice(pktline::FLUSH);
     out
@@ -85,9 +87,9 @@ mod tests {
             .map(|n| AdvertisedRef { name: n.parse().unwrap(), id: Oid::from_bytes([1; 20]), peeled: None })
             .collect();
         refs.sort_by(|a, b| a.name.cmp(&b.name));
-        let target: notes_schema::RefName = head.parse().unwrap();
+        let target: crate::name::FullName = head.parse().unwrap();
         let id = refs.iter().find(|r| r.name == target).map(|r| r.id);
-        Advertisement { refs, head: Some(Head { target: Some(target), id }) }
+        Advertisement { refs, head: Some(Head { target: Some(target), id }), ..Advertisement::default() }
     }
 
     fn ask(shown: &Advertisement, arguments: &[&str]) -> Vec<String> {

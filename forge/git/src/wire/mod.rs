@@ -7,27 +7,30 @@
 //! does, and idle timeouts are the door's: a push reads its pack on a blocking thread that stops only with its reader.
 
 pub mod advertise;
+mod certificate;
 mod commands;
+mod fetch;
 mod ls_refs;
 pub mod pktline;
-mod reach;
 mod receive_pack;
 mod report;
 mod stock;
-mod upload_pack;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use crate::name::FullName;
 use crate::pack::intake::{Limits, Quarantine};
 use crate::store::Store;
+pub use certificate::{Certificate, NonceStatus};
 use pktline::PktError;
+use receive_pack::Terms;
 
 /// Which of the two services a client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +108,9 @@ pub enum WireError {
     /// because it may name paths.
     #[error("git {0} failed on the server")]
     Stock(&'static str),
+    /// Whatever it was, the client was told where its answer stood.
+    #[error("{0}")]
+    Told(String),
     /// This server failed, not the client. Why is in the log.
     #[error("the server failed on this request; please report it if it stays")]
     Inside,
@@ -116,7 +122,7 @@ impl WireError {
         match self {
             WireError::Refused(why) => Some(why.clone()),
             // A child's end is told where its answer is passed on: only there it is known whether one has begun.
-            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) => None,
+            WireError::Framing(PktError::Io(_)) | WireError::Io(_) | WireError::Stock(_) | WireError::Told(_) => None,
             WireError::Framing(_) | WireError::Inside => Some(self.to_string()),
         }
     }
@@ -125,6 +131,11 @@ impl WireError {
         tracing::error!("git: {why}");
         WireError::Inside
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Runs what may block on a thread where it may.
@@ -155,21 +166,44 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     let protocol = protocol.for_service(service);
-    writer.write_all(&first_words(&host, service, protocol, false).await).await?;
+    let mut terms = Terms::of(&host).await?;
+    writer.write_all(&first_words(&host, service, protocol, &mut terms, false).await).await?;
     writer.flush().await?;
     match service {
-        Service::UploadPack => upload_pack::converse(host, protocol, reader, writer).await,
-        Service::ReceivePack => receive_pack::receive(host, reader, writer).await,
+        Service::UploadPack => fetch::converse(host, protocol, reader, writer).await,
+        Service::ReceivePack => receive_pack::receive(host, terms, reader, writer).await,
     }
 }
 
 /// The advertisement; should the host fail on it, an `ERR` line in its place.
-async fn first_words(host: &Arc<dyn Host>, service: Service, protocol: Protocol, stateless: bool) -> Vec<u8> {
-    if protocol == Protocol::V2 {
-        return advertise::version2();
-    }
-    match advertisement(host, service, Vec::new()).await {
-        Ok(shown) => advertise::refs(service, protocol, &shown, stateless),
+async fn first_words(
+    host: &Arc<dyn Host>,
+    service: Service,
+    protocol: Protocol,
+    terms: &mut Terms,
+    stateless: bool,
+) -> Vec<u8> {
+    let words = match service {
+        Service::ReceivePack => advertisement(host, service, Vec::new()).await.map(|shown| {
+            let nonce = terms.nonce(!stateless);
+            advertise::receive(protocol, &shown, &terms.offer, nonce.as_deref())
+        }),
+        Service::UploadPack => {
+            let host = host.clone();
+            let words = blocking(move || {
+                let offer = host.fetch_offer();
+                if protocol == Protocol::V2 {
+                    return Ok(advertise::version2(&offer));
+                }
+                let mut shown = host.advertise(service, &[]);
+                shown.shallow = fetch::own_cuts(&host.store())?;
+                Ok(advertise::refs(protocol, &shown, &offer, stateless))
+            });
+            words.await.and_then(|words| words)
+        }
+    };
+    match words {
+        Ok(words) => words,
         Err(error) => pktline::error(&error.to_string()),
     }
 }
@@ -183,7 +217,11 @@ pub async fn info_refs(host: Arc<dyn Host>, service: Service, protocol: Protocol
         pktline::line(&mut out, &format!("# service={}", service.as_str()));
         out.extend_from_slice(pktline::FLUSH);
     }
-    out.extend(first_words(&host, service, protocol, true).await);
+    let words = match Terms::of(&host).await {
+        Ok(mut terms) => first_words(&host, service, protocol, &mut terms, true).await,
+        Err(error) => pktline::error(&error.to_string()),
+    };
+    out.extend(words);
     out
 }
 
@@ -201,8 +239,8 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     match service {
-        Service::UploadPack => upload_pack::once(host, protocol, body, writer).await,
-        Service::ReceivePack => receive_pack::receive(host, body, writer).await,
+        Service::UploadPack => fetch::once(host, protocol, body, writer).await,
+        Service::ReceivePack => receive_pack::receive(host.clone(), Terms::of(&host).await?, body, writer).await,
     }
 }
 
@@ -210,7 +248,7 @@ where
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdvertisedRef {
     /// Its name.
-    pub name: RefName,
+    pub name: FullName,
     /// What it points at.
     pub id: Oid,
     /// What an annotated tag finally points at.
@@ -221,7 +259,7 @@ pub struct AdvertisedRef {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
     /// The ref that it names, whether or not that exists yet; `None` where it holds an id itself.
-    pub target: Option<RefName>,
+    pub target: Option<FullName>,
     /// What it finally points at; `None` before the first commit.
     pub id: Option<Oid>,
 }
@@ -233,9 +271,14 @@ pub struct Advertisement {
     pub refs: Vec<AdvertisedRef>,
     /// `HEAD`, whatever prefixes were asked for; `None` where it is not shown.
     pub head: Option<Head>,
+    /// Commits whose parents are not here.
+    pub shallow: Vec<Oid>,
+    /// Those of `refs` that are symbolic, with what they finally name; sorted by name.
+    pub symrefs: Vec<(FullName, FullName)>,
 }
 
-/// Which objects that are no advertised tips a client may name in `want`.
+/// Which objects that are no advertised tips a client may name in `want`. Under v2 and over HTTP it may always name what
+/// an advertised ref reaches, for it may have learned of a ref that has moved since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Wants {
     /// None.
@@ -277,8 +320,8 @@ pub struct FetchOffer {
     pub unborn: bool,
 }
 
-/// What a repository offers to those who push. Each is a capability of git's protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a repository offers to those who push. The first are capabilities of git's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushOffer {
     /// All or nothing.
     pub atomic: bool,
@@ -286,7 +329,20 @@ pub struct PushOffer {
     pub options: bool,
     /// Signed pushes: what nonces are made from, and how many seconds old one may be.
     pub certificates: Option<NonceSeed>,
+    /// Whether a push from a shallow clone may bring commits without their parents.
+    pub shallow: bool,
+    /// The most commands of one push.
+    pub commands: usize,
 }
+
+impl Default for PushOffer {
+    fn default() -> Self {
+        PushOffer { atomic: false, options: false, certificates: None, shallow: false, commands: MAX_COMMANDS }
+    }
+}
+
+/// The most commands of one push, unless a host takes more.
+const MAX_COMMANDS: usize = 10_000;
 
 /// What the nonces of push certificates are made from.
 #[derive(Clone, PartialEq, Eq)]
@@ -307,7 +363,7 @@ impl std::fmt::Debug for NonceSeed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefUpdate {
     /// The ref.
-    pub name: RefName,
+    pub name: FullName,
     /// What the client believes it points at; `None` means that it must not exist.
     pub old: Option<Oid>,
     /// What it is to point at; `None` deletes it.
@@ -322,8 +378,12 @@ pub struct Push {
     pub atomic: bool,
     /// `--push-option` values.
     pub options: Vec<String>,
+    /// What was signed, where the push was.
+    pub certificate: Option<Certificate>,
     /// The new objects. Dropping it forgets them.
     pub quarantine: Quarantine,
+    /// New commits whose parents are not here, for a host that offers to keep such.
+    pub shallow: Vec<Oid>,
 }
 
 /// What became of a push.
@@ -331,7 +391,7 @@ pub struct Push {
 pub struct PushOutcome {
     /// One entry per update, in order: done and durable, or why not. The first line of a reason stands beside the ref;
     /// lines after it are advice, shown as `remote: …` where the client reads side bands.
-    pub results: Vec<(RefName, Result<(), String>)>,
+    pub results: Vec<(FullName, Result<(), String>)>,
     /// Lines for the person or agent, shown by git as `remote: …`.
     pub messages: Vec<String>,
 }
@@ -349,10 +409,9 @@ pub trait Host: Send + Sync + 'static {
     fn may_want(&self, id: Oid) -> bool;
     /// The objects.
     fn store(&self) -> Arc<Store>;
-    /// The bare repository's directory, for the stock `git upload-pack` behind the seam.
+    /// The bare repository's directory, for stock git.
     fn git_dir(&self) -> &Path;
-    /// Makes refs on disk equal to what is served, for requests in which stock git reads them (`include-tag`,
-    /// `deepen-not`).
+    /// Makes refs on disk equal to what is served, for requests that stock git answers (sparse filters).
     fn flush_refs(&self) -> std::io::Result<()>;
     /// How much a pushed pack may cost.
     fn limits(&self) -> Limits;

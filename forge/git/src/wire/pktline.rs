@@ -12,7 +12,7 @@ pub const MAX_LINE: usize = 65_520;
 /// The largest payload of one pkt-line.
 pub const MAX_DATA: usize = MAX_LINE - 4;
 /// The largest payload of one side-band packet: a pkt-line less the byte that names the band.
-const MAX_BAND: usize = MAX_DATA - 1;
+pub const MAX_BAND: usize = MAX_DATA - 1;
 /// The longest text shown to a client in one line.
 const MAX_TEXT: usize = 2_000;
 
@@ -162,16 +162,34 @@ pub fn visible(text: &str) -> String {
     text.trim_end().chars().take(MAX_TEXT).map(plain).collect()
 }
 
+/// The largest payload of one packet of the first `side-band`: a line of 1000 bytes, its digits and its band included.
+const SMALL_BAND: usize = 995;
+
 /// The writing end of `side-band-64k`, or of the bare stream for a client that did not ask for it.
 pub struct SideBand<W> {
     inner: W,
     on: bool,
+    largest: usize,
 }
 
 impl<W: AsyncWrite + Unpin> SideBand<W> {
     /// Wraps `inner`; when `on` is false only [`SideBand::payload`] writes anything.
     pub fn new(inner: W, on: bool) -> Self {
-        SideBand { inner, on }
+        SideBand { inner, on, largest: MAX_BAND }
+    }
+
+    /// Wraps `inner` for a client that only reads the small packets of the first `side-band`.
+    pub fn small(inner: W) -> Self {
+        SideBand { inner, on: true, largest: SMALL_BAND }
+    }
+
+    /// Words of our own for the person or agent at the other end; a line may end in a carriage return to be replaced.
+    pub async fn words(&mut self, text: &str) -> io::Result<()> {
+        if self.on {
+            self.band(2, text.as_bytes()).await?;
+            self.inner.flush().await?;
+        }
+        Ok(())
     }
 
     /// The answer itself.
@@ -221,7 +239,7 @@ impl<W: AsyncWrite + Unpin> SideBand<W> {
     }
 
     async fn band(&mut self, band: u8, bytes: &[u8]) -> io::Result<()> {
-        for part in bytes.chunks(MAX_BAND) {
+        for part in bytes.chunks(self.largest) {
             let mut packet = format!("{:04x}", part.len() + 5).into_bytes();
             packet.push(band);
             packet.extend_from_slice(part);

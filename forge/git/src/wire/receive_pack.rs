@@ -7,16 +7,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
 
+use super::certificate::Asked;
 use super::commands::{self, Capabilities, Request};
 use super::pktline::{PktReader, SideBand};
 use super::report::Ballot;
-use super::{Host, Push, RefUpdate, WireError};
+use super::{Host, Push, PushOffer, RefUpdate, WireError};
 use crate::connect;
+use crate::name::FullName;
 use crate::pack::intake::{self, PackError, Quarantine};
 
 /// How long a client is left without a sign of life.
@@ -26,20 +28,44 @@ const MAX_DRAINED: u64 = 1 << 30;
 /// Progress lines under way between threads; a client that reads slowly misses some.
 const PROGRESS_LINES: usize = 64;
 
+/// What a repository offers to this pusher, and what a certificate of its has to answer to.
+pub(super) struct Terms {
+    pub(super) offer: PushOffer,
+    pub(super) asked: Option<Asked>,
+}
+
+impl Terms {
+    pub(super) async fn of(host: &Arc<dyn Host>) -> Result<Terms, WireError> {
+        let host = host.clone();
+        super::blocking(move || {
+            let offer = host.push_offer();
+            let path = || host.git_dir().to_string_lossy().into_owned();
+            let asked = offer.certificates.clone().map(|seed| Asked::new(seed, path()));
+            Terms { offer, asked }
+        })
+        .await
+    }
+
+    /// A nonce for the pusher to sign, where signed pushes are offered.
+    pub(super) fn nonce(&mut self, stateful: bool) -> Option<String> {
+        self.asked.as_mut().map(|asked| asked.issue(super::now(), stateful))
+    }
+}
+
 /// The rest of a push conversation after the advertisement, or the whole of a push over HTTP.
-pub async fn receive<R, W>(host: Arc<dyn Host>, reader: R, writer: W) -> Result<(), WireError>
+pub async fn receive<R, W>(host: Arc<dyn Host>, terms: Terms, reader: R, writer: W) -> Result<(), WireError>
 where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send,
 {
     let mut reader = PktReader::new(reader, false, commands::MAX_BYTES);
     let mut can = Capabilities::default();
-    let request = commands::read(&mut reader, &mut can).await;
+    let request = commands::read(&mut reader, &mut can, &terms).await;
     let mut rest = reader.into_inner();
     let mut out = SideBand::new(writer, can.side_band);
     let done = match request {
         Ok(None) => return Ok(()),
-        Ok(Some(request)) => push(&host, request, &can, rest, &mut out).await,
+        Ok(Some(request)) => push(&host, &terms.offer, request, &can, rest, &mut out).await,
         Err(error) => {
             tell(&error, &mut out).await?;
             drain(&mut rest).await;
@@ -68,6 +94,7 @@ async fn drain<R: AsyncRead + Unpin>(rest: &mut R) {
 
 async fn push<R, W>(
     host: &Arc<dyn Host>,
+    offer: &PushOffer,
     request: Request,
     can: &Capabilities,
     rest: BufReader<R>,
@@ -77,17 +104,18 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send,
 {
-    let Request { mut ballot, has_pack, options } = request;
+    let Request { mut ballot, has_pack, options, certificate, shallow } = request;
     let (asked, open) = (host.clone(), ballot.open());
     ballot.judge(&super::blocking(move || prechecked(&*asked, &open)).await?);
 
     let (quarantine, unread) = take(host, &mut ballot, has_pack, can, rest, out).await?;
     if let Some(quarantine) = quarantine {
-        let quarantine = connected(host, &mut ballot, quarantine, out).await?;
+        let cut = Cut { shallow, kept: offer.shallow };
+        let (quarantine, shallow) = connected(host, &mut ballot, quarantine, cut, out).await?;
         let updates = ballot.open();
         if !updates.is_empty() {
             let (judge, atomic) = (host.clone(), can.atomic);
-            let push = Push { updates, atomic, options, quarantine };
+            let push = Push { updates, atomic, options, certificate, quarantine, shallow };
             let outcome = work(out, false, move |_| judge.receive(push)).await?;
             ballot.decided(outcome.results);
             out.progress(&outcome.messages.join("\n")).await?;
@@ -104,7 +132,7 @@ where
     Ok(())
 }
 
-fn prechecked(host: &dyn Host, updates: &[RefUpdate]) -> HashMap<RefName, String> {
+fn prechecked(host: &dyn Host, updates: &[RefUpdate]) -> HashMap<FullName, String> {
     let refused = |u: &RefUpdate| host.precheck(u).err().map(|why| (u.name.clone(), why));
     updates.iter().filter_map(refused).collect()
 }
@@ -152,30 +180,47 @@ async fn connected<W>(
     host: &Arc<dyn Host>,
     ballot: &mut Ballot,
     quarantine: Quarantine,
+    cut: Cut,
     out: &mut SideBand<W>,
-) -> Result<Quarantine, WireError>
+) -> Result<(Quarantine, Vec<Oid>), WireError>
 where
     W: AsyncWrite + Unpin + Send,
 {
     let (store, open) = (host.store(), ballot.open());
-    let (quarantine, reasons) = work(out, false, move |_| {
+    let (quarantine, roots, reasons) = work(out, false, move |_| {
         let tips: HashSet<Oid> = open.iter().filter_map(|u| u.new).collect();
         let tips: Vec<Oid> = tips.into_iter().collect();
         let mut reasons = HashMap::new();
         // One walk for all is the rule; only when it fails each is walked by itself, to blame the right one.
-        if connect::check(&tips, &quarantine, &store).is_err() {
-            for update in &open {
-                let Some(new) = update.new else { continue };
-                if let Err(error) = connect::check(&[new], &quarantine, &store) {
-                    reasons.insert(update.name.clone(), format!("missing necessary objects: {error}"));
-                }
+        let roots = match connect::check_cut(&tips, &quarantine, &store, &cut.shallow) {
+            Ok(roots) if roots.is_empty() || cut.kept => roots,
+            // Nothing of the pack may land, for some of it is not complete.
+            Ok(_) => {
+                let refuse = |u: &RefUpdate| (u.name.clone(), "shallow update not allowed".to_owned());
+                reasons.extend(open.iter().filter(|u| u.new.is_some()).map(refuse));
+                Vec::new()
             }
-        }
-        (quarantine, reasons)
+            Err(_) => {
+                for update in &open {
+                    let Some(new) = update.new else { continue };
+                    if let Err(error) = connect::check_cut(&[new], &quarantine, &store, &cut.shallow) {
+                        reasons.insert(update.name.clone(), format!("missing necessary objects\nerror: {error}"));
+                    }
+                }
+                Vec::new()
+            }
+        };
+        (quarantine, roots, reasons)
     })
     .await?;
     ballot.judge(&reasons);
-    Ok(quarantine)
+    Ok((quarantine, roots))
+}
+
+/// Where the client's history ends, and whether a repository may end there too.
+struct Cut {
+    shallow: HashSet<Oid>,
+    kept: bool,
 }
 
 /// Runs `job` where it may block, passes its progress on, and keeps the connection alive meanwhile. When the client

@@ -2,11 +2,10 @@
 //!
 //! Invariant: a command has at most one verdict, the first; and every command is reported, in the client's order.
 
-use std::collections::HashMap;
-
-use notes_schema::RefName;
+use std::collections::{HashMap, HashSet};
 
 use super::{RefUpdate, pktline};
+use crate::name::FullName;
 
 /// What the others of an atomic push are told when one was refused.
 const ATOMIC: &str = "atomic push failure";
@@ -38,7 +37,8 @@ impl Entry {
         Entry { shown, update: None, verdict: Some(Err(why.to_owned())) }
     }
 
-    fn refuse(&mut self, why: impl Into<String>) {
+    /// Refuses it, unless something was found before.
+    pub fn refuse(&mut self, why: impl Into<String>) {
         if self.verdict.is_none() {
             self.verdict = Some(Err(why.into()));
         }
@@ -69,7 +69,7 @@ impl Ballot {
     }
 
     /// Refuses the open updates for which `judge` has a reason, and then the rest where the push is atomic.
-    pub fn judge(&mut self, reasons: &HashMap<RefName, String>) {
+    pub fn judge(&mut self, reasons: &HashMap<FullName, String>) {
         for entry in &mut self.entries {
             if let Some(why) = entry.update.as_ref().and_then(|u| reasons.get(&u.name)) {
                 entry.refuse(why.clone());
@@ -92,8 +92,8 @@ impl Ballot {
     }
 
     /// What the host has decided on the open updates.
-    pub fn decided(&mut self, results: Vec<(RefName, Result<(), String>)>) {
-        let mut results: HashMap<RefName, Result<(), String>> = results.into_iter().collect();
+    pub fn decided(&mut self, results: Vec<(FullName, Result<(), String>)>) {
+        let mut results: HashMap<FullName, Result<(), String>> = results.into_iter().collect();
         for entry in self.entries.iter_mut().filter(|e| e.verdict.is_none()) {
             let result = entry.update.as_ref().and_then(|u| results.remove(&u.name));
             entry.verdict = Some(result.unwrap_or_else(|| Err("the server did not decide on it".to_owned())));
@@ -102,11 +102,10 @@ impl Ballot {
 
     /// What the reasons say beyond their first lines, each line once.
     pub fn advice(&self) -> Vec<&str> {
-        let mut lines = Vec::new();
+        let (mut lines, mut said) = (Vec::new(), HashSet::new());
         for why in self.entries.iter().filter_map(|e| e.verdict.as_ref()?.as_ref().err()) {
-            for line in why.lines().skip(1).filter(|line| !lines.contains(line)).collect::<Vec<_>>() {
-                lines.push(line);
-            }
+            // An empty line between two paragraphs may come again.
+            lines.extend(why.lines().skip(1).filter(|line| line.is_empty() || said.insert(*line)));
         }
         lines
     }

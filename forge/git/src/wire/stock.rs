@@ -1,10 +1,9 @@
-//! Stock git behind the `UploadPack` seam: one child process for one request, which it never outlives.
+//! Stock git, for fetches with a sparse filter: one child process for one request, which it never outlives.
 //!
-//! Invariant: a child gets a cleared environment, no configuration but the repository's and ours, and no text of a
-//! client as an argument. What a client said goes to its standard input, after it was checked.
+//! Invariant: a child is started by [`crate::child`], with no configuration but the repository's and ours, and gets no text
+//! of a client as an argument. What a client said goes to its standard input, after it was checked.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -18,15 +17,12 @@ const KEPT_WORDS: u64 = 4096;
 /// The unit in which answers are passed on.
 const CHUNK: usize = 64 << 10;
 
-/// Settings of `git upload-pack`: whatever was admitted may be asked for, by any means that we advertise. `sparse:oid`
-/// is left out because it reads a blob by any name that the client likes.
-const SETTINGS: [&str; 6] = [
-    "safe.directory=*",
+/// Settings of `git upload-pack`: whatever was admitted may be asked for, by any means that we advertise.
+const SETTINGS: [&str; 4] = [
     "uploadpack.allowAnySHA1InWant=true",
     "uploadpack.allowFilter=true",
-    "uploadpackfilter.sparse:oid.allow=false",
-    "uploadpack.allowRefInWant=false",
-    "uploadpack.advertiseSidebandAll=false",
+    "uploadpack.allowRefInWant=true",
+    "uploadpack.allowSidebandAll=true",
 ];
 
 /// A child process; dropping it kills it together with all that it started.
@@ -37,13 +33,6 @@ pub struct Running {
 }
 
 impl Running {
-    /// `git rev-list --stdin` with `options` of our own.
-    pub fn rev_list(git_dir: &Path, options: &[&str]) -> Result<Running, WireError> {
-        let mut command = git();
-        command.arg("--git-dir").arg(git_dir).args(["rev-list", "--ignore-missing"]).args(options).arg("--stdin");
-        Running::spawn("rev-list", command)
-    }
-
     fn upload_pack(git_dir: &Path, protocol: Protocol, options: &[&str]) -> Result<Running, WireError> {
         let mut command = git();
         if protocol == Protocol::V2 {
@@ -104,21 +93,9 @@ fn failed(what: &'static str, why: String) -> WireError {
 }
 
 fn git() -> Command {
-    let mut command = Command::new("git");
-    command.env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
-    command.envs([
-        ("HOME", "/nonexistent"),
-        ("LC_ALL", "C"),
-        ("GIT_CONFIG_NOSYSTEM", "1"),
-        ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        ("GIT_NO_LAZY_FETCH", "1"),
-    ]);
+    let mut command = Command::from(crate::child::git());
     command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
+    command.kill_on_drop(true);
     command
 }
 

@@ -1,7 +1,9 @@
 //! The wire against real `git`, over a two-way stream (`git://`, which differs from SSH in its first line alone) and
 //! over smart HTTP, in every protocol version.
 
+mod against_stock;
 mod fetch;
-mod harness;
+mod fetch_raw;
+pub(crate) mod harness;
 mod push;
 mod raw;

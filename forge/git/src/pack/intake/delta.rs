@@ -4,7 +4,7 @@
 
 /// What is wrong with a delta.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum BadDelta {
+pub(in crate::pack) enum BadDelta {
     /// The declared result is larger than allowed.
     TooLarge(u64),
     /// It makes no sense.
@@ -12,7 +12,7 @@ pub(super) enum BadDelta {
 }
 
 /// The object that `delta` makes of `base`.
-pub(super) fn apply(base: &[u8], delta: &[u8], limit: u64) -> Result<Vec<u8>, BadDelta> {
+pub(in crate::pack) fn apply(base: &[u8], delta: &[u8], limit: u64) -> Result<Vec<u8>, BadDelta> {
     let damaged = |why| Err(BadDelta::Damaged(why));
     let mut rest = delta;
     let base_size = size(&mut rest)?;

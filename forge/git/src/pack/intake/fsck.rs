@@ -47,6 +47,71 @@ pub(super) fn check(id: Oid, object: &Object, links: &mut Links) -> Result<(), P
     Ok(())
 }
 
+/// Adds what `object` refers to to `links`, checking no more than that it can be read: what git takes into a repository
+/// whose `receive.fsckObjects` is not set.
+pub(super) fn follow(id: Oid, object: &Object, links: &mut Links) -> Result<(), PackError> {
+    let kind = object.kind;
+    let malformed = |(rule, why): Fault| PackError::Malformed { id, kind, rule, why };
+    let mut rest: &[u8] = &object.data;
+    match kind {
+        Kind::Blob => {}
+        Kind::Tree => {
+            while !rest.is_empty() {
+                let (target, kind) = loose_entry(&mut rest).map_err(malformed)?;
+                if let Some(kind) = kind {
+                    links.want(target, kind, id)?;
+                }
+            }
+        }
+        Kind::Commit => {
+            let tree = id_line(&mut rest, "tree ", "missingTree", "badTreeSha1").map_err(malformed)?;
+            links.want(tree, Kind::Tree, id)?;
+            while rest.starts_with(b"parent ") {
+                let parent = id_line(&mut rest, "parent ", "missingParent", "badParentSha1").map_err(malformed)?;
+                links.want(parent, Kind::Commit, id)?;
+            }
+        }
+        Kind::Tag => {
+            let target = id_line(&mut rest, "object ", "missingObject", "badObjectSha1").map_err(malformed)?;
+            let word = line(&mut rest, "type ").and_then(kind_named);
+            let word = word.ok_or_else(|| malformed(("badType", "its type is unknown".to_owned())))?;
+            links.want(target, word, id)?;
+        }
+    }
+    Ok(())
+}
+
+/// An entry of a tree by its mode's type bits alone, as git reads it; `None` is a submodule.
+fn loose_entry(rest: &mut &[u8]) -> Result<(Oid, Option<Kind>), Fault> {
+    let bad = |why: &str| ("badTree", why.to_owned());
+    let space = rest.iter().take(12).position(|&b| b == b' ').ok_or_else(|| bad("an entry has no mode"))?;
+    let digit = |mode: u32, b: &u8| matches!(b, b'0'..=b'7').then(|| mode * 8 + u32::from(b - b'0'));
+    let mode = rest[..space].iter().try_fold(0u32, digit).filter(|_| space > 0);
+    let mode = mode.ok_or_else(|| bad("an entry's mode is no number"))?;
+    let after = &rest[space + 1..];
+    let end = after.iter().position(|&b| b == 0).filter(|end| *end > 0).ok_or_else(|| bad("an entry has no name"))?;
+    let id = after.get(end + 1..end + 21).and_then(Oid::from_slice).ok_or_else(|| bad("an entry has no id"))?;
+    *rest = &after[end + 21..];
+    Ok((
+        id,
+        match mode & 0o170_000 {
+            0o040_000 => Some(Kind::Tree),
+            0o160_000 => None,
+            _ => Some(Kind::Blob),
+        },
+    ))
+}
+
+fn kind_named(word: &[u8]) -> Option<Kind> {
+    match word {
+        b"commit" => Some(Kind::Commit),
+        b"tree" => Some(Kind::Tree),
+        b"blob" => Some(Kind::Blob),
+        b"tag" => Some(Kind::Tag),
+        _ => None,
+    }
+}
+
 fn tree(id: Oid, data: &[u8], links: &mut Links) -> Result<(), PackError> {
     let malformed = |(rule, why): Fault| PackError::Malformed { id, kind: Kind::Tree, rule, why };
     let mut rest = data;
@@ -177,12 +242,8 @@ fn tag(data: &[u8]) -> Result<Reference, Fault> {
     let Some(word) = line(&mut rest, "type ") else {
         return fault("missingTypeEntry", "there is no type line");
     };
-    let kind = match word {
-        b"commit" => Kind::Commit,
-        b"tree" => Kind::Tree,
-        b"blob" => Kind::Blob,
-        b"tag" => Kind::Tag,
-        _ => return fault("badType", format!("the type {} is unknown", shown(word))),
+    let Some(kind) = kind_named(word) else {
+        return fault("badType", format!("the type {} is unknown", shown(word)));
     };
     if line(&mut rest, "tag ").is_none() {
         return fault("missingTagEntry", "there is no tag line");

@@ -227,11 +227,20 @@ impl LandablePack {
     ///
     /// Its name follows from its bytes, so landing the same pack twice is the same as once.
     pub fn land(self, pack_dir: &Path) -> io::Result<LandedPack> {
+        self.land_as(pack_dir, |sha256, _| format!("pack-c{}", &sha256.to_string()[..39]))
+    }
+
+    /// The same under the name that git itself gives to a pack.
+    pub fn land_as_git_does(self, pack_dir: &Path) -> io::Result<LandedPack> {
+        self.land_as(pack_dir, |_, checksum| format!("pack-{}", Oid::from_bytes(checksum)))
+    }
+
+    fn land_as(self, pack_dir: &Path, name: impl Fn(Sha256, [u8; 20]) -> String) -> io::Result<LandedPack> {
         let Directory { dir, file, len, entries, checksum, .. } = self.directory;
         let mut hasher = sha2::Sha256::new();
         each_chunk(&file, len, |chunk| hasher.update(chunk))?;
         let sha256 = Sha256::from_bytes(hasher.finalize().into());
-        let name = format!("pack-c{}", &sha256.to_string()[..39]);
+        let name = name(sha256, checksum);
         let objects = entries.len();
         let listed = entries.iter().map(|e| index::Entry { id: e.id, offset: e.offset, crc32: e.crc32 }).collect();
         let index_path = dir.path().join("index");

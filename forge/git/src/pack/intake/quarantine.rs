@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use notes_schema::Oid;
 
@@ -60,7 +61,9 @@ impl Quarantine {
             }
         };
         let mut quarantine = Quarantine { place, bytes, outside: Vec::new() };
-        quarantine.check_special(&intake.links, intake.store)?;
+        if intake.limits.strict {
+            quarantine.check_special(&intake.links, intake.store)?;
+        }
         quarantine.outside = intake.links.outside(|id| quarantine.kind(id))?;
         Ok(quarantine)
     }
@@ -184,13 +187,27 @@ impl Objects for Overlay<'_> {
     fn contains(&self, id: Oid) -> bool {
         self.quarantine.contains(id) || self.store.contains(id)
     }
+
+    fn graph(&self) -> Option<std::sync::Arc<crate::graph::Graph>> {
+        self.store.graph()
+    }
 }
 
 /// Removes what packs under way left below `git_dir` when a server was killed. Only before any push is taken.
 pub fn remove_stale(git_dir: &Path) -> std::io::Result<()> {
+    remove_older(git_dir, Duration::ZERO)
+}
+
+/// The same for a directory in which another server may take pushes: only what is older than `age`.
+pub fn remove_older(git_dir: &Path, age: Duration) -> std::io::Result<()> {
+    let is_old = |entry: &std::fs::DirEntry| -> std::io::Result<bool> {
+        Ok(age.is_zero() || entry.metadata()?.modified()?.elapsed().is_ok_and(|since| since > age))
+    };
     for entry in std::fs::read_dir(git_dir)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(spool::PREFIX.as_bytes()) && entry.file_type()?.is_dir() {
+        let name = entry.file_name();
+        let ours = name.as_encoded_bytes().starts_with(spool::PREFIX.as_bytes()) && entry.file_type()?.is_dir();
+        if ours && is_old(&entry)? {
             std::fs::remove_dir_all(entry.path())?;
         }
     }

@@ -1,17 +1,19 @@
 //! A host over a plain bare repository, served on loopback, and `git` as a client of it.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use notes_schema::{Oid, RefName};
+use notes_schema::Oid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::name::FullName;
 use crate::pack::intake::{Kept, Limits, Quarantine};
 use crate::pack::write::Builder;
 use crate::store::Store;
@@ -29,8 +31,21 @@ pub struct BareHost {
     store: Arc<Store>,
     /// What is shown in place of the refs on disk.
     pub ahead: Mutex<Option<Advertisement>>,
+    pub offer: Mutex<FetchOffer>,
     pub flushed: AtomicUsize,
     pub received: AtomicUsize,
+}
+
+/// All that can be offered, but objects that no shown ref reaches.
+pub fn everything() -> FetchOffer {
+    FetchOffer {
+        wants: Wants::Reachable,
+        filters: Filters { served: true, ..Filters::default() },
+        want_ref: true,
+        sideband_all: true,
+        object_info: true,
+        unborn: true,
+    }
 }
 
 /// Puts the objects of a push into the bare repository.
@@ -69,30 +84,30 @@ impl Host for BareHost {
         if let Some(ahead) = &*self.ahead.lock().unwrap() {
             return ahead.clone();
         }
-        let listed = self.git(&["for-each-ref", "--format=%(objectname) %(refname) %(*objectname)"]);
-        let one = |line: &str| {
-            let mut words = line.split(' ');
-            let id = words.next()?.parse().ok()?;
-            let name: RefName = words.next()?.parse().ok()?;
-            Some(AdvertisedRef { name, id, peeled: words.next().and_then(|w| w.parse().ok()) })
-        };
-        let mut refs: Vec<_> = String::from_utf8_lossy(&listed.stdout).lines().filter_map(one).collect();
+        let listed = self.git(&["show-ref", "--dereference"]);
+        let mut refs: Vec<AdvertisedRef> = Vec::new();
+        for line in String::from_utf8_lossy(&listed.stdout).lines() {
+            let (id, name) = line.split_once(' ').unwrap();
+            let id = id.parse().unwrap();
+            match name.strip_suffix("^{}") {
+                Some(_) => refs.last_mut().unwrap().peeled = Some(id),
+                None => refs.extend(name.parse().ok().map(|name| AdvertisedRef { name, id, peeled: None })),
+            }
+        }
         refs.retain(|r| !r.name.as_str().starts_with(HIDDEN));
         refs.sort_by(|a, b| a.name.cmp(&b.name));
         let head = String::from_utf8(self.git(&["symbolic-ref", "HEAD"]).stdout).unwrap();
-        let target: Option<RefName> = head.trim().parse().ok();
+        let target: Option<FullName> = head.trim().parse().ok();
         let id = refs.iter().find(|r| Some(&r.name) == target.as_ref()).map(|r| r.id);
-        Advertisement { refs, head: Some(Head { target, id }) }
+        Advertisement { refs, head: Some(Head { target, id }), ..Advertisement::default() }
     }
 
     fn fetch_offer(&self) -> FetchOffer {
-        let filters = Filters { served: true, ..Filters::default() };
-        let wants = Wants::Reachable;
-        FetchOffer { wants, filters, unborn: true, ..FetchOffer::default() }
+        self.offer.lock().unwrap().clone()
     }
 
     fn push_offer(&self) -> PushOffer {
-        PushOffer { atomic: true, options: true, certificates: None }
+        PushOffer { atomic: true, options: true, ..PushOffer::default() }
     }
 
     fn may_want(&self, id: Oid) -> bool {
@@ -149,9 +164,19 @@ impl Server {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("repo.git");
         ok(temp.path(), &["init", "-q", "--bare", "-b", "main", "repo.git"]);
+        Server::serve(temp, dir)
+    }
+
+    /// The repository at `dir`, which someone else keeps.
+    pub fn of(dir: &Path) -> Server {
+        Server::serve(tempfile::tempdir().unwrap(), dir.to_owned())
+    }
+
+    fn serve(temp: tempfile::TempDir, dir: PathBuf) -> Server {
         let store = Arc::new(Store::open(&dir).unwrap());
         let (ahead, flushed, received) = Default::default();
-        let host = Arc::new(BareHost { dir, store, ahead, flushed, received });
+        let offer = Mutex::new(everything());
+        let host = Arc::new(BareHost { dir, store, ahead, offer, flushed, received });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (stream, http) = runtime.block_on(async {
             let stream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -196,6 +221,31 @@ impl Server {
     /// Runs git in the bare repository.
     pub fn bare(&self, args: &[&str]) -> String {
         ok(&self.host.dir, args)
+    }
+
+    /// What stock git answers to the body of a request, offering the same.
+    pub fn stock(&self, protocol: Protocol, body: &[u8]) -> Vec<u8> {
+        let mut command = git_command(&self.host.dir);
+        command.env("GIT_PROTOCOL", format!("version={}", protocol as u8));
+        for setting in [
+            "allowFilter=true",
+            "allowTipSHA1InWant=true",
+            "allowReachableSHA1InWant=true",
+            "allowRefInWant=true",
+            "allowSidebandAll=true",
+            "hideRefs=refs/hidden",
+        ] {
+            command.args(["-c", &format!("uploadpack.{setting}")]);
+        }
+        command.args(["-c", "transfer.advertiseObjectInfo=true", "upload-pack", "--stateless-rpc", "."]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            // It may have read enough before the end.
+            scope.spawn(move || drop(stdin.write_all(body)));
+            child.wait_with_output().unwrap().stdout
+        })
     }
 
     /// Both doors in all versions: a name for clones, the address, and the option that chooses the version.

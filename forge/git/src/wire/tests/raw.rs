@@ -7,7 +7,7 @@ use crate::wire::{Protocol, Service, WireError, info_refs, pktline, serve};
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
 
-fn framed(lines: &[&str]) -> Vec<u8> {
+pub fn framed(lines: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     for line in lines {
         match *line {
@@ -18,7 +18,7 @@ fn framed(lines: &[&str]) -> Vec<u8> {
     out
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(future)
 }
 
@@ -78,7 +78,7 @@ fn fetches_outside_the_protocol_are_refused_with_the_reason() {
         (Protocol::V2, framed(&["command=fetch", "teleport", "0000"]), "unknown capability `teleport`"),
         (Protocol::V2, framed(&["command=fetch", "0001", "0001", "0000"]), "second delimiter"),
         (Protocol::V2, framed(&["command=ls-refs", "0001", "all", "0000"]), "unexpected line: `all`"),
-        (Protocol::V2, fetch("want-ref refs/hidden/secret"), "unexpected line: `want-ref"),
+        (Protocol::V2, fetch("want-ref refs/hidden/secret"), "unknown ref refs/hidden/secret"),
         (Protocol::V2, fetch("packfile-uris https"), "unexpected line"),
         (Protocol::V2, fetch("deepen -1"), "unexpected line: `deepen -1`"),
         (Protocol::V2, fetch("have --all"), "40 hexadecimal digits"),
@@ -164,9 +164,12 @@ fn pushes_outside_the_protocol_are_refused_with_the_reason() {
     let server = Server::with_history();
     let main = server.bare(&["rev-parse", "main"]);
     let first = |more: &str| format!("{ZERO} {main} refs/heads/x\0report-status side-band-64k {more}");
+    let signed = format!("certificate version 0.1\npusher a\n\n{ZERO} {main} refs/heads/y\n");
     for (body, why) in [
         (framed(&[&first("object-format=sha256"), "0000"]), "sha256"),
-        (framed(&[&first(""), "push-cert x", "0000"]), "signed pushes are not supported"),
+        (framed(&["push-cert\0report-status", "x\n", "push-cert-end\n", "0000"]), "malformed push certificate"),
+        (framed(&["push-cert\0report-status", "x\n"]), "rest of a push certificate"),
+        (framed(&[&first(""), "push-cert", &signed, "push-cert-end\n", "0000"]), "both push certificate and unsigned"),
         (framed(&[&first(""), "rubbish", "0000"]), "expected old/new/ref"),
         (framed(&[&first("push-options"), "0000", "\u{0}", &"x".repeat(5000), "0000"]), "4096 bytes in a push option"),
         (framed(&[&first("")]), "connection ended"),
@@ -180,9 +183,10 @@ fn pushes_outside_the_protocol_are_refused_with_the_reason() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_the_child_along() {
+fn a_client_that_leaves_takes_the_child_of_a_sparse_filter_along() {
     let server = Server::with_history();
     let main = server.bare(&["rev-parse", "main"]);
+    let filter = format!("filter sparse:oid={}", server.bare(&["rev-parse", "main:dir0/file0"]));
     let (host, dir) = (server.host.clone(), server.path("repo.git").canonicalize().unwrap());
     let children = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -202,7 +206,8 @@ fn a_client_that_leaves_takes_the_child_along() {
         advertised.await;
         // A have that is unknown makes the child answer, so it runs; then it waits for more.
         let wants = [
-            format!("want {main} multi_ack_detailed"),
+            format!("want {main} multi_ack_detailed filter"),
+            filter.clone(),
             "0000".into(),
             format!("have {}", "12".repeat(20)),
             "0000".into(),
@@ -223,6 +228,7 @@ fn a_door_that_drops_a_conversation_kills_its_child() {
     let server = Server::with_history();
     let (host, dir) = (server.host.clone(), server.path("repo.git").canonicalize().unwrap());
     let main = server.bare(&["rev-parse", "main"]);
+    let filter = format!("filter sparse:oid={}", server.bare(&["rev-parse", "main:dir0/file0"]));
     let running = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let here = processes.filter(|p| std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == dir));
@@ -234,7 +240,8 @@ fn a_door_that_drops_a_conversation_kills_its_child() {
         let (reader, writer) = tokio::io::split(far);
         let serving = tokio::spawn(serve(host, Service::UploadPack, Protocol::V0, reader, writer));
         let wants = [
-            format!("want {main} multi_ack_detailed"),
+            format!("want {main} multi_ack_detailed filter"),
+            filter.clone(),
             "0000".into(),
             format!("have {}", "12".repeat(20)),
             "0000".into(),

@@ -1,0 +1,227 @@
+//! `git log` of one path: which commits changed what stands there.
+//!
+//! History is simplified as git simplifies it: where a commit has at the path what one of its parents has, only that
+//! parent is followed, and the commit is not shown. With the commit-graph and its filters most commits are passed without
+//! a look at their trees.
+//!
+//! Invariant: reads only, never recurses, and looks at no more commits than it is allowed.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+
+use notes_schema::Oid;
+
+use super::diff::{self, DiffError};
+use super::graph::{Commits, Node, PathKeys};
+use super::object::Mode;
+use super::store::{Objects, ReadError};
+use super::trail::{Standing, Trail};
+
+/// Most changed files among which the former name of a file is looked for.
+pub(crate) const MOST_CHANGES: usize = 20_000;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    /// Where to begin.
+    pub tip: Oid,
+    /// Whatever these reach is left out.
+    pub not: &'a [Oid],
+    /// The path, names joined by slashes; the empty one is everything, and then every commit is listed.
+    pub path: &'a [u8],
+    /// Follow a file to the names that it had before.
+    pub follow: bool,
+    /// Go on behind this commit, the last of an earlier answer to the same question.
+    pub after: Option<Oid>,
+    /// Most commits of the answer.
+    pub limit: usize,
+    /// Most commits that are looked at.
+    pub most: usize,
+}
+
+/// One commit that changed what stands at the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The commit.
+    pub id: Oid,
+    /// The path in that commit; another one than asked for where a rename was followed.
+    pub path: Vec<u8>,
+}
+
+/// Commits, the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// The commits.
+    pub lines: Vec<Line>,
+    /// Whether there may be more behind the last one.
+    pub more: bool,
+    /// Whether the search ended because it had looked at as many commits as it may.
+    pub exhausted: bool,
+}
+
+/// A path that is followed, hashed once.
+struct Followed {
+    path: Vec<u8>,
+    keys: PathKeys,
+}
+
+impl Followed {
+    fn new(path: &[u8]) -> Arc<Followed> {
+        Arc::new(Followed { path: path.to_owned(), keys: PathKeys::new([path]) })
+    }
+}
+
+/// A commit that waits, with the path to look for in it and what stands there, where that is known already.
+struct Waiting {
+    node: Node,
+    followed: Arc<Followed>,
+    trail: Option<Arc<Trail>>,
+}
+
+struct Walk<'o, O: ?Sized> {
+    commits: Commits<'o, O>,
+    /// The youngest first; among those of one second the one met first.
+    queue: BinaryHeap<(i64, Reverse<u64>, Oid)>,
+    /// What waits for each commit; `None` once it was looked at.
+    met: HashMap<Oid, Option<Waiting>>,
+    /// Where the question ends: of these alone the range consists.
+    within: Option<HashSet<Oid>>,
+    /// The commits at which a range begins: they are not listed, but who has what they have changed nothing.
+    bottom: HashSet<Oid>,
+    follow: bool,
+}
+
+/// Answers a query.
+pub fn log<O: Objects + ?Sized>(objects: &O, query: &Query) -> Result<Listed, DiffError> {
+    let mut walk = Walk {
+        commits: Commits::new(objects),
+        queue: BinaryHeap::new(),
+        met: HashMap::new(),
+        within: None,
+        bottom: query.not.iter().copied().collect(),
+        follow: query.follow,
+    };
+    if !query.not.is_empty() {
+        walk.within = Some(super::history::range_ids(objects, query.tip, query.not)?.into_iter().collect());
+    }
+    let mut listed = Listed::default();
+    let mut behind = query.after.is_none();
+    walk.meet(query.tip, &Followed::new(query.path), None)?;
+    let mut looked_at = 0;
+    while let Some((id, waiting)) = walk.next() {
+        if looked_at >= query.most {
+            (listed.more, listed.exhausted) = (true, true);
+            break;
+        }
+        looked_at += 1;
+        let path = waiting.followed.path.clone();
+        if !walk.look(id, waiting)? {
+            continue;
+        }
+        if behind && listed.lines.len() >= query.limit {
+            listed.more = true;
+            break;
+        }
+        if behind {
+            listed.lines.push(Line { id, path });
+        }
+        behind |= query.after == Some(id);
+    }
+    Ok(listed)
+}
+
+impl<O: Objects + ?Sized> Walk<'_, O> {
+    fn is_within(&self, id: Oid) -> bool {
+        self.within.as_ref().is_none_or(|within| within.contains(&id))
+    }
+
+    /// Whether a parent counts when it is asked what a commit changed.
+    fn is_relevant(&self, id: Oid) -> bool {
+        self.is_within(id) || self.bottom.contains(&id)
+    }
+
+    /// Lets a commit wait, unless it did before: whoever came first says under which name the file is looked for.
+    fn meet(&mut self, id: Oid, followed: &Arc<Followed>, trail: Option<Arc<Trail>>) -> Result<(), ReadError> {
+        if self.met.contains_key(&id) || !self.is_within(id) {
+            return Ok(());
+        }
+        let node = self.commits.node(id)?;
+        self.queue.push((node.seconds, Reverse(self.met.len() as u64), id));
+        self.met.insert(id, Some(Waiting { node, followed: followed.clone(), trail }));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<(Oid, Waiting)> {
+        let (_, _, id) = self.queue.pop()?;
+        let waiting = self.met.get_mut(&id)?.take()?;
+        Some((id, waiting))
+    }
+
+    /// Whether the commit changed what stands at the path; its parents wait from here on, as far as they matter.
+    fn look(&mut self, id: Oid, waiting: Waiting) -> Result<bool, DiffError> {
+        let Waiting { node, followed, trail } = waiting;
+        if followed.path.is_empty() {
+            for parent in node.parents {
+                self.meet(parent, &followed, None)?;
+            }
+            return Ok(true);
+        }
+        let first_is_same = !self.commits.may_change(id, &followed.keys);
+        if let (true, Some(&first)) = (first_is_same, node.parents.first())
+            && self.is_relevant(first)
+        {
+            self.meet(first, &followed, trail)?;
+            return Ok(false);
+        }
+        let mine = match trail {
+            Some(trail) => trail,
+            None => Arc::new(self.trail(node.tree, &followed, None)?),
+        };
+        let (mut relevant, mut others, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+        for &parent in &node.parents {
+            let tree = self.commits.node(parent)?.tree;
+            let theirs = Arc::new(self.trail(tree, &followed, Some(&mine))?);
+            let same = theirs.end() == mine.end();
+            if same && self.is_relevant(parent) {
+                self.meet(parent, &followed, Some(theirs))?;
+                return Ok(false);
+            }
+            if self.is_relevant(parent) {
+                relevant.push(same)
+            } else {
+                others.push(same)
+            }
+            changed.push((parent, tree, theirs));
+        }
+        for (parent, tree, theirs) in changed {
+            let was = match self.follow && is_file(mine.end()) && theirs.end().is_none() {
+                true => self.former_name(tree, node.tree, &followed)?,
+                false => None,
+            };
+            match was {
+                Some(path) => self.meet(parent, &Followed::new(&path), None)?,
+                None => self.meet(parent, &followed, Some(theirs))?,
+            }
+        }
+        let counted = if relevant.is_empty() { others } else { relevant };
+        // A first commit is compared with nothing.
+        Ok(if node.parents.is_empty() { mine.end().is_some() } else { counted.contains(&false) })
+    }
+
+    fn trail(&self, tree: Oid, followed: &Followed, near: Option<&Trail>) -> Result<Trail, ReadError> {
+        Trail::walk(self.commits.objects(), tree, &followed.path, near)
+    }
+
+    fn former_name(&self, old: Oid, new: Oid, followed: &Followed) -> Result<Option<Vec<u8>>, DiffError> {
+        let changes = diff::changed_paths(self.commits.objects(), Some(old), Some(new), MOST_CHANGES)?;
+        Ok(diff::source_of(self.commits.objects(), &changes, &followed.path)?.map(|source| source.path.clone()))
+    }
+}
+
+fn is_file(standing: Standing) -> bool {
+    matches!(standing, Some((Mode::File | Mode::Executable | Mode::Link, _)))
+}
+
+#[cfg(test)]
+mod tests;

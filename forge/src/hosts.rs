@@ -1,0 +1,129 @@
+//! What a door asks when a client wants a repository. Both doors ask it, and both kinds of server answer it: the forge,
+//! and plain repositories without one.
+//!
+//! Invariant: who a client is was proven by its door; what that allows is decided behind [`Hosts`] alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use notes_schema::event::PublicKey;
+
+use crate::answer::{Code, Refusal};
+use crate::authority::Actor;
+use crate::forge::Forge;
+use git::plain::{self, Refused};
+use git::wire::{Host, Service};
+
+/// Who a client is, as far as its door can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// Who holds this SSH key.
+    Key(PublicKey),
+    /// Who was given this token.
+    Token(String),
+    /// Somebody who showed nothing, over SSH.
+    Stranger,
+    /// Somebody who showed nothing, over HTTP.
+    Anonymous,
+}
+
+/// Why a repository does not open.
+#[derive(Debug)]
+pub enum Closed {
+    /// Not for this client.
+    Refused(Refusal),
+    /// Not without credentials: a door that can ask for them should.
+    Ask(Refusal),
+}
+
+impl Closed {
+    /// What is said about it.
+    pub fn refusal(&self) -> &Refusal {
+        match self {
+            Closed::Refused(refusal) | Closed::Ask(refusal) => refusal,
+        }
+    }
+}
+
+/// Repositories by the path in their URL.
+pub trait Hosts: Send + Sync + 'static {
+    /// The repository at `path` for `service`, on behalf of `who`. Blocks.
+    fn open(&self, path: &str, who: &Who, service: Service) -> Result<Arc<dyn Host>, Closed>;
+}
+
+/// What stands behind both doors.
+#[derive(Clone)]
+pub struct Behind {
+    /// Repositories.
+    pub hosts: Arc<dyn Hosts>,
+    /// Commands and pages; `None` where git is all that is served, and to anybody.
+    pub forge: Option<Arc<Forge>>,
+}
+
+impl Behind {
+    /// A forge.
+    pub fn forge(forge: Arc<Forge>) -> Behind {
+        Behind { hosts: Arc::new(forge.clone()), forge: Some(forge) }
+    }
+
+    /// Plain repositories.
+    pub fn plain(root: PlainHosts) -> Behind {
+        Behind { hosts: Arc::new(root), forge: None }
+    }
+}
+
+impl Hosts for Arc<Forge> {
+    fn open(&self, path: &str, who: &Who, service: Service) -> Result<Arc<dyn Host>, Closed> {
+        let actor = match who {
+            Who::Key(key) => self.actor_for_key(key),
+            Who::Token(token) => self.actor_for_token(token).map_err(Closed::Ask)?,
+            Who::Anonymous | Who::Stranger => Actor::Anonymous,
+        };
+        let anonymous = actor == Actor::Anonymous;
+        if anonymous && service == Service::ReceivePack {
+            let why = "this needs an agent: give a token as the password, with any user name";
+            return Err(Closed::Ask(Refusal::new(Code::NotAllowed, "push", why, "ssh forge token")));
+        }
+        self.host(path, &actor, service).map_err(|refusal| match refusal.code {
+            Code::NotAllowed if anonymous => Closed::Ask(refusal),
+            _ => Closed::Refused(refusal),
+        })
+    }
+}
+
+/// Plain repositories below a directory, for anybody.
+pub struct PlainHosts {
+    root: plain::Root,
+    /// Whether only this machine can reach the HTTP door.
+    local: bool,
+}
+
+impl PlainHosts {
+    /// Those below `dir`.
+    pub fn open(dir: &Path, limits: git::pack::intake::Limits, local: bool) -> std::io::Result<PlainHosts> {
+        Ok(PlainHosts { root: plain::Root::open(dir, limits)?, local })
+    }
+
+    /// The directory, links resolved.
+    pub fn dir(&self) -> &Path {
+        self.root.dir()
+    }
+}
+
+impl Hosts for PlainHosts {
+    fn open(&self, path: &str, who: &Who, service: Service) -> Result<Arc<dyn Host>, Closed> {
+        let door = match who {
+            Who::Key(_) | Who::Stranger => plain::Door::Ssh,
+            Who::Token(_) | Who::Anonymous => plain::Door::Http { local: self.local },
+        };
+        self.root.host(path, service, door).map_err(|refused| {
+            let code = match refused {
+                Refused::NotFound => Code::NotFound,
+                Refused::Forbidden(_) => Code::NotAllowed,
+                Refused::Unusable(_) => Code::Refused,
+            };
+            let shown: String = path.chars().filter(|c| !c.is_control()).take(200).collect();
+            Closed::Refused(Refusal::new(code, shown, refused.to_string(), "git ls-remote <url>"))
+        })
+    }
+}
