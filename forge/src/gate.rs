@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use hooks::gate::{Candidate, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
+use hooks::secrets::Allowed;
 use hooks::{Changed, Found, IssuedNonce, Repo as _, Undecided};
 use notes_schema::event::{Level, Proof};
 use notes_schema::names::Track;
@@ -35,12 +36,18 @@ pub struct View<'a> {
     objects: &'a dyn Objects,
     now_ms: u64,
     policy: OnceCell<Arc<policy::Base>>,
+    alone: bool,
 }
 
 impl<'a> View<'a> {
     /// A project and `forge.git` at one moment, with objects that may include those of a push under judgement.
     pub fn new(snapshot: &'a Snapshot, root: &'a Snapshot, objects: &'a dyn Objects, now_ms: u64) -> Self {
-        View { snapshot, root, objects, now_ms, policy: OnceCell::new() }
+        View { snapshot, root, objects, now_ms, policy: OnceCell::new(), alone: false }
+    }
+
+    /// The same where nothing of `forge.git` is known: who the maintainer is cannot be said, so scopes are not asked for.
+    pub fn alone(self) -> Self {
+        View { alone: true, ..self }
     }
 
     /// The same, where the default branch is as it was for `other`: a policy is not read for each ref of a push.
@@ -61,7 +68,11 @@ impl<'a> View<'a> {
             Some(tip) => self.policy_in(tip)?,
             None => None,
         };
-        Ok(policy::Base::of(file.as_ref().map(|(blob, bytes)| (*blob, bytes.as_slice()))))
+        let mut base = policy::Base::of(file.as_ref().map(|(blob, bytes)| (*blob, bytes.as_slice())));
+        if self.alone {
+            base.policy.scopes.clear();
+        }
+        Ok(base)
     }
 }
 
@@ -110,6 +121,16 @@ impl hooks::Repo for View<'_> {
 
     fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided> {
         Ok(self.snapshot.records.get(digest).map(|r| r.agent.clone()))
+    }
+
+    fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
+        let Some(tip) = self.snapshot.default_tip() else { return Ok(Allowed::default()) };
+        let tree = self.objects.commit(tip).map_err(undecided)?.tree;
+        let entry = history::entry_at(self.objects, tree, hooks::secrets::ALLOW_PATH).map_err(undecided)?;
+        let file = entry.filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
+        let Some(file) = file else { return Ok(Allowed::default()) };
+        let list = self.objects.get_kind(file.id, Kind::Blob).map_err(undecided)?.data;
+        Ok(Allowed::parse(&String::from_utf8_lossy(&list)).0)
     }
 
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
@@ -268,8 +289,7 @@ impl Work {
     /// Pull request `n`, as it is shown.
     pub fn of_pull(view: &View, store: &Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
         if pull.status != PullStatus::Open {
-            let work = Work::about(view, n, pull, pull.base)?;
-            return Ok(Work { mergeable: Mergeability::Done, ..work });
+            return Work::as_it_was(view, n, pull);
         }
         let Some(onto) = view.snapshot.ref_id(&pull.target) else {
             let mergeable = Mergeability::Unknown("the target branch does not exist yet".to_owned());
@@ -280,6 +300,12 @@ impl Work {
         let strategy = if strategy == Strategy::Rebase { Strategy::Merge } else { strategy };
         let landing = landing::land(store, onto, pull.head, strategy);
         Work::landing(view, n, pull, onto, &landing)
+    }
+
+    /// Pull request `n` as it was when its newest round came: nothing is to be merged.
+    pub fn as_it_was(view: &View, n: u64, pull: &PullState) -> Result<Work, ReadError> {
+        let work = Work::about(view, n, pull, pull.base)?;
+        Ok(Work { mergeable: Mergeability::Done, ..work })
     }
 
     /// Pull request `n`, about to land as was computed: that is too slow for the committer.

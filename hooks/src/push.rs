@@ -65,10 +65,12 @@ pub fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
 
 /// Judges what one update brings; its objects must be there.
 pub fn judge_content(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
-    if pushed.update.name.branch_name().is_none() || pushed.update.new.is_none() {
-        return Ok(());
-    }
-    ask(CONTENT_RULES, repo, pushed)
+    ask(content_rules(pushed.update), repo, pushed)
+}
+
+/// Those of [`CONTENT_RULES`] that an update is asked.
+pub fn content_rules(update: &RefUpdate) -> &'static [&'static dyn for<'a> Rule<PushedRef<'a>>] {
+    if update.name.branch_name().is_none() || update.new.is_none() { &[] } else { CONTENT_RULES }
 }
 
 fn ask(rules: &[&dyn for<'a> Rule<PushedRef<'a>>], repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::Undecided;
 use crate::policy::{Base, Standing};
+use crate::secrets::Allowed;
 
 /// To whom and for what `start` gave a nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub trait Repo {
     fn nonce(&self, nonce: &Nonce) -> Result<Option<IssuedNonce>, Undecided>;
     /// The maker of a record that was accepted in this project before.
     fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided>;
+    /// Values that the default branch lists as fixtures, though they look like secrets.
+    fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
+        Ok(Allowed::default())
+    }
     /// Up to `most` paths that differ between two trees, sorted; [`Undecided`] when a tree is not there.
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided>;
     /// The policy that judges: the default branch's as it is, so that no change lowers its own bar.

@@ -152,6 +152,8 @@ cases! {
     landing => "landing",
     cheats => "cheats",
     policy_merge => "policy-merge",
+    the_loop_with_sh_and_git => "sh-loop",
+    another_git_server => "another-server",
     reading_code => "reading-code",
 }
 

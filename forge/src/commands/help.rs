@@ -81,6 +81,33 @@ pub const HELP: Command = Command {
     run: help,
 };
 
+/// The recorder for machines that have `sh` and git alone; `GET /forge-run` is the same file.
+pub const RECORDER_SCRIPT: &str = include_str!("../../../frontend-static/forge-run.sh");
+
+#[derive(Serialize)]
+struct Script {
+    name: &'static str,
+    script: &'static str,
+}
+
+impl Render for Script {
+    fn markdown(&self) -> String {
+        self.script.to_owned()
+    }
+}
+
+/// `recorder`.
+pub const RECORDER: Command = Command {
+    name: "recorder",
+    aliases: &[],
+    needs: Needs::Nothing,
+    shape: Shape::words(0, 0),
+    usage: "",
+    summary: "a recorder as one shell script, for machines without the program",
+    example: "recorder",
+    run: |_, _| Ok(Answer::of(&Script { name: "forge-run.sh", script: RECORDER_SCRIPT })),
+};
+
 /// How a record is made with git alone.
 const RECORD: &str = include_str!("../../../frontend-static/record.md");
 

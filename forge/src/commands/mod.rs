@@ -19,7 +19,7 @@ mod pulls;
 mod review;
 mod submit;
 mod text;
-mod trace;
+pub(crate) mod trace;
 mod work;
 
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use context::Context;
+pub use help::RECORDER_SCRIPT;
 pub use line::{Args, Shape, Stdin, Takes};
 
 use crate::answer::{Answer, Code, Refusal};
@@ -92,6 +93,7 @@ pub struct Command {
 /// Every command, in the order in which help lists them.
 pub const COMMANDS: &[&Command] = &[
     &help::HELP,
+    &help::RECORDER,
     &agents::REGISTER,
     &agents::WHOAMI,
     &keys::KEY_ADD,

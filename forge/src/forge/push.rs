@@ -425,7 +425,7 @@ fn check_kind(objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> 
 }
 
 /// The one blob of a record's commit.
-fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes), String> {
+pub(crate) fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes), String> {
     let tree = objects.commit(commit).and_then(|c| objects.tree(c.tree)).map_err(|e| e.to_string())?;
     let mut found = tree.iter().filter_map(|e| Some((Form::of_blob(&e.name)?, e.id)));
     let (form, id) = found.next().ok_or("its tree holds neither `record` nor `record.json`")?;

@@ -11,7 +11,7 @@ use notes_schema::Oid;
 
 use git::history;
 use git::merge::{self, MergeError};
-use git::object::{Kind, Object};
+use git::object::{Kind, Mode, Object};
 use git::store::{Objects, ReadError, Store};
 
 /// Most commits that a rebase makes again.
@@ -114,10 +114,10 @@ pub(super) fn policy_file<O: Objects + ?Sized>(
 ) -> Result<Option<(Oid, bytes::Bytes)>, ReadError> {
     match history::entry_at(objects, tree, policy::PATH)? {
         // Whatever else stands there is read as a policy too, and refused as one.
-        Some(entry) => match objects.get(entry.id) {
-            Ok(object) if object.kind == Kind::Blob => Ok(Some((entry.id, object.data))),
-            Ok(_) | Err(ReadError::Missing(_)) => Ok(Some((entry.id, bytes::Bytes::from_static(b"is no file")))),
-            Err(error) => Err(error),
+        Some(entry) if entry.mode == Mode::Submodule => Ok(Some((entry.id, bytes::Bytes::from_static(b"is no file")))),
+        Some(entry) => match objects.get(entry.id)? {
+            object if object.kind == Kind::Blob => Ok(Some((entry.id, object.data))),
+            _ => Ok(Some((entry.id, bytes::Bytes::from_static(b"is no file")))),
         },
         None => Ok(None),
     }
