@@ -99,6 +99,8 @@ limits! {
     object_bytes: u64 = 128 << 20, "FORGE_LIMIT_OBJECT_BYTES";
     /// Pushes up to this size, raw and inflated, are taken and judged in memory; larger ones on disk.
     memory_bytes: u64 = 16 << 20, "FORGE_LIMIT_MEMORY_BYTES";
+    /// Disk that the packs of full clones may take, in bytes; 0 keeps none.
+    clone_bytes: u64 = 4 << 30, "FORGE_LIMIT_CLONE_BYTES";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
     /// Open SSH connections.

@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::ledger::{Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
+use git::pack::cache::PackCache;
 use git::wire::{Host, NonceSeed, Service};
 
 /// Why a data directory cannot be served.
@@ -97,6 +98,7 @@ pub struct Forge {
     tokens: Tokens,
     nonces: NonceSeed,
     index: search::Index,
+    clones: Option<Arc<PackCache>>,
     dirty: Mutex<indexing::Dirty>,
     indexing: Mutex<()>,
     notes: Mutex<BTreeMap<ProjectName, u64>>,
@@ -137,6 +139,11 @@ impl Forge {
         found::found(&root, &deps)?;
         let genesis = root.snapshot().genesis.map(|g| g.to_string()).unwrap_or_default();
         let (index, reflects) = search::Index::open(&data.join("index"))?;
+        let clones = data.join("clones");
+        let clones = match config.limits.clone_bytes {
+            0 => None,
+            most => Some(PackCache::open(&clones, most).map_err(at(&clones))?),
+        };
         let token_key = secrets.load_or_create_token_key()?;
         let forge = Arc::new(Forge {
             tokens: Tokens::new(&token_key, genesis),
@@ -150,6 +157,7 @@ impl Forge {
             root,
             projects: RwLock::default(),
             index,
+            clones,
             dirty: Mutex::default(),
             indexing: Mutex::default(),
             notes: Mutex::default(),

@@ -7,12 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use notes_schema::event::PublicKey;
+use tempfile::TempDir;
 
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
 use crate::config::Limits;
 use crate::forge::Forge;
 use crate::transfers::{Transfer, Transfers};
+use git::pack::cache::PackCache;
 use git::plain::{self, Refused};
 use git::wire::{Host, Service};
 
@@ -117,12 +119,19 @@ pub struct PlainHosts {
     root: plain::Root,
     /// Whether only this machine can reach the HTTP door.
     local: bool,
+    /// Where packs of clones are kept; it goes with the server.
+    _clones: Option<TempDir>,
 }
 
 impl PlainHosts {
     /// Those below `dir`.
-    pub fn open(dir: &Path, limits: git::pack::intake::Limits, local: bool) -> std::io::Result<PlainHosts> {
-        Ok(PlainHosts { root: plain::Root::open(dir, limits)?, local })
+    pub fn open(dir: &Path, limits: &Limits, local: bool) -> std::io::Result<PlainHosts> {
+        let kept = match limits.clone_bytes {
+            0 => None,
+            _ => Some(TempDir::with_prefix("forge-clones-")?),
+        };
+        let clones = kept.as_ref().map(|kept| PackCache::open(kept.path(), limits.clone_bytes)).transpose()?;
+        Ok(PlainHosts { root: plain::Root::open(dir, limits.of_packs(), clones)?, local, _clones: kept })
     }
 
     /// The directory, links resolved.

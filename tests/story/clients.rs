@@ -288,3 +288,45 @@ fn settings_pasted_twice_push_branch_and_records_once() {
     assert_eq!(remote_ref(&alpha, "parser", &format!("refs/heads/{}", work.branch)), Some(work.head()));
     assert_eq!(text(&work.submit(), "/proof"), "P1");
 }
+
+#[test]
+fn clones_are_kept_on_disk_and_never_out_of_date() {
+    let mut forge = Forge::start();
+    let (alpha, beta) = prepared(&forge);
+    let clones = forge.data().join("clones");
+    let kept = || {
+        let files = std::fs::read_dir(&clones).unwrap().map(|entry| entry.unwrap().path());
+        files.collect::<std::collections::BTreeSet<_>>()
+    };
+    let clone = |forge: &Forge, name: &str| {
+        let dir = alpha.clone_into(&forge.http_url("/parser"), name, &["--bare"]);
+        alpha.git(&dir, &["fsck", "--strict"]).ok();
+        let refs = |at: &str| alpha.git(&dir, &["ls-remote", "--heads", "--tags", at]).ok().text().to_owned();
+        assert_eq!(refs("."), refs("origin"), "{name}");
+    };
+    // An older pack that was outgrown by the first is replaced by the second.
+    clone(&forge, "first");
+    clone(&forge, "second");
+    let files = kept();
+    assert!(!files.is_empty());
+    clone(&forge, "again");
+    assert_eq!(kept(), files, "the same tips are one file");
+    let dir = beta.home().join("more");
+    beta.git(beta.home(), &["clone", "-q", &beta.ssh_url("parser"), "more"]).ok();
+    flow::write(&dir, "more.txt", "more\n");
+    beta.git(&dir, &["add", "-A"]).ok();
+    beta.git(&dir, &["commit", "-q", "-m", "More"]).ok();
+    beta.git(&dir, &["push", "-q", "origin", "HEAD:refs/heads/beta/more"]).ok();
+    clone(&forge, "moved");
+    beta.git(&dir, &["push", "-q", "origin", ":refs/heads/beta/step-5"]).ok();
+    clone(&forge, "less");
+    forge.kill();
+    for file in kept() {
+        plumbing::flip_byte(&file, 40);
+    }
+    forge.up();
+    clone(&forge, "damaged");
+    std::fs::remove_dir_all(&clones).unwrap();
+    clone(&forge, "without");
+    assert!(!forge.has_died());
+}

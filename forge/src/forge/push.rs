@@ -24,6 +24,7 @@ use crate::state::PullStatus;
 use git::history;
 use git::name::FullName;
 use git::object::Kind;
+use git::pack::cache::PackCache;
 use git::pack::intake::{Kept, Limits, Overlay, Quarantine};
 use git::store::{Objects, Store};
 use git::wire::{
@@ -159,6 +160,10 @@ impl Host for RepositoryHost {
 
     fn git_dir(&self) -> &Path {
         self.repository.git_dir()
+    }
+
+    fn clones(&self) -> Option<Arc<PackCache>> {
+        self.forge.clones.clone()
     }
 
     fn flush_refs(&self) -> std::io::Result<()> {

@@ -309,7 +309,7 @@ fn open(config: &Config, served: Served) -> Result<(Behind, PrivateKey), StartEr
         }
         Served::Plain { dir, keys } => {
             let local = config.http.ip().is_loopback();
-            let hosts = PlainHosts::open(&dir, config.limits.of_packs(), local)
+            let hosts = PlainHosts::open(&dir, &config.limits, local)
                 .map_err(|source| StartError::Plain { dir: dir.clone(), source })?;
             let host_key = match keys {
                 Some(data) => Secrets::open(&data)?.load_or_create_host_key()?,

@@ -19,6 +19,7 @@ use super::{Repository, complete, objects, shallow};
 use crate::history;
 use crate::name::FullName;
 use crate::object::Kind;
+use crate::pack::cache::PackCache;
 use crate::pack::intake::{Limits, Overlay, Quarantine};
 use crate::store::{Objects as _, ReadError, Store};
 use crate::wire::{
@@ -104,13 +105,19 @@ pub(super) struct PlainHost {
     repository: Arc<Repository>,
     settings: Arc<Settings>,
     limits: Limits,
+    clones: Option<Arc<PackCache>>,
     tips: Mutex<Option<(Instant, Arc<HashSet<Oid>>)>>,
     checked_out: OnceLock<Vec<FullName>>,
 }
 
 impl PlainHost {
-    pub(super) fn new(repository: Arc<Repository>, settings: Arc<Settings>, limits: Limits) -> PlainHost {
-        PlainHost { repository, settings, limits, tips: Mutex::default(), checked_out: OnceLock::new() }
+    pub(super) fn new(
+        repository: Arc<Repository>,
+        settings: Arc<Settings>,
+        limits: Limits,
+        clones: Option<Arc<PackCache>>,
+    ) -> PlainHost {
+        PlainHost { repository, settings, limits, clones, tips: Mutex::default(), checked_out: OnceLock::new() }
     }
 
     fn listed(&self, service: Service, prefixes: &[String]) -> std::io::Result<Advertisement> {
@@ -434,6 +441,10 @@ impl Host for PlainHost {
 
     fn git_dir(&self) -> &Path {
         self.repository.dir()
+    }
+
+    fn clones(&self) -> Option<Arc<PackCache>> {
+        self.clones.clone()
     }
 
     fn flush_refs(&self) -> std::io::Result<()> {

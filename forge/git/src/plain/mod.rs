@@ -33,6 +33,7 @@ use std::time::{Duration, Instant, SystemTime};
 use notes_schema::Oid;
 
 use crate::object::{self, Kind};
+use crate::pack::cache::PackCache;
 use crate::pack::intake::{self, Limits};
 use crate::store::{Objects as _, Store};
 use crate::wire::{Host, Service};
@@ -81,6 +82,7 @@ pub enum Door {
 pub struct Root {
     dir: PathBuf,
     limits: Limits,
+    clones: Option<Arc<PackCache>>,
     open: Mutex<HashMap<PathBuf, Slot>>,
 }
 
@@ -102,13 +104,13 @@ impl Identity {
 }
 
 impl Root {
-    /// Serves what is below `dir`; `limits` bound each push.
-    pub fn open(dir: &Path, limits: Limits) -> io::Result<Root> {
+    /// Serves what is below `dir`; `limits` bound each push, `clones` keeps what full clones were sent.
+    pub fn open(dir: &Path, limits: Limits, clones: Option<Arc<PackCache>>) -> io::Result<Root> {
         let dir = fs::canonicalize(dir)?;
         if !dir.is_dir() {
             return Err(ErrorKind::NotADirectory.into());
         }
-        Ok(Root { dir, limits, open: Mutex::default() })
+        Ok(Root { dir, limits, clones, open: Mutex::default() })
     }
 
     /// The directory, links resolved.
@@ -135,7 +137,7 @@ impl Root {
             strict: settings.fsck,
             ..self.limits.clone()
         };
-        Ok(Arc::new(PlainHost::new(repository, settings, limits)))
+        Ok(Arc::new(PlainHost::new(repository, settings, limits, self.clones.clone())))
     }
 
     fn repository(&self, dir: &Path) -> Result<Arc<Repository>, Refused> {

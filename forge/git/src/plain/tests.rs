@@ -40,7 +40,7 @@ impl Served {
                 ok(&seed, &["tag", "-a", "-m", "first", "v1"]);
             }
         }
-        let root = Arc::new(Root::open(&temp.path().join("ours"), Limits::default()).unwrap());
+        let root = Arc::new(Root::open(&temp.path().join("ours"), Limits::default(), None).unwrap());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -14,7 +14,7 @@ use crate::object::{Kind, Malformed};
 use crate::store::{Objects as _, ReadError, Store};
 
 /// How many bytes of trees are kept, twice.
-const KEPT: usize = 8 << 20;
+const KEPT: usize = 4 << 20;
 
 /// An entry of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

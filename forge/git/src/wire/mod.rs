@@ -27,6 +27,7 @@ use notes_schema::Oid;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::name::FullName;
+use crate::pack::cache::PackCache;
 use crate::pack::intake::{Limits, Quarantine};
 use crate::store::Store;
 pub use certificate::{Certificate, NonceStatus};
@@ -412,6 +413,10 @@ pub trait Host: Send + Sync + 'static {
     fn store(&self) -> Arc<Store>;
     /// The bare repository's directory, for stock git.
     fn git_dir(&self) -> &Path;
+    /// Where packs of full clones are kept, if anywhere.
+    fn clones(&self) -> Option<Arc<PackCache>> {
+        None
+    }
     /// Makes refs on disk equal to what is served, for requests that stock git answers (sparse filters).
     fn flush_refs(&self) -> std::io::Result<()>;
     /// How much a pushed pack may cost.

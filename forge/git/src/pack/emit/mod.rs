@@ -89,7 +89,7 @@ const DEEPEST: u8 = 50;
 /// Smaller objects are not worth a delta.
 const LEAST: usize = 50;
 /// Bytes of objects kept because the next ones may rest on them.
-const KEPT: usize = 32 << 20;
+const KEPT: usize = 16 << 20;
 /// Types of entries.
 const OFS_DELTA: u8 = 6;
 const REF_DELTA: u8 = 7;

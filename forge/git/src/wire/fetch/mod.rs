@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::pktline::{self, Packet, PktError, PktReader};
 use super::{FetchOffer, Host, Protocol, Service, Wants, WireError, ls_refs};
+use crate::pack::cache::Asked as FullClone;
 use crate::select::commits::{Commits, grafts};
 use crate::select::{Ask, Named, SelectError};
 use crate::store::{ReadError, Store};
@@ -246,7 +247,20 @@ fn job(asked: &Asked, negotiation: Negotiation, cut: Cut) -> Result<Job, WireErr
         let tags = shown.refs.iter().filter(|item| is_tag(item.name.as_str()));
         follow.extend(tags.filter_map(|item| Some((item.id, item.peeled?))));
     }
-    Ok(Job { commits, ask: Ask { wants, haves, filter: asked.request.filter, follow } })
+    let clone = is_clone(&asked.request, &wants, &haves).then(|| FullClone {
+        wants: wants.commits.iter().map(|&node| commits.id(node)).chain(wants.tags.iter().copied()).collect(),
+        filter: asked.request.filter,
+        follow: follow.clone(),
+        ofs_delta: asked.request.ofs_delta,
+    });
+    Ok(Job { commits, ask: Ask { wants, haves, filter: asked.request.filter, follow }, clone })
+}
+
+/// Whether this is the request of a client that has nothing yet and wants whole histories.
+fn is_clone(request: &Request, wants: &Named, haves: &Named) -> bool {
+    let uncut = request.shallow.is_empty() && !request.deepen.is_asked();
+    let has_nothing = [haves.tags.len(), haves.trees.len(), haves.blobs.len(), haves.commits.len()] == [0; 4];
+    uncut && has_nothing && wants.trees.is_empty() && wants.blobs.is_empty() && !wants.commits.is_empty()
 }
 
 /// The command `fetch` of v2.

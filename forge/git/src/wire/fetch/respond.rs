@@ -11,7 +11,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Asked;
 use super::request::Band;
-use crate::pack::emit;
+use crate::pack::cache::{Asked as FullClone, CacheError, Wish};
+use crate::pack::emit::{self, EmitError};
 use crate::select::commits::Commits;
 use crate::select::{self, Ask, Watch};
 use crate::wire::WireError;
@@ -32,6 +33,8 @@ pub struct Job {
     pub commits: Commits,
     /// What to select.
     pub ask: Ask,
+    /// The same where it is a full clone, which may have been made before.
+    pub clone: Option<FullClone>,
 }
 
 enum Piece {
@@ -82,8 +85,22 @@ async fn relay<W: AsyncWrite + Unpin>(mut pieces: Receiver<Piece>, out: &mut Sid
 }
 
 fn make(asked: &Asked, job: Job, sender: &Sender<Piece>) -> Result<(), WireError> {
-    let Job { mut commits, ask } = job;
+    let Job { mut commits, ask, clone } = job;
     let quiet = asked.request.no_progress || asked.request.band == Band::Bare;
+    let words = |text: String| drop(sender.blocking_send(Piece::Words(text)));
+    let mut progress = |text: &str| {
+        if !quiet {
+            words(if text.ends_with(['\r', '\n']) { text.to_owned() } else { format!("{text}\n") });
+        }
+    };
+    let mut out = Pieces { sender, piece: Vec::new() };
+    let store = commits.store().clone();
+    if let (Some(clone), Some(clones)) = (clone, asked.host.clones()) {
+        drop((commits, ask));
+        let wish = Wish::new(&asked.host.git_dir().to_string_lossy(), &store, clone)?;
+        clones.send(&wish, &mut out, &mut progress).map_err(cache_error)?;
+        return Ok(out.flush()?);
+    }
     let mut shown = Instant::now();
     let mut tell = |found: usize| {
         if !quiet && shown.elapsed() >= PROGRESS {
@@ -93,26 +110,29 @@ fn make(asked: &Asked, job: Job, sender: &Sender<Piece>) -> Result<(), WireError
         !sender.is_closed()
     };
     let selection = select::select(&mut commits, &ask, &mut Watch::new(&mut tell))?;
-    let store = commits.store().clone();
     drop((commits, ask));
-    let words = |text: String| drop(sender.blocking_send(Piece::Words(text)));
     if !quiet {
         words(format!("Enumerating objects: {}, done.\n", selection.objects.len()));
     }
-    let mut out = Pieces { sender, piece: Vec::new() };
     let options = emit::Options { thin: asked.request.thin_pack, ofs_delta: asked.request.ofs_delta };
-    let mut progress = |text: &str| {
-        if !quiet {
-            words(if text.ends_with(['\r', '\n']) { text.to_owned() } else { format!("{text}\n") });
-        }
-    };
-    emit::write(&store, &selection, &options, &mut out, &mut progress).map_err(|error| match error {
+    emit::write(&store, &selection, &options, &mut out, &mut progress).map_err(emit_error)?;
+    Ok(out.flush()?)
+}
+
+fn emit_error(error: EmitError) -> WireError {
+    match error {
         // The client has gone, which is no fault of ours.
-        emit::EmitError::Out(gone) => WireError::Io(gone),
+        EmitError::Out(gone) => WireError::Io(gone),
         other => WireError::inside(other),
-    })?;
-    out.flush()?;
-    Ok(())
+    }
+}
+
+fn cache_error(error: CacheError) -> WireError {
+    match error {
+        CacheError::Emit(error) => emit_error(error),
+        CacheError::Select(error) => error.into(),
+        CacheError::Builder(why) => WireError::inside(why),
+    }
 }
 
 /// Collects what is written into pieces of a packet's size.
