@@ -101,6 +101,33 @@ fn a_clone_agrees_with_the_server_on_generated_histories() {
     assert!(proven > 0 && proven < commits.len(), "FORGE_SEED={seed}: {proven} of {} are proven", commits.len());
 }
 
+#[test]
+fn a_proof_is_judged_by_the_policy_of_its_time() {
+    let forge = Forge::start();
+    let (alpha, beta, gamma) = (forge.agent("alpha"), forge.agent("beta"), forge.agent("gamma"));
+    flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
+    let work = |title: &str| Work::start(&alpha, &flow::open_issue(&beta, "parser", title));
+    let (before, after, demanding) = (work("Before"), work("After"), work("A policy"));
+    before.deliver("before.txt", "before\n");
+    after.deliver("after.txt", "after\n");
+    let pull = demanding.deliver(".forge/policy.toml", "[require]\ncommands = [\"sh test.sh\"]\n");
+    beta.ssh(&format!("review approve {pull}")).ok();
+    beta.ssh(&format!("merge {pull}")).ok();
+    // The same kind of run that was good enough before.
+    after.write("after.txt", "again\n");
+    after.record("true").ok();
+    after.commit("Again");
+    after.push().ok();
+    let clone = plain_clone(&gamma, "clone");
+    for (commit, level) in [(before.head(), "P1"), (demanding.head(), "P1"), (after.head(), "P0")] {
+        assert_eq!(text(&alpha.json(&format!("trace {commit}")), "/level"), level);
+        let out = verify(&gamma, &clone, &commit, "");
+        assert_eq!(text(&out.json(), "/level"), level, "{out}");
+        assert_eq!(out.code, i32::from(level == "P0"), "{out}");
+    }
+    verify(&gamma, &clone, &after.head(), "").exits(1).says("what counts is `sh test.sh`");
+}
+
 /// Puts other content under the id of a loose object: the byte in its midst is another one.
 fn flip(agent: &Agent, dir: &Path, id: &str, kind: &str) {
     let script = format!(
