@@ -10,7 +10,7 @@ mod notes;
 mod push;
 mod settle;
 
-pub(crate) use push::{merge_base, shown as shown_proof};
+pub(crate) use push::{merge_base, record_blob, shown as shown_proof};
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

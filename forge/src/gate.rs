@@ -2,29 +2,82 @@
 //!
 //! Invariant: reads only, and the same for a preview and at the commit point.
 
+mod changes;
+mod landing;
+
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use hooks::gate::{Candidate, GateLine, Mergeability, Review};
-use hooks::{IssuedNonce, Undecided};
-use notes_schema::event::Proof;
+use hooks::gate::{Candidate, GateLine, Mergeability, Merging, Review};
+use hooks::policy::{self, Standing, Strategy};
+use hooks::secrets::Allowed;
+use hooks::{Changed, Found, IssuedNonce, Repo as _, Undecided};
+use notes_schema::event::{Level, Proof};
+use notes_schema::names::Track;
 use notes_schema::trace::{Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::answer::{Code, Refusal};
 use crate::ledger::{KnownRecord, Snapshot};
+use crate::state::elo::Tier;
 use crate::state::{PullState, PullStatus};
+use git::object::{Kind, Mode};
 use git::packed_refs::RefValue;
-use git::store::{Objects, ReadError};
-use git::{diff, history, merge};
+use git::store::{Objects, ReadError, Store};
+use git::{diff, history};
+
+pub(crate) use landing::Both;
+pub use landing::{CannotLand, Landing};
 
 /// A project at one moment, as the rules see it.
 pub struct View<'a> {
-    /// The project.
-    pub snapshot: &'a Snapshot,
-    /// `forge.git`.
-    pub root: &'a Snapshot,
-    /// Objects, those of a push under judgement included.
-    pub objects: &'a dyn Objects,
+    snapshot: &'a Snapshot,
+    root: &'a Snapshot,
+    objects: &'a dyn Objects,
+    now_ms: u64,
+    policy: OnceCell<Arc<policy::Base>>,
+    alone: bool,
+}
+
+impl<'a> View<'a> {
+    /// A project and `forge.git` at one moment, with objects that may include those of a push under judgement.
+    pub fn new(snapshot: &'a Snapshot, root: &'a Snapshot, objects: &'a dyn Objects, now_ms: u64) -> Self {
+        View { snapshot, root, objects, now_ms, policy: OnceCell::new(), alone: false }
+    }
+
+    /// The same where nothing of `forge.git` is known: who the maintainer is cannot be said, so scopes are not asked for.
+    pub fn alone(self) -> Self {
+        View { alone: true, ..self }
+    }
+
+    /// The same, where the default branch is as it was for `other`: a policy is not read for each ref of a push.
+    pub fn after(self, other: Option<&(Option<Oid>, Arc<policy::Base>)>) -> Self {
+        match other.filter(|(tip, _)| *tip == self.snapshot.default_tip()) {
+            Some((_, base)) => View { policy: OnceCell::from(base.clone()), ..self },
+            None => self,
+        }
+    }
+
+    /// What [`View::after`] takes.
+    pub fn known(&self) -> Option<(Option<Oid>, Arc<policy::Base>)> {
+        Some((self.snapshot.default_tip(), self.policy.get()?.clone()))
+    }
+
+    fn read_policy(&self) -> Result<policy::Base, Undecided> {
+        let file = match self.snapshot.default_tip() {
+            Some(tip) => self.policy_in(tip)?,
+            None => None,
+        };
+        let mut base = policy::Base::of(file.as_ref().map(|(blob, bytes)| (*blob, bytes.as_slice())));
+        if self.alone {
+            base.policy.scopes.clear();
+        }
+        Ok(base)
+    }
+}
+
+fn undecided(error: impl std::fmt::Display) -> Undecided {
+    Undecided(error.to_string())
 }
 
 impl hooks::Repo for View<'_> {
@@ -70,10 +123,75 @@ impl hooks::Repo for View<'_> {
         Ok(self.snapshot.records.get(digest).map(|r| r.agent.clone()))
     }
 
+    fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
+        let Some(tip) = self.snapshot.default_tip() else { return Ok(Allowed::default()) };
+        let tree = self.objects.commit(tip).map_err(undecided)?.tree;
+        let entry = history::entry_at(self.objects, tree, hooks::secrets::ALLOW_PATH).map_err(undecided)?;
+        let file = entry.filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
+        let Some(file) = file else { return Ok(Allowed::default()) };
+        let list = self.objects.get_kind(file.id, Kind::Blob).map_err(undecided)?.data;
+        Ok(Allowed::parse(&String::from_utf8_lossy(&list)).0)
+    }
+
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
         let changes =
             diff::changed_paths(self.objects, Some(a), Some(b), most).map_err(|e| Undecided(e.to_string()))?;
         Ok(changes.into_iter().take(most).map(|c| String::from_utf8_lossy(&c.path).into_owned()).collect())
+    }
+
+    fn policy(&self) -> Result<Arc<policy::Base>, Undecided> {
+        if let Some(known) = self.policy.get() {
+            return Ok(known.clone());
+        }
+        let read = Arc::new(self.read_policy()?);
+        Ok(self.policy.get_or_init(|| read).clone())
+    }
+
+    fn policy_in(&self, commit: Oid) -> Result<Option<(Oid, Vec<u8>)>, Undecided> {
+        let tree = self.objects.commit(commit).map_err(undecided)?.tree;
+        let file = landing::policy_file(self.objects, tree).map_err(undecided)?;
+        Ok(file.map(|(blob, bytes)| (blob, bytes.to_vec())))
+    }
+
+    fn brought(&self, name: &RefName, new: Oid) -> Result<Vec<Changed>, Undecided> {
+        let not: Vec<Oid> = self.snapshot.default_tip().into_iter().chain(self.snapshot.ref_id(name)).collect();
+        changes::of_push(self.objects, &self.policy()?.policy, new, &not)
+    }
+
+    fn is_ancestor(&self, ancestor: Oid, of: Oid) -> Result<bool, Undecided> {
+        history::is_ancestor(self.objects, ancestor, of).map_err(undecided)
+    }
+
+    fn tree_of(&self, commit: Oid) -> Result<Option<Oid>, Undecided> {
+        match self.objects.commit(commit) {
+            Ok(commit) => Ok(Some(commit.tree)),
+            Err(ReadError::Missing(_) | ReadError::Kind { .. }) => Ok(None),
+            Err(error) => Err(undecided(error)),
+        }
+    }
+
+    fn found_at(&self, tree: Oid, path: &str) -> Result<Option<Found>, Undecided> {
+        let path = path.trim_end_matches('/').trim_start_matches("./");
+        let Some(entry) = history::entry_at(self.objects, tree, path).map_err(undecided)? else { return Ok(None) };
+        Ok(Some(match entry.mode {
+            Mode::Tree => Found::Directory,
+            Mode::Submodule => Found::Other,
+            Mode::File | Mode::Executable | Mode::Link => {
+                Found::File(Sha256::of(&self.objects.get_kind(entry.id, Kind::Blob).map_err(undecided)?.data))
+            }
+        }))
+    }
+
+    fn standing(&self, agent: &AgentName) -> Standing {
+        match Tier::of(self.root.fold.rating(agent, Track::Antfarm)) {
+            Tier::Bronze => Standing::Bronze,
+            Tier::Silver => Standing::Silver,
+            Tier::Gold => Standing::Gold,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.now_ms
     }
 }
 
@@ -116,21 +234,6 @@ pub fn read_record(objects: &dyn Objects, known: &KnownRecord) -> Option<Record>
     Record::decode_msgpack(&blob.data).ok()
 }
 
-/// Whether `head` would merge into `target`, without writing anything.
-pub fn mergeability(store: &git::store::Store, target: Option<Oid>, head: Oid) -> Mergeability {
-    let Some(target) = target else { return Mergeability::Unknown("the target branch does not exist yet".to_owned()) };
-    match history::is_ancestor(store, target, head) {
-        Ok(true) => return Mergeability::Clean,
-        Ok(false) => {}
-        Err(error) => return Mergeability::Unknown(error.to_string()),
-    }
-    match merge::merge(store, target, head) {
-        Ok(_) => Mergeability::Clean,
-        Err(merge::MergeError::Conflicts { paths }) => Mergeability::Conflicts(paths),
-        Err(error) => Mergeability::Unknown(error.to_string()),
-    }
-}
-
 /// A pull request as the gate judges it. `records` and `mergeable` are gathered by the caller and live longer.
 pub struct Work {
     pull: Option<ItemRef>,
@@ -142,10 +245,15 @@ pub struct Work {
     records: Vec<Record>,
     reviews: Vec<Review>,
     mergeable: Mergeability,
+    target: RefName,
+    base: Oid,
+    changed: Result<Vec<Changed>, Undecided>,
+    landing: Option<hooks::gate::Landing>,
+    merging: Option<(AgentName, Strategy)>,
 }
 
 impl Work {
-    /// What is about to be submitted for the first time.
+    /// A branch, of which only the proof is asked.
     pub fn new(
         view: &View,
         branch: &RefName,
@@ -164,26 +272,71 @@ impl Work {
             records: records(view.snapshot, view.objects, author, tree),
             reviews: Vec::new(),
             mergeable: Mergeability::Unknown("it has not been submitted".to_owned()),
+            target: view.default_branch(),
+            base: head,
+            changed: Err(Undecided("its changes were not looked at".to_owned())),
+            landing: None,
+            merging: None,
         })
     }
 
-    /// Pull request `n`.
-    pub fn of_pull(view: &View, store: &git::store::Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
-        let mergeable = match pull.status {
-            PullStatus::Open => mergeability(store, view.snapshot.ref_id(&pull.target), pull.head),
-            PullStatus::Merged | PullStatus::Closed => Mergeability::Done,
-        };
-        Work::of_merged(view, n, pull, mergeable)
+    /// The same, about to be submitted for the first time: what it changes since `base` is looked at.
+    pub fn submitted(self, view: &View, base: Oid) -> Work {
+        let changed = view.policy().and_then(|policy| changes::of_pull(view.objects, &policy.policy, base, self.head));
+        Work { base, changed, ..self }
     }
 
-    /// Pull request `n`, of which it is known already whether it merges: a merge is too slow for the committer.
-    pub fn of_merged(view: &View, n: u64, pull: &PullState, mergeable: Mergeability) -> Result<Work, ReadError> {
-        let mut work = Work::new(view, &pull.branch, &pull.author, pull.issue, pull.head)?;
+    /// Pull request `n`, as it is shown.
+    pub fn of_pull(view: &View, store: &Store, n: u64, pull: &PullState) -> Result<Work, ReadError> {
+        if pull.status != PullStatus::Open {
+            return Work::as_it_was(view, n, pull);
+        }
+        let Some(onto) = view.snapshot.ref_id(&pull.target) else {
+            let mergeable = Mergeability::Unknown("the target branch does not exist yet".to_owned());
+            return Ok(Work { mergeable, ..Work::about(view, n, pull, pull.base)? });
+        };
+        let strategy = view.policy().map_or(Strategy::Merge, |base| base.policy.strategy);
+        // Whether a rebase goes is found out when one is asked for; the tree is nearly always the same.
+        let strategy = if strategy == Strategy::Rebase { Strategy::Merge } else { strategy };
+        let landing = landing::land(store, onto, pull.head, strategy);
+        Work::landing(view, n, pull, onto, &landing)
+    }
+
+    /// Pull request `n` as it was when its newest round came: nothing is to be merged.
+    pub fn as_it_was(view: &View, n: u64, pull: &PullState) -> Result<Work, ReadError> {
+        let work = Work::about(view, n, pull, pull.base)?;
+        Ok(Work { mergeable: Mergeability::Done, ..work })
+    }
+
+    /// Pull request `n`, about to land as was computed: that is too slow for the committer.
+    pub fn landing(
+        view: &View,
+        n: u64,
+        pull: &PullState,
+        onto: Oid,
+        landing: &Result<Landing, CannotLand>,
+    ) -> Result<Work, ReadError> {
+        let base = history::merge_base(view.objects, onto, pull.head)?.unwrap_or(pull.base);
+        let mut work = Work::about(view, n, pull, base)?;
+        work.mergeable = landing::mergeability(landing);
+        if let (Ok(landing), Ok(policy)) = (landing, view.policy()) {
+            work.landing = Some(landing.judged(view.objects, &policy)?);
+        }
+        Ok(work)
+    }
+
+    fn about(view: &View, n: u64, pull: &PullState, base: Oid) -> Result<Work, ReadError> {
+        let mut work = Work::new(view, &pull.branch, &pull.author, pull.issue, pull.head)?.submitted(view, base);
         work.pull = Some(ItemRef { project: view.snapshot.project.clone(), n });
+        work.target = pull.target.clone();
         work.reviews =
             pull.reviews.iter().map(|r| Review { agent: r.agent.clone(), verdict: r.verdict, head: r.head }).collect();
-        work.mergeable = mergeable;
         Ok(work)
+    }
+
+    /// The same, about to be merged by somebody in some way.
+    pub fn merged(self, by: &AgentName, strategy: Strategy) -> Work {
+        Work { merging: Some((by.clone(), strategy)), ..self }
     }
 
     /// The tree of its head.
@@ -208,17 +361,39 @@ impl Work {
             records: &self.records,
             reviews: &self.reviews,
             mergeable: &self.mergeable,
+            target: &self.target,
+            base: self.base,
+            changed: &self.changed,
+            // Nothing external posts results here yet: what a policy asks for stays unsatisfied.
+            checks: &[],
+            landing: self.landing.as_ref(),
+            merging: self.merging.as_ref().map(|(by, strategy)| Merging { by, strategy: *strategy }),
         }
     }
 
     /// What is known of its proof.
-    pub fn proof(&self) -> Proof {
-        written(hooks::gate::proof_of(&self.candidate()))
+    pub fn proof(&self, view: &View) -> Result<Proof, Refusal> {
+        hooks::gate::proof_of(view, &self.candidate()).map(written).map_err(|undecided| self.later(&undecided))
+    }
+
+    /// What is known of the proof of `tree`, which landed for it.
+    pub fn proof_of_landed(&self, view: &View, tree: Oid) -> Result<Proof, Refusal> {
+        let proof = hooks::gate::proof_of_landed(view, &self.candidate(), tree);
+        proof.map(written).map_err(|undecided| self.later(&undecided))
+    }
+
+    fn later(&self, undecided: &Undecided) -> Refusal {
+        Refusal::new(Code::TryLater, self.branch.short(), undecided.to_string(), "git push")
     }
 
     /// Every rule, in order.
     pub fn gate(&self, view: &View) -> Vec<GateLine> {
         hooks::gate::gate(view, &self.candidate())
+    }
+
+    /// How much it can break.
+    pub fn risk(&self, view: &View) -> Option<policy::Risk> {
+        self.candidate().risk(&view.policy().ok()?.policy).ok().map(|(risk, _)| risk)
     }
 
     /// Whether it may become a pull request.
@@ -229,6 +404,22 @@ impl Work {
     /// Whether it may land.
     pub fn check_merge(&self, view: &View) -> Result<Proof, Refusal> {
         hooks::gate::check_merge(view, &self.candidate()).map(written).map_err(refused)
+    }
+}
+
+/// What would land of `pull` upon `onto`. Reads only; blocks for as long as a merge takes.
+pub fn compute_landing(store: &Store, onto: Oid, pull: &PullState, strategy: Strategy) -> Result<Landing, CannotLand> {
+    landing::land(store, onto, pull.head, strategy)
+}
+
+/// What each level of a proof shows, in a few words.
+pub fn means(level: Level) -> &'static str {
+    match level {
+        Level::P0 => "no passing run recorded",
+        Level::P1 => "recorded, not re-run",
+        Level::P2 => "recorded and signed, not re-run",
+        Level::P3 => "confirmed by re-runs",
+        Level::PX => "refuted by re-runs",
     }
 }
 

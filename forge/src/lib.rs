@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod authority;
+pub mod away;
 pub mod bench;
 pub mod commands;
 pub mod config;

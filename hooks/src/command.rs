@@ -23,6 +23,10 @@ pub fn reference(item: &ItemRef) -> String {
 
 /// A branch of `agent` that does not exist yet and could: made from the last part of the name that was wanted.
 pub fn free_branch(repo: &dyn Repo, agent: &AgentName, wanted: &RefName) -> Result<RefName, Undecided> {
+    let (base, creator) = (repo.policy()?, repo.creator()?);
+    let reserved = |name: &RefName| {
+        base.policy.reserved(name).is_some_and(|entry| !entry.push.iter().any(|who| who.is(agent, &creator, None)))
+    };
     let last = wanted.as_str().rsplit('/').next().unwrap_or("");
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.' { c } else { '-' }
@@ -40,7 +44,7 @@ pub fn free_branch(repo: &dyn Repo, agent: &AgentName, wanted: &RefName) -> Resu
             if repo.conflicting_ref(&name)?.is_some() {
                 if joint == '/' { break } else { continue }
             }
-            if !repo.ref_exists(&name)? && name != repo.default_branch() {
+            if !repo.ref_exists(&name)? && name != repo.default_branch() && !reserved(&name) {
                 return Ok(name);
             }
         }

@@ -6,8 +6,12 @@ use notes_schema::{AgentName, ItemRef, Oid, RefName};
 use serde::Serialize;
 
 use crate::command::{quote, reference};
-use crate::rules::{approval, mergeable, no_changes_requested, proof, tests_passed};
-use crate::{Refusal, Repo, Undecided};
+use crate::policy::{Demands, Policy, PolicyError, Risk, Strategy};
+use crate::rules::{
+    agreement, approval, base, checks, files, landed, level, mergeable, merger, no_changes_requested, proof,
+    sound_policy, tests_passed, tests_touched,
+};
+use crate::{Changed, Refusal, Repo, Undecided};
 
 /// One review, as its event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,35 @@ pub enum Mergeability {
     Unknown(String),
 }
 
+/// What an external check said of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its name, as the policy asks for it.
+    pub name: String,
+    /// The tree it is about.
+    pub tree: Oid,
+    /// Whether it passed.
+    pub passed: bool,
+}
+
+/// What the target would hold after the merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landing {
+    /// The tree.
+    pub tree: Oid,
+    /// Why the policy in it cannot be read, where it is another than the target's.
+    pub broken_policy: Option<PolicyError>,
+}
+
+/// Who is about to merge, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Merging<'a> {
+    /// Who.
+    pub by: &'a AgentName,
+    /// How.
+    pub strategy: Strategy,
+}
+
 /// Work that wants to land.
 #[derive(Debug, Clone)]
 pub struct Candidate<'a> {
@@ -54,17 +87,58 @@ pub struct Candidate<'a> {
     pub reviews: &'a [Review],
     /// Whether it would merge.
     pub mergeable: &'a Mergeability,
+    /// Where it is to land.
+    pub target: &'a RefName,
+    /// The best common ancestor of head and target.
+    pub base: Oid,
+    /// What it changes between the two; looked at where the policy or a flag asks.
+    pub changed: &'a Result<Vec<Changed>, Undecided>,
+    /// What external checks said.
+    pub checks: &'a [Check],
+    /// What would land, where it was computed.
+    pub landing: Option<&'a Landing>,
+    /// The merge that is about to happen; absent where the gate is only shown.
+    pub merging: Option<Merging<'a>>,
 }
 
 impl<'a> Candidate<'a> {
-    /// The record that speaks for this head: the author's newest on the tip's tree, or else the author's newest.
-    pub fn record(&self) -> Option<&'a Record> {
-        let counts = |record: &&Record| {
-            record.agent == *self.author
-                && (record.issue.is_none() || self.issue.is_none() || record.issue == self.issue)
+    /// The record that speaks for this head: the author's newest of a command that counts on the tip's tree; or else its
+    /// newest on that tree, or of all.
+    pub fn record(&self, policy: &Policy) -> Option<&'a Record> {
+        let on_tip = self.record_on(self.tree, policy);
+        on_tip.or_else(|| self.mine().find(|record| record.last().tree == self.tree)).or_else(|| self.mine().next())
+    }
+
+    /// The author's newest record of a command that counts on `tree`.
+    pub(crate) fn record_on(&self, tree: Oid, policy: &Policy) -> Option<&'a Record> {
+        self.mine().find(|record| record.last().tree == tree && tests_passed::counts(policy, record.last()))
+    }
+
+    /// Records of the author's that may be about this work, newest first.
+    fn mine(&self) -> impl Iterator<Item = &'a Record> {
+        let (author, issue) = (self.author, self.issue);
+        let counts = move |record: &&Record| {
+            record.agent == *author && (record.issue.is_none() || issue.is_none() || record.issue == issue)
         };
-        let newest_first = || self.records.iter().rev().filter(counts);
-        newest_first().find(|record| record.last().tree == self.tree).or_else(|| newest_first().next())
+        self.records.iter().rev().filter(counts)
+    }
+
+    /// What it changes.
+    pub(crate) fn changed(&self) -> Result<&'a [Changed], Undecided> {
+        self.changed.as_deref().map_err(Clone::clone)
+    }
+
+    /// How much it can break, and the path that says so. Without any demand that hangs on it, nothing is looked at.
+    pub fn risk(&self, policy: &Policy) -> Result<(Risk, Option<&'a str>), Undecided> {
+        if policy.medium_paths.is_empty() && policy.high_paths.is_empty() {
+            return Ok((Risk::Low, None));
+        }
+        Ok(policy.risk(self.changed()?.iter().map(|changed| changed.path.as_str())))
+    }
+
+    /// What the policy demands of it.
+    pub(crate) fn demands(&self, policy: &Policy) -> Result<Demands, Undecided> {
+        Ok(policy.demands(self.target, self.risk(policy)?.0))
     }
 
     /// Each reviewer's newest approval or request for changes on this very head. The author's own do not count.
@@ -118,17 +192,30 @@ pub trait GateRule: Sync {
     fn demands(&self) -> &'static str;
     /// Whether it is demanded at `submit` already, and not only at `merge`.
     fn at_submit(&self) -> bool;
+    /// Whether people are told of it only when it refuses.
+    fn quiet(&self) -> bool {
+        false
+    }
     /// Looks.
     fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided>;
 }
 
 /// The rules of the gate, in the order in which they are shown and asked.
 pub const RULES: &[&dyn GateRule] = &[
+    &sound_policy::SoundPolicy,
+    &files::Files,
     &proof::ProofOfTree,
+    &base::BaseIsBelow,
     &tests_passed::TestsPassed,
+    &agreement::PathsAgree,
+    &level::LevelReached,
+    &tests_touched::TestsTouched,
+    &checks::RequiredChecks,
     &approval::Approval,
     &no_changes_requested::NoChangesRequested,
+    &merger::Merger,
     &mergeable::Mergeable,
+    &landed::LandedTree,
 ];
 
 /// How a rule stands.
@@ -160,6 +247,9 @@ pub struct GateLine {
     pub why: String,
     /// The command that helps; one that shows the work where nothing is missing.
     pub next: String,
+    /// Whether people need not be told: nothing to fulfil, or a matter of course that is in order.
+    #[serde(skip)]
+    pub quiet: bool,
 }
 
 /// The whole gate, every rule in order, whatever the others say.
@@ -181,7 +271,8 @@ fn line(rule: &dyn GateRule, repo: &dyn Repo, candidate: &Candidate<'_>) -> Gate
     };
     // The same cleaning of control characters as in any refusal.
     let clean = Refusal::new(rule.word(), "", why, next);
-    GateLine { rule: rule.word(), state, ok, why: clean.why, next: clean.next }
+    let quiet = ok && (rule.quiet() || state == State::NotApplicable);
+    GateLine { rule: rule.word(), state, ok, why: clean.why, next: clean.next, quiet }
 }
 
 /// Whether `candidate` may become a pull request, or a new round of one; answers its proof.
@@ -208,16 +299,26 @@ fn check(
             Err(undecided) => return Err(Refusal::new(rule.word(), what, undecided.to_string(), candidate.show())),
         }
     }
-    Ok(proof_of(candidate))
+    proof_of(repo, candidate).map_err(|undecided| Refusal::new("proof", what, undecided.to_string(), candidate.show()))
 }
 
-/// What is known of the proof of `candidate`'s tip: P1 when its author recorded a passing run on exactly its tree.
-pub fn proof_of(candidate: &Candidate<'_>) -> Proof {
-    let Some(record) = candidate.record() else {
+/// What is known of the proof of `candidate`'s tip: P1 when its author recorded a passing run of a command that counts on
+/// exactly its tree.
+pub fn proof_of(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Undecided> {
+    Ok(proof_on(&repo.policy()?.policy, candidate, candidate.tree))
+}
+
+/// The same for another tree: the one that landed.
+pub fn proof_of_landed(repo: &dyn Repo, candidate: &Candidate<'_>, tree: Oid) -> Result<Proof, Undecided> {
+    Ok(proof_on(&repo.policy()?.policy, candidate, tree))
+}
+
+pub(crate) fn proof_on(policy: &Policy, candidate: &Candidate<'_>, tree: Oid) -> Proof {
+    let Some(record) = candidate.record_on(tree, policy) else {
         return Proof::none();
     };
     let last = record.last();
-    if last.tree != candidate.tree || tests_passed::complaint(last).is_some() {
+    if tests_passed::complaint(last).is_some() {
         return Proof::none();
     }
     Proof {

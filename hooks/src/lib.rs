@@ -9,6 +9,7 @@
 pub mod command;
 pub mod counts;
 pub mod gate;
+pub mod policy;
 pub mod push;
 pub mod record;
 mod repo;
@@ -19,5 +20,5 @@ mod verdict;
 #[cfg(test)]
 mod testing;
 
-pub use repo::{IssuedNonce, Repo};
+pub use repo::{Changed, Found, IssuedNonce, Repo};
 pub use verdict::{Judgement, Refusal, Rule, Undecided, Verdict};

@@ -3,7 +3,8 @@
 use notes_schema::{AgentName, Oid, RefName};
 
 use crate::rules::{
-    branch_owner, conflict, default_branch, inbox, magic, namespace, open_pull, server_owned, tag_owner,
+    branch_owner, conflict, default_branch, files, inbox, magic, namespace, open_pull, ref_permission, server_owned,
+    sound_policy, tag_owner,
 };
 use crate::verdict::{Refusal, Rule, first_refusal};
 use crate::{Judgement, Repo, Verdict};
@@ -50,13 +51,28 @@ pub const RULES: &[&dyn for<'a> Rule<PushedRef<'a>>] = &[
     &default_branch::DefaultBranch,
     &branch_owner::BranchOwner,
     &tag_owner::TagOwner,
+    &ref_permission::RefPermission,
     &open_pull::OpenPull,
 ];
 
-/// Judges one update; also good as an early word before a pack is read.
+/// The rules for what a branch brings, asked once its objects are there.
+pub const CONTENT_RULES: &[&dyn for<'a> Rule<PushedRef<'a>>] = &[&sound_policy::SoundPolicy, &files::Files];
+
+/// Judges one update by what it is called; also good as an early word before a pack is read.
 pub fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
-    for rule in RULES {
-        first_refusal(&[*rule], repo, pushed, &pushed.what(), "git push")?;
-    }
-    Ok(())
+    ask(RULES, repo, pushed)
+}
+
+/// Judges what one update brings; its objects must be there.
+pub fn judge_content(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
+    ask(content_rules(pushed.update), repo, pushed)
+}
+
+/// Those of [`CONTENT_RULES`] that an update is asked.
+pub fn content_rules(update: &RefUpdate) -> &'static [&'static dyn for<'a> Rule<PushedRef<'a>>] {
+    if update.name.branch_name().is_none() || update.new.is_none() { &[] } else { CONTENT_RULES }
+}
+
+fn ask(rules: &[&dyn for<'a> Rule<PushedRef<'a>>], repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
+    rules.iter().try_for_each(|rule| first_refusal(&[*rule], repo, pushed, &pushed.what(), "git push"))
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use notes_schema::trace::{Record, TraceError};
 use notes_schema::{AgentName, RefName, Sha256, refs};
 
-use crate::rules::{no_secrets, nonce, pusher, record_chain};
+use crate::rules::{agreement, no_secrets, nonce, pusher, record_chain, times};
 use crate::verdict::{Refusal, Rule, first_refusal};
 use crate::{Judgement, Repo, Verdict};
 
@@ -82,11 +82,27 @@ impl PushedRecord<'_> {
 
 /// The rules on what a record says, in the order in which they are asked. Before them stand E01 (size and limits) and
 /// E02 (canonical encoding), and after the first an identical accepted record is done.
-pub const RULES: &[&dyn for<'a> Rule<PushedRecord<'a>>] =
-    &[&pusher::Pusher, &nonce::Nonce, &record_chain::RecordChain, &no_secrets::NoSecrets];
+pub const RULES: &[&dyn for<'a> Rule<PushedRecord<'a>>] = &[
+    &pusher::Pusher,
+    &nonce::Nonce,
+    &record_chain::RecordChain,
+    &agreement::CountsAgree,
+    &times::Times,
+    &no_secrets::NoSecrets,
+];
 
 /// Judges all records of one push together, since they may be linked among themselves; verdicts in the order given.
 pub fn judge(repo: &dyn Repo, agent: &AgentName, incoming: &[Incoming<'_>]) -> Vec<RecordVerdict> {
+    judge_except(repo, agent, incoming, &[])
+}
+
+/// The same without the rules whose words are given: where no forge is, some cannot be asked.
+pub fn judge_except(
+    repo: &dyn Repo,
+    agent: &AgentName,
+    incoming: &[Incoming<'_>],
+    except: &[&str],
+) -> Vec<RecordVerdict> {
     let decoded: Vec<Result<Taken, Refusal>> = incoming.iter().map(decode).collect();
     let place: HashMap<Sha256, usize> =
         decoded.iter().enumerate().filter_map(|(i, taken)| Some((taken.as_ref().ok()?.digest, i))).collect();
@@ -106,7 +122,7 @@ pub fn judge(repo: &dyn Repo, agent: &AgentName, incoming: &[Incoming<'_>]) -> V
     while let Some(i) = ready.pop() {
         let Some(taken) = decoded[i].take() else { continue };
         let verdict = match taken {
-            Ok(taken) => judge_one(repo, agent, incoming[i].name, taken, &arrived),
+            Ok(taken) => judge_one(repo, agent, incoming[i].name, taken, &arrived, except),
             Err(refusal) => RecordVerdict::Refused(refusal),
         };
         if let RecordVerdict::New(taken) | RecordVerdict::AlreadyKnown(taken) = &verdict {
@@ -124,10 +140,12 @@ fn judge_one(
     name: &RefName,
     taken: Taken,
     arrived: &HashSet<Sha256>,
+    except: &[&str],
 ) -> RecordVerdict {
     let pushed = PushedRecord { agent, name, record: &taken.record, arrived };
     let ask = |rules: &[&dyn for<'a> Rule<PushedRecord<'a>>]| -> Result<(), Refusal> {
-        rules.iter().try_for_each(|rule| first_refusal(&[*rule], repo, &pushed, &what(name), "git push"))
+        let asked = rules.iter().filter(|rule| !except.contains(&rule.word()));
+        asked.into_iter().try_for_each(|rule| first_refusal(&[*rule], repo, &pushed, &what(name), "git push"))
     };
     let (first, others) = RULES.split_at(1);
     if let Err(refusal) = ask(first) {
@@ -171,7 +189,12 @@ fn what(name: &RefName) -> String {
 
 /// Drops a record that can never be taken, so that it is not sent again with each push.
 pub(crate) fn drop_it(name: &RefName) -> String {
-    format!("git update-ref -d {}{} && git push", refs::OUT_PREFIX, id(name))
+    format!("{} && git push", forget(name))
+}
+
+/// Takes a record out of what the clone sends.
+pub(crate) fn forget(name: &RefName) -> String {
+    format!("git update-ref -d {}{}", refs::OUT_PREFIX, id(name))
 }
 
 #[cfg(test)]
@@ -209,10 +232,30 @@ mod tests {
             ("good", record(), "", ""),
             ("of another agent", with(|r| r.agent = agent("beta")), "E03", drop),
             ("of another project", with(|r| r.project = "lexer".parse().unwrap()), "E04", drop),
-            ("with beta's nonce", with(|r| r.nonce = nonce(2)), "E04", "ssh forge start parser/12"),
-            ("with no known nonce", with(|r| r.nonce = nonce(9)), "E04", "ssh forge start parser/12"),
-            ("with no known nonce or issue", with(|r| (r.nonce, r.issue) = (nonce(9), None)), "E04", "ssh forge feed"),
-            ("for another issue", with(|r| r.issue = Some(13)), "E04", "ssh forge start parser/13"),
+            (
+                "with beta's nonce",
+                with(|r| r.nonce = nonce(2)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/12",
+            ),
+            (
+                "with no known nonce",
+                with(|r| r.nonce = nonce(9)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/12",
+            ),
+            (
+                "with no known nonce or issue",
+                with(|r| (r.nonce, r.issue) = (nonce(9), None)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge feed",
+            ),
+            (
+                "for another issue",
+                with(|r| r.issue = Some(13)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/13",
+            ),
             ("for the nonce's issue", with(|r| r.issue = None), "", ""),
             ("after an unknown one", with(|r| r.prev = Some(Sha256::of(b"?"))), "E05", drop),
             (

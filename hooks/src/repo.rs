@@ -1,9 +1,13 @@
 //! What rules may look up of the repository that a change is for.
 
+use std::sync::Arc;
+
 use notes_schema::trace::Nonce;
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::Undecided;
+use crate::policy::{Base, Standing};
+use crate::secrets::Allowed;
 
 /// To whom and for what `start` gave a nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,30 @@ pub struct IssuedNonce {
     pub issue: u64,
     /// Server time of the `start`, milliseconds since 1970.
     pub started_ms: u64,
+}
+
+/// A path that a change adds or changes, or takes away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The path; bytes that are no UTF-8 are replaced.
+    pub path: String,
+    /// Bytes of the file that stands there now, where somebody asks; 0 where none does.
+    pub size: u64,
+    /// Whether it stands in the tip or before: git finds it then, where it is to be put back.
+    pub known: bool,
+    /// Where it stood as it was before: the commit to restore it from.
+    pub before: Option<Oid>,
+}
+
+/// What stands at a path of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// A directory.
+    Directory,
+    /// A file or link, with the digest of its content.
+    File(Sha256),
+    /// A submodule.
+    Other,
 }
 
 /// Lookups in one project, all at one moment.
@@ -36,6 +64,27 @@ pub trait Repo {
     fn nonce(&self, nonce: &Nonce) -> Result<Option<IssuedNonce>, Undecided>;
     /// The maker of a record that was accepted in this project before.
     fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided>;
+    /// Values that the default branch lists as fixtures, though they look like secrets.
+    fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
+        Ok(Allowed::default())
+    }
     /// Up to `most` paths that differ between two trees, sorted; [`Undecided`] when a tree is not there.
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided>;
+    /// The policy that judges: the default branch's as it is, so that no change lowers its own bar.
+    fn policy(&self) -> Result<Arc<Base>, Undecided>;
+    /// The policy that a commit brings: the blob at [`crate::policy::PATH`] in its tree, and its bytes.
+    fn policy_in(&self, commit: Oid) -> Result<Option<(Oid, Vec<u8>)>, Undecided>;
+    /// What the commits of `new` change that neither the default branch nor `name` as it is has. A merge changes what
+    /// differs from all its parents.
+    fn brought(&self, name: &RefName, new: Oid) -> Result<Vec<Changed>, Undecided>;
+    /// Whether `ancestor` is `of`, or can be reached from it.
+    fn is_ancestor(&self, ancestor: Oid, of: Oid) -> Result<bool, Undecided>;
+    /// The tree of a commit; `None` where there is no such commit.
+    fn tree_of(&self, commit: Oid) -> Result<Option<Oid>, Undecided>;
+    /// What stands at `path` in `tree`.
+    fn found_at(&self, tree: Oid, path: &str) -> Result<Option<Found>, Undecided>;
+    /// How well an agent is proven: what its approvals weigh hangs on it.
+    fn standing(&self, agent: &AgentName) -> Standing;
+    /// The time of the judgement, milliseconds since 1970.
+    fn now_ms(&self) -> u64;
 }

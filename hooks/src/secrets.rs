@@ -3,9 +3,13 @@
 //! Invariant: time grows linearly with the text; a finding never carries the value. Struck-out text holds nothing that
 //! is found again.
 
+mod allowed;
+
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexSet};
+
+pub use allowed::{Allowed, LONGEST as LONGEST_LIST, PATH as ALLOW_PATH};
 
 /// One place that looks like a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,8 @@ enum Also {
     Random,
     /// The value is no placeholder.
     NoPlaceholder,
+    /// Each character of the value tells much: mixed case, digits, and hardly any repetition.
+    Entropy,
 }
 
 /// Name, pattern (group 1 is the value, or else the whole match), and what else must hold.
@@ -56,7 +62,8 @@ const PATTERNS: &[(&str, &str, Also)] = &[
         "assignment",
         concat!(
             r"(?i:password|passwd|passphrase|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|",
-            r"signing[_-]?key|credentials?)[A-Za-z0-9_]{0,20}",
+            r"signing[_-]?key|credentials?|pwd|(?:auth|encryption|master|session|license|account)[_-]?key)",
+            r"[A-Za-z0-9_]{0,20}",
             "[\"']?[ \\t]*(?:=>|:=|[=:])[ \\t]*[\"']?",
             "([^\\s\"'`,;&<>(){}\\[\\]]{8,300})"
         ),
@@ -67,6 +74,8 @@ const PATTERNS: &[(&str, &str, Also)] = &[
         r"--?(?i:password|passwd|secret|token|api-?key|access-key)[ \t]+([^-\s\[\]][^\s\[\]]{7,300})",
         Also::Random,
     ),
+    // `DEPLOY_HASH=…` in capitals, as environments are printed; what it is called does not matter then.
+    ("environment-value", "(?-u:\\b)[A-Z][A-Z0-9_]{2,60}=[\"']?([A-Za-z0-9+/_-]{32,200}={0,2})", Also::Entropy),
 ];
 
 struct Pattern {
@@ -84,6 +93,12 @@ static COMPILED: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     PATTERNS.iter().map(compile).collect()
 });
 
+/// All patterns in one pass: most lines match none of them.
+static ANY: LazyLock<RegexSet> = LazyLock::new(|| {
+    let patterns = PATTERNS.iter().map(|(_, text, _)| text);
+    RegexSet::new(patterns).expect("invariant: the patterns are constant and tested")
+});
+
 const KEY_RULE: &str = "private-key";
 const KEY_BEGIN: &str = "-----BEGIN ";
 const KEY_END: &str = "-----END ";
@@ -95,8 +110,15 @@ pub fn rules() -> impl Iterator<Item = &'static str> {
 
 /// Everything in `text` that looks like a secret, in order, without overlaps.
 pub fn find(text: &str) -> Vec<Finding> {
+    find_except(text, &Allowed::default())
+}
+
+/// The same without the values that are listed as fixtures. A private key is named whole, so it is listed whole.
+pub fn find_except(text: &str, allowed: &Allowed) -> Vec<Finding> {
     let mut found = private_keys(text);
-    for pattern in COMPILED.iter() {
+    found.retain(|finding| !allowed.has(&text[finding.offset..finding.offset + finding.len]));
+    let matched: Vec<usize> = if ANY.is_match(text) { ANY.matches(text).into_iter().collect() } else { Vec::new() };
+    for pattern in matched.into_iter().map(|at| &COMPILED[at]) {
         for captures in pattern.regex.captures_iter(text) {
             let Some(value) = captures.get(1).or(captures.get(0)) else {
                 continue;
@@ -105,8 +127,9 @@ pub fn find(text: &str) -> Vec<Finding> {
                 Also::Nothing => true,
                 Also::Random => looks_random(value.as_str()),
                 Also::NoPlaceholder => !is_placeholder(value.as_str()),
+                Also::Entropy => has_entropy(value.as_str()),
             };
-            if holds {
+            if holds && !allowed.has(value.as_str()) {
                 found.push(Finding { rule: pattern.rule, offset: value.start(), len: value.len() });
             }
         }
@@ -135,11 +158,17 @@ pub fn redact(text: &str) -> (String, Vec<(String, u64)>) {
 /// Strikes secrets out of text that comes in pieces, line by line: a private key may go over many of them.
 #[derive(Debug, Default)]
 pub struct Redactor {
+    allowed: Allowed,
     counts: std::collections::BTreeMap<&'static str, u64>,
     inside_key: bool,
 }
 
 impl Redactor {
+    /// One that leaves listed fixtures alone.
+    pub fn allowing(allowed: Allowed) -> Self {
+        Redactor { allowed, ..Redactor::default() }
+    }
+
     /// The next line (with or without its line break), struck out.
     pub fn line(&mut self, line: &str) -> String {
         if self.inside_key {
@@ -173,7 +202,7 @@ impl Redactor {
         let mut clean = text.to_owned();
         // What is put in can complete another pattern with what stands around it; that ends after a few rounds.
         for _ in 0..8 {
-            let found = find(&clean);
+            let found = find_except(&clean, &self.allowed);
             if found.is_empty() {
                 return clean;
             }
@@ -190,7 +219,7 @@ impl Redactor {
             next.push_str(&clean[at..]);
             clean = next;
         }
-        if find(&clean).is_empty() { clean } else { "[redacted]".to_owned() }
+        if find_except(&clean, &self.allowed).is_empty() { clean } else { "[redacted]".to_owned() }
     }
 }
 
@@ -273,9 +302,37 @@ fn looks_random(value: &str) -> bool {
     !looks_like_path && different >= 6
 }
 
+/// Bits of information per character that a random value has at least, in thousandths. Hexadecimal has 4000 at most, so
+/// digests and ids of objects stay below.
+const ENTROPY: u64 = 4200;
+
+fn has_entropy(value: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| value.bytes().any(|b| test(&b));
+    let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+    let ascends = value.as_bytes().windows(2).filter(|pair| pair[1] == pair[0].wrapping_add(1)).count();
+    // `ABCDEFG…0123456789`: an alphabet is no secret.
+    mixed && !value.starts_with("sha") && ascends * 2 < value.len() && entropy(value) >= ENTROPY
+}
+
+/// Shannon's entropy of the bytes, in thousandths of a bit per byte.
+fn entropy(value: &str) -> u64 {
+    let mut counts = [0u32; 256];
+    value.bytes().for_each(|b| counts[usize::from(b)] += 1);
+    let len = value.len() as f64;
+    let bits: f64 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| f64::from(*count) / len)
+        .map(|share| -share * share.log2())
+        .sum();
+    (bits * 1000.0) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use notes_schema::Sha256;
 
     use super::*;
 
@@ -317,6 +374,9 @@ mod tests {
             ("assignment", format!("\"api_key\": \"{}\"", random(20))),
             ("assignment", format!("client_secret = '{}'", random(20))),
             ("command-option", format!("curl --token {}", random(20))),
+            ("assignment", format!("DB_PWD={}", random(12))),
+            ("assignment", format!("encryption-key: {}", random(12))),
+            ("environment-value", format!("DEPLOY={}Zz8Yy7Xx6Ww5Vv4", random(20))),
         ];
         let mut seen = std::collections::BTreeSet::new();
         for (rule, text) in &cases {
@@ -355,10 +415,32 @@ mod tests {
             "-----BEGIN SSH SIGNATURE-----",
             "unexpected token: expected `;` at line 12345678",
             "nonce 000102030405060708090a0b0c0d0e0f",
+            "COMMIT=3f1c2ab0123456789012345678901234567890ab SHELL=/usr/bin/some/long/path/to/a/shell/Of/1",
+            "INTEGRITY=sha512-kYzJ3bTq0hN5wE7rVxM1cPaLd9GfUo2iSs8QeRtB4nHlWjZxCvBmKyTgDfRsAqWe",
+            "ALPHABET=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+            "CARGO_MANIFEST_DIR=/home/agent/Project1/target/debug/build/x",
+            "github.com/x/y v1.2.3 h1:kYzJ3bTq0hN5wE7rVxM1cPaLd9GfUo2iSs8QeRtB4nH=",
             "checksum = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
         ] {
             assert_eq!(found(text), [""; 0], "{text}");
         }
+    }
+
+    #[test]
+    fn listed_fixtures_are_left_alone_and_nothing_else() {
+        let (fixture, real) = (format!("ghp_{}", random(36)), format!("ghp_{}", random(37)));
+        let list = format!("# Tokens of the tests.\n{}  lexer\n\nnot a digest\n", Sha256::of(fixture.as_bytes()));
+        let (allowed, wrong) = Allowed::parse(&list);
+        assert_eq!(wrong, Some(4));
+        let text = format!("{fixture} {real} x={fixture}{fixture}\n");
+        let found = find_except(&text, &allowed);
+        assert_eq!(found.len(), 2, "the real one, and the one that only begins like the fixture: {found:?}");
+        let mut redactor = Redactor::allowing(allowed);
+        let clean = redactor.line(&text);
+        assert!(clean.starts_with(&format!("{fixture} [redacted:github-token] ")), "{clean}");
+        assert_eq!(redactor.counts(), [("github-token".to_owned(), 2)]);
+        let (none, wrong) = Allowed::parse(&format!("{}{list}", " ".repeat(LONGEST_LIST)));
+        assert!(!none.has(&fixture) && wrong == Some(0), "a list that is too long lists nothing");
     }
 
     #[test]

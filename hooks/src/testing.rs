@@ -1,12 +1,19 @@
 //! A repository in memory for the rules' tests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use notes_schema::trace::{Nonce, Record};
+use notes_schema::trace::{Attempt, Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
+use crate::policy::{Base, Standing};
 use crate::push::{self, PushedRef, RefUpdate};
-use crate::{IssuedNonce, Refusal, Repo, Undecided};
+use crate::record::{self, Form, Incoming, RecordVerdict};
+use crate::{Changed, Found, IssuedNonce, Refusal, Repo, Undecided};
+
+/// When nonces were given out, and what time it is.
+pub const STARTED: u64 = 1_700_000_000_000;
+pub const NOW: u64 = STARTED + 3_600_000;
 
 pub fn agent(text: &str) -> AgentName {
     text.parse().unwrap()
@@ -32,6 +39,16 @@ pub struct Fake {
     pub pulls: BTreeMap<RefName, ItemRef>,
     pub known: BTreeMap<Sha256, AgentName>,
     pub paths: Result<Vec<String>, Undecided>,
+    pub base: Base,
+    /// The policy of every commit.
+    pub brings: Option<(Oid, Vec<u8>)>,
+    pub brought: Vec<Changed>,
+    /// Whether what a push brings cannot be read.
+    pub unreadable: bool,
+    pub found: BTreeMap<String, Found>,
+    /// Trees of commits that are there, all of them ancestors of everything.
+    pub trees: BTreeMap<Oid, Oid>,
+    pub standing: BTreeMap<AgentName, Standing>,
 }
 
 impl Fake {
@@ -48,7 +65,19 @@ impl Fake {
             pulls: BTreeMap::new(),
             known: BTreeMap::new(),
             paths: Ok(Vec::new()),
+            base: Base::default(),
+            brings: None,
+            brought: Vec::new(),
+            unreadable: false,
+            found: BTreeMap::new(),
+            trees: BTreeMap::new(),
+            standing: BTreeMap::new(),
         }
+    }
+
+    /// The default branch's policy from now on.
+    pub fn says(&mut self, policy: &str) {
+        self.base = Base::of(Some((oid(0xee), policy.as_bytes())));
     }
 
     pub fn add(&mut self, text: &str, owner: &str) {
@@ -83,7 +112,7 @@ impl Repo for Fake {
         Ok(self.pulls.get(branch).cloned())
     }
     fn nonce(&self, given: &Nonce) -> Result<Option<IssuedNonce>, Undecided> {
-        let issued = |who| Some(IssuedNonce { agent: agent(who), issue: 12, started_ms: 1000 });
+        let issued = |who| Some(IssuedNonce { agent: agent(who), issue: 12, started_ms: STARTED });
         Ok(if *given == nonce(1) {
             issued("alpha")
         } else if *given == nonce(2) {
@@ -98,6 +127,53 @@ impl Repo for Fake {
     fn differing_paths(&self, _: Oid, _: Oid, most: usize) -> Result<Vec<String>, Undecided> {
         self.paths.clone().map(|paths| paths.into_iter().take(most).collect())
     }
+    fn policy(&self) -> Result<Arc<Base>, Undecided> {
+        Ok(Arc::new(self.base.clone()))
+    }
+    fn policy_in(&self, _: Oid) -> Result<Option<(Oid, Vec<u8>)>, Undecided> {
+        Ok(self.brings.clone())
+    }
+    fn brought(&self, _: &RefName, _: Oid) -> Result<Vec<Changed>, Undecided> {
+        if self.unreadable { Err(Undecided("a tree is missing".into())) } else { Ok(self.brought.clone()) }
+    }
+    fn is_ancestor(&self, ancestor: Oid, of: Oid) -> Result<bool, Undecided> {
+        Ok(ancestor == of || self.trees.contains_key(&ancestor))
+    }
+    fn tree_of(&self, commit: Oid) -> Result<Option<Oid>, Undecided> {
+        // Commit 66 is there and no ancestor of anything.
+        Ok(self.trees.get(&commit).copied().or((commit == oid(66)).then_some(oid(67))))
+    }
+    fn found_at(&self, _: Oid, path: &str) -> Result<Option<Found>, Undecided> {
+        Ok(self.found.get(path).copied())
+    }
+    fn standing(&self, agent: &AgentName) -> Standing {
+        self.standing.get(agent).copied().unwrap_or_default()
+    }
+    fn now_ms(&self) -> u64 {
+        NOW
+    }
+}
+
+/// What is found against the content of one branch that is pushed.
+pub fn pushes(repo: &Fake, who: &str, text: &str) -> Result<(), Refusal> {
+    push::judge_content(repo, &PushedRef { agent: &agent(who), update: &update(text), earlier: &[] })
+}
+
+/// What becomes of alpha's record after a change: rule and `next` of the refusal, if any.
+pub fn records(change: impl FnOnce(&mut Record)) -> Result<(), (String, String)> {
+    let mut record = record();
+    change(&mut record);
+    let (at, bytes) = (name("refs/notes/forge/in/alpha/r1"), record.canonical());
+    let incoming = Incoming { name: &at, form: Form::MessagePack, bytes: &bytes };
+    match record::judge(&Fake::new(), &agent("alpha"), &[incoming]).remove(0) {
+        RecordVerdict::Refused(refusal) => Err((refusal.rule, refusal.next)),
+        RecordVerdict::New(_) | RecordVerdict::AlreadyKnown(_) => Ok(()),
+    }
+}
+
+/// The one attempt of [`record`].
+pub fn attempt() -> Attempt {
+    record().attempts.remove(0)
 }
 
 fn update(text: &str) -> RefUpdate {

@@ -238,7 +238,16 @@ mod tests {
             .into(),
             PullRound { round: 2, head: oid(3), base: oid(1), proof: Proof::none() }.into(),
             Reviewed { verdict: Verdict::RequestChanges, head: oid(3) }.into(),
-            PullMerged { landed: oid(4), onto: oid(1), head: oid(3), strategy: "merge".into(), issue: Some(12) }.into(),
+            PullMerged {
+                landed: oid(4),
+                onto: oid(1),
+                head: oid(3),
+                strategy: "merge".into(),
+                issue: Some(12),
+                proof: None,
+                policy: None,
+            }
+            .into(),
             PullClosed {}.into(),
             RatingSettled {
                 key: Sha256::of(b"merge"),

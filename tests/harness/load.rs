@@ -204,8 +204,9 @@ impl Load {
             if pushed.len() == 2 {
                 args.push(&both[1]);
             }
-            let fate = fate_of_push(&self.gamma.git(dir, &args));
-            assert!(fate != Fate::Refused, "a push to one's own branch should land");
+            let out = self.gamma.git(dir, &args);
+            let fate = fate_of_push(&out);
+            assert!(fate != Fate::Refused, "a push to one's own branch should land\n{out}");
             for branch in pushed {
                 let (tips, last) = diary.branches.entry((*branch).clone()).or_default();
                 tips.push(tip.clone());

@@ -148,6 +148,12 @@ cases! {
     the_loop => "loop",
     refusals => "refusals",
     http_loop => "http-loop",
+    policy => "policy",
+    landing => "landing",
+    cheats => "cheats",
+    policy_merge => "policy-merge",
+    the_loop_with_sh_and_git => "sh-loop",
+    another_git_server => "another-server",
     reading_code => "reading-code",
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod anyone;
 mod bench;
 mod cases;
 mod clients;
@@ -13,5 +14,6 @@ mod large;
 mod matrix;
 mod mirror;
 mod plain;
+mod runs;
 mod server;
 mod signed;

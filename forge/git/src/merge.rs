@@ -5,6 +5,8 @@
 //!
 //! Invariant: nothing is written to disk.
 
+mod pick;
+
 use std::collections::{BTreeSet, HashSet};
 
 use gix::merge::blob::builtin_driver::text::Labels;
@@ -13,6 +15,8 @@ use notes_schema::Oid;
 
 use super::object::{self, Kind, Object};
 use super::store::{Objects as _, Store};
+
+pub use pick::{Picked, pick};
 
 /// Largest file that is merged by lines, in bytes; larger ones conflict when both sides changed them.
 const LARGEST_TEXT: u64 = 16 << 20;
@@ -82,15 +86,9 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
     )
     .map_err(|e| failed(e.to_string()))?;
     let mut merge = outcome.tree_merge;
-    let git = TreatAsUnresolved::git();
-    let mut paths = BTreeSet::new();
-    for conflict in merge.conflicts.iter().filter(|conflict| conflict.is_unresolved(git)) {
-        for change in [&conflict.ours, &conflict.theirs] {
-            paths.insert(String::from_utf8_lossy(change.location()).into_owned());
-        }
-    }
+    let paths = conflicting_paths(&merge.conflicts, TreatAsUnresolved::git());
     if !paths.is_empty() {
-        return Err(MergeError::Conflicts { paths: paths.into_iter().collect() });
+        return Err(MergeError::Conflicts { paths });
     }
     let written =
         merge.tree.write(|tree| gix::objs::Write::write(&repository, tree)).map_err(|e| failed(e.to_string()))?;
@@ -99,6 +97,17 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
     let made = repository.objects.take_object_memory().unwrap_or_default();
     let made = |id: Oid| made.get(&object::to_gix(id)).map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()));
     Ok(Merged { tree, objects: new_objects(store, tree, made).map_err(|e| failed(e.to_string()))? })
+}
+
+/// The paths of what both sides changed, sorted.
+fn conflicting_paths(conflicts: &[gix::merge::plumbing::tree::Conflict], unresolved: TreatAsUnresolved) -> Vec<String> {
+    let mut paths = BTreeSet::new();
+    for conflict in conflicts.iter().filter(|conflict| conflict.is_unresolved(unresolved)) {
+        for change in [&conflict.ours, &conflict.theirs] {
+            paths.insert(String::from_utf8_lossy(change.location()).into_owned());
+        }
+    }
+    paths.into_iter().collect()
 }
 
 /// What is reachable from `tree` and not in the store, parents before children.

@@ -151,7 +151,7 @@ mod tests {
     fn a_report_without_the_ref_is_an_error() {
         assert!(landed(b"...0019ok refs/heads/x\n", "refs/heads/x").is_ok());
         assert!(landed(b"...ng refs/heads/x no\n", "refs/heads/x").is_err());
-        let spread = b"000dpackfile\n0010\x01PACK\0\0\0\x02\0\0\x010009\x02say0007\x01\x02x0000";
+        let spread = b"000dpackfile\n0010\x01PACK\0\0\0\x02\0\0\x010008\x02say0007\x01\x02x0000";
         assert_eq!(objects_of(spread).unwrap(), 258);
         assert!(objects_of(b"ERR no").is_err());
     }

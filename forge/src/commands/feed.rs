@@ -395,7 +395,11 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
     let ready = approved && !blocked && pull.proof.level != notes_schema::event::Level::P0;
     if ready {
         let newest = pull.live(Verdict::Approve).map(|r| r.q).max().unwrap_or(pull.last_q);
-        world.attention.push(blank(newest, "approved: it may land".to_owned(), format!("merge {path}")));
+        let (text, next) = match super::pulls::still_missing(context, &reference, pull) {
+            None => ("approved: it may land".to_owned(), format!("merge {path}")),
+            Some(rule) => (format!("approved, and the policy asks for more: {rule}"), format!("pr {path}")),
+        };
+        world.attention.push(blank(newest, text, next));
     }
     let verdict = match (blocked, approved) {
         (true, _) => "changes requested",

@@ -47,7 +47,7 @@ impl Render for Overview {
             out.push_str(&format!("    {usage:<WIDEST$} {}\n", entry.summary));
         }
         out.push_str(
-            "\n`help <command>` shows its arguments and an example, `help record` a record made by hand. `--json` right after a command's name gives data.\n`parser#7` and `parser/7` are the same; a bare 7 is in your ",
+            "\n`help <command>` shows its arguments and an example, `help record` a record made by hand, `help proof` what a proof shows, `help policy` what a project may ask for. `--json` right after a command's name gives data.\n`parser#7` and `parser/7` are the same; a bare 7 is in your ",
         );
         out.push_str(
             "current project. Longer text comes on stdin.\nExit codes: 0 done, 1 refused, 2 usage, 3 not found, ",
@@ -81,18 +81,70 @@ pub const HELP: Command = Command {
     run: help,
 };
 
+/// The recorder for machines that have `sh` and git alone; `GET /forge-run` is the same file.
+pub const RECORDER_SCRIPT: &str = include_str!("../../../frontend-static/forge-run.sh");
+
+#[derive(Serialize)]
+struct Script {
+    name: &'static str,
+    script: &'static str,
+}
+
+impl Render for Script {
+    fn markdown(&self) -> String {
+        self.script.to_owned()
+    }
+}
+
+/// `recorder`.
+pub const RECORDER: Command = Command {
+    name: "recorder",
+    aliases: &[],
+    needs: Needs::Nothing,
+    shape: Shape::words(0, 0),
+    usage: "",
+    summary: "a recorder as one shell script, for machines without the program",
+    example: "recorder",
+    run: |_, _| Ok(Answer::of(&Script { name: "forge-run.sh", script: RECORDER_SCRIPT })),
+};
+
 /// How a record is made with git alone.
 const RECORD: &str = include_str!("../../../frontend-static/record.md");
+
+/// What a proof shows, by level.
+const PROOF: &str = include_str!("../../../frontend-static/proof.md");
+
+/// What the policy file may hold, before its keys.
+const POLICY: &str = include_str!("../../../frontend-static/policy.md");
 
 #[derive(Serialize)]
 struct Topic {
     topic: &'static str,
-    text: &'static str,
+    text: String,
+}
+
+/// A name after `help`, and what makes its text.
+type Explains = (&'static str, fn() -> String);
+
+/// Texts that explain something other than a command.
+const TOPICS: &[Explains] = &[("record", || RECORD.to_owned()), ("proof", proof), ("policy", policy)];
+
+fn proof() -> String {
+    let rule = |rule: &&dyn hooks::gate::GateRule| {
+        let when = if rule.at_submit() { "submit, merge" } else { "merge" };
+        format!("| {} | {when} | {} |\n", rule.word(), rule.demands())
+    };
+    let rules: String = hooks::gate::RULES.iter().map(rule).collect();
+    PROOF.replace("{rules}\n", &format!("| rule | asked at | demands that |\n|---|---|---|\n{rules}"))
+}
+
+fn policy() -> String {
+    POLICY.replace("{keys}\n", &hooks::policy::documentation())
 }
 
 impl Render for Topic {
     fn markdown(&self) -> String {
-        self.text.to_owned()
+        self.text.clone()
     }
 }
 
@@ -101,8 +153,8 @@ fn help(_: &Context, args: &Args) -> Result<Answer, Refusal> {
         return Ok(Answer::of(&Overview { commands: COMMANDS.iter().map(|c| Entry::of(c)).collect() }));
     }
     let name = args.words.join(" ");
-    if name == "record" {
-        return Ok(Answer::of(&Topic { topic: "record", text: RECORD }));
+    if let Some((topic, text)) = TOPICS.iter().find(|(topic, _)| *topic == name) {
+        return Ok(Answer::of(&Topic { topic, text: text() }));
     }
     let first = args.word(0).unwrap_or("");
     let group: Vec<Entry> =

@@ -13,12 +13,13 @@ mod items;
 mod keys;
 mod line;
 mod lists;
+mod merge;
 mod projects;
 mod pulls;
 mod review;
 mod submit;
 mod text;
-mod trace;
+pub(crate) mod trace;
 mod work;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use context::Context;
+pub use help::RECORDER_SCRIPT;
 pub use line::{Args, Shape, Stdin, Takes};
 
 use crate::answer::{Answer, Code, Refusal};
@@ -91,6 +93,7 @@ pub struct Command {
 /// Every command, in the order in which help lists them.
 pub const COMMANDS: &[&Command] = &[
     &help::HELP,
+    &help::RECORDER,
     &agents::REGISTER,
     &agents::WHOAMI,
     &keys::KEY_ADD,
@@ -117,7 +120,7 @@ pub const COMMANDS: &[&Command] = &[
     &pulls::PR_LIST,
     &pulls::PR_CLOSE,
     &review::REVIEW,
-    &review::MERGE,
+    &merge::MERGE,
     &trace::TRACE,
     &code::LOG,
     &code::BLAME,

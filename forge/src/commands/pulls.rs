@@ -16,6 +16,7 @@ use crate::gate::{View, Work};
 use crate::state::{PullState, PullStatus};
 use git::diff;
 use git::store::Objects as _;
+use hooks::Repo as _;
 
 /// Longest diff in an answer, in bytes.
 pub(super) const LONGEST_DIFF: usize = 64 << 10;
@@ -30,6 +31,15 @@ pub(super) struct GateLine {
     pub ok: bool,
     pub why: String,
     pub next: String,
+    #[serde(skip)]
+    quiet: bool,
+}
+
+/// The gate of a pull request, and by what it is judged.
+pub(super) struct Gate {
+    pub lines: Vec<GateLine>,
+    risk: Option<hooks::policy::Risk>,
+    policy: Option<Oid>,
 }
 
 impl GateLine {
@@ -38,20 +48,21 @@ impl GateLine {
             rule: line.rule.to_owned(),
             state: line.state,
             ok: line.ok,
+            quiet: line.quiet,
             why: line.why,
             next: line.next.strip_prefix("ssh forge ").unwrap_or(&line.next).to_owned(),
         }
     }
 }
 
-/// `- [x] approval: approved by beta`, and the next command where something is missing.
+/// `- [x] approval: approved by beta`, and the next command where something is missing. What need not be told is not.
 pub(super) fn gate_markdown(gate: &[GateLine]) -> String {
     let line = |line: &GateLine| {
         let mark = if line.ok { 'x' } else { ' ' };
         let next = if line.ok { String::new() } else { format!("\n  → {}", line.next) };
         format!("- [{mark}] {}: {}{next}\n", line.rule, inline(&line.why))
     };
-    gate.iter().map(line).collect()
+    gate.iter().filter(|line| !line.quiet).map(line).collect()
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -79,7 +90,11 @@ struct Whole {
     base: Oid,
     round: u64,
     proof: String,
+    proof_means: &'static str,
     proof_detail: Proof,
+    risk: Option<hooks::policy::Risk>,
+    /// The blob of the policy that judges; none where the defaults do.
+    policy: Option<Oid>,
     reviews: Vec<ReviewLine>,
     gate: Vec<GateLine>,
     comments: Vec<Shown>,
@@ -110,7 +125,8 @@ impl Render for Whole {
             self.added,
             self.removed
         ));
-        out.push_str(&format!("proof {}\n", crate::forge::shown_proof(&self.proof_detail)));
+        let proof = crate::forge::shown_proof(&self.proof_detail);
+        out.push_str(&format!("proof {proof} · {}: `help proof`\n", self.proof_means));
         if let Some(landed) = &self.landed {
             out.push_str(&format!("landed as `{}`\n", landed.short()));
         }
@@ -157,17 +173,25 @@ fn longest_run(text: &str, wanted: char) -> usize {
 }
 
 /// What the rules say of a pull request now.
-pub(super) fn gate_of(
-    context: &Context,
-    project: &Project,
-    n: u64,
-    pull: &PullState,
-) -> Result<Vec<GateLine>, Refusal> {
+pub(super) fn gate_of(context: &Context, project: &Project, n: u64, pull: &PullState) -> Result<Gate, Refusal> {
     let store = project.repository.store();
-    let view = View { snapshot: &project.snapshot, root: &context.root, objects: store.as_ref() };
+    let view = View::new(&project.snapshot, &context.root, store.as_ref(), context.forge.now());
     let work = Work::of_pull(&view, store, n, pull);
     let work = work.map_err(|e| Refusal::new(Code::TryLater, format!("{n}"), e.to_string(), "feed"))?;
-    Ok(work.gate(&view).into_iter().map(GateLine::of).collect())
+    let lines = work.gate(&view).into_iter().map(GateLine::of).collect();
+    Ok(Gate { lines, risk: work.risk(&view), policy: view.policy().ok().and_then(|base| base.blob) })
+}
+
+/// The first rule that an approved pull request still fails where a policy may ask for more than an approval. Without a
+/// policy file nothing is computed: a feed shows many.
+pub(super) fn still_missing(context: &Context, reference: &ItemRef, pull: &PullState) -> Option<String> {
+    let repository = context.forge.project(&reference.project).ok()?;
+    let project = Project { snapshot: repository.snapshot(), repository };
+    let store = project.repository.store();
+    let view = View::new(&project.snapshot, &context.root, store.as_ref(), context.forge.now());
+    view.policy().ok()?.blob?;
+    let gate = gate_of(context, &project, reference.n, pull).ok()?;
+    gate.lines.into_iter().find(|line| !line.ok).map(|line| line.rule)
 }
 
 /// The command that moves a pull request on, as the caller sees it, who `has_read` its diff with this answer or not.
@@ -218,7 +242,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         let next = format!("details {}/{n}", reference.project);
         Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
     })?;
-    let gate = gate_of(context, &project, n, pull)?;
+    let Gate { lines: gate, risk, policy } = gate_of(context, &project, n, pull)?;
     let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
     let events = items::events(&project, &EntityId::Pull(n))?;
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
@@ -243,7 +267,10 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         base: pull.base,
         round: pull.round,
         proof: pull.proof.level.to_string(),
+        proof_means: crate::gate::means(pull.proof.level),
         proof_detail: pull.proof.clone(),
+        risk,
+        policy,
         reviews,
         next: next_for(context, reference.project.as_str(), n, pull, &gate, args.has("diff")),
         gate,
@@ -367,7 +394,7 @@ fn pr_close(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             return Err(Refusal::new(Code::Stale, name.to_string(), "it is not open any more", "feed"));
         };
         draft.keep(pull.head);
-        super::review::drop_inbox(draft, &pull)?;
+        super::merge::drop_inbox(draft, &pull)?;
         draft.event(&by, &EntityId::Pull(n), PullClosed {}, text.as_deref(), &[]).map(|r| r.q)
     })?;
     Ok(Answer::of(&Closed { reference, state: "closed", seq: q }))

@@ -26,6 +26,7 @@ struct Submitted {
     round: u64,
     head: Oid,
     proof: String,
+    proof_means: &'static str,
     gate: Vec<GateLine>,
     seq: u64,
     next: String,
@@ -34,12 +35,13 @@ struct Submitted {
 impl Render for Submitted {
     fn markdown(&self) -> String {
         format!(
-            "# {}: {}\n\nround {} · head `{}` · proof {}\n{}\n\n## Gate\n\n{}---\nnext: {}\n",
+            "# {}: {}\n\nround {} · head `{}` · proof {} ({}; `help proof`)\n{}\n\n## Gate\n\n{}---\nnext: {}\n",
             self.reference,
             inline(&self.title),
             self.round,
             self.head.short(),
             self.proof,
+            self.proof_means,
             self.url,
             gate_markdown(&self.gate),
             self.next
@@ -81,13 +83,14 @@ fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let reference = ItemRef { project: project.repository.name().clone(), n };
     let pull = project.snapshot.fold.pull(n);
     let pull = pull.ok_or_else(|| Refusal::new(Code::Stale, reference.to_string(), "it is gone", "feed"))?;
-    let gate = gate_of(context, &project, n, pull)?;
+    let gate = gate_of(context, &project, n, pull)?.lines;
     Ok(Answer::of(&Submitted {
         url: context.url(&reference, &Item::Pull),
         title: pull.title.clone(),
         round: pull.round,
         head: pull.head,
         proof: pull.proof.level.to_string(),
+        proof_means: gate::means(pull.proof.level),
         seq: q,
         next: next_for(context, reference.project.as_str(), n, pull, &gate, false),
         gate,
@@ -214,15 +217,16 @@ fn open(
         let why = format!("it has nothing that {} lacks: commit something first", target.short());
         return Err(refuse(&why, "git status".to_owned()).by_rule("empty"));
     }
-    let view = View { snapshot: &snapshot, root, objects: store };
+    let view = View::new(&snapshot, root, store, draft.now());
     let issue = asked.issue.filter(|n| snapshot.fold.issue(*n).is_some_and(|i| i.status == IssueStatus::Open));
-    let proof = Work::new(&view, branch, &by.agent, issue, head).map_err(unreadable)?.check_submit(&view)?;
+    let base = merge_base(store, Some(onto), head)?;
+    let work = Work::new(&view, branch, &by.agent, issue, head).map_err(unreadable)?.submitted(&view, base);
+    let proof = work.check_submit(&view)?;
     let title = match &asked.title {
         Some(title) => title.clone(),
         None => crate::state::snippet(store.commit(head).map_err(unreadable)?.subject(), 200),
     };
     let n = draft.number();
-    let base = merge_base(store, Some(onto), head)?;
     let fact = PullOpened { title, branch: branch.clone(), target, issue, head, base, proof };
     let recorded = draft.event(by, &EntityId::Pull(n), fact, asked.text.as_deref(), &[])?;
     draft.set_ref(&refs::pull_head(n), None, Some(head), None, None)?;

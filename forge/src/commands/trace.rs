@@ -12,10 +12,10 @@ use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate;
-use crate::ledger::KnownRecord;
+use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::PullState;
 use git::history;
-use git::store::Objects as _;
+use git::store::Objects;
 
 #[derive(Serialize)]
 struct Traced {
@@ -45,9 +45,10 @@ impl Render for Traced {
     fn markdown(&self) -> String {
         let of = self.reference.as_ref().map_or(String::new(), |r| format!(" · {r}"));
         let mut out = format!(
-            "# Trace of {}{of}\n\nproof {} · tree `{}`\n\n",
+            "# Trace of {}{of}\n\nproof {} · {} · tree `{}`\n\n",
             self.commit.short(),
             self.level,
+            gate::means(self.level),
             self.tree.short()
         );
         for attempt in &self.attempts {
@@ -106,16 +107,27 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let store = project.repository.store();
     let missing = |e: git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
     let tree = store.commit(commit).map_err(missing)?.tree;
-    let Some((n, pull)) = pull_of(&project, commit) else {
+    let Some((n, pull)) = pull_of(&project.snapshot, store.as_ref(), commit) else {
         // Not submitted: what was recorded of this very tree, by whomever.
         let attempts = attempts(&project, project.snapshot.records.values().filter(|r| r.tree == tree));
         let level = if attempts.iter().any(|a| a.exit == Some(0)) { Level::P1 } else { Level::P0 };
         return Ok(Answer::of(&Traced { commit, tree, level, reference: None, attempts }));
     };
     let reference = ItemRef { project: project.repository.name().clone(), n };
-    let of_pull = records_of(&project, &pull);
+    let of_pull = records_of(&project.snapshot, store.as_ref(), &pull);
     let attempts = attempts(&project, of_pull.into_iter());
-    Ok(Answer::of(&Traced { commit, tree, level: pull.proof.level, reference: Some(reference), attempts }))
+    let level = level_of(&project.snapshot, store.as_ref(), &pull, commit, tree);
+    Ok(Answer::of(&Traced { commit, tree, level, reference: Some(reference), attempts }))
+}
+
+/// The proof of a pull request's head is one of its tree: another tree, landed or on the way, needs a run of its own.
+pub(crate) fn level_of(snapshot: &Snapshot, objects: &dyn Objects, pull: &PullState, commit: Oid, tree: Oid) -> Level {
+    if commit == pull.head || objects.commit(pull.head).is_ok_and(|head| head.tree == tree) {
+        return pull.proof.level;
+    }
+    let on_tree = snapshot.records_of(&pull.author).filter(|record| record.tree == tree);
+    let passed = on_tree.filter_map(|known| gate::read_record(objects, known)).any(|record| record.last().succeeded());
+    if passed { Level::P1 } else { Level::P0 }
 }
 
 fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {
@@ -130,27 +142,30 @@ fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {
 }
 
 /// The pull request that a commit is the landing, the head or a part of.
-fn pull_of(project: &Project, commit: Oid) -> Option<(u64, PullState)> {
-    let fold = &project.snapshot.fold;
+pub(crate) fn pull_of(snapshot: &Snapshot, objects: &dyn Objects, commit: Oid) -> Option<(u64, PullState)> {
+    let fold = &snapshot.fold;
     let is_it = |p: &PullState| p.landed == Some(commit) || p.head == commit;
     if let Some((n, pull)) = fold.pulls().rev().find(|(_, p)| is_it(p)) {
         return Some((n, pull.clone()));
     }
-    let store = project.repository.store().as_ref();
     let contains = |p: &PullState| {
-        history::is_ancestor(store, commit, p.head).unwrap_or(false)
-            && !history::is_ancestor(store, commit, p.base).unwrap_or(true)
+        history::is_ancestor(objects, commit, p.head).unwrap_or(false)
+            && !history::is_ancestor(objects, commit, p.base).unwrap_or(true)
     };
     fold.pulls().rev().find(|(_, p)| contains(p)).map(|(n, p)| (n, p.clone()))
 }
 
 /// The records of a pull request's author for its issue, in order; those on its tree where it answers no issue.
-fn records_of<'a>(project: &'a Project, pull: &PullState) -> Vec<&'a Arc<KnownRecord>> {
-    let tree = project.repository.store().commit(pull.head).map(|c| c.tree).ok();
+pub(crate) fn records_of<'a>(
+    snapshot: &'a Snapshot,
+    objects: &dyn Objects,
+    pull: &PullState,
+) -> Vec<&'a Arc<KnownRecord>> {
+    let tree = objects.commit(pull.head).map(|c| c.tree).ok();
     let belongs = |r: &&Arc<KnownRecord>| {
         if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
     };
-    project.snapshot.records_of(&pull.author).filter(belongs).collect()
+    snapshot.records_of(&pull.author).filter(belongs).collect()
 }
 
 /// Every attempt of `records`, numbered.

@@ -43,6 +43,8 @@ struct Begun {
     push: &'static str,
     #[serde(skip)]
     submit: String,
+    #[serde(skip)]
+    recorder: String,
 }
 
 impl Render for Begun {
@@ -71,10 +73,16 @@ impl Render for Begun {
         }
         out.push_str("```\n\nThen work, commit, and:\n\n```sh\n");
         out.push_str(
-            "forge run -- <your test command>   # records the run; `help record` says how without the program\n",
+            "forge run -- <your test command>   # records the run; without the program, once before it: see below\n",
         );
         out.push_str(&format!("{:<34} # branch and record together\n", self.push));
-        out.push_str(&format!("{}\n```\n---\nnext: {}\n", self.submit, format_args!("submit {}", self.branch)));
+        out.push_str(&format!(
+            "{}\n```\n\nWithout the program `forge`, any directory of $PATH takes a script instead:\n\n",
+            self.submit
+        ));
+        let get = &self.recorder;
+        out.push_str(&format!("    {get} > ~/bin/forge && chmod +x ~/bin/forge && export PATH=~/bin:$PATH\n"));
+        out.push_str(&format!("---\nnext: submit {}\n", self.branch));
         out
     }
 }
@@ -127,7 +135,12 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             format!("curl -H \"Authorization: Bearer $FORGE_TOKEN\" -d 'submit {branch}' {}/action", config.public_http)
         }
     };
+    let recorder = match context.door {
+        Door::Ssh => "mkdir -p ~/bin && ssh forge recorder".to_owned(),
+        Door::Http => format!("mkdir -p ~/bin && curl -s {}/forge-run", config.public_http),
+    };
     Ok(Answer::of(&Begun {
+        recorder,
         title: issue.map(|i| i.title.clone()).unwrap_or_default(),
         clone: CloneUrls {
             ssh: format!("{}/{}", config.public_ssh, reference.project),

@@ -1,6 +1,7 @@
 //! Notes on commits, for people who read `git log --notes=forge/traces`: derived from events, coalesced, rebuilt from
 //! where the notes themselves say they are.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use notes_schema::event::Proof;
@@ -86,33 +87,66 @@ fn missing(repository: &Repository, from: u64, upto: u64) -> Result<Vec<Note>, l
             batches.push(read);
         }
     }
+    let months = Months::of(repository);
     let mut notes = Vec::new();
     for line in batches.iter().rev().flat_map(|read| &read.batch.events) {
         let event = ledger::read_event(store, line.c, &line.e)?;
-        notes.extend(note(&line.e, &event));
+        notes.extend(note(&line.e, &event, &months));
     }
     Ok(notes)
 }
 
-fn note(entity: &str, read: &ledger::ReadEvent) -> Option<Note> {
-    let by = &read.event.a;
-    let proof = |commit: Oid, proof: &Proof| {
+/// Where records are kept, and whose they are.
+struct Months<'a> {
+    repository: &'a Repository,
+    snapshot: Arc<ledger::Snapshot>,
+    /// The months that there are, newest first, with their tips.
+    tips: Vec<(RefName, Oid)>,
+}
+
+impl<'a> Months<'a> {
+    fn of(repository: &'a Repository) -> Self {
+        let snapshot = repository.snapshot();
+        let from = snapshot.refs.range::<_, str>((Bound::Included(refs::TRACES_PREFIX), Bound::Unbounded));
+        let there = from.take_while(|(name, _)| name.as_str().starts_with(refs::TRACES_PREFIX));
+        let mut tips: Vec<(RefName, Oid)> = there.map(|(name, value)| (name.clone(), value.id)).collect();
+        tips.reverse();
+        Months { repository, snapshot, tips }
+    }
+
+    /// The two lines that say what proves a commit: they name the agent that recorded it.
+    fn shown(&self, entity: &str, proof: &Proof) -> Option<String> {
         let record = proof.record?;
+        let by = &self.snapshot.records.get(&record)?.agent;
         let tests =
             proof.tests.as_ref().map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
-        let month = refs::trace_month(read.event.t);
-        let text = format!(
-            "proof {} by {by}: `{}`{tests} ({entity})\nrecord {record} in {month}\n",
-            proof.level,
-            crate::state::snippet(&proof.command, 200)
-        );
-        Some(Note { list: refs::TRACE_NOTES, commit, text })
+        let key = record.to_string();
+        let store = self.repository.store().as_ref();
+        let holds = |(_, tip): &&(RefName, Oid)| fanout::find(store, *tip, &key).is_ok_and(|found| found.is_some());
+        let month = self.tips.iter().find(holds).map_or(String::new(), |(name, _)| format!(" in {name}"));
+        let command = crate::state::snippet(&proof.command, 200);
+        Some(format!("proof {} by {by}: `{command}`{tests} ({entity})\nrecord {record}{month}\n", proof.level))
+    }
+}
+
+fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<Note> {
+    let by = &read.event.a;
+    let proof = |commit: Oid, proof: &Proof| {
+        months.shown(entity, proof).map(|text| Note { list: refs::TRACE_NOTES, commit, text })
     };
     match &read.fact {
         Fact::PullOpened(fact) => proof(fact.head, &fact.proof),
         Fact::PullRound(fact) => proof(fact.head, &fact.proof),
         Fact::PullMerged(fact) => {
-            let text = format!("landed by {by} as {} of {entity}, head {}\n", fact.strategy, fact.head);
+            let mut text = format!("landed by {by} as {} of {entity}, head {}\n", fact.strategy, fact.head);
+            // The landed tree is the proven one, or has a proof of its own; else nothing is claimed.
+            match fact.proof.as_ref().and_then(|proof| months.shown(entity, proof)) {
+                Some(proof) => text.push_str(&proof),
+                None => text.push_str("proof P0: no run of the tree that landed was recorded\n"),
+            }
+            if let Some(policy) = fact.policy {
+                text.push_str(&format!("policy {policy}\n"));
+            }
             Some(Note { list: refs::TRACE_NOTES, commit: fact.landed, text })
         }
         Fact::Reviewed(fact) => {

@@ -18,7 +18,7 @@ use notes_schema::{EntityId, NameError, Oid, ProjectName, RefName, refs};
 use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Needs};
-use crate::gate::{self, View, Work};
+use crate::gate::{self, Both, View, Work};
 use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
 use crate::state::PullStatus;
 use git::history;
@@ -178,7 +178,7 @@ impl Host for RepositoryHost {
         let update = &RefUpdate::of(update).map_err(|e| e.to_string())?;
         let agent = self.actor.agent().ok_or("only a registered agent may push")?;
         let (snapshot, root) = (self.repository.snapshot(), self.forge.root());
-        let view = View { snapshot: &snapshot, root: &root, objects: self.repository.store().as_ref() };
+        let view = View::new(&snapshot, &root, self.repository.store().as_ref(), self.forge.now());
         if is_done(&snapshot, agent, update) {
             return Ok(());
         }
@@ -251,6 +251,13 @@ fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rul
     rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier }).map_err(gate::refused)
 }
 
+/// Judges what a branch brings, once its objects are there.
+fn judge_content(view: &View, agent: &AgentActor, update: &RefUpdate) -> Result<(), Refusal> {
+    let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
+    let pushed = PushedRef { agent: &agent.name, update: &update, earlier: &[] };
+    rules::judge_content(view, &pushed).map_err(gate::refused)
+}
+
 /// What a push brings, sorted out before the committer sees it.
 struct Sorted {
     /// Updates with what was found against them so far.
@@ -260,6 +267,8 @@ struct Sorted {
     /// Refs whose record is known: they answer ok and change nothing.
     known: HashSet<RefName>,
     atomic: bool,
+    /// The default branch whose policy judged what branches bring.
+    judged_at: Option<Oid>,
 }
 
 fn receive(
@@ -278,7 +287,7 @@ fn receive(
         (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
     let outcome = forge.commit(repository, agent, move |draft| {
         let brought: HashMap<Oid, _> = objects.iter().cloned().collect();
-        let view_objects = Brought { objects: &brought, store: &store };
+        let view_objects = Both { made: &brought, objects: store.as_ref() };
         let planned = plan(draft, &forge_for_plan.root(), &view_objects, &by, sorted);
         let changed = planned.changed;
         *answer.lock().expect("invariant: no panic under this lock") = planned.outcome;
@@ -344,9 +353,14 @@ fn land(repository: &Repository, quarantine: Quarantine) -> Result<(NewObjects, 
 fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &Push) -> Sorted {
     let (snapshot, root) = (repository.snapshot(), forge.root());
     let overlay = Overlay { quarantine: &push.quarantine, store: repository.store() };
-    let view = View { snapshot: &snapshot, root: &root, objects: &overlay };
-    let mut sorted =
-        Sorted { updates: Vec::new(), records: BTreeMap::new(), known: HashSet::new(), atomic: push.atomic };
+    let view = View::new(&snapshot, &root, &overlay, forge.now());
+    let mut sorted = Sorted {
+        updates: Vec::new(),
+        records: BTreeMap::new(),
+        known: HashSet::new(),
+        atomic: push.atomic,
+        judged_at: snapshot.default_tip(),
+    };
     let mut earlier = Vec::new();
     let mut blobs = Vec::new();
     // Names that this forge does not store were refused before the pack was read.
@@ -356,7 +370,8 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
             true => Ok(()),
             false => judge_ref(&view, agent, update, &earlier)
                 .and_then(|()| check_kind(&overlay, update))
-                .and_then(|()| expected(&snapshot, update)),
+                .and_then(|()| expected(&snapshot, update))
+                .and_then(|()| judge_content(&view, agent, update)),
         };
         earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
@@ -415,7 +430,7 @@ fn check_kind(objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> 
 }
 
 /// The one blob of a record's commit.
-fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes), String> {
+pub(crate) fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes), String> {
     let tree = objects.commit(commit).and_then(|c| objects.tree(c.tree)).map_err(|e| e.to_string())?;
     let mut found = tree.iter().filter_map(|e| Some((Form::of_blob(&e.name)?, e.id)));
     let (form, id) = found.next().ok_or("its tree holds neither `record` nor `record.json`")?;
@@ -423,26 +438,6 @@ fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes
         return Err("its tree must hold one file only".to_owned());
     }
     Ok((form, objects.get_kind(id, Kind::Blob).map_err(|e| e.to_string())?.data))
-}
-
-/// Objects of a push before the store, while the batch is built.
-struct Brought<'a> {
-    objects: &'a HashMap<Oid, git::object::Object>,
-    store: &'a Store,
-}
-
-impl Objects for Brought<'_> {
-    fn get(&self, id: Oid) -> Result<git::object::Object, git::store::ReadError> {
-        self.objects.get(&id).cloned().map_or_else(|| self.store.get(id), Ok)
-    }
-
-    fn contains(&self, id: Oid) -> bool {
-        self.objects.contains_key(&id) || self.store.contains(id)
-    }
-
-    fn graph(&self) -> Option<Arc<git::graph::Graph>> {
-        self.store.graph()
-    }
 }
 
 struct Planned {
@@ -455,13 +450,21 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
     let mut results: Vec<(RefName, Result<(), Refusal>)> = Vec::new();
     let mut moved: Vec<RefUpdate> = Vec::new();
     let mut earlier = Vec::new();
+    let mut policy = None;
     for (update, found) in &sorted.updates {
         let result = found.clone().and_then(|()| {
             let snapshot = draft.snapshot().clone();
             if sorted.known.contains(&update.name) || is_done(&snapshot, agent, update) {
                 return Ok(());
             }
-            judge_ref(&View { snapshot: &snapshot, root, objects }, agent, update, &earlier)?;
+            let view = View::new(&snapshot, root, objects, draft.now()).after(policy.as_ref());
+            let judged = judge_ref(&view, agent, update, &earlier);
+            policy = view.known();
+            judged?;
+            if snapshot.default_tip() != sorted.judged_at {
+                // Another policy may hold by now.
+                judge_content(&view, agent, update)?;
+            }
             let peeled = update.new.and_then(|id| crate::ledger::peeled(objects, id));
             draft.set_ref(&update.name, update.old, update.new, peeled, Some(&agent.name))?;
             moved.push(update.clone());
@@ -565,7 +568,7 @@ fn branch_moved(
 ) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
     let project = &snapshot.project;
-    let view = View { snapshot: &snapshot, root, objects };
+    let view = View::new(&snapshot, root, objects, draft.now());
     let short = branch.short();
     // Whoever came with a token may have no ssh: its next command goes to `POST /action` as it stands.
     let door = if agent.credential.starts_with("token:") { "" } else { "ssh forge " };
@@ -576,7 +579,7 @@ fn branch_moved(
     }
     let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
         let issue = started_issue(&snapshot, agent, branch);
-        let proof = work(&view, branch, agent, issue, head, fresh)?.proof();
+        let proof = work(&view, branch, agent, issue, head, fresh)?.proof(&view)?;
         messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
         messages.extend(missing_record(&proof));
         messages.push(match proof.level {
@@ -586,7 +589,7 @@ fn branch_moved(
         return Ok(());
     };
     let work = work(&view, branch, agent, pull.issue, head, fresh)?;
-    let proof = work.proof();
+    let proof = work.proof(&view)?;
     let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
     let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
     let number = round.round;
@@ -609,7 +612,7 @@ fn proof_arrived(
     messages: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
-    let view = View { snapshot: &snapshot, root, objects };
+    let view = View::new(&snapshot, root, objects, draft.now());
     let waiting: Vec<u64> = snapshot.fold.open_pulls.values().copied().collect();
     for n in waiting {
         let Some(pull) = snapshot.fold.pull(n) else { continue };
@@ -618,7 +621,7 @@ fn proof_arrived(
         {
             continue;
         }
-        let proof = work(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof();
+        let proof = work(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof(&view)?;
         if proof.level == Level::P0 {
             continue;
         }

@@ -180,8 +180,8 @@ fn take_tail(
     Ok(Ok(()))
 }
 
-/// Whether `read` may follow on `snapshot`: digests, parent and signature.
-pub(super) fn check_link(snapshot: &Snapshot, read: &ReadBatch, authority: Option<&Snapshot>) -> Result<(), String> {
+/// Whether `read` may follow on `snapshot`: digests and project.
+pub(super) fn check_digests(snapshot: &Snapshot, read: &ReadBatch) -> Result<(), String> {
     if read.trailers.digest != Some(read.digest) {
         return Err("its blobs differ from Forge-Digest".to_owned());
     }
@@ -192,6 +192,12 @@ pub(super) fn check_link(snapshot: &Snapshot, read: &ReadBatch, authority: Optio
     if read.batch.project != snapshot.project {
         return Err(format!("it belongs to project {}", read.batch.project));
     }
+    Ok(())
+}
+
+/// Whether `read` may follow on `snapshot`: digests, parent and signature.
+pub(super) fn check_link(snapshot: &Snapshot, read: &ReadBatch, authority: Option<&Snapshot>) -> Result<(), String> {
+    check_digests(snapshot, read)?;
     let epochs = &authority.unwrap_or(snapshot).epochs;
     let opened =
         read.batch.epoch_key.as_ref().filter(|_| authority.is_none() && read.batch.epoch == snapshot.epoch + 1);

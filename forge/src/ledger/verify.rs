@@ -11,8 +11,9 @@ use notes_schema::batch::RefTarget;
 use notes_schema::envelope::NO_EVENT;
 use notes_schema::{EntityId, FORGE_PROJECT, Fact, Oid, ProjectName, RefName, Sha256, refs};
 
-use super::recover::check_link;
+use super::recover::{check_digests, check_link};
 use super::replay::{self, ReadEvent, ReplayError};
+use super::signer;
 use super::snapshot::Snapshot;
 use super::storage;
 use crate::state::elo;
@@ -428,4 +429,36 @@ fn check_outbox(report: &mut Report, project: &Snapshot, authority: &Snapshot) {
             report.pending.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
         }
     }
+}
+
+/// Replays the ledger of a copy that stands alone, from its first batch to `tip`: digests, chains and folds are held
+/// against each other as in [`verify`], and signatures against `keys` (OpenSSH form) where any are given. `before` sees
+/// each batch with the state before it.
+pub fn replay_copy(
+    objects: &dyn Objects,
+    tip: Oid,
+    keys: &[String],
+    before: &mut dyn FnMut(&Snapshot, &replay::ReadBatch),
+) -> Result<Snapshot, ReplayError> {
+    let mut snapshot: Option<Snapshot> = None;
+    let mut genesis = None;
+    for commit in replay::first_parents(objects, tip)? {
+        let read = replay::read_batch(objects, commit)?;
+        let place = format!("ledger commit {commit} (batch {})", read.batch.n);
+        let snapshot = snapshot.get_or_insert_with(|| Snapshot::empty(read.batch.project.clone()));
+        check_digests(snapshot, &read).map_err(|why| ReplayError::broken(&place, why))?;
+        if !keys.is_empty() && !keys.iter().any(|key| signer::is_signed_by(&read.raw, key)) {
+            return Err(ReplayError::broken(&place, "its signature is by none of the keys that were given"));
+        }
+        before(snapshot, &read);
+        replay::apply_batch(snapshot, objects, &read, &mut |before, id, line, event| {
+            // Without `forge.git` the first event says which forge this is; all others must agree.
+            genesis = genesis.or(Oid::from_slice(&event.intent.forge));
+            check_event(before, id, line.c, event, read.batch.n, genesis)
+        })?;
+        for line in &read.batch.events {
+            check_chain_line(&read, line.e.as_str(), &place)?;
+        }
+    }
+    Ok(snapshot.expect("invariant: a chain holds its tip at least"))
 }

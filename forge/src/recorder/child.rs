@@ -1,7 +1,7 @@
 //! Runs the command: its output goes through to where it would have gone, and into a capture.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, PipeReader, Read as _, Write};
+use std::io::{IsTerminal as _, Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -9,12 +9,14 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use hooks::secrets::Allowed;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Streams;
 use super::capture::{Capture, Captured};
+use super::terminal;
 
 /// How long a command that was told to end may take to do so, and a stream to close after its command ended: a process
 /// left behind may hold it open for ever.
@@ -60,7 +62,7 @@ pub struct Ran {
 }
 
 /// Runs `command` in `here`.
-pub fn run(command: &[OsString], here: &Path, timeout: Option<Duration>, streams: &Streams) -> Ran {
+pub fn run(command: &[OsString], here: &Path, timeout: Option<Duration>, streams: &Streams, allowed: &Allowed) -> Ran {
     let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
     let started = Instant::now();
     let finish = |ending, stdout, stderr| Ran {
@@ -70,7 +72,7 @@ pub fn run(command: &[OsString], here: &Path, timeout: Option<Duration>, streams
         stdout,
         stderr,
     };
-    match run_piped(command, here, timeout, streams) {
+    match run_piped(command, here, timeout, streams, allowed) {
         Ok((ending, stdout, stderr)) => finish(ending, stdout, stderr),
         Err(error) => {
             let program = command.first().map_or_else(String::new, |p| p.to_string_lossy().into_owned());
@@ -89,12 +91,15 @@ fn run_piped(
     here: &Path,
     timeout: Option<Duration>,
     streams: &Streams,
+    allowed: &Allowed,
 ) -> std::io::Result<(Ending, Captured, Captured)> {
     let (program, args) = command.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (out_reader, out_writer) = std::io::pipe()?;
-        let (err_reader, err_writer) = std::io::pipe()?;
+        let (out_reader, out_writer) =
+            if streams.out_is_terminal { terminal::terminal(std::io::stdout())? } else { terminal::pipe()? };
+        let (err_reader, err_writer) =
+            if streams.err_is_terminal { terminal::terminal(std::io::stderr())? } else { terminal::pipe()? };
         // A group of its own lets all of it be ended; but on a terminal it must stay in ours to be able to read.
         let own_group = !std::io::stdin().is_terminal();
         let mut command = Command::new(program);
@@ -108,8 +113,8 @@ fn run_piped(
         // Our copies of the writing ends are in `command`; only the child's may keep the pipes open.
         drop(command);
         let target = Target { pid: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)), own_group };
-        let out = tee(out_reader, Arc::clone(&streams.out));
-        let err = tee(err_reader, Arc::clone(&streams.err));
+        let out = tee(out_reader, Arc::clone(&streams.out), allowed);
+        let err = tee(err_reader, Arc::clone(&streams.err), allowed);
         let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
         let mut timed_out = false;
         let status = loop {
@@ -180,8 +185,8 @@ struct Tee {
     done: mpsc::Receiver<()>,
 }
 
-fn tee(mut from: PipeReader, to: Arc<Mutex<dyn Write + Send>>) -> Tee {
-    let capture = Arc::new(Mutex::new(Capture::default()));
+fn tee(mut from: Box<dyn Read + Send>, to: Arc<Mutex<dyn Write + Send>>, allowed: &Allowed) -> Tee {
+    let capture = Arc::new(Mutex::new(Capture::allowing(allowed.clone())));
     let (ended, done) = mpsc::channel();
     let into = Arc::clone(&capture);
     std::thread::spawn(move || {
@@ -191,6 +196,7 @@ fn tee(mut from: PipeReader, to: Arc<Mutex<dyn Write + Send>>) -> Tee {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                // A terminal says so when nobody writes to it any more.
                 Err(_) => break,
             };
             {

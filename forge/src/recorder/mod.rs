@@ -10,18 +10,19 @@ mod child;
 mod environment;
 mod git;
 mod store;
+mod terminal;
 
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hooks::secrets::{self, Redactor};
+use hooks::secrets::{self, Allowed, Redactor};
 use notes_schema::trace::{Attempt, ObjectFormat, Record, Tool, limits};
 use notes_schema::{Oid, refs};
 
@@ -55,11 +56,22 @@ pub struct RunArgs {
 pub(crate) struct Streams {
     out: Arc<Mutex<dyn Write + Send>>,
     err: Arc<Mutex<dyn Write + Send>>,
+    out_is_terminal: bool,
+    err_is_terminal: bool,
 }
 
 impl Streams {
     fn standard() -> Self {
-        Streams { out: Arc::new(Mutex::new(std::io::stdout())), err: Arc::new(Mutex::new(std::io::stderr())) }
+        Streams {
+            out_is_terminal: std::io::stdout().is_terminal(),
+            err_is_terminal: std::io::stderr().is_terminal(),
+            ..Streams::to(std::io::stdout(), std::io::stderr())
+        }
+    }
+
+    fn to(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
+        let (out, err) = (Arc::new(Mutex::new(out)), Arc::new(Mutex::new(err)));
+        Streams { out, err, out_is_terminal: false, err_is_terminal: false }
     }
 
     /// One line of the recorder's own.
@@ -94,7 +106,8 @@ fn run_in(here: &Path, args: RunArgs, streams: &Streams) -> u8 {
         let tree = clone.git.snapshot()?;
         Ok((clone, tree))
     });
-    let ran = child::run(&command, &here, args.timeout.map(Duration::from_secs), streams);
+    let allowed = before.as_ref().map_or_else(|_| Allowed::default(), |(clone, _)| clone.allowed());
+    let ran = child::run(&command, &here, args.timeout.map(Duration::from_secs), streams, &allowed);
     let exit = ran.ending.exit_status();
     match before {
         Ok((clone, tree)) => clone.record(&command, &here, tree, ran, args.reasoning.as_deref(), streams),
@@ -114,6 +127,16 @@ impl Workspace {
         let git = Git::find(here)?;
         let settings = git.settings()?;
         Ok(Workspace { git, settings })
+    }
+
+    /// The fixtures that the default branch lists, as far as this clone knows it: the forge asks the same list.
+    fn allowed(&self) -> Allowed {
+        let base = self.settings.identity().and_then(|identity| identity.base);
+        let places = [Some("refs/remotes/origin/HEAD".to_owned()), base.map(|base| base.to_string())];
+        let list = places.into_iter().flatten().find_map(|place| {
+            self.git.call(&["cat-file", "blob", &format!("{place}:{}", secrets::ALLOW_PATH)]).bytes().ok()
+        });
+        list.map_or_else(Allowed::default, |list| Allowed::parse(&String::from_utf8_lossy(&list)).0)
     }
 
     /// Command and directory of the newest record here.
@@ -201,9 +224,10 @@ impl Workspace {
         ran: Ran,
         reasoning: Option<&str>,
     ) -> Result<Record, GitError> {
-        let mut redactor = Redactor::default();
+        let allowed = self.allowed();
+        let mut redactor = Redactor::allowing(allowed.clone());
         let argv = argv(command, &mut redactor);
-        let reasoning = reasoning.map(|text| fit(text, limits::REASONING, &mut redactor));
+        let reasoning = reasoning.map(|text| fit(text, limits::REASONING, &mut redactor, &allowed));
         let cwd = here.strip_prefix(self.git.top()).map_or(String::new(), |path| path.to_string_lossy().into_owned());
         let mut redactions = redactor.counts();
         for (rule, count) in ran.stdout.redactions.iter().chain(&ran.stderr.redactions) {
@@ -305,10 +329,10 @@ fn names_a_secret(option: &str) -> bool {
 }
 
 /// `text`, redacted and cut to `limit` bytes.
-fn fit(text: &str, limit: usize, redactor: &mut Redactor) -> String {
+fn fit(text: &str, limit: usize, redactor: &mut Redactor, allowed: &Allowed) -> String {
     let mut clean: String = text.split_inclusive('\n').map(|line| redactor.line(line)).collect();
     // A cut can make a new match of what was none, and a redaction lengthens: both shrink to nothing in few rounds.
-    while clean.len() > limit || !secrets::find(&clean).is_empty() {
+    while clean.len() > limit || !secrets::find_except(&clean, allowed).is_empty() {
         let end = (0..=limit.min(clean.len())).rev().find(|at| clean.is_char_boundary(*at)).unwrap_or(0);
         clean.truncate(end);
         clean = clean.rsplit_once(char::is_whitespace).map_or(String::new(), |(kept, _)| kept.to_owned());

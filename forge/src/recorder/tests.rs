@@ -90,7 +90,7 @@ impl Work {
         let mut args = RunArgs { timeout: None, reasoning: None, again: false, command };
         change(&mut args);
         let (out, err) = (Sink::default(), Sink::default());
-        let streams = Streams { out: Arc::new(Mutex::new(out.clone())), err: Arc::new(Mutex::new(err.clone())) };
+        let streams = Streams::to(out.clone(), err.clone());
         let exit = run_in(self.path(), args, &streams);
         Seen { exit, out: out.text(), err: err.text() }
     }
@@ -237,6 +237,22 @@ fn secrets_never_reach_the_record() {
 }
 
 #[test]
+fn fixtures_that_the_default_branch_lists_are_kept() {
+    let work = Work::new();
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    work.file(".forge/secrets.allow", &format!("{}  of the lexer's tests\n", Sha256::of(token.as_bytes())));
+    let script = format!("echo {token}");
+    let kept = |work: &Work| work.records()[0].last().stdout.as_ref().unwrap().head == format!("{token}\n");
+    work.run(&["sh", "-c", &script]);
+    assert!(!kept(&work), "a list that is not on the default branch lists nothing");
+    work.git(&["add", "-A"]);
+    work.git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "list"]);
+    work.git(&["update-ref", "refs/remotes/origin/HEAD", "HEAD"]);
+    work.run(&["sh", "-c", &script]);
+    assert!(kept(&work) && work.records()[0].redactions.is_empty());
+}
+
+#[test]
 fn a_run_can_be_repeated() {
     let work = Work::new();
     assert_eq!(work.run_with(&[], |args| args.again = true).exit, 2);
@@ -300,4 +316,125 @@ fn the_hand_made_record_of_the_manual_is_a_good_record() {
     // The recorder goes on where the hand left off.
     work.run(&["sh", "lib.sh"]);
     assert_eq!(work.records()[0].prev, Some(record.digest()));
+}
+
+/// The shells that run the script, as far as they are here.
+fn shells() -> Vec<Vec<&'static str>> {
+    let all = [vec!["sh"], vec!["dash"], vec!["busybox", "sh"], vec!["bash", "--posix"]];
+    let here = |shell: &Vec<&str>| Command::new(shell[0]).args(["-c", ":"]).output().is_ok() || shell[0] == "sh";
+    all.into_iter().filter(here).collect()
+}
+
+impl Work {
+    /// The script's run of a command.
+    fn script(&self, shell: &[&str], options: &[&str], command: &[&str]) -> Seen {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../frontend-static/forge-run.sh");
+        let mut run = Command::new(shell[0]);
+        run.args(&shell[1..]).arg(script).args(options);
+        if !command.is_empty() {
+            run.arg("--").args(command);
+        }
+        let output = run.current_dir(self.path()).stdin(std::process::Stdio::null()).output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let exit = output.status.code().expect("the script ends by itself") as u8;
+        Seen { exit, out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+#[test]
+fn the_script_counts_tests_as_the_program_does() {
+    let fixtures = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../hooks/src/counts/fixtures"));
+    let mut names: Vec<PathBuf> = std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|kind| kind == "txt"));
+    names.sort();
+    assert!(names.len() >= 15);
+    let shell = shells().pop().unwrap();
+    for path in names {
+        let work = Work::new();
+        assert_eq!(work.script(&shell, &[], &["cat", path.to_str().unwrap()]).exit, 0);
+        assert_eq!(work.run(&["cat", path.to_str().unwrap()]).exit, 0);
+        let counts = |record: &Record| record.last().tests.as_ref().map(notes_schema::trace::Tests::counts);
+        let records = work.records();
+        let [one, two] = &records[..] else { panic!("{}: {} records", path.display(), records.len()) };
+        assert!(counts(one).is_some(), "{}", path.display());
+        assert_eq!(counts(one), counts(two), "{}", path.display());
+        // What was kept of the output is the same as well.
+        let out = |record: &Record| record.last().stdout.clone().map(|out| (out.head, out.tail, out.lines));
+        assert_eq!(out(one), out(two), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_script_records_what_the_program_would_in_every_shell() {
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let pem = "-----BEGIN RSA PRIVATE KEY-----\nQUJD\n-----END RSA PRIVATE KEY-----";
+    let print = format!(
+        "printf 'é \"\\377\\tq\"\\\\\\n\\360\\237\\246\\200 {token}\\n{pem}\\n'; echo PASSWORD=a1B2c3D4e5F6 >&2; exit 7"
+    );
+    for shell in shells() {
+        let work = Work::new();
+        work.file("new.txt", "untracked\n");
+        let seen = work.script(&shell, &["--reasoning", &format!("why\nwith {token}")], &["sh", "-c", &print]);
+        assert_eq!(seen.exit, 7, "{shell:?}: {}", seen.err);
+        assert!(seen.out.contains(&token), "what the agent sees is its own");
+        assert!(seen.err.contains("untracked files that a commit would not: new.txt"), "{}", seen.err);
+        let record = &work.records()[0];
+        let base: Oid = work.git(&["rev-parse", "HEAD"]).parse().unwrap();
+        assert_eq!((record.agent.as_str(), record.issue, record.base_commit), ("alpha", Some(12), Some(base)));
+        assert_eq!((record.key_fp.as_deref(), record.head_tree), (Some("SHA256:abc"), work.commit_tree()));
+        let last = record.last();
+        assert_eq!((last.exit, last.reasoning.as_deref()), (Some(7), Some("why\nwith [redacted:github-token]")));
+        let out = last.stdout.as_ref().unwrap();
+        let expected = "é \"\u{fffd}\tq\"\\\n\u{1f980} [redacted:github-token]\n[redacted:private-key]\n";
+        assert_eq!(out.head, expected, "{shell:?}");
+        for (place, text) in record.texts() {
+            assert!(hooks::secrets::find(&text).is_empty() && !text.contains("a1B2"), "{shell:?}: {place}: {text}");
+        }
+        let rules: Vec<&str> = record.redactions.iter().map(|(rule, _)| rule.as_str()).collect();
+        for rule in ["assignment", "github-token", "private-key"] {
+            assert!(rules.contains(&rule), "{shell:?}: {rules:?}");
+        }
+
+        // Endings, as the program passes them on.
+        assert_eq!(work.script(&shell, &[], &["sh", "-c", "kill -9 $$"]).exit, 137, "{shell:?}");
+        assert_eq!(work.records()[0].last().signal, Some(9), "{shell:?}");
+        assert_eq!(work.script(&shell, &[], &["no-such-program-here"]).exit, 127, "{shell:?}");
+        let slow = work.script(&shell, &["--timeout", "1"], &["sh", "-c", "echo started; sleep 600 & sleep 600"]);
+        assert_eq!((slow.exit, slow.out.as_str()), (124, "started\n"), "{shell:?}: {}", slow.err);
+        assert!(work.records()[0].last().timed_out, "{shell:?}");
+        let changed = work.script(&shell, &["run"], &["sh", "-c", "echo more >> lib.sh"]);
+        assert!(changed.err.contains("the run changed files of the tree it tested: lib.sh"), "{}", changed.err);
+        let again = work.script(&shell, &["run", "--again"], &[]);
+        assert_eq!((again.exit, work.records()[0].last().argv[2].as_str()), (0, "echo more >> lib.sh"), "{shell:?}");
+        let left = std::fs::read_dir(work.path().join(".git")).unwrap().map(|e| e.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("forge-run-")).collect();
+        assert_eq!(left, ["forge-run-last"], "{shell:?}");
+        let subject =
+            work.git(&["for-each-ref", "--count=1", "--format=%(authorname) %(authordate:raw)", refs::OUT_PREFIX]);
+        assert!(subject.starts_with("alpha ") && subject.ends_with(" +0000"), "{subject}");
+    }
+}
+
+#[test]
+fn the_script_runs_the_command_all_the_same_where_nothing_can_be_recorded() {
+    for shell in shells() {
+        let work = Work::bare();
+        let seen = work.script(&shell, &[], &["sh", "lib.sh"]);
+        assert_eq!(seen.exit, 1, "{shell:?}");
+        assert!(seen.err.contains("lacks forge.agent forge.project forge.nonce; next: ssh forge feed"), "{}", seen.err);
+        assert!(work.records().is_empty());
+        let nowhere = Work { dir: tempfile::tempdir().unwrap() };
+        let seen = nowhere.script(&shell, &[], &["sh", "-c", "echo hi; exit 3"]);
+        assert_eq!((seen.exit, seen.out.as_str()), (3, "hi\n"), "{shell:?}");
+        assert!(seen.err.contains("not recorded"), "{}", seen.err);
+        assert_eq!(nowhere.script(&shell, &["--timeout", "x"], &["true"]).exit, 2, "{shell:?}");
+        assert_eq!(nowhere.script(&shell, &["--again"], &[]).exit, 2, "{shell:?}");
+    }
+}
+
+#[test]
+fn the_script_is_clean_where_shellcheck_can_tell() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../frontend-static/forge-run.sh");
+    let Ok(output) = Command::new("shellcheck").args(["-s", "sh", script]).output() else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

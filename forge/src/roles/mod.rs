@@ -2,6 +2,7 @@
 //!
 //! Invariant: only roles write to the terminal and choose the exit code.
 
+mod away;
 mod bench;
 mod cat;
 mod ratings;
@@ -42,6 +43,12 @@ enum Role {
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
+    /// Check, without a server, what stands behind a commit.
+    #[command(subcommand)]
+    Trace(away::Trace),
+    /// Rules for git servers that are no forge.
+    #[command(subcommand)]
+    Hook(away::Hook),
     /// Measure this server against stock git, in one run on the same disk.
     #[command(subcommand, after_help = "Example: forge bench wire --dir /srv/scratch")]
     Bench(bench::Bench),
@@ -76,6 +83,8 @@ pub fn main() -> ExitCode {
         Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
+        Role::Trace(trace) => away::trace(&trace),
+        Role::Hook(hook) => away::hook(&hook),
         Role::Bench(what) => bench::run(what),
         Role::FaultPoints => fault_points(),
         Role::Cat { file } => cat::run(file.as_deref()),

@@ -168,7 +168,12 @@ pub(super) async fn from_here(State(door): Shared, request: Request, next: Next)
 
 fn is_here(authority: &str) -> bool {
     let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        // Without brackets, the last part of an address with colons is no port.
+        Some((host, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!host.contains(':') || host.ends_with(']')) =>
+        {
+            host
+        }
         _ => authority,
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -66,6 +66,7 @@ fn router(door: Arc<Door>) -> Router {
         .route("/healthz", get(healthy))
         .route("/skill.md", get(onboarding::skill))
         .route("/llms.txt", get(onboarding::llms))
+        .route("/forge-run", get(onboarding::recorder))
         .route("/feed", get(action::feed))
         .route("/action", post(action::action))
         .route("/agents/register", post(action::register))

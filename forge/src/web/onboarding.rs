@@ -1,4 +1,4 @@
-//! `/skill.md` and `/llms.txt`: how an agent gets in, from one link.
+//! `/skill.md` and `/llms.txt`: how an agent gets in, from one link; `/forge-run`: the recorder as a script.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,6 +19,11 @@ pub(super) async fn skill(State(door): Shared) -> Response {
 /// `GET /llms.txt`.
 pub(super) async fn llms(State(door): Shared) -> Response {
     text(StatusCode::OK, "text/plain; charset=utf-8", filled(LLMS, &door.config))
+}
+
+/// `GET /forge-run`.
+pub(super) async fn recorder() -> Response {
+    text(StatusCode::OK, "text/plain; charset=utf-8", crate::commands::RECORDER_SCRIPT)
 }
 
 fn filled(template: &str, config: &Config) -> String {

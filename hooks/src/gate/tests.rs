@@ -9,11 +9,37 @@ struct Parts {
     records: Vec<Record>,
     reviews: Vec<Review>,
     mergeable: Mergeability,
+    changed: Result<Vec<Changed>, Undecided>,
+    checks: Vec<Check>,
+    landing: Option<Landing>,
+    merging: Option<(&'static str, Strategy)>,
 }
 
 fn parts() -> Parts {
     let reviews = vec![review("beta", Approve, 4)];
-    Parts { repo: Fake::new(), records: vec![record()], reviews, mergeable: Mergeability::Clean }
+    Parts {
+        repo: Fake::new(),
+        records: vec![record()],
+        reviews,
+        mergeable: Mergeability::Clean,
+        changed: Ok(Vec::new()),
+        checks: Vec::new(),
+        landing: Some(Landing { tree: oid(5), broken_policy: None }),
+        merging: None,
+    }
+}
+
+/// The parts under a policy, with a change of `path`.
+fn under(policy: &str, path: &str) -> Parts {
+    let mut parts = parts();
+    parts.repo.says(policy);
+    assert_eq!(parts.repo.base.broken, None);
+    parts.changed = Ok(vec![changed(path)]);
+    parts
+}
+
+fn changed(path: &str) -> Changed {
+    Changed { path: path.into(), size: 10, known: true, before: Some(oid(3)) }
 }
 
 fn review(who: &str, verdict: event::Verdict, head: u8) -> Review {
@@ -23,6 +49,7 @@ fn review(who: &str, verdict: event::Verdict, head: u8) -> Review {
 impl Parts {
     fn with<T>(&self, look: impl FnOnce(&Fake, &Candidate<'_>) -> T) -> T {
         let (branch, author, pull) = (name("refs/heads/alpha/fix"), agent("alpha"), "parser#47".parse().unwrap());
+        let merging = self.merging.map(|(by, strategy)| (agent(by), strategy));
         let candidate = Candidate {
             pull: Some(&pull),
             branch: &branch,
@@ -33,6 +60,12 @@ impl Parts {
             records: &self.records,
             reviews: &self.reviews,
             mergeable: &self.mergeable,
+            target: &name("refs/heads/main"),
+            base: oid(3),
+            changed: &self.changed,
+            checks: &self.checks,
+            landing: self.landing.as_ref(),
+            merging: merging.as_ref().map(|(by, strategy)| Merging { by, strategy: *strategy }),
         };
         look(&self.repo, &candidate)
     }
@@ -75,8 +108,25 @@ fn what_is_complete_lands_and_carries_its_proof() {
     let lines = parts.with(|repo, candidate| gate(repo, candidate));
     assert_eq!(
         lines.iter().map(|l| l.rule).collect::<Vec<_>>(),
-        ["proof", "tests", "approval", "no-changes-requested", "mergeable"]
+        [
+            "policy",
+            "files",
+            "proof",
+            "base",
+            "tests",
+            "cited-paths",
+            "level",
+            "tests-touched",
+            "checks",
+            "approval",
+            "no-changes-requested",
+            "merger",
+            "mergeable",
+            "landed"
+        ]
     );
+    let told: Vec<&str> = lines.iter().filter(|line| !line.quiet).map(|line| line.rule).collect();
+    assert_eq!(told, ["proof", "tests", "approval", "no-changes-requested", "mergeable"]);
     assert!(lines.iter().all(|line| line.ok && !line.why.is_empty() && !line.next.is_empty()));
 }
 
@@ -111,7 +161,7 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
         for refusal in [parts.submit().unwrap_err(), parts.merge().unwrap_err()] {
             assert_eq!((refusal.rule.as_str(), refusal.next.as_str()), (code, next), "{which}");
         }
-        assert_eq!(parts.with(|_, candidate| proof_of(candidate)), Proof::none(), "{which}");
+        assert_eq!(parts.with(|repo, candidate| proof_of(repo, candidate)), Ok(Proof::none()), "{which}");
     }
 }
 
@@ -172,4 +222,234 @@ fn conflicts_block_the_merge_and_unknown_is_no_yes() {
     assert_eq!(unknown.state("mergeable"), State::Error);
     let done = Parts { mergeable: Mergeability::Done, ..parts() };
     assert_eq!(done.state("mergeable"), State::NotApplicable);
+}
+
+const REVIEW: &str = "ssh forge review approve parser/47";
+const AGAIN: &str = "forge run --again && git push";
+
+/// What a policy and a change make of work that would land without it.
+#[test]
+fn a_policy_asks_for_more() {
+    let weigh = |mut parts: Parts| {
+        parts.repo.standing.insert(agent("beta"), crate::policy::Standing::Gold);
+        parts
+    };
+    let merging = |by, strategy, parts: Parts| Parts { merging: Some((by, strategy)), ..parts };
+    let check = |tree, passed, parts: Parts| Parts {
+        checks: vec![Check { name: "ci".into(), tree: oid(tree), passed }],
+        ..parts
+    };
+    let lands = |tree, parts: Parts| Parts { landing: Some(Landing { tree: oid(tree), broken_policy: None }), ..parts };
+    let tiers = "[risk]\nmedium = [\"src/\"]\nhigh = [\"src/auth/\"]\n[require.medium]\napprovals = 2\n[require.high]\nweight = 9\n";
+    let tests = "[tests]\npaths = [\"tests/**\"]\n[require.tests]\n";
+    let both = |parts: Parts| Parts { reviews: vec![review("beta", Approve, 4), review("gamma", Approve, 4)], ..parts };
+    let help = "ssh forge help proof";
+    let cases: Vec<(&str, Parts, &str, &str)> = vec![
+        ("an empty policy", under("", "src/a"), "", ""),
+        ("two approvals", under("[require]\napprovals = 2", "a"), "approval", REVIEW),
+        ("two approvals, given", both(under("[require]\napprovals = 2", "a")), "", ""),
+        ("no approval", Parts { reviews: vec![], ..under("[require]\napprovals = 0", "a") }, "", ""),
+        ("a weight above Bronze", under("[require]\nweight = 3", "a"), "approval", REVIEW),
+        ("a weight that Gold has", weigh(under("[require]\nweight = 3", "a")), "", ""),
+        ("low risk", under(tiers, "docs/a"), "", ""),
+        ("medium risk", under(tiers, "src/a"), "approval", REVIEW),
+        ("medium risk, approved", both(under(tiers, "src/a")), "", ""),
+        ("high risk", both(under(tiers, "src/auth/a")), "approval", REVIEW),
+        ("another branch's demands", under("[[ref]]\nname = \"refs/heads/release/*\"\napprovals = 5", "a"), "", ""),
+        ("this branch's demands", under("[[ref]]\nname = \"refs/heads/ma*\"\napprovals = 5", "a"), "approval", REVIEW),
+        ("P2", under("[require]\nlevel = \"P2\"", "a"), "level", help),
+        ("P3 of high risk alone", under("[risk]\nhigh = [\"src/\"]\n[require.high]\nlevel = \"P3\"", "a"), "", ""),
+        ("P3 of high risk", under("[risk]\nhigh = [\"src/\"]\n[require.high]\nlevel = \"P3\"", "src/a"), "level", help),
+        (
+            "another command",
+            under("[require]\ncommands = [\"make check\"]", "a"),
+            "E09",
+            "forge run -- make check && git push",
+        ),
+        ("this command", under("[require]\ncommands = [\"make check\", \"cargo test *\"]", "a"), "", ""),
+        ("counts, none read", under("[require]\ncounts = true", "a"), "E09", AGAIN),
+        (
+            "counts",
+            Parts { records: vec![run(|a| a.tests = tests_of(3))], ..under("[require]\ncounts = true", "a") },
+            "",
+            "",
+        ),
+        ("a check that nobody ran", under("[require]\nchecks = [\"ci\"]", "a"), "checks", "ssh forge help policy"),
+        (
+            "a check that failed",
+            check(5, false, under("[require]\nchecks = [\"ci\"]", "a")),
+            "checks",
+            "ssh forge help policy",
+        ),
+        (
+            "a check of another tree",
+            check(9, true, under("[require]\nchecks = [\"ci\"]", "a")),
+            "checks",
+            "ssh forge help policy",
+        ),
+        ("a check that passed", check(5, true, under("[require]\nchecks = [\"ci\"]", "a")), "", ""),
+        ("tests untouched", under(&format!("{tests}approvals = 2"), "src/a"), "", ""),
+        ("tests touched", under(&format!("{tests}approvals = 2"), "tests/a"), "E13", REVIEW),
+        ("tests touched, approved", both(under(&format!("{tests}approvals = 2"), "tests/a")), "", ""),
+        ("tests touched, level", under(&format!("{tests}level = \"P3\""), "tests/a"), "E13", help),
+        ("tests touched, counts", under(&format!("{tests}counts = true"), "tests/a"), "E13", AGAIN),
+        (
+            "tests touched, check",
+            under(&format!("{tests}checks = [\"ci\"]"), "tests/a"),
+            "E13",
+            "ssh forge help policy",
+        ),
+        ("merged by its author", merging("alpha", Strategy::Merge, under("[merge]\nby = [\"@author\"]", "a")), "", ""),
+        (
+            "merged by another",
+            merging("beta", Strategy::Merge, under("[merge]\nby = [\"@author\"]", "a")),
+            "merger",
+            "ssh forge pr parser/47",
+        ),
+        (
+            "merged by the maintainer",
+            merging("maker", Strategy::Merge, under("[merge]\nby = [\"@maintainer\"]", "a")),
+            "",
+            "",
+        ),
+        (
+            "a strategy that is not allowed",
+            merging("alpha", Strategy::Merge, under("[merge]\nstrategies = [\"squash\"]", "a")),
+            "strategy",
+            "ssh forge merge parser/47 --strategy squash",
+        ),
+        ("a moved target", lands(9, under("", "a")), "", ""),
+        (
+            "a moved target where it counts",
+            lands(9, under("[merge]\nlanded = \"P1\"", "a")),
+            "E08",
+            "git pull --no-rebase --no-edit origin main && forge run --again && git push",
+        ),
+        ("an unmoved target where it counts", under("[merge]\nlanded = \"P1\"", "a"), "", ""),
+        (
+            "a moved target, run together",
+            Parts {
+                records: vec![run(|a| a.tree = oid(9)), record()],
+                ..lands(9, under("[merge]\nlanded = \"P1\"", "a"))
+            },
+            "",
+            "",
+        ),
+    ];
+    for (which, parts, rule, next) in cases {
+        let got = parts.merge().err();
+        let got = got.as_ref().map_or(("", ""), |refusal| (refusal.rule.as_str(), refusal.next.as_str()));
+        assert_eq!(got, (rule, next), "{which}: {:?}", parts.merge().err());
+    }
+}
+
+fn tests_of(passed: u64) -> Option<notes_schema::trace::Tests> {
+    tests(passed, 0)
+}
+
+#[test]
+fn files_are_asked_about_at_submit_and_merge() {
+    let cases = [
+        ("[files]\nforbidden = [\"*.pem\"]", "forbidden-path", "git restore --staged --worktree --source=0303"),
+        ("[files]\nlargest = 9", "size-cap", "git restore --staged --worktree --source=0303"),
+        (
+            "[[scope]]\npaths = [\"*.pem\"]\nagents = [\"gamma\"]",
+            "write-scope",
+            "git restore --staged --worktree --source=0303",
+        ),
+        ("[files]\nmost = 1", "size-cap", "git diff --stat 0303"),
+    ];
+    for (policy, rule, next) in cases {
+        let mut parts = under(policy, "a.pem");
+        parts.changed = Ok(vec![changed("a.pem"), changed("b")]);
+        for refusal in [parts.submit().unwrap_err(), parts.merge().unwrap_err()] {
+            assert_eq!(refusal.rule, rule);
+            assert!(refusal.next.starts_with(next), "{}", refusal.next);
+        }
+        parts.changed = Err(Undecided("too many files".into()));
+        assert_eq!(parts.merge().unwrap_err().rule, "files", "no decision is a refusal");
+    }
+    let flagged = under("", "tests/a.rs");
+    assert_eq!(flagged.state("tests-touched"), State::Satisfied, "E13 alone refuses nothing");
+    let unread = Parts { changed: Err(Undecided("too many files".into())), ..parts() };
+    assert!(unread.merge().is_ok(), "where no policy asks, nothing hangs on it");
+}
+
+#[test]
+fn a_record_names_a_base_below_the_tip() {
+    let begun = |commit: u8, tree: Option<u8>| {
+        let mut record = record();
+        (record.base_commit, record.base_tree) = (Some(oid(commit)), tree.map(oid));
+        let mut parts = Parts { records: vec![record], ..parts() };
+        parts.repo.trees.insert(oid(3), oid(30));
+        parts.submit().err().map(|refusal| (refusal.rule, refusal.next))
+    };
+    let next = "git config forge.base \"$(git merge-base HEAD origin/main)\" && forge run --again && git push";
+    let e06 = Some(("E06".to_owned(), next.to_owned()));
+    assert_eq!(begun(3, None), None);
+    assert_eq!(begun(3, Some(30)), None);
+    assert_eq!(begun(3, Some(31)), e06, "another tree than the commit's");
+    assert_eq!(begun(9, None), e06, "no such commit");
+    assert_eq!(begun(66, None), e06, "a commit of another line");
+}
+
+#[test]
+fn what_a_record_cites_is_in_its_tree() {
+    let cites = |cwd: &str, lock: Option<&str>| {
+        let mut record = run(|a| a.cwd = cwd.into());
+        let lockfiles = lock.map(|content| ("Cargo.lock".to_owned(), notes_schema::Sha256::of(content.as_bytes())));
+        record.env =
+            Some(notes_schema::trace::Environment { lockfiles: lockfiles.into_iter().collect(), ..Default::default() });
+        let mut parts = Parts { records: vec![record], ..parts() };
+        parts.repo.found.insert("src".into(), crate::Found::Directory);
+        parts.repo.found.insert("Cargo.lock".into(), crate::Found::File(notes_schema::Sha256::of(b"locked")));
+        parts.submit().err().map(|refusal| (refusal.rule, refusal.next))
+    };
+    let e10 = Some(("E10".to_owned(), "ssh forge help record".to_owned()));
+    assert_eq!(cites("", None), None);
+    assert_eq!(cites("src", Some("locked")), None);
+    assert_eq!(cites("elsewhere", None), e10);
+    assert_eq!(cites("Cargo.lock", None), e10, "a file is no directory");
+    assert_eq!(cites("", Some("other")), Some(("E10".to_owned(), AGAIN.to_owned())));
+}
+
+#[test]
+fn a_policy_that_would_land_broken_is_refused_and_the_one_that_judges_is_cited() {
+    let mut parts = under("", "a");
+    let error = crate::policy::Policy::parse(b"[x]").unwrap_err();
+    parts.landing = Some(Landing { tree: oid(5), broken_policy: Some(error) });
+    let refusal = parts.merge().unwrap_err();
+    assert_eq!(refusal.rule, "policy");
+    assert!(refusal.why.starts_with("`.forge/policy.toml` line 1, key `x`: "), "{refusal}");
+    let parts = under("[risk]\nhigh = [\"a\"]", "a");
+    let lines = parts.with(|repo, candidate| gate(repo, candidate));
+    assert_eq!(
+        lines[0].why,
+        format!("judged by `.forge/policy.toml` (blob {}); risk high because of `a`", oid(0xee).short())
+    );
+    let mut broken = super::tests::parts();
+    broken.repo.says("[x]");
+    broken.merging = Some(("beta", Strategy::Merge));
+    assert_eq!(broken.merge().unwrap_err().rule, "merger", "only the maintainer mends a broken policy");
+    broken.merging = Some(("maker", Strategy::Merge));
+    assert!(broken.merge().is_ok());
+}
+
+#[test]
+fn without_a_demand_no_record_is_needed_and_a_proof_is_still_told() {
+    let parts = Parts { records: vec![], ..under("[require]\nlevel = \"P0\"", "a") };
+    assert_eq!(parts.merge().map(|proof| proof.level), Ok(Level::P0));
+    let parts = under("[require]\nlevel = \"P0\"", "a");
+    assert_eq!(parts.merge().map(|proof| proof.level), Ok(Level::P1));
+    let failed = Parts { records: vec![run(|a| a.exit = Some(1))], ..under("[require]\nlevel = \"P0\"", "a") };
+    assert_eq!(failed.merge().unwrap_err().rule, "E09", "what did run and failed is not passed over");
+}
+
+#[test]
+fn a_later_run_of_another_command_takes_no_proof_away() {
+    let mut parts = under("[require]\ncommands = [\"cargo test\"]", "a");
+    parts.records = vec![record(), run(|a| a.argv = vec!["ls".into()])];
+    assert_eq!(parts.merge().map(|proof| proof.command), Ok("cargo test".to_owned()));
+    parts.records = vec![run(|a| a.cwd = "empty".into())];
+    assert_eq!(parts.merge().unwrap_err().rule, "E09", "below the top it is another command");
 }

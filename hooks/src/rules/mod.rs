@@ -1,12 +1,19 @@
-//! One rule per file. The slices `push::RULES`, `record::RULES` and `gate::RULES` name them in their order.
+//! One rule per file. The slices `push::RULES`, `push::CONTENT_RULES`, `record::RULES` and `gate::RULES` name them in their order.
 
+pub mod agreement;
 pub mod approval;
+pub mod base;
 pub mod branch_owner;
+pub mod checks;
 pub mod conflict;
 pub mod default_branch;
+pub mod files;
 pub mod inbox;
+pub mod landed;
+pub mod level;
 pub mod magic;
 pub mod mergeable;
+pub mod merger;
 pub mod namespace;
 pub mod no_changes_requested;
 pub mod no_secrets;
@@ -15,6 +22,10 @@ pub mod open_pull;
 pub mod proof;
 pub mod pusher;
 pub mod record_chain;
+pub mod ref_permission;
 pub mod server_owned;
+pub mod sound_policy;
 pub mod tag_owner;
 pub mod tests_passed;
+pub mod tests_touched;
+pub mod times;

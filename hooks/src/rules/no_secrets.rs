@@ -15,9 +15,10 @@ impl Rule<PushedRecord<'_>> for NoSecrets {
         "no text of a record holds what looks like a secret"
     }
 
-    fn judge(&self, _repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+    fn judge(&self, repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+        let allowed = repo.allowed_secrets()?;
         for (place, text) in pushed.record.texts() {
-            if let Some(finding) = secrets::find(&text).first() {
+            if let Some(finding) = secrets::find_except(&text, &allowed).first() {
                 let why = format!("{place} at byte {} looks like a secret ({})", finding.offset, finding.rule);
                 return pushed.refuse(self.word(), why, drop_it(pushed.name));
             }

@@ -3,7 +3,7 @@
 use notes_schema::ItemRef;
 
 use crate::command::reference;
-use crate::record::{PushedRecord, drop_it};
+use crate::record::{PushedRecord, drop_it, forget};
 use crate::{Judgement, Repo, Rule, Verdict};
 
 /// See the module.
@@ -24,10 +24,12 @@ impl Rule<PushedRecord<'_>> for Nonce {
             let why = format!("it is about project {}, and this is {}", record.project, repo.project());
             return pushed.refuse(self.word(), why, drop_it(pushed.name));
         }
-        let next = match record.issue {
+        // The record can never be taken, so it must not be sent again with each push.
+        let start = match record.issue {
             Some(n) => format!("ssh forge start {}", reference(&ItemRef { project: record.project.clone(), n })),
             None => "ssh forge feed".to_owned(),
         };
+        let next = format!("{} && {start}", forget(pushed.name));
         let refuse = |why: String| pushed.refuse(self.word(), why, &next);
         match repo.nonce(&record.nonce)? {
             None => refuse("its nonce was never given out here; `start` gives one".to_owned()),

@@ -1,5 +1,7 @@
 //! E00 and E08: the author recorded a run, and the last tested tree is the tip's tree.
 
+use notes_schema::event::Level;
+
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::{Repo, Undecided};
 
@@ -23,7 +25,11 @@ impl GateRule for ProofOfTree {
     }
 
     fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let Some(record) = candidate.record() else {
+        let base = repo.policy()?;
+        let Some(record) = candidate.record(&base.policy) else {
+            if candidate.demands(&base.policy)?.level == Level::P0 {
+                return Ok(Finding::NotApplicable("the policy demands no record".to_owned()));
+            }
             return Ok(Finding::Missing {
                 code: "E00",
                 why: format!(
@@ -35,6 +41,9 @@ impl GateRule for ProofOfTree {
             });
         };
         let tested = record.last().tree;
+        if tested != candidate.tree && candidate.demands(&base.policy)?.level == Level::P0 {
+            return Ok(Finding::NotApplicable("the policy demands no record of this very tree".to_owned()));
+        }
         if tested == candidate.tree {
             return Ok(Finding::Satisfied(format!("P1: {} recorded a run on tree {}", record.agent, tested.short())));
         }

@@ -1,12 +1,17 @@
-//! E09: the last recorded run ended by itself with status 0; where test counts were read, tests ran and none failed.
+//! E09: the last recorded run was of a command that counts and ended by itself with status 0; where test counts were read,
+//! tests ran and none failed.
 
+use notes_schema::event::Level;
 use notes_schema::trace::Attempt;
 
 use crate::gate::{Candidate, Finding, GateRule};
+use crate::policy::Policy;
 use crate::{Repo, Undecided};
 
 /// See the module.
 pub struct TestsPassed;
+
+const AGAIN: &str = "forge run --again && git push";
 
 impl GateRule for TestsPassed {
     fn word(&self) -> &'static str {
@@ -14,37 +19,60 @@ impl GateRule for TestsPassed {
     }
 
     fn demands(&self) -> &'static str {
-        "the last recorded run exited with 0; where test counts are read, more than zero ran and none failed"
+        "the last recorded run was of a command that counts and exited with 0; where test counts are read, more than \
+         zero ran and none failed"
     }
 
     fn at_submit(&self) -> bool {
         true
     }
 
-    fn look(&self, _repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let Some(record) = candidate.record() else {
-            return Ok(Finding::Missing {
-                code: "E00",
-                why: "no recorded run has arrived".to_owned(),
-                next: "git push".to_owned(),
-            });
+    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+        let base = repo.policy()?;
+        let policy = &base.policy;
+        let demands = candidate.demands(policy)?;
+        let missing = |code, why: String, next: String| Ok(Finding::Missing { code, why, next });
+        let record = candidate.record(policy);
+        if demands.level == Level::P0 && record.is_none_or(|record| record.last().tree != candidate.tree) {
+            return Ok(Finding::NotApplicable("the policy demands no run".to_owned()));
+        }
+        let Some(record) = record else {
+            return missing("E00", "no recorded run has arrived".to_owned(), "git push".to_owned());
         };
         let last = record.last();
         if last.tree != candidate.tree {
-            return Ok(Finding::Missing {
-                code: "E09",
-                why: "no recorded run on this tree yet".to_owned(),
-                next: "forge run --again && git push".to_owned(),
-            });
+            return missing("E09", "no recorded run on this tree yet".to_owned(), AGAIN.to_owned());
+        }
+        if !counts(policy, last) {
+            let named: Vec<String> = policy.commands.iter().map(|command| format!("`{command}`")).collect();
+            let place = if last.cwd.is_empty() { "" } else { " below the top of the work tree" };
+            let why = format!(
+                "the recorded run was of `{}`{place}; what counts is {}, at the top, says {}",
+                last.command(),
+                named.join(" or "),
+                base.cited()
+            );
+            let typed = policy.commands.first().map_or(String::new(), crate::policy::Command::typed);
+            return missing("E09", why, format!("forge run -- {typed} && git push"));
         }
         if let Some(why) = complaint(last) {
-            return Ok(Finding::Missing { code: "E09", why, next: "forge run --again && git push".to_owned() });
+            return missing("E09", why, AGAIN.to_owned());
+        }
+        if demands.counts && last.tests.is_none() {
+            let why = format!("no test counts were read of the recorded run, and {} demands them", base.cited());
+            return missing("E09", why, AGAIN.to_owned());
         }
         Ok(Finding::Satisfied(match &last.tests {
             Some(tests) => format!("{} passed, {} ignored ({})", tests.passed, tests.ignored, tests.framework),
             None => "exit 0; no test counts were read".to_owned(),
         }))
     }
+}
+
+/// Whether a run is of a command that counts as proof.
+pub fn counts(policy: &Policy, run: &Attempt) -> bool {
+    let named = |run: &Attempt| run.cwd.is_empty() && policy.commands.iter().any(|command| command.is(&run.argv));
+    policy.commands.is_empty() || named(run)
 }
 
 /// What speaks against a run as proof.

@@ -171,11 +171,17 @@ pub struct PullMerged {
     pub onto: Oid,
     /// The round's tip that landed.
     pub head: Oid,
-    /// `fast-forward` or `merge`.
+    /// `merge`, `squash` or `rebase`.
     pub strategy: String,
     /// The issue that it closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue: Option<u64>,
+    /// The proof of the tree that landed, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// Blob of the policy that let it land; absent where the defaults did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Oid>,
 }
 
 impl Subject for PullMerged {

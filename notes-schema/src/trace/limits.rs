@@ -1,6 +1,6 @@
 //! How much a trace record may hold, and the check of it.
 
-use super::{Attempt, Environment, Output, Record, Tests, TraceError};
+use super::{Attempt, Environment, Output, Record, Tests, TraceError, zstd};
 
 /// Longest JSON form. JSON spells binary and control characters longer than MessagePack does.
 pub const JSON_BYTES: usize = 1 << 20;
@@ -24,6 +24,8 @@ pub const LIST: usize = 64;
 pub const TEXT: usize = 256;
 /// Longest path.
 pub const PATH: usize = 1 << 10;
+/// Most bytes that the patches of one record may claim to inflate to.
+pub const INFLATED: u64 = 32 << 20;
 /// Longest id.
 pub const ID: usize = 64;
 
@@ -64,9 +66,15 @@ impl Record {
     fn check_attempts(&self) -> Checked {
         most("attempts", self.attempts.len(), ATTEMPTS)?;
         let mut seq = 0;
+        let mut inflated = 0u64;
         for (i, attempt) in self.attempts.iter().enumerate() {
             let field = |name: &str| format!("attempts[{i}].{name}");
             check_attempt(attempt, &field)?;
+            inflated = inflated.saturating_add(attempt.patch.as_deref().map_or(0, zstd::claimed));
+            if inflated > INFLATED {
+                let got = usize::try_from(inflated).unwrap_or(usize::MAX);
+                return Err(TraceError::Limit { field: field("patch (inflated)"), got, allowed: INFLATED as usize });
+            }
             if attempt.seq <= seq {
                 return wrong(&field("seq"), "must grow from attempt to attempt, from 1");
             }

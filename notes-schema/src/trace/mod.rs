@@ -9,6 +9,7 @@
 
 mod codec;
 pub mod limits;
+mod zstd;
 
 use std::fmt;
 use std::str::FromStr;

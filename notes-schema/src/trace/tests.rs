@@ -206,6 +206,82 @@ fn every_limit_names_its_field() {
 }
 
 #[test]
+fn bombs_are_refused_before_they_are_allocated() {
+    // Arrays and maps that claim four thousand million elements, at every depth that is allowed.
+    for head in [&[0xdd, 0xff, 0xff, 0xff, 0xff][..], &[0xdf, 0xff, 0xff, 0xff, 0xff], &[0xc6, 0xff, 0xff, 0xff, 0xff]]
+    {
+        for depth in 0..32 {
+            let bytes = [&vec![0x91; depth][..], head].concat();
+            assert!(Record::decode_msgpack(&bytes).is_err(), "{bytes:?}");
+        }
+    }
+    let nested = vec![0x91; 1 << 18];
+    assert!(Record::decode_msgpack(&nested).unwrap_err().is_limit());
+    let nested = vec![b'['; 1 << 19];
+    assert!(matches!(Record::decode_json(&nested), Err(TraceError::Shape(_))));
+    let unknown = format!("{{\"v\":1,\"x\":{}", "[".repeat(1 << 19));
+    assert!(Record::decode_json(unknown.as_bytes()).is_err());
+    // More values than any record has, in few bytes.
+    let many = [&[0xdd, 0, 1, 0, 0][..], &vec![0xc0; 1 << 16]].concat();
+    assert_eq!(Record::decode_msgpack(&many), Err(TraceError::Overrun(Overrun::Elements(50_000))));
+}
+
+#[test]
+fn ten_thousand_attempts_are_refused_in_both_forms() {
+    let mut record = small();
+    record.attempts = vec![record.attempts[0].clone(); 10_000];
+    record.attempts.iter_mut().zip(1..).for_each(|(attempt, seq)| attempt.seq = seq);
+    let bytes = record.canonical();
+    assert!(matches!(Record::decode_msgpack(&bytes), Err(TraceError::Overrun(_))), "{} bytes", bytes.len());
+    // Few enough bytes, and too many attempts all the same.
+    record.attempts.truncate(1000);
+    let refused = Record::decode_msgpack(&record.canonical()).unwrap_err();
+    assert_eq!(refused.to_string(), "attempts holds 65, 64 allowed");
+    let json = record.to_json().to_string();
+    assert!(json.len() < limits::JSON_BYTES);
+    assert_eq!(Record::decode_json(json.as_bytes()), Err(refused));
+}
+
+#[test]
+fn a_key_twice_is_refused_in_both_forms() {
+    for at in ["\"v\": 1,", "\"agent\": \"alpha\",", "\"exit\": 0,"] {
+        let twice = SMALL.replacen(at, &format!("{at} {at}"), 1);
+        assert_ne!(twice, SMALL, "{at}");
+        let error = Record::decode_json(twice.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("duplicate field"), "{at}: {error}");
+    }
+    let mut bytes = small().canonical();
+    let at = bytes.windows(6).position(|w| w == b"\xa5agent").unwrap();
+    let pair = bytes[at..at + 12].to_vec();
+    assert_eq!(&pair[6..], b"\xa5alpha");
+    bytes[0] += 1;
+    bytes.splice(at..at, pair);
+    assert!(Record::decode_msgpack(&bytes).is_err());
+}
+
+#[test]
+fn what_follows_a_record_is_refused_in_both_forms() {
+    let mut bytes = small().canonical();
+    bytes.extend(small().canonical());
+    assert!(matches!(Record::decode_msgpack(&bytes), Err(TraceError::Overrun(Overrun::Trailing(_)))));
+    let error = Record::decode_json(format!("{SMALL} {SMALL}").as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("trailing characters"), "{error}");
+    assert!(Record::decode_json(format!("{SMALL}\n\n").as_bytes()).is_ok(), "white space is nothing");
+}
+
+#[test]
+fn patches_that_inflate_to_too_much_are_refused() {
+    use base64::Engine as _;
+    let encoded = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let zeros = encoded(include_bytes!("../../golden/zeros-64-mib.zst"));
+    let refused = edit(|json| json["attempts"][0]["patch"] = zeros.into()).unwrap_err();
+    assert_eq!(refused.to_string(), "attempts[0].patch (inflated) holds 67108864, 33554432 allowed");
+    assert!(refused.is_limit());
+    let patch = encoded(include_bytes!("../../golden/small-patch.zst"));
+    assert!(edit(|json| json["attempts"][0]["patch"] = patch.into()).is_ok());
+}
+
+#[test]
 fn rules_that_types_cannot_hold_are_checked() {
     type Change = fn(&mut serde_json::Value);
     let cases: &[(&str, Change)] = &[

@@ -1,0 +1,32 @@
+//! The forge's rules where no forge is: in a plain clone ([`verify`]), and in somebody else's bare repository
+//! ([`pre_receive`]). Both read through stock git.
+//!
+//! Invariant: reads only, every object hashed again, and never a word of trust in what a repository says of itself
+//! without naming what cannot be shown.
+
+mod objects;
+pub mod pre_receive;
+pub mod verify;
+
+pub use objects::{Stock, StockError};
+
+use git::store::Objects;
+use notes_schema::FORGE_PROJECT;
+
+use crate::gate::View;
+use crate::ledger::Snapshot;
+
+/// What the rules look up of a copy that stands alone: nothing of `forge.git` is known.
+struct Alone {
+    root: Snapshot,
+}
+
+impl Alone {
+    fn new() -> Self {
+        Alone { root: Snapshot::empty(FORGE_PROJECT.parse().expect("invariant: a good name")) }
+    }
+
+    fn view<'a>(&'a self, snapshot: &'a Snapshot, objects: &'a dyn Objects, now_ms: u64) -> View<'a> {
+        View::new(snapshot, &self.root, objects, now_ms).alone()
+    }
+}

@@ -1,0 +1,44 @@
+//! Values that look like secrets and are none: fixtures, listed by digest in `.forge/secrets.allow`.
+//!
+//! Invariant: the list holds digests only, so that it is itself no leak; what cannot be read as one is no entry.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use notes_schema::Sha256;
+
+/// Where a project keeps its list, on the default branch.
+pub const PATH: &str = ".forge/secrets.allow";
+/// Largest list that is read, in bytes.
+pub const LONGEST: usize = 64 << 10;
+
+/// The listed values.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed {
+    digests: Arc<BTreeSet<Sha256>>,
+}
+
+impl Allowed {
+    /// Reads a list: one SHA-256 in hexadecimal per line, what follows it is a comment, as is a line that begins with `#`.
+    /// Answers the list, and the number of the first line that is neither.
+    pub fn parse(text: &str) -> (Allowed, Option<usize>) {
+        let mut digests = BTreeSet::new();
+        let mut wrong = (text.len() > LONGEST).then_some(0);
+        for (at, line) in text.lines().enumerate().take_while(|_| text.len() <= LONGEST) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match line.split_whitespace().next().unwrap_or("").parse() {
+                Ok(digest) => drop(digests.insert(digest)),
+                Err(_) => wrong = wrong.or(Some(at + 1)),
+            }
+        }
+        (Allowed { digests: Arc::new(digests) }, wrong)
+    }
+
+    /// Whether a value is listed.
+    pub fn has(&self, value: &str) -> bool {
+        !self.digests.is_empty() && self.digests.contains(&Sha256::of(value.as_bytes()))
+    }
+}
