@@ -190,3 +190,29 @@ fn requests_that_are_not_gits_get_the_status_that_http_backend_gives() {
         assert!(head.contains(header), "{head}");
     }
 }
+
+#[test]
+fn a_clone_does_not_rest_on_what_was_pruned() {
+    let forge = Forge::plain();
+    let agent = forge.stranger("anybody");
+    let dir = work(&agent);
+    let repository = bare(&agent, &forge, "pruned.git");
+    let push = |tip: &str| agent.git(&dir, &["push", "-q", "-f", repository.to_str().unwrap(), tip]).ok();
+    let url = forge.http_url("/pruned.git");
+    let clone = |name: &str| {
+        let copy = agent.clone_into(&url, name, &["--bare"]);
+        agent.git(&copy, &["fsck", "--strict"]).ok();
+        stock(&agent, &copy, &["rev-list", "--count", "--all"])
+    };
+    change(&agent, &dir, "two");
+    push("HEAD:refs/heads/main");
+    assert_eq!(clone("first"), "2");
+    agent.git(&dir, &["reset", "-q", "--hard", "HEAD~1"]).ok();
+    change(&agent, &dir, "another");
+    push("HEAD:refs/heads/main");
+    agent.git(&repository, &["gc", "-q", "--prune=now"]).ok();
+    assert_eq!(clone("second"), "2");
+    change(&agent, &dir, "three");
+    push("HEAD:refs/heads/main");
+    assert_eq!(clone("third"), "3");
+}

@@ -66,20 +66,23 @@ To squelch this message, you can set it to 'refuse'.";
 #[derive(Default)]
 pub(super) struct Seen {
     loose: Mutex<HashMap<Oid, Instant>>,
-    packed: Mutex<VecDeque<Arc<Packed>>>,
+    /// Versions of the file, each with when it was shown last.
+    packed: Mutex<VecDeque<(Arc<Packed>, Instant)>>,
 }
 
 impl Seen {
     fn note(&self, packed: &Arc<Packed>, loose: impl Iterator<Item = Oid>) {
         let mut versions = self.packed.lock().expect("invariant: no panic under this lock");
-        if !versions.back().is_some_and(|newest| Arc::ptr_eq(newest, packed)) {
-            versions.push_back(packed.clone());
-            if versions.len() > MOST_PACKED {
-                versions.pop_front();
-            }
-        }
-        let mut tips = self.loose.lock().expect("invariant: no panic under this lock");
         let now = Instant::now();
+        match versions.back_mut() {
+            Some((newest, shown)) if Arc::ptr_eq(newest, packed) => *shown = now,
+            _ => versions.push_back((packed.clone(), now)),
+        }
+        if versions.len() > MOST_PACKED {
+            versions.pop_front();
+        }
+        drop(versions);
+        let mut tips = self.loose.lock().expect("invariant: no panic under this lock");
         if tips.len() > MOST_LOOSE {
             tips.retain(|_, since| since.elapsed() < REMEMBERED);
         }
@@ -96,7 +99,13 @@ impl Seen {
             let tip = |e: &&Entry| e.id == id || e.peeled == Peeled::To(id);
             packed.entries().iter().filter(tip).any(|e| is_shown(e.name.as_str()))
         };
-        loose || versions().iter().any(names)
+        loose || versions().iter().any(|(packed, shown)| recent(shown) && names(packed))
+    }
+
+    /// Forgets all: what was shown under other settings may be hidden now.
+    pub(super) fn forget(&self) {
+        self.loose.lock().expect("invariant: no panic under this lock").clear();
+        self.packed.lock().expect("invariant: no panic under this lock").clear();
     }
 }
 

@@ -216,6 +216,7 @@ impl Repository {
             values.extend(Values::read(&files[1]).map_err(wrong)?);
         }
         let settings = Arc::new(Settings::of(&values).map_err(wrong)?);
+        self.seen.forget();
         let settled = stamps.iter().flatten().all(Stamp::is_settled);
         *cached = settled.then(|| (stamps, settings.clone()));
         Ok(settings)

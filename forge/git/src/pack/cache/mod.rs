@@ -212,7 +212,12 @@ impl PackCache {
             }
             let mut base = None;
             if let Some((ready, file)) = self.base(wish)? {
-                let selection = beyond(&ready.facts, &file, (wish.select)(&ready.facts.key.tips)?)?;
+                let selection = match (wish.select)(&ready.facts.key.tips) {
+                    Ok(selection) => beyond(&ready.facts, &file, selection)?,
+                    // Pruned since it was looked at; without it, what is really missing is said.
+                    Err(SelectError::Read(_)) => break,
+                    Err(other) => return Err(other.into()),
+                };
                 let much = selection.objects.len() as u64 * SHARE > ready.facts.written.objects as u64;
                 if !much && !ready.outgrown {
                     return self.send_addition(wish, &ready, &file, &selection, out, progress);

@@ -60,15 +60,17 @@ fn named(commits: &mut Commits, ids: &[Oid]) -> Result<Named, SelectError> {
 
 fn reaches(store: &Arc<Store>, asked: &Asked, tips: &[Oid]) -> Result<bool, SelectError> {
     let mut commits = Commits::new(store.clone())?;
-    let (wants, had) = (named(&mut commits, &asked.wants)?, named(&mut commits, tips)?);
+    let wants = named(&mut commits, &asked.wants)?;
+    // What an older clone began with may have been pruned since.
+    let Ok(had) = named(&mut commits, tips) else { return Ok(false) };
     // At another depth something may be sent that was left out before; and what is wanted by itself is sent in any case.
     let follows =
         asked.filter.tree_depth.is_none() && [&wants, &had].iter().all(|n| n.trees.is_empty() && n.blobs.is_empty());
     if !follows || !had.tags.iter().all(|tag| wants.tags.contains(tag)) {
         return Ok(false);
     }
-    let beyond = commits.range(&had.commits, &wants.commits, |_| false, &mut Watch::new(&mut |_| true))?;
-    Ok(beyond.is_empty())
+    let beyond = commits.range(&had.commits, &wants.commits, |_| false, &mut Watch::new(&mut |_| true));
+    Ok(beyond.is_ok_and(|beyond| beyond.is_empty()))
 }
 
 fn selection(store: &Arc<Store>, asked: &Asked, tips: &[Oid]) -> Result<Selection, SelectError> {
