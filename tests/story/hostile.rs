@@ -152,8 +152,10 @@ impl Target<'_> {
         let repository = self.siege.forge.repository(&self.name);
         // The forge's own maintenance writes beside; what stays is what counts.
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !strangers(&repository).is_empty() && Instant::now() < deadline {
+        let mut stayed = strangers(&repository);
+        while !stayed.is_empty() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
+            stayed = strangers(&repository);
         }
         let counted = plumbing::git(&repository, &["count-objects", "-v"]).ok().stdout;
         let count = |key: &str| {
@@ -161,7 +163,7 @@ impl Target<'_> {
             line.trim().parse::<u64>().expect("a number")
         };
         assert_eq!(count("garbage:"), 0, "{counted}");
-        Inventory { refs, objects: count("count:") + count("in-pack:"), strangers: strangers(&repository) }
+        Inventory { refs, objects: count("count:") + count("in-pack:"), strangers: stayed }
     }
 
     /// Runs `attack`, after which everything must be as it was, and the server alive within its memory.
