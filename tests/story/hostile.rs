@@ -152,12 +152,12 @@ impl Target<'_> {
         let repository = self.siege.forge.repository(&self.name);
         // The forge's own maintenance writes beside; what stays is what counts.
         let deadline = Instant::now() + Duration::from_secs(60);
-        let mut stayed = strangers(&repository);
-        while !stayed.is_empty() && Instant::now() < deadline {
+        let look = || (strangers(&repository), plumbing::git(&repository, &["count-objects", "-v"]).ok().stdout);
+        let (mut stayed, mut counted) = look();
+        while (!stayed.is_empty() || !counted.contains("garbage: 0\n")) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
-            stayed = strangers(&repository);
+            (stayed, counted) = look();
         }
-        let counted = plumbing::git(&repository, &["count-objects", "-v"]).ok().stdout;
         let count = |key: &str| {
             let line = counted.lines().find_map(|line| line.strip_prefix(key)).expect("git counts it");
             line.trim().parse::<u64>().expect("a number")
