@@ -216,7 +216,8 @@ fn land(
     if !unchanged || snapshot.ref_id(&pull.target) != Some(landing.onto) {
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it moved", "feed").by_rule(MOVED));
     }
-    let view = View::new(&snapshot, root, store, draft.now());
+    let readable = draft.readable();
+    let view = View::new(&snapshot, root, &readable, draft.now());
     work.check_merge(&view)?;
     let later = |e: &dyn std::fmt::Display| Refusal::new(Code::TryLater, reference.to_string(), e.to_string(), "feed");
     let policy = view.policy().map_err(|e| later(&e))?.blob;

@@ -283,11 +283,11 @@ fn receive(
     }
     let (objects, pack) = land(repository, push.quarantine)?;
     let shared = Arc::new(Mutex::new(PushOutcome::default()));
-    let (answer, forge_for_plan, store, by) =
-        (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
+    let (answer, forge_for_plan, by) = (shared.clone(), forge.clone(), agent.clone());
     let outcome = forge.commit(repository, agent, move |draft| {
         let brought: HashMap<Oid, _> = objects.iter().cloned().collect();
-        let view_objects = Both { made: &brought, objects: store.as_ref() };
+        let readable = draft.readable();
+        let view_objects = Both { made: &brought, objects: &readable };
         let planned = plan(draft, &forge_for_plan.root(), &view_objects, &by, sorted);
         let changed = planned.changed;
         *answer.lock().expect("invariant: no panic under this lock") = planned.outcome;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a part that is refused leaves nothing behind; the parts before and after it stand.
 
+use std::sync::Arc;
+
 use imbl::{OrdMap, Vector};
 use notes_schema::batch::{Batch, Cursor, EventLine, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
 use notes_schema::envelope::{self, NO_EVENT};
@@ -12,9 +14,10 @@ use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::{fanout, message};
 use crate::answer::{Code, Refusal};
+use git::graph::Graph;
 use git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, tree};
 use git::pack::write::{Builder, Pack};
-use git::store::{ReadError, Store};
+use git::store::{Objects, ReadError, Store};
 
 /// Who an event is by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,8 @@ struct Work {
     records: Vector<NewRecord>,
     pushed_refs: usize,
     pushed_bytes: usize,
+    /// Code that the parts so far bring: a later part is judged on it.
+    code: OrdMap<Oid, Object>,
     seq_reserved: Option<u64>,
     epoch_key: Option<String>,
     housekeeping: bool,
@@ -82,6 +87,26 @@ pub struct Draft<'a> {
     taken: Vec<u64>,
     parts: usize,
     work: Work,
+}
+
+/// See [`Draft::readable`].
+pub struct Readable<'a> {
+    code: OrdMap<Oid, Object>,
+    store: &'a Store,
+}
+
+impl Objects for Readable<'_> {
+    fn get(&self, id: Oid) -> Result<Object, ReadError> {
+        self.code.get(&id).cloned().map_or_else(|| self.store.get(id), Ok)
+    }
+
+    fn contains(&self, id: Oid) -> bool {
+        self.code.contains_key(&id) || self.store.contains(id)
+    }
+
+    fn graph(&self) -> Option<Arc<Graph>> {
+        self.store.graph()
+    }
 }
 
 /// A trace record to be kept in its month.
@@ -171,6 +196,7 @@ impl<'a> Draft<'a> {
                 records: Vector::new(),
                 pushed_refs: 0,
                 pushed_bytes: 0,
+                code: OrdMap::new(),
                 seq_reserved: None,
                 epoch_key: None,
                 housekeeping: false,
@@ -238,14 +264,21 @@ impl<'a> Draft<'a> {
     /// Adds an object to the batch's pack.
     pub fn object(&mut self, object: Object) -> Result<Oid, Refusal> {
         let id = object.id().map_err(|e| Refusal::new(Code::Refused, "object", e.to_string(), "help"))?;
-        self.known_object(id, object);
+        self.object_bytes += object.data.len();
+        self.objects.push((id, object));
         Ok(id)
     }
 
-    /// Adds an object whose id was computed before.
+    /// Adds an object whose id was computed before, and which what comes later in the batch may have to read.
     pub fn known_object(&mut self, id: Oid, object: Object) {
         self.object_bytes += object.data.len();
+        self.work.code.insert(id, object.clone());
         self.objects.push((id, object));
+    }
+
+    /// What can be read by now: the repository, and code that earlier parts of this batch bring.
+    pub fn readable(&self) -> Readable<'a> {
+        Readable { code: self.work.code.clone(), store: self.store }
     }
 
     /// Names a large code pack that was made durable before and that this batch depends on.
