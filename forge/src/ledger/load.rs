@@ -45,7 +45,7 @@ fn timed<R>(count: usize, mut what: impl FnMut(usize) -> R) -> Vec<Duration> {
 }
 
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: cargo test -p forge ledger::load -- --ignored --nocapture"]
 fn cost_of_one_write_as_issues_grow() {
     let most: u64 = std::env::var("LOAD_ISSUES").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000);
     let world = World::new();
@@ -85,7 +85,7 @@ fn cost_of_one_write_as_issues_grow() {
 const WRITES: usize = 2000;
 
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: cargo test -p forge ledger::load -- --ignored --nocapture"]
 fn writes_while_packs_are_merged() {
     let world = World::new();
     let open = world.open();

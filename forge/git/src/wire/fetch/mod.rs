@@ -40,7 +40,6 @@ const MAX_ROUNDS: usize = 1 << 16;
 /// A request on its way, as all who work on it see it.
 pub struct Asked {
     host: Arc<dyn Host>,
-
     request: Request,
     /// Which objects may be wanted by id.
     wants: Wants,
