@@ -26,7 +26,6 @@ use git::packed_refs::RefValue;
 use git::store::{Objects, ReadError, Store};
 use git::{diff, history};
 
-pub(crate) use landing::Both;
 pub use landing::{CannotLand, Landing};
 
 /// A project at one moment, as the rules see it.

@@ -93,6 +93,40 @@ pub trait Objects {
     }
 }
 
+/// Objects that are only being made.
+pub trait Made {
+    /// The object, when it is one of them.
+    fn made(&self, id: Oid) -> Option<Object>;
+}
+
+impl Made for HashMap<Oid, Object> {
+    fn made(&self, id: Oid) -> Option<Object> {
+        self.get(&id).cloned()
+    }
+}
+
+/// Objects that are only being made, in front of those that are there.
+pub struct Over<'a, M> {
+    /// The new ones.
+    pub made: &'a M,
+    /// The others.
+    pub below: &'a dyn Objects,
+}
+
+impl<M: Made> Objects for Over<'_, M> {
+    fn get(&self, id: Oid) -> Result<Object, ReadError> {
+        self.made.made(id).map_or_else(|| self.below.get(id), Ok)
+    }
+
+    fn contains(&self, id: Oid) -> bool {
+        self.made.made(id).is_some() || self.below.contains(id)
+    }
+
+    fn graph(&self) -> Option<Arc<Graph>> {
+        self.below.graph()
+    }
+}
+
 /// The objects of one repository.
 pub struct Store {
     git_dir: PathBuf,

@@ -15,7 +15,7 @@ use crate::gate::{self, CannotLand, Landing, View, Work};
 use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::elo::show_change;
 use crate::state::{IssueStatus, PullState, PullStatus};
-use git::store::Store;
+use git::store::{Over, Store};
 use hooks::Repo as _;
 use hooks::policy::Strategy;
 
@@ -216,8 +216,9 @@ fn land(
     if !unchanged || snapshot.ref_id(&pull.target) != Some(landing.onto) {
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it moved", "feed").by_rule(MOVED));
     }
-    let readable = draft.readable();
-    let view = View::new(&snapshot, root, &readable, draft.now());
+    let made = draft.made();
+    let objects = Over { made: &made, below: store };
+    let view = View::new(&snapshot, root, &objects, draft.now());
     work.check_merge(&view)?;
     let later = |e: &dyn std::fmt::Display| Refusal::new(Code::TryLater, reference.to_string(), e.to_string(), "feed");
     let policy = view.policy().map_err(|e| later(&e))?.blob;

@@ -15,7 +15,7 @@ use crate::gate::{self, View, Work};
 use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::{IssueStatus, PullStatus};
 use git::history;
-use git::store::Objects as _;
+use git::store::{Objects as _, Over, Store};
 
 #[derive(Serialize)]
 struct Submitted {
@@ -77,7 +77,8 @@ fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, asked) = find(context, args)?;
     let by = context.author()?;
     let root = context.root.clone();
-    let ((n, q), after) = context.commit(&project.repository, move |draft| open(draft, &root, &by, &asked))?;
+    let store = project.repository.store().clone();
+    let ((n, q), after) = context.commit(&project.repository, move |draft| open(draft, &root, &store, &by, &asked))?;
     let project = Project { repository: project.repository, snapshot: after };
     let reference = ItemRef { project: project.repository.name().clone(), n };
     let pull = project.snapshot.fold.pull(n);
@@ -173,7 +174,7 @@ fn locate(context: &Context, branch: &RefName, named: Option<Project>) -> Result
 }
 
 /// Opens the pull request, or finds the one that is open for the same head.
-fn open(draft: &mut Draft, root: &Snapshot, by: &Author, asked: &Asked) -> Result<(u64, u64), Refusal> {
+fn open(draft: &mut Draft, root: &Snapshot, store: &Store, by: &Author, asked: &Asked) -> Result<(u64, u64), Refusal> {
     let snapshot = draft.snapshot().clone();
     let branch = &asked.branch;
     let refuse = |why: &str, next: String| Refusal::new(Code::Refused, format!("submit {}", branch.short()), why, next);
@@ -203,8 +204,8 @@ fn open(draft: &mut Draft, root: &Snapshot, by: &Author, asked: &Asked) -> Resul
     }
     let onto = snapshot.ref_id(&target);
     // The default branch may have moved in this very batch.
-    let readable = draft.readable();
-    let store = &readable;
+    let made = draft.made();
+    let store = &Over { made: &made, below: store };
     let unreadable = |e: git::store::ReadError| refuse(&e.to_string(), "git push".to_owned());
     let onto = onto.ok_or_else(|| {
         refuse("the default branch does not exist yet", "git push origin HEAD:refs/heads/main".to_owned())

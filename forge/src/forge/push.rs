@@ -18,7 +18,7 @@ use notes_schema::{EntityId, NameError, Oid, ProjectName, RefName, refs};
 use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Needs};
-use crate::gate::{self, Both, View, Work};
+use crate::gate::{self, View, Work};
 use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
 use crate::state::PullStatus;
 use git::history;
@@ -26,7 +26,7 @@ use git::name::FullName;
 use git::object::Kind;
 use git::pack::cache::PackCache;
 use git::pack::intake::{Kept, Limits, Overlay, Quarantine};
-use git::store::{Objects, Store};
+use git::store::{Objects, Over, Store};
 use git::wire::{
     self, AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Push, PushOffer, PushOutcome, Service, Wants,
 };
@@ -283,11 +283,13 @@ fn receive(
     }
     let (objects, pack) = land(repository, push.quarantine)?;
     let shared = Arc::new(Mutex::new(PushOutcome::default()));
-    let (answer, forge_for_plan, by) = (shared.clone(), forge.clone(), agent.clone());
+    let (answer, forge_for_plan, store, by) =
+        (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
     let outcome = forge.commit(repository, agent, move |draft| {
         let brought: HashMap<Oid, _> = objects.iter().cloned().collect();
-        let readable = draft.readable();
-        let view_objects = Both { made: &brought, objects: &readable };
+        let made = draft.made();
+        let so_far = Over { made: &made, below: store.as_ref() };
+        let view_objects = Over { made: &brought, below: &so_far };
         let planned = plan(draft, &forge_for_plan.root(), &view_objects, &by, sorted);
         let changed = planned.changed;
         *answer.lock().expect("invariant: no panic under this lock") = planned.outcome;

@@ -3,7 +3,6 @@
 //! Invariant: reads only. What it made is written by whoever lands it, if nothing moved meanwhile.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use hooks::gate::Mergeability;
 use hooks::policy::{self, Policy, Strategy};
@@ -12,7 +11,7 @@ use notes_schema::Oid;
 use git::history;
 use git::merge::{self, MergeError};
 use git::object::{Kind, Mode, Object};
-use git::store::{Objects, ReadError, Store};
+use git::store::{Objects, Over, ReadError, Store};
 
 /// Most commits that a rebase makes again.
 const MOST_PICKED: usize = 256;
@@ -90,7 +89,7 @@ impl Landing {
     /// How the gate sees it.
     pub(super) fn judged(&self, objects: &dyn Objects, base: &policy::Base) -> Result<hooks::gate::Landing, ReadError> {
         let made: HashMap<Oid, Object> = self.objects.iter().cloned().collect();
-        let both = Both { made: &made, objects };
+        let both = Over { made: &made, below: objects };
         let file = policy_file(&both, self.tree)?;
         let other = file.filter(|(blob, _)| base.blob != Some(*blob));
         let broken_policy = other.and_then(|(_, bytes)| Policy::parse(&bytes).err());
@@ -120,25 +119,5 @@ pub(super) fn policy_file<O: Objects + ?Sized>(
             _ => Ok(Some((entry.id, bytes::Bytes::from_static(b"is no file")))),
         },
         None => Ok(None),
-    }
-}
-
-/// Objects just made before those that are there.
-pub(crate) struct Both<'a> {
-    pub(crate) made: &'a HashMap<Oid, Object>,
-    pub(crate) objects: &'a dyn Objects,
-}
-
-impl Objects for Both<'_> {
-    fn get(&self, id: Oid) -> Result<Object, ReadError> {
-        self.made.get(&id).cloned().map_or_else(|| self.objects.get(id), Ok)
-    }
-
-    fn contains(&self, id: Oid) -> bool {
-        self.made.contains_key(&id) || self.objects.contains(id)
-    }
-
-    fn graph(&self) -> Option<Arc<git::graph::Graph>> {
-        self.objects.graph()
     }
 }

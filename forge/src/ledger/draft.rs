@@ -2,7 +2,9 @@
 //!
 //! Invariant: a part that is refused leaves nothing behind; the parts before and after it stand.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use imbl::{OrdMap, Vector};
 use notes_schema::batch::{Batch, Cursor, EventLine, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
@@ -14,10 +16,9 @@ use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::{fanout, message};
 use crate::answer::{Code, Refusal};
-use git::graph::Graph;
 use git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, tree};
 use git::pack::write::{Builder, Pack};
-use git::store::{Objects, ReadError, Store};
+use git::store::{Made, ReadError, Store};
 
 /// Who an event is by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +69,6 @@ struct Work {
     records: Vector<NewRecord>,
     pushed_refs: usize,
     pushed_bytes: usize,
-    /// Code that the parts so far bring: a later part is judged on it.
-    code: OrdMap<Oid, Object>,
     seq_reserved: Option<u64>,
     epoch_key: Option<String>,
     housekeeping: bool,
@@ -82,30 +81,43 @@ pub struct Draft<'a> {
     sequence: &'a Sequence,
     genesis: Vec<u8>,
     t: u64,
-    objects: Vec<(Oid, Object)>,
-    object_bytes: usize,
+    objects: BatchObjects,
     taken: Vec<u64>,
     parts: usize,
     work: Work,
 }
 
-/// See [`Draft::readable`].
-pub struct Readable<'a> {
-    code: OrdMap<Oid, Object>,
-    store: &'a Store,
+/// The objects of a batch under construction, each once, in the order in which they were added.
+#[derive(Default)]
+struct Objects {
+    by_id: HashMap<Oid, Object>,
+    order: Vec<Oid>,
+    bytes: usize,
 }
 
-impl Objects for Readable<'_> {
-    fn get(&self, id: Oid) -> Result<Object, ReadError> {
-        self.code.get(&id).cloned().map_or_else(|| self.store.get(id), Ok)
+impl Objects {
+    fn add(&mut self, id: Oid, object: Object) {
+        let bytes = object.data.len();
+        if self.by_id.insert(id, object).is_none() {
+            self.order.push(id);
+            self.bytes += bytes;
+        }
     }
 
-    fn contains(&self, id: Oid) -> bool {
-        self.code.contains_key(&id) || self.store.contains(id)
+    fn truncate(&mut self, length: usize) {
+        for id in self.order.drain(length..) {
+            self.bytes -= self.by_id.remove(&id).map_or(0, |object| object.data.len());
+        }
     }
+}
 
-    fn graph(&self) -> Option<Arc<Graph>> {
-        self.store.graph()
+/// What the parts of a batch so far bring: a later part is judged on it. See [`Draft::made`].
+#[derive(Clone, Default)]
+pub struct BatchObjects(Rc<RefCell<Objects>>);
+
+impl Made for BatchObjects {
+    fn made(&self, id: Oid) -> Option<Object> {
+        self.0.borrow().by_id.get(&id).cloned()
     }
 }
 
@@ -157,7 +169,7 @@ pub(super) struct Savepoint {
 /// A batch ready to be appended.
 pub(super) struct Built {
     pub pack: Pack,
-    pub objects: Vec<(Oid, Object)>,
+    pub objects: HashMap<Oid, Object>,
     pub snapshot: Snapshot,
     pub batch: Batch,
     pub refs: Vec<RefLine>,
@@ -178,8 +190,7 @@ impl<'a> Draft<'a> {
             sequence,
             genesis: genesis.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
             t,
-            objects: Vec::new(),
-            object_bytes: 0,
+            objects: BatchObjects::default(),
             taken: Vec::new(),
             parts: 0,
             work: Work {
@@ -196,7 +207,6 @@ impl<'a> Draft<'a> {
                 records: Vector::new(),
                 pushed_refs: 0,
                 pushed_bytes: 0,
-                code: OrdMap::new(),
                 seq_reserved: None,
                 epoch_key: None,
                 housekeeping: false,
@@ -205,13 +215,11 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn savepoint(&self) -> Savepoint {
-        Savepoint { objects: self.objects.len(), work: self.work.clone() }
+        Savepoint { objects: self.objects.0.borrow().order.len(), work: self.work.clone() }
     }
 
     pub(super) fn roll_back(&mut self, to: Savepoint) {
-        for (_, object) in self.objects.drain(to.objects..) {
-            self.object_bytes -= object.data.len();
-        }
+        self.objects.0.borrow_mut().truncate(to.objects);
         self.work = to.work;
     }
 
@@ -220,7 +228,7 @@ impl<'a> Draft<'a> {
         size.parents >= MOST_PARENTS / 2
             || size.values >= budget::BATCH.elements / 2
             || size.bytes >= budget::BATCH.bytes / 2
-            || self.object_bytes >= MOST_OBJECT_BYTES
+            || self.objects.0.borrow().bytes >= MOST_OBJECT_BYTES
             || self.parts >= MOST_PARTS
     }
 
@@ -264,21 +272,19 @@ impl<'a> Draft<'a> {
     /// Adds an object to the batch's pack.
     pub fn object(&mut self, object: Object) -> Result<Oid, Refusal> {
         let id = object.id().map_err(|e| Refusal::new(Code::Refused, "object", e.to_string(), "help"))?;
-        self.object_bytes += object.data.len();
-        self.objects.push((id, object));
+        self.known_object(id, object);
         Ok(id)
     }
 
-    /// Adds an object whose id was computed before, and which what comes later in the batch may have to read.
+    /// Adds an object whose id was computed before.
     pub fn known_object(&mut self, id: Oid, object: Object) {
-        self.object_bytes += object.data.len();
-        self.work.code.insert(id, object.clone());
-        self.objects.push((id, object));
+        self.objects.0.borrow_mut().add(id, object);
     }
 
-    /// What can be read by now: the repository, and code that earlier parts of this batch bring.
-    pub fn readable(&self) -> Readable<'a> {
-        Readable { code: self.work.code.clone(), store: self.store }
+    /// The objects of the batch, those that are still to be added included. In front of the repository's they are what
+    /// the state that this draft shows is made of: a push right behind a merge is judged on what that merge wrote.
+    pub fn made(&self) -> BatchObjects {
+        self.objects.clone()
     }
 
     /// Names a large code pack that was made durable before and that this batch depends on.
@@ -549,8 +555,9 @@ impl<'a> Draft<'a> {
         let raw = object.data.clone();
         let id = self.object(object)?;
         let mut builder = Builder::default();
-        for (id, object) in &self.objects {
-            builder.add(*id, object);
+        let objects = self.objects.0.take();
+        for id in &objects.order {
+            builder.add(*id, &objects.by_id[id]);
         }
         let read = super::replay::ReadBatch {
             commit: id,
@@ -565,7 +572,7 @@ impl<'a> Draft<'a> {
         let refs = self.work.lines.values().cloned().collect();
         let mut snapshot = self.work.snapshot;
         snapshot.absorb(&read);
-        Ok(Built { pack: builder.finish(), objects: self.objects, snapshot, batch, refs })
+        Ok(Built { pack: builder.finish(), objects: objects.by_id, snapshot, batch, refs })
     }
 
     /// Folds the batch's records into their month: `<two digits>/<digest>` below one commit.

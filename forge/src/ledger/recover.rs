@@ -19,7 +19,7 @@ use super::{fault, signer};
 use git::object::Object;
 use git::pack::index::{self, Entry};
 use git::pack::scan::{self, Scanned};
-use git::store::{Objects, ReadError, Store};
+use git::store::{Objects as _, Over, Store};
 use git::{disk, packed_refs};
 
 /// Why a repository cannot be opened at all.
@@ -146,7 +146,8 @@ fn take_tail(
             Err(why) => return Ok(Err(why)),
         };
         let Some(commit) = objects.last().map(|o| o.id) else { return Ok(Err(format!("batch {} is empty", batch.n))) };
-        let scratch = Scratch { objects: objects.into_iter().map(|o| (o.id, o.object)).collect(), store };
+        let made: HashMap<Oid, Object> = objects.into_iter().map(|o| (o.id, o.object)).collect();
+        let scratch = Over { made: &made, below: store };
         let read = match replay::read_batch(&scratch, commit) {
             Ok(read) => read,
             Err(ReplayError::Decode { source: source @ DecodeError::Newer { .. }, .. }) => {
@@ -228,21 +229,5 @@ fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &Store) {
     for name in missing {
         tracing::warn!(project = %snapshot.project, reference = %name, "its object is missing; the ref is not served");
         snapshot.drop_ref(&name);
-    }
-}
-
-/// A batch's own objects before the store.
-struct Scratch<'a> {
-    objects: HashMap<Oid, Object>,
-    store: &'a Store,
-}
-
-impl Objects for Scratch<'_> {
-    fn get(&self, id: Oid) -> Result<Object, ReadError> {
-        self.objects.get(&id).cloned().map_or_else(|| self.store.get(id), Ok)
-    }
-
-    fn contains(&self, id: Oid) -> bool {
-        self.objects.contains_key(&id) || self.store.contains(id)
     }
 }

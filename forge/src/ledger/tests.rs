@@ -12,8 +12,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::answer::{Code, Refusal};
+use git::object::Object;
 use git::packed_refs;
-use git::store::Objects as _;
+use git::store::{Made as _, Objects as _};
 
 pub(super) struct World {
     dir: tempfile::TempDir,
@@ -232,6 +233,52 @@ fn whoever_is_answered_goes_on_while_another_leads() {
             });
         });
     }
+}
+
+#[test]
+fn a_part_reads_what_earlier_parts_of_its_batch_made_and_nothing_that_was_refused() {
+    let world = World::new();
+    let open = world.open();
+    let parser = &open.parser;
+    let made = |text: &str| Object::new(git::object::Kind::Blob, text.as_bytes().to_vec());
+    let (refused, kept) = (made("refused").id().unwrap(), made("kept").id().unwrap());
+    let waiting = parser.waiting();
+    let (began, has_begun) = std::sync::mpsc::channel();
+    let until = |count: usize| {
+        while waiting() < count {
+            std::thread::yield_now();
+        }
+    };
+    let until_three_wait = {
+        let waiting = parser.waiting();
+        move |_: &mut Draft| {
+            began.send(()).unwrap();
+            while waiting() < 3 {
+                std::thread::yield_now();
+            }
+            Ok(())
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(move || parser.commit(until_three_wait).map(drop));
+        has_begun.recv().unwrap();
+        scope.spawn(|| {
+            let outcome = parser.commit(move |draft| {
+                // Added in a part that stands, it stays; in one that falls, it falls.
+                draft.object(made("kept"))?;
+                draft.object(made("refused"))?;
+                Err::<(), _>(Refusal::new(Code::Refused, "x", "y", "z"))
+            });
+            assert_eq!(outcome.unwrap_err().what, "x");
+        });
+        until(1);
+        scope.spawn(|| parser.commit(move |draft| draft.object(made("kept"))).unwrap());
+        until(2);
+        scope.spawn(move || {
+            let seen = parser.commit(move |draft| Ok([refused, kept].map(|id| draft.made().made(id).is_some())));
+            assert_eq!(seen.unwrap().0, [false, true]);
+        });
+    });
 }
 
 #[test]
