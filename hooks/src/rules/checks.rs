@@ -3,9 +3,6 @@
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::{Repo, Undecided};
 
-/// See the module.
-pub struct RequiredChecks;
-
 /// The first of `names` that has not passed on the candidate's tree: its newest word counts.
 pub(super) fn first_missing<'n>(candidate: &Candidate<'_>, names: &'n [String]) -> Option<&'n str> {
     let newest = |name: &&String| {
@@ -14,32 +11,27 @@ pub(super) fn first_missing<'n>(candidate: &Candidate<'_>, names: &'n [String]) 
     names.iter().find(|name| newest(name).is_none_or(|check| !check.passed)).map(String::as_str)
 }
 
-impl GateRule for RequiredChecks {
-    fn word(&self) -> &'static str {
-        "checks"
-    }
+/// See the module.
+pub const RULE: GateRule = GateRule {
+    word: "checks",
+    demands: "the external checks that the policy names have passed on the head's tree",
+    at_submit: false,
+    quiet: false,
+    look,
+};
 
-    fn demands(&self) -> &'static str {
-        "the external checks that the policy names have passed on the head's tree"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let demands = candidate.demands(&base.policy)?;
+    if demands.checks.is_empty() {
+        return Ok(Finding::NotApplicable("the policy names no checks".to_owned()));
     }
-
-    fn at_submit(&self) -> bool {
-        false
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let demands = candidate.demands(&base.policy)?;
-        if demands.checks.is_empty() {
-            return Ok(Finding::NotApplicable("the policy names no checks".to_owned()));
-        }
-        match first_missing(candidate, &demands.checks) {
-            None => Ok(Finding::Satisfied(format!("passed: {}", demands.checks.join(", ")))),
-            Some(name) => {
-                let tree = candidate.tree.short();
-                let why = format!("`{name}` has not passed on tree {tree}, and {} demands it", base.cited());
-                Ok(Finding::Missing { code: self.word(), why, next: "ssh forge help policy".to_owned() })
-            }
+    match first_missing(candidate, &demands.checks) {
+        None => Ok(Finding::Satisfied(format!("passed: {}", demands.checks.join(", ")))),
+        Some(name) => {
+            let tree = candidate.tree.short();
+            let why = format!("`{name}` has not passed on tree {tree}, and {} demands it", base.cited());
+            Ok(Finding::Missing { code: RULE.word, why, next: "ssh forge help policy".to_owned() })
         }
     }
 }
