@@ -9,8 +9,11 @@ mod indexing;
 mod notes;
 mod push;
 mod settle;
+mod signature;
 
-pub(crate) use push::{merge_base, record_blob, shown as shown_proof};
+pub(crate) use push::{merge_base, shown as shown_proof};
+pub use signature::{FILE as SIGNATURE_FILE, NAMESPACE as SIGNATURE_NAMESPACE};
+pub(crate) use signature::{record_files, signer as record_signer};
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -27,5 +27,5 @@ pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub use repository::{Clock, Deps, Published, Repository, system_clock};
 pub use sequence::Sequence;
-pub use signer::{Signer, signed_by};
+pub use signer::{NAMESPACE as GIT_NAMESPACE, Signer, signed_by};
 pub use snapshot::{KnownRecord, Snapshot};
