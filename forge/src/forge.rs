@@ -12,8 +12,6 @@ mod settle;
 mod signature;
 
 pub(crate) use push::{merge_base, shown as shown_proof};
-pub use signature::{FILE as SIGNATURE_FILE, NAMESPACE as SIGNATURE_NAMESPACE};
-pub(crate) use signature::{record_files, signer as record_signer};
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

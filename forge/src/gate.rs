@@ -29,7 +29,7 @@ use git::store::{Objects, ReadError, Store};
 use git::{diff, history};
 
 pub use landing::{CannotLand, Landing};
-pub use levels::{best_on, challengers, counted, level_of, reruns_on};
+pub use levels::{best_on, challengers, counted, level_of, own_level, reruns_on};
 
 /// A project at one moment, as the rules see it.
 pub struct View<'a> {

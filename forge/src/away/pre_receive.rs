@@ -19,9 +19,8 @@ use notes_schema::trace::Record;
 use notes_schema::{AgentName, Oid, ProjectName, RefName, refs};
 
 use super::{Alone, Stock, StockError};
-use crate::forge::{record_files, record_signer};
 use crate::gate::{View, Work};
-use crate::ledger::{KnownRecord, Snapshot, system_clock, verify};
+use crate::ledger::{KnownRecord, Snapshot, record_files, record_signer, system_clock, verify};
 use git::packed_refs::RefValue;
 use git::store::Objects;
 

@@ -4,6 +4,7 @@
 //! because it is no value without that field.
 
 mod agents;
+mod challenge;
 mod code;
 mod context;
 mod feed;
@@ -14,6 +15,7 @@ mod keys;
 mod line;
 mod lists;
 mod merge;
+mod notes;
 mod projects;
 mod pulls;
 mod review;
@@ -122,6 +124,8 @@ pub const COMMANDS: &[&Command] = &[
     &review::REVIEW,
     &merge::MERGE,
     &trace::TRACE,
+    &challenge::CHALLENGE,
+    &notes::NOTE,
     &code::LOG,
     &code::BLAME,
     &code::DIFF,

@@ -20,7 +20,7 @@ use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Needs};
 use crate::gate::{self, View, Work};
-use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
+use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault, record_files};
 use crate::state::PullStatus;
 use git::history;
 use git::name::FullName;
@@ -383,7 +383,7 @@ fn sort_out(
         };
         earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
-            match signature::record_files(&overlay, commit) {
+            match record_files(&overlay, commit) {
                 Ok((form, bytes, armor)) => blobs.push((update.name.clone(), form, bytes, armor)),
                 Err(why) => result = Err(bad_record(&update.name, why)),
             }
@@ -540,8 +540,22 @@ fn consequences(
     }
     if !fresh.is_empty() {
         proof_arrived(draft, root, objects, agent, moved, &fresh, messages)?;
+        messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
     }
     Ok(())
+}
+
+/// What to say next to whoever sends the record of a challenge.
+fn of_challenge(snapshot: &Snapshot, agent: &AgentActor, taken: &Taken) -> Option<String> {
+    let started = snapshot.fold.nonces.get(taken.record.nonce.as_bytes().as_slice())?;
+    started.challenges?;
+    let (project, n, id) = (&snapshot.project, started.issue, &taken.record.id);
+    Some(format!("next: {}challenge {project}/{n} --record {id}", door(agent)))
+}
+
+/// What stands before a command: whoever came with a token may have no ssh, and sends it to `POST /action` as it stands.
+fn door(agent: &AgentActor) -> &'static str {
+    if agent.credential.starts_with("token:") { "" } else { "ssh forge " }
 }
 
 fn keep_record(
@@ -584,8 +598,7 @@ fn branch_moved(
     let project = &snapshot.project;
     let view = View::new(&snapshot, root, objects, draft.now());
     let short = branch.short();
-    // Whoever came with a token may have no ssh: its next command goes to `POST /action` as it stands.
-    let door = if agent.credential.starts_with("token:") { "" } else { "ssh forge " };
+    let door = door(agent);
     if Some(branch) == snapshot.head.as_ref() {
         messages.push(format!("{short} is born at {}; from here on it moves through merge", head.short()));
         messages.push(format!("next: {door}issue new {project} --title 'What is to be done'"));
@@ -640,7 +653,8 @@ fn proof_arrived(
         if proof.level <= pull.proof.level {
             continue;
         }
-        messages.push(format!("{}#{n} is proven now, proof {}", snapshot.project, shown(&proof)));
+        let more = if pull.proof.level == Level::P0 { "proven now" } else { "now proven by more than before" };
+        messages.push(format!("{}#{n} is {more}, proof {}", snapshot.project, shown(&proof)));
         let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
         draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
     }

@@ -1,23 +1,14 @@
-//! Whose word a record is: what signs it, beside it in its commit or as the certificate of the push that brought it.
+//! Whose word a record is, as it arrives: what is kept of a signature beside it, or of the push that brings it.
 //!
 //! Invariant: a signature that is there is valid and by a key that lets its record's maker in, or the record is refused.
 //! Who does not sign is judged by the credential alone, as ever.
 
-use bytes::Bytes;
-use hooks::record::{Form, not_its_makers};
+use hooks::record::not_its_makers;
 use notes_schema::batch::RecordSignature;
 use notes_schema::{AgentName, Oid, RefName};
 
-use crate::ledger::{Snapshot, signed_by};
+use crate::ledger::{Snapshot, record_signer};
 use git::object::{Kind, Object};
-use git::store::Objects;
-
-/// What `ssh-keygen -Y sign -n` is told, so that a signature for one purpose is none for another.
-pub const NAMESPACE: &str = "synstack-trace@v1";
-/// The file beside the record that holds the armored signature.
-pub const FILE: &str = "record.sig";
-/// Longest signature, in bytes.
-const LONGEST: usize = 16 << 10;
 
 /// A signature that holds, to be kept.
 #[derive(Debug, Clone)]
@@ -42,28 +33,6 @@ impl Signature {
     }
 }
 
-/// The files of a record's commit: the record, and at most a signature.
-pub(crate) fn record_files(objects: &dyn Objects, commit: Oid) -> Result<(Form, Bytes, Option<Bytes>), String> {
-    let tree = objects.commit(commit).and_then(|c| objects.tree(c.tree)).map_err(|e| e.to_string())?;
-    let mut found = tree.iter().filter_map(|e| Some((Form::of_blob(&e.name)?, e.id)));
-    let (form, id) = found.next().ok_or("its tree holds neither `record` nor `record.json`")?;
-    let signature = tree.iter().find(|e| e.name == FILE.as_bytes());
-    if tree.len() != 1 + usize::from(signature.is_some()) {
-        return Err(format!("its tree must hold one file only, and at most `{FILE}` beside it"));
-    }
-    let blob = |id| objects.get_kind(id, Kind::Blob).map(|object| object.data).map_err(|e| e.to_string());
-    Ok((form, blob(id)?, signature.map(|e| blob(e.id)).transpose()?))
-}
-
-/// The fingerprint of the key that signed a record's file, or what is wrong with the signature.
-pub(crate) fn signer(file: &[u8], armor: &[u8]) -> Result<String, String> {
-    if armor.len() > LONGEST {
-        return Err(format!("its `{FILE}` holds {} bytes, {LONGEST} allowed", armor.len()));
-    }
-    let invalid = || format!("its `{FILE}` is no valid SSH signature over the file beside it, namespace {NAMESPACE}");
-    signed_by(NAMESPACE, file, armor).ok_or_else(invalid)
-}
-
 /// Checks the signature beside a record that `agent` pushes.
 pub(super) fn check(
     root: &Snapshot,
@@ -72,7 +41,7 @@ pub(super) fn check(
     file: &[u8],
     armor: &[u8],
 ) -> Result<Signature, hooks::Refusal> {
-    let key = signer(file, armor).map_err(|why| not_its_makers(name, why))?;
+    let key = record_signer(file, armor).map_err(|why| not_its_makers(name, why))?;
     if root.fold.keys.get(&key) != Some(agent) {
         return Err(not_its_makers(name, format!("{key} signed it, which is no key of {agent}")));
     }

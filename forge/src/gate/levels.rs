@@ -11,9 +11,14 @@ use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::{PullState, Rerun};
 use git::store::Objects;
 
+/// What a passing record shows by itself.
+pub fn own_level(known: &KnownRecord) -> Level {
+    if known.signed.is_some() { Level::P2 } else { Level::P1 }
+}
+
 /// The level of a passing record. `root` says who answers for whom.
 pub fn level_of(snapshot: &Snapshot, root: &Snapshot, known: &KnownRecord, record: &Record) -> Level {
-    let own = if known.signed.is_some() { Level::P2 } else { Level::P1 };
+    let own = own_level(known);
     let reruns = reruns_on(snapshot, root, known.tree);
     if reruns.is_empty() {
         return own;

@@ -14,6 +14,7 @@ use notes_schema::{EntityId, FORGE_PROJECT, Fact, Oid, ProjectName, RefName, Sha
 
 use super::recover::{check_digests, check_link};
 use super::replay::{self, ReadEvent, ReplayError};
+use super::signed_record::check_signature;
 use super::signer;
 use super::snapshot::Snapshot;
 use super::storage;
@@ -283,8 +284,29 @@ fn check_batch(
     for line in &read.batch.events {
         check_chain_line(&read, line.e.as_str(), &place)?;
     }
+    if let Some(authority) = authority {
+        check_signed_records(objects, &read, authority).map_err(|why| ReplayError::broken(&place, why))?;
+    }
     report.batches += 1;
     report.events += events;
+    Ok(())
+}
+
+/// What the ledger says was signed: by a key that let the record's maker in, over the record or the push that brought it.
+fn check_signed_records(objects: &dyn Objects, read: &replay::ReadBatch, authority: &Snapshot) -> Result<(), String> {
+    for push in &read.batch.pushes {
+        for (line, signed) in push.records.iter().filter_map(|line| Some((line, line.signed.as_ref()?))) {
+            if !objects.contains(line.blob) {
+                // A month may be dropped, and its signatures with it.
+                continue;
+            }
+            let named = |why: String| format!("record {} of {}: {why}", line.h, push.a);
+            if !authority.fold.let_in(&signed.key, &push.a, None) {
+                return Err(named(format!("{} signed it, which was never a key of its maker", signed.key)));
+            }
+            check_signature(objects, signed, line.c, &line.r, &line.h).map_err(named)?;
+        }
+    }
     Ok(())
 }
 

@@ -50,6 +50,17 @@ pub struct Started {
     pub at_ms: u64,
 }
 
+/// From which batch of `forge.git` to which a key let an agent in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySpan {
+    /// Whom.
+    pub agent: AgentName,
+    /// The batch that added it.
+    pub from: u64,
+    /// The batch that revoked it.
+    pub until: Option<u64>,
+}
+
 /// A re-run of a proof by somebody else, as its event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rerun {
@@ -92,6 +103,8 @@ pub struct Fold {
     pub entities: OrdMap<EntityId, Arc<Entity>>,
     /// In `forge.git`: agent by key fingerprint.
     pub keys: OrdMap<String, AgentName>,
+    /// In `forge.git`: when each key let whom in, for those who check what was signed.
+    pub key_spans: OrdMap<String, Vector<KeySpan>>,
     /// In `forge.git`: agent and limits by token id.
     pub tokens: OrdMap<String, (AgentName, TokenState)>,
     /// In `forge.git`: who joined what.
@@ -322,6 +335,7 @@ impl Fold {
         if let (Fact::PullMerged(_), EntityId::Pull(n)) = (fact, id) {
             self.landings.insert(*n, digest);
         }
+        self.note_key(id, fact, event.l);
         self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, state }));
         self.last_q.insert(event.a.clone(), event.q);
         self.max_q = self.max_q.max(event.q);
@@ -428,6 +442,33 @@ impl Fold {
                 _,
             ) => {}
         }
+    }
+
+    fn note_key(&mut self, id: &EntityId, fact: &Fact, batch: u64) {
+        let EntityId::Agent(agent) = id else { return };
+        let added = match fact {
+            Fact::AgentRegistered(f) => f.key.as_ref().map(|key| &key.fingerprint),
+            Fact::KeyAdded(f) => Some(&f.key.fingerprint),
+            Fact::KeyRevoked(f) => {
+                let spans = self.key_spans.get_mut(&f.fingerprint);
+                if let Some(span) = spans.and_then(|spans| spans.back_mut()) {
+                    span.until = Some(batch);
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(fingerprint) = added {
+            let span = KeySpan { agent: agent.clone(), from: batch, until: None };
+            self.key_spans.entry(fingerprint.clone()).or_default().push_back(span);
+        }
+    }
+
+    /// In `forge.git`: whether a key let `agent` in as of a batch; without one, whether it ever did.
+    pub fn let_in(&self, fingerprint: &str, agent: &AgentName, as_of: Option<u64>) -> bool {
+        let spans = self.key_spans.get(fingerprint).into_iter().flatten().filter(|span| span.agent == *agent);
+        let within = |span: &KeySpan, batch| span.from <= batch && span.until.is_none_or(|until| batch <= until);
+        spans.into_iter().any(|span| as_of.is_none_or(|batch| within(span, batch)))
     }
 
     fn give_nonce(&mut self, nonce: &[u8], issue: u64, challenges: Option<Sha256>, at: &Happened) {

@@ -11,7 +11,7 @@ mod pull;
 mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
-pub use fold::{Challenge, Entity, Fold, Happened, Rerun, Started, Work};
+pub use fold::{Challenge, Entity, Fold, Happened, KeySpan, Rerun, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};
