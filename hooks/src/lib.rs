@@ -21,4 +21,4 @@ mod verdict;
 mod testing;
 
 pub use repo::{Changed, Found, IssuedNonce, Repo};
-pub use verdict::{Judgement, Refusal, Rule, Undecided, Verdict};
+pub use verdict::{Judgement, Refusal, Undecided, Verdict};

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::Repo;
-
 /// Why something may not land, in words for one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -56,30 +54,11 @@ pub struct Undecided(pub String);
 /// A verdict, or no decision, which refuses too.
 pub type Judgement = Result<Verdict, Undecided>;
 
-/// One rule about things of kind `S`.
-pub trait Rule<S: ?Sized>: Sync {
-    /// Its code or word, as refusals carry it.
-    fn word(&self) -> &'static str;
-    /// What it demands, in one line, for the list of rules.
-    fn demands(&self) -> &'static str;
-    /// Judges one thing.
-    fn judge(&self, repo: &dyn Repo, subject: &S) -> Judgement;
-}
-
-/// The first refusal of `rules`, in their order; no decision is a refusal by that rule, with `retry` as the next command.
-pub(crate) fn first_refusal<S: ?Sized>(
-    rules: &[&dyn Rule<S>],
-    repo: &dyn Repo,
-    subject: &S,
-    what: &str,
-    retry: &str,
-) -> Result<(), Refusal> {
-    for rule in rules {
-        match rule.judge(repo, subject) {
-            Ok(Verdict::Ok) => {}
-            Ok(Verdict::Refused(refusal)) => return Err(refusal),
-            Err(undecided) => return Err(Refusal::new(rule.word(), what, undecided.to_string(), retry)),
-        }
+/// `judgement` of the rule `word`, as an answer; no decision is a refusal by that rule, with `retry` as the next command.
+pub(crate) fn refusal_of(judgement: Judgement, word: &str, what: &str, retry: &str) -> Result<(), Refusal> {
+    match judgement {
+        Ok(Verdict::Ok) => Ok(()),
+        Ok(Verdict::Refused(refusal)) => Err(refusal),
+        Err(undecided) => Err(Refusal::new(word, what, undecided.to_string(), retry)),
     }
-    Ok(())
 }

@@ -80,8 +80,8 @@ pub fn judge(here: &Path, input: impl BufRead, agent: Option<&str>) -> Result<Ju
             "when it was given out stands in a forge's ledger; the other times are compared",
         ));
     }
-    let at_merge = gate::RULES.iter().filter(|rule| !rule.at_submit());
-    skip.extend(at_merge.map(|rule| (rule.word(), "it is asked at `merge`, and there is none here")));
+    let at_merge = gate::RULES.iter().filter(|rule| !rule.at_submit);
+    skip.extend(at_merge.map(|rule| (rule.word, "it is asked at `merge`, and there is none here")));
     judged.skipped = skip.into_iter().map(|(word, why)| (word.to_owned(), why.to_owned())).collect();
     Ok(judged)
 }
@@ -151,13 +151,13 @@ fn judge_refs(
     for (at, update) in updates.iter().enumerate() {
         let pushed = PushedRef { agent: pusher.unwrap_or(&nobody), update, earlier: &updates[..at] };
         let rules = push::RULES.iter().chain(push::content_rules(update));
-        for rule in rules.filter(|rule| !skip.contains(&rule.word())) {
-            match rule.judge(view, &pushed) {
+        for rule in rules.filter(|rule| !skip.contains(&rule.word)) {
+            match (rule.judge)(view, &pushed) {
                 Ok(Verdict::Ok) => {}
                 Ok(Verdict::Refused(refusal)) => judged.refused.push(refusal),
                 Err(undecided) => {
                     let what = format!("push {}", update.name);
-                    judged.refused.push(Refusal::new(rule.word(), what, undecided.to_string(), "git push"));
+                    judged.refused.push(Refusal::new(rule.word, what, undecided.to_string(), "git push"));
                 }
             }
         }

@@ -134,9 +134,9 @@ const TOPICS: &[Explains] =
     &[("record", || RECORD.to_owned()), ("proof", proof), ("policy", policy), ("ci", || CI.to_owned())];
 
 fn proof() -> String {
-    let rule = |rule: &&dyn hooks::gate::GateRule| {
-        let when = if rule.at_submit() { "submit, merge" } else { "merge" };
-        format!("| {} | {when} | {} |\n", rule.word(), rule.demands())
+    let rule = |rule: &hooks::gate::GateRule| {
+        let when = if rule.at_submit { "submit, merge" } else { "merge" };
+        format!("| {} | {when} | {} |\n", rule.word, rule.demands)
     };
     let rules: String = hooks::gate::RULES.iter().map(rule).collect();
     PROOF.replace("{rules}\n", &format!("| rule | asked at | demands that |\n|---|---|---|\n{rules}"))

@@ -6,9 +6,6 @@ use notes_schema::event::CheckState;
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::{Repo, Undecided};
 
-/// See the module.
-pub struct RequiredChecks;
-
 /// A check that has not passed.
 pub(super) struct Missing {
     /// What is wrong, with its name: "`ci` failed on tree 0505050, says robot".
@@ -42,31 +39,26 @@ fn missing(repo: &dyn Repo, candidate: &Candidate<'_>, name: &str) -> Option<Mis
     Some(Missing { why: format!("`{name}` {how} on tree {tree}, says {}", newest.by), next })
 }
 
-impl GateRule for RequiredChecks {
-    fn word(&self) -> &'static str {
-        "checks"
-    }
+/// See the module.
+pub const RULE: GateRule = GateRule {
+    word: "checks",
+    demands: "the external checks that the policy names have passed on the head's tree",
+    at_submit: false,
+    quiet: false,
+    look,
+};
 
-    fn demands(&self) -> &'static str {
-        "the external checks that the policy names have passed on the head's tree"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let demands = candidate.demands(&base.policy)?;
+    if demands.checks.is_empty() {
+        return Ok(Finding::NotApplicable("the policy names no checks".to_owned()));
     }
-
-    fn at_submit(&self) -> bool {
-        false
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let demands = candidate.demands(&base.policy)?;
-        if demands.checks.is_empty() {
-            return Ok(Finding::NotApplicable("the policy names no checks".to_owned()));
-        }
-        match first_missing(repo, candidate, &demands.checks) {
-            None => Ok(Finding::Satisfied(format!("passed: {}", demands.checks.join(", ")))),
-            Some(Missing { why, next }) => {
-                let why = format!("{why}, and {} demands it", base.cited());
-                Ok(Finding::Missing { code: self.word(), why, next })
-            }
+    match first_missing(repo, candidate, &demands.checks) {
+        None => Ok(Finding::Satisfied(format!("passed: {}", demands.checks.join(", ")))),
+        Some(Missing { why, next }) => {
+            let why = format!("{why}, and {} demands it", base.cited());
+            Ok(Finding::Missing { code: RULE.word, why, next })
         }
     }
 }

@@ -7,34 +7,22 @@ use crate::policy::reaches;
 use crate::{Repo, Undecided};
 
 /// See the module. Asked at `submit` for what the author can give alone, and at `merge` for all of it.
-pub struct LevelReached;
+pub const RULE: GateRule = GateRule {
+    word: "level",
+    demands: "the proof of the head reaches the level that the policy demands of this change",
+    at_submit: false,
+    quiet: true,
+    look,
+};
 
-impl GateRule for LevelReached {
-    fn word(&self) -> &'static str {
-        "level"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let least = candidate.demands(&base.policy)?.level;
+    let level = proof_on(&base.policy, candidate, candidate.tree).level;
+    // What the author can mend alone is told by the rules for it.
+    if reaches(level, least) || least <= Level::P1 {
+        return Ok(Finding::Satisfied(format!("{level}, and {least} is demanded")));
     }
-
-    fn demands(&self) -> &'static str {
-        "the proof of the head reaches the level that the policy demands of this change"
-    }
-
-    fn at_submit(&self) -> bool {
-        false
-    }
-
-    fn quiet(&self) -> bool {
-        true
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let least = candidate.demands(&base.policy)?.level;
-        let level = proof_on(&base.policy, candidate, candidate.tree).level;
-        // What the author can mend alone is told by the rules for it.
-        if reaches(level, least) || least <= Level::P1 {
-            return Ok(Finding::Satisfied(format!("{level}, and {least} is demanded")));
-        }
-        let why = format!("its proof is {level}, and {} demands {least}", base.cited());
-        Ok(Finding::Missing { code: self.word(), why, next: "ssh forge help proof".to_owned() })
-    }
+    let why = format!("its proof is {level}, and {} demands {least}", base.cited());
+    Ok(Finding::Missing { code: RULE.word, why, next: "ssh forge help proof".to_owned() })
 }

@@ -3,32 +3,26 @@
 use notes_schema::{EntityId, ItemRef, RefName, refs};
 
 use crate::command::reference;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct ServerOwned;
+pub const RULE: PushRule = PushRule {
+    word: "server-owned",
+    demands: "refs of the forge (refs/forge, refs/notes/forge, refs/pull, HEAD) change through commands only",
+    judge,
+};
 
-impl Rule<PushedRef<'_>> for ServerOwned {
-    fn word(&self) -> &'static str {
-        "server-owned"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    if !refs::is_server_owned(name) {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "refs of the forge (refs/forge, refs/notes/forge, refs/pull, HEAD) change through commands only"
+    if name.as_str().starts_with(refs::OUT_PREFIX) {
+        let next = format!("git push origin '{}*:{}{}/*'", refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
+        return pushed.refuse(RULE.word, "records arrive under the agent's own name", next);
     }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        if !refs::is_server_owned(name) {
-            return Ok(Verdict::Ok);
-        }
-        if name.as_str().starts_with(refs::OUT_PREFIX) {
-            let next = format!("git push origin '{}*:{}{}/*'", refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
-            return pushed.refuse(self.word(), "records arrive under the agent's own name", next);
-        }
-        pushed.refuse(self.word(), "only the forge writes this ref", hint(repo, name))
-    }
+    pushed.refuse(RULE.word, "only the forge writes this ref", hint(repo, name))
 }
 
 /// The command that says or does what the ref is about.
