@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hooks::gate::{Candidate, GateLine, Mergeability, Merging, Review};
+use hooks::gate::{Candidate, Check, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
 use hooks::secrets::{Allowed, Searched};
 use hooks::{Bringing, Changed, Found, IssuedNonce, Repo as _, Undecided};
@@ -21,6 +21,7 @@ use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::answer::{Code, Refusal};
 use crate::ledger::{KnownRecord, Snapshot};
+use crate::state::checks::Said;
 use crate::state::elo::Tier;
 use crate::state::{PullState, PullStatus};
 use git::object::{Kind, Mode};
@@ -84,6 +85,13 @@ impl<'a> View<'a> {
     /// What [`View::after`] takes.
     pub fn known(&self) -> Option<(Option<Oid>, Arc<policy::Base>)> {
         Some((self.snapshot.default_tip(), self.policy.get()?.clone()))
+    }
+
+    /// What external checks said of `tree`, oldest first.
+    fn checks(&self, tree: Oid) -> Vec<Check> {
+        let check =
+            |said: &Said<'_>| Check { name: said.name.to_owned(), tree, state: said.word.state, by: said.by.clone() };
+        self.snapshot.fold.checks.on(tree).iter().map(check).collect()
     }
 
     fn read_policy(&self) -> Result<policy::Base, Undecided> {
@@ -389,7 +397,8 @@ impl Work {
         self
     }
 
-    fn candidate(&self) -> Candidate<'_> {
+    /// As the rules see it. What checks said is looked up at each moment: it changes while the work stays as it is.
+    fn candidate<'a>(&'a self, checks: &'a [Check]) -> Candidate<'a> {
         Candidate {
             pull: self.pull.as_ref(),
             branch: &self.branch,
@@ -403,8 +412,7 @@ impl Work {
             target: &self.target,
             base: self.base,
             changed: &self.changed,
-            // Nothing external posts results here yet: what a policy asks for stays unsatisfied.
-            checks: &[],
+            checks,
             landing: self.landing.as_ref(),
             merging: self.merging.as_ref().map(|(by, strategy)| Merging { by, strategy: *strategy }),
         }
@@ -412,13 +420,18 @@ impl Work {
 
     /// What is known of its proof.
     pub fn proof(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::proof_of(view, &self.candidate()).map(written).map_err(|undecided| self.later(&undecided))
+        let proof = self.asked(view, |candidate| hooks::gate::proof_of(view, candidate));
+        proof.map(written).map_err(|undecided| self.later(&undecided))
     }
 
     /// What is known of the proof of `tree`, which landed for it.
     pub fn proof_of_landed(&self, view: &View, tree: Oid) -> Result<Proof, Refusal> {
-        let proof = hooks::gate::proof_of_landed(view, &self.candidate(), tree);
+        let proof = self.asked(view, |candidate| hooks::gate::proof_of_landed(view, candidate, tree));
         proof.map(written).map_err(|undecided| self.later(&undecided))
+    }
+
+    fn asked<R>(&self, view: &View, ask: impl FnOnce(&Candidate<'_>) -> R) -> R {
+        ask(&self.candidate(&view.checks(self.tree)))
     }
 
     fn later(&self, undecided: &Undecided) -> Refusal {
@@ -427,22 +440,23 @@ impl Work {
 
     /// Every rule, in order.
     pub fn gate(&self, view: &View) -> Vec<GateLine> {
-        hooks::gate::gate(view, &self.candidate())
+        self.asked(view, |candidate| hooks::gate::gate(view, candidate))
     }
 
     /// How much it can break.
     pub fn risk(&self, view: &View) -> Option<policy::Risk> {
-        self.candidate().risk(&view.policy().ok()?.policy).ok().map(|(risk, _)| risk)
+        let base = view.policy().ok()?;
+        self.asked(view, |candidate| candidate.risk(&base.policy).ok().map(|(risk, _)| risk))
     }
 
     /// Whether it may become a pull request.
     pub fn check_submit(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::check_submit(view, &self.candidate()).map(written).map_err(refused)
+        self.asked(view, |candidate| hooks::gate::check_submit(view, candidate)).map(written).map_err(refused)
     }
 
     /// Whether it may land.
     pub fn check_merge(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::check_merge(view, &self.candidate()).map(written).map_err(refused)
+        self.asked(view, |candidate| hooks::gate::check_merge(view, candidate)).map(written).map_err(refused)
     }
 }
 

@@ -37,15 +37,17 @@ pub enum Mergeability {
     Unknown(String),
 }
 
-/// What an external check said of a tree.
+/// What an external check said of a tree, posted by an agent that may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// Its name, as the policy asks for it.
     pub name: String,
     /// The tree it is about.
     pub tree: Oid,
-    /// Whether it passed.
-    pub passed: bool,
+    /// How it stands.
+    pub state: event::CheckState,
+    /// Who says so.
+    pub by: AgentName,
 }
 
 /// What the target would hold after the merge.
@@ -93,7 +95,7 @@ pub struct Candidate<'a> {
     pub base: Oid,
     /// What it changes between the two; looked at where the policy or a flag asks.
     pub changed: &'a Result<Vec<Changed>, Undecided>,
-    /// What external checks said.
+    /// What external checks said, oldest first. What its author says of its own work does not count.
     pub checks: &'a [Check],
     /// What would land, where it was computed.
     pub landing: Option<&'a Landing>,

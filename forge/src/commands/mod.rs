@@ -4,6 +4,7 @@
 //! because it is no value without that field.
 
 mod agents;
+mod checks;
 mod code;
 mod context;
 mod feed;
@@ -122,6 +123,11 @@ pub const COMMANDS: &[&Command] = &[
     &review::REVIEW,
     &merge::MERGE,
     &trace::TRACE,
+    &checks::CHECK_REGISTER,
+    &checks::CHECK_DROP,
+    &checks::CHECK_LIST,
+    &checks::CHECK_SHOW,
+    &checks::CHECK_POST,
     &code::LOG,
     &code::BLAME,
     &code::DIFF,

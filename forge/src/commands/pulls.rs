@@ -5,6 +5,7 @@ use notes_schema::{AgentName, EntityId, ItemRef, Oid};
 use search::Kind;
 use serde::Serialize;
 
+use super::checks::{self, CheckLine};
 use super::context::Project;
 use super::items::{self, Shown};
 use super::lists::Page;
@@ -97,6 +98,8 @@ struct Whole {
     policy: Option<Oid>,
     reviews: Vec<ReviewLine>,
     gate: Vec<GateLine>,
+    /// What external checks said of the head's tree.
+    checks: Vec<CheckLine>,
     comments: Vec<Shown>,
     landed: Option<Oid>,
     body: String,
@@ -134,6 +137,7 @@ impl Render for Whole {
             out.push_str(&format!("\n{}", quote(&self.author, "", &self.body)));
         }
         out.push_str(&format!("\n## Gate\n\n{}", gate_markdown(&self.gate)));
+        out.push_str(&checks::section(&self.checks));
         if !self.reviews.is_empty() {
             out.push_str("\n## Reviews\n\n");
         }
@@ -243,6 +247,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
     })?;
     let Gate { lines: gate, risk, policy } = gate_of(context, &project, n, pull)?;
+    let checks = checks::of_pull(&project, pull);
     let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
     let events = items::events(&project, &EntityId::Pull(n))?;
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
@@ -274,6 +279,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         reviews,
         next: next_for(context, reference.project.as_str(), n, pull, &gate, args.has("diff")),
         gate,
+        checks,
         comments: events.into_iter().skip(1).filter(|e| e.text.is_some()).collect(),
         landed: pull.landed,
         url: context.url(&reference, &super::context::Item::Pull),

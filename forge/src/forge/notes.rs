@@ -170,6 +170,9 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::WorkAbandoned(_)
         | Fact::PullClosed(_)
         | Fact::RatingSettled(_)
+        | Fact::CheckRegistered(_)
+        | Fact::CheckDropped(_)
+        | Fact::CheckPosted(_)
         | Fact::Unknown { .. } => None,
     }
 }

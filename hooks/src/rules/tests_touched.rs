@@ -50,8 +50,8 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     if demands.counts && last.is_none_or(|last| last.tests.is_none()) {
         return missing("test counts".to_owned(), "forge run --again && git push".to_owned());
     }
-    if let Some(check) = super::checks::first_missing(candidate, &demands.checks) {
-        return missing(format!("the check `{check}`"), "ssh forge help policy".to_owned());
+    if let Some(check) = super::checks::first_missing(repo, candidate, &demands.checks) {
+        return missing(format!("{}, and {}", demands.checks.join(", "), check.why), check.next);
     }
     let live = candidate.live_reviews();
     let approvers = live.iter().filter(|review| review.verdict == Verdict::Approve);

@@ -2,12 +2,14 @@
 //! an arm in each fold, which does not compile without it.
 
 mod agent;
+mod check;
 mod issue;
 mod project;
 mod pull;
 mod rating;
 
 pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
+pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
@@ -121,6 +123,12 @@ facts! {
     "pull.closed" => PullClosed,
     /// A rating moved.
     "rating.settled" => RatingSettled,
+    /// An agent may post an external check.
+    "check.registered" => CheckRegistered,
+    /// An agent may post an external check no longer.
+    "check.dropped" => CheckDropped,
+    /// An external check was posted.
+    "check.posted" => CheckPosted,
 }
 
 fn to_value<T: serde::Serialize>(fact: &T) -> rmpv::Value {
