@@ -262,6 +262,17 @@ mod tests {
                 delta_milli: 16_000,
             }
             .into(),
+            CheckRegistered { name: "ci / test".into() }.into(),
+            CheckDropped { name: "ci / test".into() }.into(),
+            CheckPosted {
+                name: "ci / test".into(),
+                commit: oid(3),
+                tree: oid(5),
+                state: CheckState::Success,
+                description: "12 passed".into(),
+                url: "https://ci.example.org/7".into(),
+            }
+            .into(),
             ChallengeStarted { proof: Sha256::of(b"record"), nonce: vec![7; 16] }.into(),
             PullChallenged {
                 proof: Sha256::of(b"record"),

@@ -438,12 +438,12 @@ fn checked(copy: &Replayed<'_>, known: &KnownRecord, judged: Option<&Judged>, pr
         Some(check) if check.rule == "E01" || check.rule == "E02" => checks = vec![check],
         refused => {
             for rule in record::RULES {
-                if let Some(check) = refused.as_ref().filter(|check| check.rule == rule.word()) {
+                if let Some(check) = refused.as_ref().filter(|check| check.rule == rule.word) {
                     checks.push(check.clone());
-                    stopped = Some(rule.word());
+                    stopped = Some(rule.word);
                     break;
                 }
-                checks.push(Check::new(rule.word(), State::Ok, rule.demands()));
+                checks.push(Check::new(rule.word, State::Ok, rule.demands));
             }
             if let Some(check) = refused.filter(|_| stopped.is_none()) {
                 checks.push(check);

@@ -11,6 +11,8 @@ use search::{Filter, Kind, State};
 use serde::Serialize;
 
 use super::agents::{standing, tiers};
+use super::checks::{self, Standing};
+use super::context::Project;
 use super::items;
 use super::lists::{Listed, listed};
 use super::projects::{self, Line};
@@ -263,6 +265,9 @@ fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) 
         if let Some(lines) = lines_of(context, &item.reference) {
             item.text.push_str(&format!(" · {}", count(lines, "line")));
         }
+        if let Some(standing) = checks_of(context, &item.reference) {
+            item.text.push_str(&format!(" · checks {}", standing.word));
+        }
     }
     let nothing_new = world.is_empty() && wanted.since > 0;
     let mut answer = Answer::of(&world);
@@ -279,6 +284,13 @@ fn lines_of(context: &Context, reference: &ItemRef) -> Option<u64> {
     let changes = diff::changed_paths(store, tree(pull.base), tree(pull.head), MOST_FILES).ok()?;
     let totals = diff::numstat(store, &changes).ok()?;
     Some(totals.added + totals.removed)
+}
+
+/// How a pull request's checks stand.
+fn checks_of(context: &Context, reference: &ItemRef) -> Option<Standing> {
+    let repository = context.forge.project(&reference.project).ok()?;
+    let project = Project { snapshot: repository.snapshot(), repository };
+    checks::standing(&project, project.snapshot.fold.pull(reference.n)?)
 }
 
 fn keep_newer(world: &mut World, since: u64) {
@@ -418,11 +430,16 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         (item.by, item.quote) = (Some(said.by.clone()), Some(said.snippet.clone()));
         world.attention.push(item);
     }
+    let checks = checks_of(context, &reference);
+    for (name, by, q) in checks.iter().flat_map(|checks| &checks.failed).filter(|(_, _, q)| *q > pull.author_q) {
+        world.attention.push(blank(*q, format!("check {} failed, says {by}", inline(name)), format!("pr {path}")));
+    }
+    let said_q = checks.as_ref().map_or(0, |checks| checks.seq);
     let approved = pull.live(Verdict::Approve).count() > 0;
     let blocked = pull.live(Verdict::RequestChanges).count() > 0;
     let ready = approved && !blocked && pull.proof.level != Level::P0;
     if ready {
-        let newest = pull.live(Verdict::Approve).map(|r| r.q).max().unwrap_or(pull.last_q);
+        let newest = pull.live(Verdict::Approve).map(|r| r.q).max().unwrap_or(pull.last_q).max(said_q);
         let (text, next) = match super::pulls::still_missing(context, &reference, pull) {
             None => ("approved: it may land".to_owned(), format!("merge {path}")),
             Some(rule) => (format!("approved, and the policy asks for more: {rule}"), format!("pr {path}")),
@@ -434,13 +451,14 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         (false, true) => "approved",
         (false, false) => "waits for review",
     };
+    let checks = checks.map_or(String::new(), |checks| format!(" · checks {}", checks.word));
     world.pulls.push(Item {
         reference: reference.clone(),
         title: pull.title.clone(),
-        text: format!("{verdict} · {} · proof {}", count(pull.comments, "comment"), proof(pull)),
+        text: format!("{verdict} · {} · proof {}{checks}", count(pull.comments, "comment"), proof(pull)),
         by: None,
         quote: None,
-        seq: pull.last_q,
+        seq: pull.last_q.max(said_q),
         next: format!("pr {path}"),
     });
 }

@@ -5,6 +5,7 @@
 
 mod agents;
 mod challenge;
+mod checks;
 mod code;
 mod context;
 mod feed;
@@ -126,6 +127,11 @@ pub const COMMANDS: &[&Command] = &[
     &trace::TRACE,
     &challenge::CHALLENGE,
     &notes::NOTE,
+    &checks::CHECK_REGISTER,
+    &checks::CHECK_DROP,
+    &checks::CHECK_LIST,
+    &checks::CHECK_SHOW,
+    &checks::CHECK_POST,
     &code::LOG,
     &code::BLAME,
     &code::DIFF,

@@ -6,6 +6,7 @@ use search::Kind;
 use serde::Serialize;
 
 use super::challenge::Standing;
+use super::checks::{self, CheckLine};
 use super::context::Project;
 use super::items::{self, Shown};
 use super::lists::Page;
@@ -98,6 +99,8 @@ struct Whole {
     policy: Option<Oid>,
     reviews: Vec<ReviewLine>,
     gate: Vec<GateLine>,
+    /// What external checks said of the head's tree.
+    checks: Vec<CheckLine>,
     comments: Vec<Shown>,
     /// Who ran the proof again, and what came of it.
     #[serde(flatten)]
@@ -142,6 +145,7 @@ impl Render for Whole {
             out.push_str(&format!("\n{}", quote(&self.author, "", &self.body)));
         }
         out.push_str(&format!("\n## Gate\n\n{}", gate_markdown(&self.gate)));
+        out.push_str(&checks::section(&self.checks));
         if !self.reviews.is_empty() {
             out.push_str("\n## Reviews\n\n");
         }
@@ -264,6 +268,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
     })?;
     let Gate { lines: gate, risk, policy } = gate_of(context, &project, n, pull)?;
+    let checks = checks::of_pull(&project, pull);
     let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
     let events = items::events(&project, &EntityId::Pull(n))?;
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
@@ -295,6 +300,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         reviews,
         next: next_for(context, reference.project.as_str(), n, pull, &gate, args.has("diff")),
         gate,
+        checks,
         standing: Standing::of(&project.snapshot, project.repository.store().as_ref(), pull),
         notes: notes::live(&project.snapshot.fold, n, &events),
         comments: events.into_iter().skip(1).filter(|e| e.text.is_some() && !e.is_note()).collect(),

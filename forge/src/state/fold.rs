@@ -8,7 +8,8 @@ use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256};
 
 use super::{
-    AgentState, EloState, IssueState, LastComment, ProjectState, PullState, Ratings, State, TokenState, Worker,
+    AgentState, Checks, ChecksState, EloState, IssueState, LastComment, ProjectState, PullState, Ratings, State,
+    TokenState, Worker,
 };
 use crate::state::IssueStatus;
 
@@ -136,6 +137,8 @@ pub struct Fold {
     pub placed: OrdMap<AgentName, (u64, ProjectName)>,
     /// In a project: each agent's last `start`.
     pub started: OrdMap<AgentName, u64>,
+    /// In a project: external checks.
+    pub checks: Checks,
     /// Each agent's last event here.
     pub last_q: OrdMap<AgentName, u64>,
     /// The last event of all.
@@ -239,7 +242,7 @@ impl Fold {
         match &mut state {
             State::Issue(issue) => issue.touched(at),
             State::Pull(pull) => pull.touched(at),
-            State::Agent(_) | State::Project(_) | State::Elo(_) | State::Nothing => {}
+            State::Agent(_) | State::Project(_) | State::Elo(_) | State::Checks(_) | State::Nothing => {}
         }
         match (fact, &mut state) {
             (Fact::IssueOpened(f), s @ State::Nothing) => *s = State::Issue(IssueState::opened(f, at)),
@@ -285,6 +288,12 @@ impl Fold {
                 let games = if let State::Elo(before) = s { before.games } else { 0 };
                 *s = State::Elo(EloState { games: games + 1, last: f.key });
             }
+            (Fact::CheckRegistered(f), s @ State::Nothing) => {
+                *s = State::Checks(ChecksState { names: vec![f.name.clone()], words: 0 });
+            }
+            (Fact::CheckRegistered(f), State::Checks(s)) => s.registered(&f.name),
+            (Fact::CheckDropped(f), State::Checks(s)) => s.dropped(&f.name),
+            (Fact::CheckPosted(_), State::Checks(s)) => s.words += 1,
             (Fact::RatingCorrected(f), State::Elo(s)) => s.last = f.key,
             // No `_` on the left: a new fact must be decided above, or named here as one that does not fit.
             (
@@ -307,6 +316,9 @@ impl Fold {
                 | Fact::ProjectCreated(_)
                 | Fact::ProjectJoined(_)
                 | Fact::RatingSettled(_)
+                | Fact::CheckRegistered(_)
+                | Fact::CheckDropped(_)
+                | Fact::CheckPosted(_)
                 | Fact::ChallengeStarted(_)
                 | Fact::PullChallenged(_)
                 | Fact::RatingCorrected(_)
@@ -413,6 +425,9 @@ impl Fold {
                     self.ended_branches.insert(branch);
                 }
             }
+            (Fact::CheckRegistered(f), EntityId::Checks(agent)) => self.checks.register(&f.name, agent, at.q),
+            (Fact::CheckDropped(f), EntityId::Checks(agent)) => self.checks.drop(&f.name, agent),
+            (Fact::CheckPosted(f), EntityId::Checks(agent)) => self.checks.posted(f, agent, at),
             (
                 Fact::ForgeFounded(_)
                 | Fact::IssueReopened(_)
@@ -432,6 +447,9 @@ impl Fold {
                 | Fact::ProjectCreated(_)
                 | Fact::ProjectJoined(_)
                 | Fact::RatingSettled(_)
+                | Fact::CheckRegistered(_)
+                | Fact::CheckDropped(_)
+                | Fact::CheckPosted(_)
                 | Fact::ChallengeStarted(_)
                 | Fact::PullChallenged(_)
                 | Fact::RatingCorrected(_)

@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::{Fake, agent, name, oid, record};
 
+use event::CheckState::{Error, Failure, Pending, Success};
 use event::Verdict::{Approve, Comment, RequestChanges};
 
 /// The parts of a candidate by alpha, branch `alpha/fix`, pull request 47, head 4 with tree 5.
@@ -229,6 +230,8 @@ fn conflicts_block_the_merge_and_unknown_is_no_yes() {
 
 const REVIEW: &str = "ssh forge review approve parser/47";
 const AGAIN: &str = "forge run --again && git push";
+const CHECKS: &str = "ssh forge check list parser";
+const SHOW: &str = "ssh forge pr parser/47";
 
 /// What a policy and a change make of work that would land without it.
 #[test]
@@ -238,10 +241,9 @@ fn a_policy_asks_for_more() {
         parts
     };
     let merging = |by, strategy, parts: Parts| Parts { merging: Some((by, strategy)), ..parts };
-    let check = |tree, passed, parts: Parts| Parts {
-        checks: vec![Check { name: "ci".into(), tree: oid(tree), passed }],
-        ..parts
-    };
+    let said = |by: &str, tree, state| Check { name: "ci".into(), tree: oid(tree), state, by: agent(by) };
+    let check = |tree, state, parts: Parts| Parts { checks: vec![said("robot", tree, state)], ..parts };
+    let ci = |checks| Parts { checks, ..under("[require]\nchecks = [\"ci\"]", "a") };
     let lands = |tree, parts: Parts| Parts { landing: Some(Landing { tree: oid(tree), broken_policy: None }), ..parts };
     let tiers = "[risk]\nmedium = [\"src/\"]\nhigh = [\"src/auth/\"]\n[require.medium]\napprovals = 2\n[require.high]\nweight = 9\n";
     let tests = "[tests]\npaths = [\"tests/**\"]\n[require.tests]\n";
@@ -283,20 +285,27 @@ fn a_policy_asks_for_more() {
             "",
             "",
         ),
-        ("a check that nobody ran", under("[require]\nchecks = [\"ci\"]", "a"), "checks", "ssh forge help policy"),
+        ("a check that nobody ran", ci(vec![]), "checks", CHECKS),
+        ("a check that failed", ci(vec![said("robot", 5, Failure)]), "checks", SHOW),
+        ("a check that broke", ci(vec![said("robot", 5, Error)]), "checks", SHOW),
+        ("a check that is under way", ci(vec![said("robot", 5, Pending)]), "checks", "ssh forge feed --wait"),
+        ("a check of another tree", ci(vec![said("robot", 9, Success)]), "checks", CHECKS),
+        ("a check that passed", ci(vec![said("robot", 5, Success)]), "", ""),
+        ("a check that passed at last", ci(vec![said("robot", 5, Failure), said("robot", 5, Success)]), "", ""),
+        ("a check that failed at last", ci(vec![said("robot", 5, Success), said("other", 5, Failure)]), "checks", SHOW),
+        ("a check of one's own", ci(vec![said("alpha", 5, Success)]), "checks", CHECKS),
         (
-            "a check that failed",
-            check(5, false, under("[require]\nchecks = [\"ci\"]", "a")),
+            "a failure that its author denies",
+            ci(vec![said("robot", 5, Failure), said("alpha", 5, Success)]),
             "checks",
-            "ssh forge help policy",
+            SHOW,
         ),
         (
-            "a check of another tree",
-            check(9, true, under("[require]\nchecks = [\"ci\"]", "a")),
+            "a check of another name",
+            ci(vec![Check { name: "lint".into(), ..said("robot", 5, Success) }]),
             "checks",
-            "ssh forge help policy",
+            CHECKS,
         ),
-        ("a check that passed", check(5, true, under("[require]\nchecks = [\"ci\"]", "a")), "", ""),
         ("tests untouched", under(&format!("{tests}approvals = 2"), "src/a"), "", ""),
         ("tests touched", under(&format!("{tests}approvals = 2"), "tests/a"), "E13", REVIEW),
         ("tests touched, approved", both(under(&format!("{tests}approvals = 2"), "tests/a")), "", ""),
@@ -304,9 +313,15 @@ fn a_policy_asks_for_more() {
         ("tests touched, counts", under(&format!("{tests}counts = true"), "tests/a"), "E13", AGAIN),
         (
             "tests touched, check",
-            under(&format!("{tests}checks = [\"ci\"]"), "tests/a"),
+            check(5, Failure, under(&format!("{tests}checks = [\"ci\"]"), "tests/a")),
             "E13",
-            "ssh forge help policy",
+            SHOW,
+        ),
+        (
+            "tests touched, check passed",
+            check(5, Success, under(&format!("{tests}checks = [\"ci\"]"), "tests/a")),
+            "",
+            "",
         ),
         ("merged by its author", merging("alpha", Strategy::Merge, under("[merge]\nby = [\"@author\"]", "a")), "", ""),
         (

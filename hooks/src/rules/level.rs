@@ -7,44 +7,32 @@ use crate::gate::{Candidate, Finding, GateRule, proof_on};
 use crate::policy::reaches;
 use crate::{Repo, Undecided};
 
-/// See the module. What was refuted is never enough, whatever is demanded.
-pub struct LevelReached;
-
 /// Signs with the key that every guide makes; `forge run` says so where it is another.
 const SIGN: &str = "git config forge.signingkey ~/.ssh/forge && forge run --again && git push";
 
-impl GateRule for LevelReached {
-    fn word(&self) -> &'static str {
-        "level"
-    }
+/// See the module. What was refuted is never enough, whatever is demanded.
+pub const RULE: GateRule = GateRule {
+    word: "level",
+    demands: "the proof of the head reaches the level that the policy demands of this change",
+    at_submit: false,
+    quiet: true,
+    look,
+};
 
-    fn demands(&self) -> &'static str {
-        "the proof of the head reaches the level that the policy demands of this change"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let least = candidate.demands(&base.policy)?.level;
+    let level = proof_on(&base.policy, candidate, candidate.tree).level;
+    if level == Level::PX {
+        let why = "others ran its proof again on the same tree, and it failed: another tree is needed".to_owned();
+        return Ok(Finding::Missing { code: RULE.word, why, next: raise(candidate, Level::P3) });
     }
-
-    fn at_submit(&self) -> bool {
-        false
+    // What the author can mend alone is told by the rules for it.
+    if reaches(level, least) || least <= Level::P1 {
+        return Ok(Finding::Satisfied(format!("{level}, and {least} is demanded")));
     }
-
-    fn quiet(&self) -> bool {
-        true
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let least = candidate.demands(&base.policy)?.level;
-        let level = proof_on(&base.policy, candidate, candidate.tree).level;
-        if level == Level::PX {
-            let why = "others ran its proof again on the same tree, and it failed: another tree is needed".to_owned();
-            return Ok(Finding::Missing { code: self.word(), why, next: raise(candidate, Level::P3) });
-        }
-        // What the author can mend alone is told by the rules for it.
-        if reaches(level, least) || least <= Level::P1 {
-            return Ok(Finding::Satisfied(format!("{level}, and {least} is demanded")));
-        }
-        let why = format!("its proof is {level}, and {} demands {least}", base.cited());
-        Ok(Finding::Missing { code: self.word(), why, next: raise(candidate, least) })
-    }
+    let why = format!("its proof is {level}, and {} demands {least}", base.cited());
+    Ok(Finding::Missing { code: RULE.word, why, next: raise(candidate, least) })
 }
 
 /// The command that helps a proof to a level: its author signs, or others run it again.

@@ -3,6 +3,7 @@
 
 mod agent;
 mod challenge;
+mod check;
 mod issue;
 mod note;
 mod project;
@@ -11,6 +12,7 @@ mod rating;
 
 pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
+pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined};
@@ -125,6 +127,12 @@ facts! {
     "pull.closed" => PullClosed,
     /// A rating moved.
     "rating.settled" => RatingSettled,
+    /// An agent may post an external check.
+    "check.registered" => CheckRegistered,
+    /// An agent may post an external check no longer.
+    "check.dropped" => CheckDropped,
+    /// An external check was posted.
+    "check.posted" => CheckPosted,
     /// An agent began to run the proof of a pull request again.
     "challenge.started" => ChallengeStarted,
     /// An agent ran the proof of a pull request again.
