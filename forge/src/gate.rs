@@ -2,16 +2,18 @@
 //!
 //! Invariant: reads only, and the same for a preview and at the commit point.
 
+mod arrived;
 mod changes;
 mod landing;
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks::gate::{Candidate, Check, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
-use hooks::secrets::Allowed;
-use hooks::{Changed, Found, IssuedNonce, Repo as _, Undecided};
+use hooks::secrets::{Allowed, Searched};
+use hooks::{Bringing, Changed, Found, IssuedNonce, Repo as _, Undecided};
 use notes_schema::event::{Level, Proof};
 use notes_schema::names::Track;
 use notes_schema::trace::{Nonce, Record};
@@ -27,6 +29,7 @@ use git::packed_refs::RefValue;
 use git::store::{Objects, ReadError, Store};
 use git::{diff, history};
 
+pub use arrived::Arrived;
 pub use landing::{CannotLand, Landing};
 
 /// A project at one moment, as the rules see it.
@@ -36,13 +39,34 @@ pub struct View<'a> {
     objects: &'a dyn Objects,
     now_ms: u64,
     policy: OnceCell<Arc<policy::Base>>,
+    arrived: Option<&'a dyn Arrived>,
+    searched: OnceCell<Arc<Searched>>,
     alone: bool,
 }
 
 impl<'a> View<'a> {
     /// A project and `forge.git` at one moment, with objects that may include those of a push under judgement.
     pub fn new(snapshot: &'a Snapshot, root: &'a Snapshot, objects: &'a dyn Objects, now_ms: u64) -> Self {
-        View { snapshot, root, objects, now_ms, policy: OnceCell::new(), alone: false }
+        let (policy, searched) = (OnceCell::new(), OnceCell::new());
+        View { snapshot, root, objects, now_ms, policy, arrived: None, searched, alone: false }
+    }
+
+    /// The same with what a push brings, which is searched when a rule asks.
+    pub fn receiving(self, arrived: &'a dyn Arrived) -> Self {
+        View { arrived: Some(arrived), ..self }
+    }
+
+    /// The same, where what the push brings was searched before.
+    pub fn after_search(self, searched: Option<&Arc<Searched>>) -> Self {
+        match searched {
+            Some(searched) => View { searched: OnceCell::from(searched.clone()), ..self },
+            None => self,
+        }
+    }
+
+    /// What [`View::after_search`] takes.
+    pub fn search(&self) -> Option<Arc<Searched>> {
+        self.searched.get().cloned()
     }
 
     /// The same where nothing of `forge.git` is known: who the maintainer is cannot be said, so scopes are not asked for.
@@ -131,13 +155,29 @@ impl hooks::Repo for View<'_> {
     }
 
     fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
-        let Some(tip) = self.snapshot.default_tip() else { return Ok(Allowed::default()) };
-        let tree = self.objects.commit(tip).map_err(undecided)?.tree;
+        self.snapshot.default_tip().map_or(Ok(Allowed::default()), |tip| self.allowed_secrets_in(tip))
+    }
+
+    fn allowed_secrets_in(&self, commit: Oid) -> Result<Allowed, Undecided> {
+        let tree = self.objects.commit(commit).map_err(undecided)?.tree;
         let entry = history::entry_at(self.objects, tree, hooks::secrets::ALLOW_PATH).map_err(undecided)?;
         let file = entry.filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
         let Some(file) = file else { return Ok(Allowed::default()) };
         let list = self.objects.get_kind(file.id, Kind::Blob).map_err(undecided)?.data;
         Ok(Allowed::parse(&String::from_utf8_lossy(&list)).0)
+    }
+
+    fn searched(&self) -> Result<Arc<Searched>, Undecided> {
+        if let Some(known) = self.searched.get() {
+            return Ok(known.clone());
+        }
+        let arrived = self.arrived.ok_or_else(|| Undecided("what the push brings was not searched".to_owned()))?;
+        let found = Arc::new(arrived::search(self.objects, arrived)?);
+        Ok(self.searched.get_or_init(|| found).clone())
+    }
+
+    fn bringing(&self, name: &RefName, new: Oid, blobs: &BTreeSet<Oid>) -> Result<Option<Bringing>, Undecided> {
+        arrived::bringing(self.objects, new, self.snapshot.ref_id(name), self.snapshot.default_tip(), blobs)
     }
 
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
@@ -443,7 +483,8 @@ fn written(proof: Proof) -> Proof {
 
 /// A rule's refusal as an answer.
 pub fn refused(refusal: hooks::Refusal) -> Refusal {
-    Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule)
+    let details = refusal.details.into();
+    Refusal { details, ..Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule) }
 }
 
 #[cfg(test)]

@@ -20,5 +20,5 @@ mod verdict;
 #[cfg(test)]
 mod testing;
 
-pub use repo::{Changed, Found, IssuedNonce, Repo};
+pub use repo::{Bringing, Changed, Found, IssuedNonce, Repo};
 pub use verdict::{Judgement, Refusal, Undecided, Verdict};

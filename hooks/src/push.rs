@@ -1,10 +1,10 @@
 //! Judges the ref updates of a push.
 
-use notes_schema::{AgentName, Oid, RefName};
+use notes_schema::{AgentName, Oid, RefName, refs};
 
 use crate::rules::{
-    branch_owner, conflict, default_branch, files, inbox, magic, namespace, open_pull, ref_permission, server_owned,
-    sound_policy, tag_owner,
+    branch_owner, conflict, default_branch, files, inbox, magic, namespace, open_pull, ref_permission, secret,
+    server_owned, sound_policy, tag_owner,
 };
 use crate::verdict::refusal_of;
 use crate::{Judgement, Refusal, Repo, Verdict};
@@ -25,7 +25,7 @@ pub struct PushedRef<'a> {
     pub agent: &'a AgentName,
     /// The update.
     pub update: &'a RefUpdate,
-    /// The updates before it in the same push.
+    /// The updates before it in the same push; where content is judged, those that nothing spoke against.
     pub earlier: &'a [RefUpdate],
 }
 
@@ -34,6 +34,11 @@ impl PushedRef<'_> {
     pub(crate) fn what(&self) -> String {
         let verb = if self.update.new.is_some() { "push" } else { "delete" };
         format!("{verb} {}", self.update.name)
+    }
+
+    /// The commit that a branch is to point at.
+    pub(crate) fn branch_tip(&self) -> Option<Oid> {
+        self.update.new.filter(|_| self.update.name.branch_name().is_some())
     }
 
     pub(crate) fn refuse(&self, rule: &str, why: impl AsRef<str>, next: impl AsRef<str>) -> Judgement {
@@ -65,8 +70,8 @@ pub const RULES: &[PushRule] = &[
     open_pull::RULE,
 ];
 
-/// The rules for what a branch brings, asked once its objects are there.
-pub const CONTENT_RULES: &[PushRule] = &[sound_policy::AT_PUSH, files::AT_PUSH];
+/// The rules for what a branch or tag brings, asked once its objects are there.
+pub const CONTENT_RULES: &[PushRule] = &[sound_policy::AT_PUSH, files::AT_PUSH, secret::RULE];
 
 /// Judges one update by what it is called; also good as an early word before a pack is read.
 pub fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
@@ -80,7 +85,8 @@ pub fn judge_content(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refu
 
 /// Those of [`CONTENT_RULES`] that an update is asked.
 pub fn content_rules(update: &RefUpdate) -> &'static [PushRule] {
-    if update.name.branch_name().is_none() || update.new.is_none() { &[] } else { CONTENT_RULES }
+    // What a record says is judged by rules of its own.
+    if update.new.is_none() || refs::incoming_record(&update.name).is_some() { &[] } else { CONTENT_RULES }
 }
 
 fn ask(rules: &[PushRule], repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {

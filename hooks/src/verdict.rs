@@ -13,19 +13,35 @@ pub struct Refusal {
     pub why: String,
     /// A command that can be run as it stands. Never built from text that somebody else wrote.
     pub next: String,
+    /// What else there is to say, a line each.
+    pub details: Vec<String>,
 }
 
 impl Refusal {
     /// A refusal; line breaks and other control characters become spaces.
     pub fn new(rule: &str, what: impl AsRef<str>, why: impl AsRef<str>, next: impl AsRef<str>) -> Self {
-        let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Refusal { rule: rule.to_owned(), what: line(what.as_ref()), why: line(why.as_ref()), next: line(next.as_ref()) }
+        Refusal {
+            rule: rule.to_owned(),
+            what: plain(what.as_ref()),
+            why: plain(why.as_ref()),
+            next: plain(next.as_ref()),
+            details: Vec::new(),
+        }
+    }
+
+    /// The same, with more to say.
+    pub fn with_details(self, details: impl IntoIterator<Item = String>) -> Self {
+        Refusal { details: details.into_iter().map(|line| plain(&line)).collect(), ..self }
     }
 
     /// The one line that git shows beside a refused ref.
     pub fn line(&self) -> String {
         format!("{self}; next: {}", self.next)
     }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// `E08 submit fix-leak: the last run was on another tree`.

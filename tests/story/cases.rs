@@ -156,6 +156,7 @@ cases! {
     the_loop_with_sh_and_git => "sh-loop",
     another_git_server => "another-server",
     reading_code => "reading-code",
+    secrets => "secrets",
 }
 
 #[test]

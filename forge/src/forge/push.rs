@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use hooks::push::{self as rules, PushedRef};
 use hooks::record::{self, Form, Incoming, RecordVerdict, Taken};
+use hooks::secrets::Searched;
 use notes_schema::batch::{PackLine, PushLine, RecordLine};
 use notes_schema::event::{Level, Proof, PullRound};
 use notes_schema::{EntityId, NameError, Oid, ProjectName, RefName, refs};
@@ -239,10 +240,12 @@ fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentActor) -> impl Ite
     })
 }
 
-/// A refusal as git shows it: why, beside the ref, and the next command as a `remote:` line that can be copied whole.
+/// A refusal as git shows it: why, beside the ref, and details and the next command as `remote:` lines that can be copied
+/// whole.
 fn line(refusal: &Refusal) -> String {
     let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    format!("{}: {}\nnext: {}", plain(&refusal.rule), plain(&refusal.why), plain(&refusal.next))
+    let details: String = refusal.details.iter().map(|line| format!("\n{}", plain(line))).collect();
+    format!("{}: {}{details}\nnext: {}", plain(&refusal.rule), plain(&refusal.why), plain(&refusal.next))
 }
 
 fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rules::RefUpdate]) -> Result<(), Refusal> {
@@ -251,10 +254,15 @@ fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rul
     rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier }).map_err(gate::refused)
 }
 
-/// Judges what a branch brings, once its objects are there.
-fn judge_content(view: &View, agent: &AgentActor, update: &RefUpdate) -> Result<(), Refusal> {
+/// Judges what a branch or tag brings, once its objects are there; `good` are the updates that nothing spoke against.
+fn judge_content(
+    view: &View,
+    agent: &AgentActor,
+    update: &RefUpdate,
+    good: &[rules::RefUpdate],
+) -> Result<(), Refusal> {
     let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
-    let pushed = PushedRef { agent: &agent.name, update: &update, earlier: &[] };
+    let pushed = PushedRef { agent: &agent.name, update: &update, earlier: good };
     rules::judge_content(view, &pushed).map_err(gate::refused)
 }
 
@@ -269,6 +277,8 @@ struct Sorted {
     atomic: bool,
     /// The default branch whose policy judged what branches bring.
     judged_at: Option<Oid>,
+    /// What was found in the files that the push brings.
+    searched: Option<Arc<Searched>>,
 }
 
 fn receive(
@@ -355,27 +365,34 @@ fn land(repository: &Repository, quarantine: Quarantine) -> Result<(NewObjects, 
 fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &Push) -> Sorted {
     let (snapshot, root) = (repository.snapshot(), forge.root());
     let overlay = Overlay { quarantine: &push.quarantine, store: repository.store() };
-    let view = View::new(&snapshot, &root, &overlay, forge.now());
+    let view = View::new(&snapshot, &root, &overlay, forge.now()).receiving(&overlay);
     let mut sorted = Sorted {
         updates: Vec::new(),
         records: BTreeMap::new(),
         known: HashSet::new(),
         atomic: push.atomic,
         judged_at: snapshot.default_tip(),
+        searched: None,
     };
-    let mut earlier = Vec::new();
+    let (mut earlier, mut good) = (Vec::new(), Vec::new());
     let mut blobs = Vec::new();
     // Names that this forge does not store were refused before the pack was read.
-    for update in push.updates.iter().filter_map(|update| RefUpdate::of(update).ok()) {
-        let update = &update;
+    let mut updates: Vec<RefUpdate> = push.updates.iter().filter_map(|update| RefUpdate::of(update).ok()).collect();
+    if let (None, Some(head)) = (snapshot.default_tip(), &snapshot.head) {
+        // What the default branch brings judges the others.
+        updates.sort_by_key(|update| update.name != *head);
+    }
+    for update in &updates {
         let mut result = match is_done(&snapshot, agent, update) {
             true => Ok(()),
             false => judge_ref(&view, agent, update, &earlier)
                 .and_then(|()| check_kind(&overlay, update))
                 .and_then(|()| expected(&snapshot, update))
-                .and_then(|()| judge_content(&view, agent, update)),
+                .and_then(|()| judge_content(&view, agent, update, &good)),
         };
-        earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
+        let judged = rules::RefUpdate { name: update.name.clone(), new: update.new };
+        good.extend(result.is_ok().then(|| judged.clone()));
+        earlier.push(judged);
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
             match record_blob(&overlay, commit) {
                 Ok((form, bytes)) => blobs.push((update.name.clone(), form, bytes)),
@@ -398,6 +415,7 @@ fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &P
             }
         }
     }
+    sorted.searched = view.search();
     sorted
 }
 
@@ -459,13 +477,15 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
             if sorted.known.contains(&update.name) || is_done(&snapshot, agent, update) {
                 return Ok(());
             }
-            let view = View::new(&snapshot, root, objects, draft.now()).after(policy.as_ref());
+            let view = View::new(&snapshot, root, objects, draft.now())
+                .after(policy.as_ref())
+                .after_search(sorted.searched.as_ref());
             let judged = judge_ref(&view, agent, update, &earlier);
             policy = view.known();
             judged?;
             if snapshot.default_tip() != sorted.judged_at {
                 // Another policy may hold by now.
-                judge_content(&view, agent, update)?;
+                judge_content(&view, agent, update, &earlier)?;
             }
             let peeled = update.new.and_then(|id| crate::ledger::peeled(objects, id));
             draft.set_ref(&update.name, update.old, update.new, peeled, Some(&agent.name))?;
@@ -482,7 +502,7 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
         };
         return Planned { outcome: refused.refused(), changed: false };
     }
-    let mut messages = Vec::new();
+    let mut messages: Vec<String> = sorted.searched.as_ref().and_then(|searched| searched.gap()).into_iter().collect();
     let changed = !moved.is_empty();
     if changed && let Err(refusal) = consequences(draft, root, objects, agent, &moved, &sorted.records, &mut messages) {
         let results = results.into_iter().map(|(name, _)| (name.into(), Err(line(&refusal)))).collect();

@@ -63,6 +63,12 @@ pub(super) fn hook(Hook::PreReceive: &Hook) -> ExitCode {
     for refusal in &judged.refused {
         // Git shows what a hook says as `remote:` lines.
         eprintln!("forge: {}", refusal.line());
+        for line in &refusal.details {
+            eprintln!("forge:   {line}");
+        }
+    }
+    for note in &judged.notes {
+        eprintln!("forge: {note}");
     }
     let skipped: Vec<&str> = judged.skipped.iter().map(|(word, _)| word.as_str()).collect();
     eprintln!("forge: not asked here, for they need a forge: {}", skipped.join(", "));

@@ -273,6 +273,8 @@ pub struct Policy {
     pub refs: Vec<RefPolicy>,
     /// What approvals weigh.
     pub weights: Weights,
+    /// Whether what is pushed is searched for secrets.
+    pub search_secrets: bool,
 }
 
 impl Default for Policy {
@@ -296,6 +298,7 @@ impl Default for Policy {
             scopes: Vec::new(),
             refs: Vec::new(),
             weights: Weights { bronze: 1, silver: 2, gold: 3 },
+            search_secrets: true,
         }
     }
 }

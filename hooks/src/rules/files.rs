@@ -59,7 +59,7 @@ pub const AT_PUSH: PushRule = PushRule {
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let base = repo.policy()?;
-    let Some(new) = pushed.update.new.filter(|_| base.policy.asks_about_files()) else { return Ok(Verdict::Ok) };
+    let Some(new) = pushed.branch_tip().filter(|_| base.policy.asks_about_files()) else { return Ok(Verdict::Ok) };
     for changed in repo.brought(&pushed.update.name, new)? {
         if let Some((word, why)) = complaint(repo, &base, pushed.agent, &changed)? {
             return pushed.refuse(word, why, put_back(&changed));

@@ -24,7 +24,7 @@ pub const AT_PUSH: PushRule =
     PushRule { word: WORD, demands: "the policy file of a pushed branch is understood whole", judge };
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-    let Some(new) = pushed.update.new else { return Ok(Verdict::Ok) };
+    let Some(new) = pushed.branch_tip() else { return Ok(Verdict::Ok) };
     match complaint(repo, new)? {
         Some(error) => pushed.refuse(WORD, format!("`{PATH}` {error}"), NEXT),
         None => Ok(Verdict::Ok),
