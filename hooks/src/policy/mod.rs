@@ -309,6 +309,15 @@ impl Policy {
         keys::parse(bytes)
     }
 
+    /// Every check that some change may need, each once.
+    pub fn checks(&self) -> Vec<&str> {
+        let demands = [&self.require, &self.medium, &self.high, &self.tests].into_iter();
+        let all = demands.chain(self.refs.iter().map(|of| &of.demands));
+        let names: std::collections::BTreeSet<&str> =
+            all.flat_map(|demands| demands.checks.iter().map(String::as_str)).collect();
+        names.into_iter().collect()
+    }
+
     /// Whether anything is asked of single files, so that a push must be looked through.
     pub fn asks_about_files(&self) -> bool {
         !self.forbidden.is_empty() || self.largest_file > 0 || !self.scopes.is_empty()

@@ -35,6 +35,7 @@ fn hint(repo: &dyn Repo, name: &RefName) -> String {
             EntityId::Agent(agent) => format!("ssh forge profile {agent}"),
             EntityId::Project(project) => format!("ssh forge project show {project}"),
             EntityId::Elo(_) => "ssh forge profile".to_owned(),
+            EntityId::Checks(_) => format!("ssh forge check list {}", repo.project()),
         };
     }
     let pull = name.as_str().strip_prefix(refs::PULL_PREFIX).and_then(|rest| rest.split('/').next());
@@ -58,6 +59,7 @@ mod tests {
                 ("refs/forge/issues/7", "server-owned", "ssh forge details parser/7"),
                 ("-refs/forge/pulls/7", "server-owned", "ssh forge pr parser/7"),
                 ("refs/forge/agents/alpha", "server-owned", "ssh forge profile alpha"),
+                ("refs/forge/checks/robot", "server-owned", "ssh forge check list parser"),
                 ("refs/pull/3/head", "server-owned", "ssh forge pr parser/3"),
                 ("refs/notes/forge/reviews", "server-owned", "ssh forge help"),
                 ("refs/notes/forge", "server-owned", "ssh forge help"),

@@ -44,14 +44,15 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     };
     let level = proof_on(&base.policy, candidate, candidate.tree).level;
     if demands.level > Level::P0 && !reaches(level, demands.level) {
-        return missing(format!("level {}, and it has {level}", demands.level), "ssh forge help proof".to_owned());
+        let next = super::level::raise(candidate, demands.level);
+        return missing(format!("level {}, and it has {level}", demands.level), next);
     }
     let last = candidate.record_on(candidate.tree, &base.policy).map(notes_schema::trace::Record::last);
     if demands.counts && last.is_none_or(|last| last.tests.is_none()) {
         return missing("test counts".to_owned(), "forge run --again && git push".to_owned());
     }
-    if let Some(check) = super::checks::first_missing(candidate, &demands.checks) {
-        return missing(format!("the check `{check}`"), "ssh forge help policy".to_owned());
+    if let Some(check) = super::checks::first_missing(repo, candidate, &demands.checks) {
+        return missing(format!("{}, and {}", demands.checks.join(", "), check.why), check.next);
     }
     let live = candidate.live_reviews();
     let approvers = live.iter().filter(|review| review.verdict == Verdict::Approve);
