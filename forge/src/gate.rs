@@ -5,16 +5,17 @@
 mod arrived;
 mod changes;
 mod landing;
+mod levels;
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hooks::gate::{Candidate, Check, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
 use hooks::secrets::{Allowed, Searched};
 use hooks::{Bringing, Changed, Found, IssuedNonce, Repo as _, Undecided};
-use notes_schema::event::{Level, Proof};
+use notes_schema::event::{Level, Proof, challenge_of};
 use notes_schema::names::Track;
 use notes_schema::trace::{Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
@@ -31,6 +32,7 @@ use git::{diff, history};
 
 pub use arrived::Arrived;
 pub use landing::{CannotLand, Landing};
+pub use levels::{best_on, challengers, counted, level_of, own_level, reruns_on};
 
 /// A project at one moment, as the rules see it.
 pub struct View<'a> {
@@ -146,6 +148,7 @@ impl hooks::Repo for View<'_> {
         Ok(self.snapshot.fold.nonces.get(nonce.as_bytes().as_slice()).map(|started| IssuedNonce {
             agent: started.agent.clone(),
             issue: started.issue,
+            subject: started.challenges.as_ref().map(challenge_of),
             started_ms: started.at_ms,
         }))
     }
@@ -266,13 +269,18 @@ const LONGEST_COMMAND: usize = 200;
 const CONSIDERED: usize = 32;
 
 /// Records that may speak for a head with `tree`: the author's on that tree and its newest others, oldest first.
-pub fn records(snapshot: &Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<Record> {
+fn records<'a>(
+    snapshot: &'a Snapshot,
+    objects: &dyn Objects,
+    author: &AgentName,
+    tree: Oid,
+) -> Vec<(&'a Arc<KnownRecord>, Record)> {
     // Several records often come in one push, so only their place in the order tells which is the newest.
     let mine: Vec<(usize, &Arc<KnownRecord>)> = snapshot.records_of(author).enumerate().collect();
     let of = |same: bool| mine.iter().rev().filter(move |(_, r)| (r.tree == tree) == same).copied();
     let mut chosen: Vec<(usize, &Arc<KnownRecord>)> = of(true).take(CONSIDERED).chain(of(false).take(4)).collect();
     chosen.sort_by_key(|(at, _)| *at);
-    chosen.into_iter().filter_map(|(_, known)| read_record(objects, known)).collect()
+    chosen.into_iter().filter_map(|(_, known)| Some((known, read_record(objects, known)?))).collect()
 }
 
 /// A record's content.
@@ -290,6 +298,7 @@ pub struct Work {
     head: Oid,
     tree: Oid,
     records: Vec<Record>,
+    levels: BTreeMap<Sha256, Level>,
     reviews: Vec<Review>,
     mergeable: Mergeability,
     target: RefName,
@@ -309,6 +318,10 @@ impl Work {
         head: Oid,
     ) -> Result<Work, ReadError> {
         let tree = view.objects.commit(head)?.tree;
+        let records = records(view.snapshot, view.objects, author, tree);
+        let level = |(known, record): &(&Arc<KnownRecord>, Record)| {
+            (known.digest, level_of(view.snapshot, view.root, known, record))
+        };
         Ok(Work {
             pull: None,
             branch: branch.clone(),
@@ -316,7 +329,8 @@ impl Work {
             issue,
             head,
             tree,
-            records: records(view.snapshot, view.objects, author, tree),
+            levels: records.iter().map(level).collect(),
+            records: records.into_iter().map(|(_, record)| record).collect(),
             reviews: Vec::new(),
             mergeable: Mergeability::Unknown("it has not been submitted".to_owned()),
             target: view.default_branch(),
@@ -391,7 +405,7 @@ impl Work {
         self.tree
     }
 
-    /// Adds records that arrive in the same push.
+    /// Adds records that are not among the accepted ones; what they show is P1.
     pub fn with_records(mut self, more: impl IntoIterator<Item = Record>) -> Work {
         self.records.extend(more);
         self
@@ -407,6 +421,7 @@ impl Work {
             head: self.head,
             tree: self.tree,
             records: &self.records,
+            levels: &self.levels,
             reviews: &self.reviews,
             mergeable: &self.mergeable,
             target: &self.target,

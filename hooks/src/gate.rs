@@ -1,8 +1,10 @@
 //! Judges work that is submitted or about to land, and lists what is still missing.
 
+use std::collections::BTreeMap;
+
 use notes_schema::event::{self, Level, Proof};
 use notes_schema::trace::Record;
-use notes_schema::{AgentName, ItemRef, Oid, RefName};
+use notes_schema::{AgentName, ItemRef, Oid, RefName, Sha256};
 use serde::Serialize;
 
 use crate::command::{quote, reference};
@@ -85,6 +87,8 @@ pub struct Candidate<'a> {
     pub tree: Oid,
     /// Accepted records of this project that may be about it, in the order of arrival. Only the author's count.
     pub records: &'a [Record],
+    /// What more is known of some of them than that they arrived: signed, confirmed, refuted. The others show P1.
+    pub levels: &'a BTreeMap<Sha256, Level>,
     /// All reviews of its pull request, oldest first.
     pub reviews: &'a [Review],
     /// Whether it would merge.
@@ -120,7 +124,10 @@ impl<'a> Candidate<'a> {
     fn mine(&self) -> impl Iterator<Item = &'a Record> {
         let (author, issue) = (self.author, self.issue);
         let counts = move |record: &&Record| {
-            record.agent == *author && (record.issue.is_none() || issue.is_none() || record.issue == issue)
+            // What names a subject is about somebody else's work.
+            record.agent == *author
+                && record.subject.is_none()
+                && (record.issue.is_none() || issue.is_none() || record.issue == issue)
         };
         self.records.iter().rev().filter(counts)
     }
@@ -303,7 +310,7 @@ fn check(
 }
 
 /// What is known of the proof of `candidate`'s tip: P1 when its author recorded a passing run of a command that counts on
-/// exactly its tree.
+/// exactly its tree, and another level where more is known of that record.
 pub fn proof_of(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Undecided> {
     Ok(proof_on(&repo.policy()?.policy, candidate, candidate.tree))
 }
@@ -321,9 +328,10 @@ pub(crate) fn proof_on(policy: &Policy, candidate: &Candidate<'_>, tree: Oid) ->
     if tests_passed::complaint(last).is_some() {
         return Proof::none();
     }
+    let digest = record.digest();
     Proof {
-        level: Level::P1,
-        record: Some(record.digest()),
+        level: candidate.levels.get(&digest).copied().unwrap_or(Level::P1),
+        record: Some(digest),
         command: last.command(),
         tests: last.tests.as_ref().map(|tests| tests.counts()),
     }

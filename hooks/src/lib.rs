@@ -13,6 +13,7 @@ pub mod policy;
 pub mod push;
 pub mod record;
 mod repo;
+pub mod reruns;
 mod rules;
 pub mod secrets;
 mod verdict;

@@ -191,6 +191,11 @@ fn what(name: &RefName) -> String {
     format!("record {}", id(name))
 }
 
+/// E03, where what is to show whose word a record is shows something else.
+pub fn not_its_makers(name: &RefName, why: impl AsRef<str>) -> Refusal {
+    Refusal::new("E03", what(name), why, drop_it(name))
+}
+
 /// Drops a record that can never be taken, so that it is not sent again with each push.
 pub(crate) fn drop_it(name: &RefName) -> String {
     format!("{} && git push", forget(name))
@@ -261,6 +266,18 @@ mod tests {
                 "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/13",
             ),
             ("for the nonce's issue", with(|r| r.issue = None), "", ""),
+            (
+                "of a challenge",
+                with(|r| (r.nonce, r.issue, r.subject) = (nonce(3), Some(47), Some("challenge/1".into()))),
+                "",
+                "",
+            ),
+            (
+                "with a challenge's nonce, about own work",
+                with(|r| (r.nonce, r.issue) = (nonce(3), None)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge challenge parser/47",
+            ),
             ("after an unknown one", with(|r| r.prev = Some(Sha256::of(b"?"))), "E05", drop),
             (
                 "with a secret",

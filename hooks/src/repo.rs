@@ -15,8 +15,10 @@ use crate::secrets::{Allowed, Searched};
 pub struct IssuedNonce {
     /// The agent.
     pub agent: AgentName,
-    /// Number of the issue in this project.
+    /// Number of the issue in this project, or of the pull request that is challenged.
     pub issue: u64,
+    /// What a record with it must name as its subject, where it was given for a challenge.
+    pub subject: Option<String>,
     /// Server time of the `start`, milliseconds since 1970.
     pub started_ms: u64,
 }

@@ -28,7 +28,7 @@ pub fn oid(digit: u8) -> Oid {
     Oid::from_bytes([digit; 20])
 }
 
-/// Nonce 1 was given to alpha, nonce 2 to beta, both for issue 12.
+/// Nonce 1 was given to alpha, nonce 2 to beta, both for issue 12; nonce 3 to alpha, for a challenge of pull request 47.
 pub fn nonce(digit: u8) -> Nonce {
     Nonce::from_bytes([digit; 16])
 }
@@ -131,11 +131,14 @@ impl Repo for Fake {
         Ok(self.pulls.get(branch).cloned())
     }
     fn nonce(&self, given: &Nonce) -> Result<Option<IssuedNonce>, Undecided> {
-        let issued = |who| Some(IssuedNonce { agent: agent(who), issue: 12, started_ms: STARTED });
+        let subject = (*given == nonce(3)).then(|| "challenge/1".to_owned());
+        let issued = |who, n| Some(IssuedNonce { agent: agent(who), issue: n, subject, started_ms: STARTED });
         Ok(if *given == nonce(1) {
-            issued("alpha")
+            issued("alpha", 12)
         } else if *given == nonce(2) {
-            issued("beta")
+            issued("beta", 12)
+        } else if *given == nonce(3) {
+            issued("alpha", 47)
         } else {
             None
         })

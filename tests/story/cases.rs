@@ -157,6 +157,7 @@ cases! {
     another_git_server => "another-server",
     reading_code => "reading-code",
     secrets => "secrets",
+    levels => "levels",
 }
 
 #[test]

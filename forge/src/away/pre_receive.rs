@@ -19,9 +19,8 @@ use notes_schema::trace::Record;
 use notes_schema::{AgentName, Oid, ProjectName, RefName, refs};
 
 use super::{Alone, Stock, StockError};
-use crate::forge::record_blob;
 use crate::gate::{Arrived, View, Work};
-use crate::ledger::{KnownRecord, Snapshot, system_clock, verify};
+use crate::ledger::{KnownRecord, Snapshot, record_files, record_signer, system_clock, verify};
 use git::packed_refs::RefValue;
 use git::store::Objects;
 
@@ -196,8 +195,11 @@ fn judge_records(
     let mut blobs: BTreeMap<AgentName, Vec<(&RefName, Form, bytes::Bytes)>> = BTreeMap::new();
     for update in updates {
         let (Some((owner, _)), Some(new)) = (refs::incoming_record(&update.name), update.new) else { continue };
-        match record_blob(objects, new) {
-            Ok((form, bytes)) => blobs.entry(owner).or_default().push((&update.name, form, bytes)),
+        match record_files(objects, new) {
+            Ok((form, bytes, armor)) => match armor.map_or(Ok(String::new()), |armor| record_signer(&bytes, &armor)) {
+                Ok(_) => blobs.entry(owner).or_default().push((&update.name, form, bytes)),
+                Err(why) => judged.refused.push(record::not_its_makers(&update.name, why)),
+            },
             Err(why) => {
                 judged.refused.push(Refusal::new("E02", update.name.as_str(), why, "ssh forge help record"));
             }
@@ -222,7 +224,7 @@ fn judge_records(
 fn held<'a>(snapshot: &'a Snapshot, objects: &'a dyn Objects) -> impl Iterator<Item = (KnownRecord, Record)> + 'a {
     let names = snapshot.refs.iter().filter_map(|(name, value)| Some((refs::incoming_record(name)?.0, name, value.id)));
     names.take(MOST_RECORDS).filter_map(|(agent, name, commit)| {
-        let (form, bytes) = record_blob(objects, commit).ok()?;
+        let (form, bytes, _) = record_files(objects, commit).ok()?;
         let record = match form {
             Form::MessagePack => Record::decode_msgpack(&bytes).ok()?,
             Form::Json => Record::decode_json(&bytes).ok()?,
@@ -235,6 +237,7 @@ fn held<'a>(snapshot: &'a Snapshot, objects: &'a dyn Objects) -> impl Iterator<I
             blob: commit,
             tree: record.last().tree,
             issue: record.issue,
+            signed: None,
             batch: 0,
         };
         Some((known, record))

@@ -4,6 +4,7 @@
 //! because it is no value without that field.
 
 mod agents;
+mod challenge;
 mod checks;
 mod code;
 mod context;
@@ -15,6 +16,7 @@ mod keys;
 mod line;
 mod lists;
 mod merge;
+mod notes;
 mod projects;
 mod pulls;
 mod review;
@@ -123,6 +125,8 @@ pub const COMMANDS: &[&Command] = &[
     &review::REVIEW,
     &merge::MERGE,
     &trace::TRACE,
+    &challenge::CHALLENGE,
+    &notes::NOTE,
     &checks::CHECK_REGISTER,
     &checks::CHECK_DROP,
     &checks::CHECK_LIST,

@@ -17,8 +17,8 @@ pub(super) enum Trace {
         /// Answer in JSON.
         #[arg(long)]
         json: bool,
-        /// Public keys that must have signed the ledger: `allowed_signers` of the project `forge`.
-        #[arg(long, value_name = "FILE")]
+        /// Whose signatures are believed: a clone of the project `forge`, or its `allowed_signers` (ledgers alone).
+        #[arg(long, value_name = "CLONE|FILE")]
         signers: Option<PathBuf>,
     },
 }

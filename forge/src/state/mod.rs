@@ -13,10 +13,10 @@ mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
-pub use fold::{Entity, Fold, Happened, Started, Work};
+pub use fold::{Challenge, Entity, Fold, Happened, KeySpan, Rerun, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};
-pub use pull::{PullState, PullStatus, ReviewState};
-pub use ratings::{Change, EloState, Ratings};
+pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
+pub use ratings::{Change, EloState, Game, Ratings};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! E04: a record carries the nonce that `start` gave to this agent for this issue, so it was made after that.
+//! E04: a record carries the nonce that `start` gave to this agent for this issue, so it was made after that; or the one
+//! that `challenge` gave to it for another's proof, which it names as its subject.
 
 use notes_schema::ItemRef;
 
@@ -9,7 +10,7 @@ use crate::{Judgement, Repo, Verdict};
 /// See the module.
 pub const RULE: RecordRule = RecordRule {
     word: "E04",
-    demands: "the nonce was given by `start` to this agent, for this issue of this project",
+    demands: "the nonce was given by `start` or `challenge` to this agent, for this issue or proof of this project",
     judge,
 };
 
@@ -32,6 +33,14 @@ fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
         Some(issued) => match record.issue {
             Some(n) if n != issued.issue => {
                 refuse(format!("its nonce was given for issue {}, and it names issue {n}", issued.issue))
+            }
+            // Or a run of another's work would pass for one of the agent's own.
+            Some(_) | None if issued.subject.is_some() && record.subject != issued.subject => {
+                let subject = issued.subject.unwrap_or_default();
+                let why = format!("its nonce was given for a challenge, so its subject must be {subject}");
+                let challenge = reference(&ItemRef { project: record.project.clone(), n: issued.issue });
+                let next = format!("{} && ssh forge challenge {challenge}", forget(pushed.name));
+                pushed.refuse(RULE.word, why, next)
             }
             Some(_) | None => Ok(Verdict::Ok),
         },

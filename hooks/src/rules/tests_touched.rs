@@ -44,7 +44,8 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     };
     let level = proof_on(&base.policy, candidate, candidate.tree).level;
     if demands.level > Level::P0 && !reaches(level, demands.level) {
-        return missing(format!("level {}, and it has {level}", demands.level), "ssh forge help proof".to_owned());
+        let next = super::level::raise(candidate, demands.level);
+        return missing(format!("level {}, and it has {level}", demands.level), next);
     }
     let last = candidate.record_on(candidate.tree, &base.policy).map(notes_schema::trace::Record::last);
     if demands.counts && last.is_none_or(|last| last.tests.is_none()) {
