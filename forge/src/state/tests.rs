@@ -1,11 +1,11 @@
 //! States stay small however crowded an item is: they are written with every event.
 
 use notes_schema::event::{
-    Commented, IssueOpened, Level, Proof, PullOpened, Reviewed, TestCounts, Verdict, WorkStarted,
+    CheckRegistered, Commented, IssueOpened, Level, Proof, PullOpened, Reviewed, TestCounts, Verdict, WorkStarted,
 };
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, RefName, Sha256, envelope};
 
-use super::Fold;
+use super::{Fold, WRITTEN_NAMES};
 
 /// Longest state that a crowd may cause, in bytes.
 const MOST: usize = 4096;
@@ -67,4 +67,14 @@ fn a_crowd_on_an_issue_or_pull_request_does_not_grow_its_state() {
         let size = apply(&mut fold, &pull, k, k, Reviewed { verdict: Verdict::RequestChanges, head }, &long);
         assert!(size <= MOST, "{size} bytes with {k} reviewers");
     }
+}
+
+#[test]
+fn an_agent_with_all_the_checks_that_it_may_post_has_a_small_state() {
+    let (mut fold, id) = (Fold::default(), EntityId::Checks(agent(0)));
+    for k in 0..WRITTEN_NAMES as u64 {
+        let size = apply(&mut fold, &id, 1, k + 1, CheckRegistered { name: format!("{k:0100}") }, "");
+        assert!(size <= MOST, "{size} bytes with {} checks", k + 1);
+    }
+    assert_eq!(fold.checks.registered().count(), WRITTEN_NAMES);
 }
