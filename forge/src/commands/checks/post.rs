@@ -85,7 +85,7 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             })?
         }
     };
-    let posting = checked(context, posting)?;
+    let posting = checked(posting)?;
     let (commit, tree) = place(&project, args.word(1).unwrap_or(""))?;
     let (by, of) = (context.author()?, project.repository.name().clone());
     let agent = by.agent.clone();
@@ -183,9 +183,10 @@ fn spelled(text: &str) -> Option<Posting> {
 }
 
 /// The same within its bounds, its description on one line.
-fn checked(context: &Context, posting: Posting) -> Result<Posting, Refusal> {
-    let name = name_of(context, &posting.name)?;
-    let refuse = |why: String| Err(Refusal::new(Code::Refused, format!("check {name}"), why, "help ci"));
+fn checked(posting: Posting) -> Result<Posting, Refusal> {
+    let refusal = |why: String| Refusal::new(Code::Refused, "check post", why, "help ci");
+    let refuse = |why: String| Err(refusal(why));
+    let name = name_of(&posting.name).map_err(refusal)?;
     let description: String = posting.description.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if description.len() > LONGEST_DESCRIPTION {
         return refuse(format!("its description is longer than {LONGEST_DESCRIPTION} bytes"));
