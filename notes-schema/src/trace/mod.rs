@@ -105,7 +105,7 @@ pub struct Record {
     /// Digest of this agent's previous record here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prev: Option<Sha256>,
-    /// A check or challenge that was leased to the agent, when the record is not about its own work.
+    /// What it is about, when it is not about the agent's own work: `challenge/<digest of the record that is run again>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// What wrote the record; absent where it was made by hand.
