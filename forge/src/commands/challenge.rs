@@ -28,7 +28,7 @@ const SHORTEST: usize = 12;
 /// `challenge`.
 pub const CHALLENGE: Command = Command {
     name: "challenge",
-    aliases: &["verify", "rerun"],
+    aliases: &[],
     needs: Needs::Agent,
     shape: Shape::words(1, 256).flags(&[("record", Takes::Word)]),
     usage: "<ref|record> [--record <id|digest|newest> [text]]",
@@ -253,14 +253,8 @@ fn say(
     }
     let outcome = reruns::outcome(record.last()).map_err(|why| refuse(format!("your run says nothing: {why}")))?;
     let level = {
-        let rerun = Rerun {
-            agent: by.agent.clone(),
-            of: proof.pull.author.clone(),
-            run,
-            record: known.digest,
-            outcome,
-            pull: reference.n,
-        };
+        let rerun =
+            Rerun { agent: by.agent.clone(), of: proof.pull.author.clone(), run, record: known.digest, outcome };
         let mut all = gate::reruns_on(&snapshot, root, known.tree);
         all.push(gate::counted(root, &rerun));
         reruns::level(gate::own_level(&proof.known), &root.fold.owner(&proof.pull.author), &run, &all)
