@@ -4,6 +4,7 @@
 
 mod arrived;
 mod changes;
+pub(crate) mod clock;
 mod landing;
 mod levels;
 

@@ -287,7 +287,7 @@ fn receive(
     push: Push,
     signed: Option<Signature>,
 ) -> Result<PushOutcome, Refusal> {
-    let sorted = sort_out(forge, repository, agent, &push, signed.as_ref());
+    let sorted = gate::clock::timed(|| sort_out(forge, repository, agent, &push, signed.as_ref()));
     if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
         return Ok(sorted.refused());
     }
@@ -486,12 +486,12 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
             let view = View::new(&snapshot, root, objects, draft.now())
                 .after(policy.as_ref())
                 .after_search(sorted.searched.as_ref());
-            let judged = judge_ref(&view, agent, update, &earlier);
+            let judged = gate::clock::timed(|| judge_ref(&view, agent, update, &earlier));
             policy = view.known();
             judged?;
             if snapshot.default_tip() != sorted.judged_at {
                 // Another policy may hold by now.
-                judge_content(&view, agent, update, &earlier)?;
+                gate::clock::timed(|| judge_content(&view, agent, update, &earlier))?;
             }
             let peeled = update.new.and_then(|id| crate::ledger::peeled(objects, id));
             draft.set_ref(&update.name, update.old, update.new, peeled, Some(&agent.name))?;
@@ -626,7 +626,7 @@ fn branch_moved(
     }
     let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
         let issue = started_issue(&snapshot, agent, branch);
-        let proof = work(&view, branch, agent, issue, head, fresh)?.proof(&view)?;
+        let proof = proof_now(&view, branch, agent, issue, head, fresh)?;
         messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
         messages.extend(missing_record(&proof));
         messages.push(match proof.level {
@@ -635,8 +635,7 @@ fn branch_moved(
         });
         return Ok(());
     };
-    let work = work(&view, branch, agent, pull.issue, head, fresh)?;
-    let proof = work.proof(&view)?;
+    let proof = proof_now(&view, branch, agent, pull.issue, head, fresh)?;
     let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
     let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
     let number = round.round;
@@ -669,7 +668,7 @@ fn proof_arrived(
         if pull.status != PullStatus::Open || pull.author != agent.name || !may_rise || just_pushed {
             continue;
         }
-        let proof = work(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof(&view)?;
+        let proof = proof_now(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?;
         if proof.level <= pull.proof.level {
             continue;
         }
@@ -681,17 +680,20 @@ fn proof_arrived(
     Ok(())
 }
 
-fn work(
+/// What is known of the proof of `head`, with the records that came with it.
+fn proof_now(
     view: &View,
     branch: &RefName,
     agent: &AgentActor,
     issue: Option<u64>,
     head: Oid,
     fresh: &[&Taken],
-) -> Result<Work, Refusal> {
-    let work = Work::new(view, branch, &agent.name, issue, head);
-    let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
-    Ok(work.with_records(fresh.iter().map(|taken| taken.record.clone())))
+) -> Result<Proof, Refusal> {
+    gate::clock::timed(|| {
+        let work = Work::new(view, branch, &agent.name, issue, head);
+        let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
+        work.with_records(fresh.iter().map(|taken| taken.record.clone())).proof(view)
+    })
 }
 
 /// The issue for which `start` offered this branch.

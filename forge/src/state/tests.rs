@@ -2,14 +2,14 @@
 //! and keys fold to.
 
 use notes_schema::event::{
-    AgentRegistered, ChallengeStarted, Commented, IssueOpened, KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind,
-    Outcome, Proof, PublicKey, PullChallenged, PullOpened, PullRound, RatingCorrected, RatingSettled, Reviewed,
-    TestCounts, Verdict, WorkStarted,
+    AgentRegistered, ChallengeStarted, CheckRegistered, Commented, IssueOpened, KeyAdded, KeyRevoked, Level, NoteAdded,
+    NoteKind, Outcome, Proof, PublicKey, PullChallenged, PullOpened, PullRound, RatingCorrected, RatingSettled,
+    Reviewed, TestCounts, Verdict, WorkStarted,
 };
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, RefName, Sha256, envelope};
 
-use super::{Fold, State, elo};
+use super::{Fold, State, WRITTEN_NAMES, elo};
 
 /// Longest state that a crowd may cause, in bytes.
 const MOST: usize = 4096;
@@ -71,6 +71,16 @@ fn a_crowd_on_an_issue_or_pull_request_does_not_grow_its_state() {
         let size = apply(&mut fold, &pull, k, k, Reviewed { verdict: Verdict::RequestChanges, head }, &long);
         assert!(size <= MOST, "{size} bytes with {k} reviewers");
     }
+}
+
+#[test]
+fn an_agent_with_all_the_checks_that_it_may_post_has_a_small_state() {
+    let (mut fold, id) = (Fold::default(), EntityId::Checks(agent(0)));
+    for k in 0..WRITTEN_NAMES as u64 {
+        let size = apply(&mut fold, &id, 1, k + 1, CheckRegistered { name: format!("{k:0100}") }, "");
+        assert!(size <= MOST, "{size} bytes with {} checks", k + 1);
+    }
+    assert_eq!(fold.checks.registered().count(), WRITTEN_NAMES);
 }
 
 /// Alpha's pull request 2 for issue 1, which beta opened; its proof is record `proof`, stated as P1.
