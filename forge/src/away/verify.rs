@@ -22,7 +22,7 @@ use super::{Alone, FETCH, Stock};
 use crate::commands::trace::{level_of, pull_of, records_of};
 use crate::gate::{View, Work, best_on};
 use crate::ledger::{KnownRecord, ReadBatch, ReplayError, Snapshot, verify};
-use crate::state::PullState;
+use crate::state::{PullState, PullStatus};
 use git::history;
 use git::object::{Kind, Mode};
 use git::packed_refs::RefValue;
@@ -144,6 +144,8 @@ type DefaultBranch = (Option<RefName>, Option<Oid>);
 
 /// A proof as an event stated it, and the default branch before and after its batch: a policy may have come in between.
 struct Stated {
+    /// Its batch: what was recorded later is no part of it.
+    batch: u64,
     round: u64,
     proof: Proof,
     policies: [DefaultBranch; 2],
@@ -161,7 +163,8 @@ impl Seen {
             let same = |s: &Stated| s.round == pull.round && s.proof == pull.proof;
             if !self.stated.get(&n).is_some_and(same) {
                 let policies = [self.was.clone(), default_branch(after)];
-                self.stated.insert(n, Stated { round: pull.round, proof: pull.proof.clone(), policies });
+                let (batch, round, proof) = (after.number, pull.round, pull.proof.clone());
+                self.stated.insert(n, Stated { batch, round, proof, policies });
             }
         }
     }
@@ -181,7 +184,7 @@ impl Seen {
     fn policies_of(&self, n: u64, now: &Snapshot) -> Vec<Snapshot> {
         let Some(stated) = self.stated.get(&n) else { return vec![now.clone()] };
         let at = |(head, tip): &DefaultBranch| {
-            let mut then = now.clone();
+            let mut then = now.as_of(stated.batch);
             then.head.clone_from(head);
             if let Some(head) = head {
                 match tip {
@@ -406,6 +409,8 @@ fn of_head(
     report.checks.extend(levels::reruns(copy.snapshot, copy.objects, pull));
     let (state, why) = if pull.proof.level == report.level && pull.proof.record == proof.record {
         (State::Ok, format!("the ledger states {} as well", pull.proof.level))
+    } else if pull.status == PullStatus::Closed && pull.proof.record == proof.record {
+        (State::Ok, format!("the ledger stated {} when it was closed", pull.proof.level))
     } else {
         (State::Failed, format!("the ledger states {}, and its records give {}", pull.proof.level, report.level))
     };

@@ -3,6 +3,7 @@
 //! Invariant: a verdict follows from a record, never from a word; nobody's record counts for their own owner's proof.
 
 mod begin;
+mod restate;
 
 use notes_schema::event::{Level, Outcome, PullChallenged};
 use notes_schema::trace::Record;
@@ -49,10 +50,15 @@ fn challenge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (by, root, store) = (context.author()?, context.root.clone(), project.repository.store().clone());
     let text = text.or_else(|| context.body.clone());
     let (name, wanted) = (reference.clone(), wanted.to_owned());
+    let alike = restate::alike(&project.snapshot, reference.n);
     let (said, after) = context.commit(&project.repository, move |draft| {
         let made = draft.made();
         let objects = git::store::Over { made: &made, below: store.as_ref() };
-        say(draft, &root, &objects, &by, &name, &wanted, text.as_deref())
+        let said = say(draft, &root, &objects, &by, &name, &wanted, text.as_deref())?;
+        if let Some(because) = said.digest {
+            restate::restate(draft, &root, &objects, &alike, because)?;
+        }
+        Ok(said)
     })?;
     let waits = |refusal: Refusal| {
         let why = format!("it is counted, but the correction of a rating waits: {}", refusal.why);
