@@ -33,7 +33,7 @@ use git::{diff, history};
 
 pub use arrived::Arrived;
 pub use landing::{CannotLand, Landing};
-pub use levels::{best_on, challengers, counted, level_of, own_level, reruns_on};
+pub use levels::{best_on, challengers, counted, level_of, own_level, reruns_of};
 
 /// A project at one moment, as the rules see it.
 pub struct View<'a> {

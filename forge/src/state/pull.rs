@@ -143,7 +143,7 @@ impl PullState {
     }
 
     pub(super) fn new_round(&mut self, fact: &PullRound) {
-        if fact.round != self.round {
+        if fact.head != self.head {
             self.last_refute = None;
         }
         self.round = fact.round;

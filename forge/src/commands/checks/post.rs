@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::super::context::Project;
 use super::super::text::inline;
-use super::super::{Args, Command, Context, Shape, Stdin, code};
+use super::super::{Args, Command, Context, Shape, Stdin, code, restate};
 use super::{CheckLine, lines, name_of, tree_of};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::ledger::{Author, Draft};
 use crate::state::Checks;
+use git::store::Over;
 
 /// Most words of one agent about one check and one tree: pending and its end, fifty times over.
 const MOST_WORDS: u64 = 100;
@@ -83,7 +84,7 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             })?
         }
     };
-    let posting = checked(context, posting)?;
+    let posting = checked(posting)?;
     let (commit, tree) = place(&project, args.word(1).unwrap_or(""))?;
     let (by, of) = (context.author()?, project.repository.name().clone());
     let agent = by.agent.clone();
@@ -96,7 +97,19 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         url: posting.url,
     };
     let name = of.clone();
-    let (existing, after) = context.commit(&project.repository, move |draft| post(draft, &by, &name, fact))?;
+    let (root, store) = (context.root.clone(), project.repository.store().clone());
+    // The word of a registered CI counts as a re-run of the proofs on that tree.
+    let pulls = restate::proven_by(&project.snapshot, tree);
+    let plan = move |draft: &mut Draft| {
+        let existing = post(draft, &by, &name, fact)?;
+        if !existing {
+            let made = draft.made();
+            restate::restate(draft, &root, &Over { made: &made, below: store.as_ref() }, &by, &pulls, &[])?;
+        }
+        Ok(existing)
+    };
+    let (existing, after) = context.commit(&project.repository, plan)?;
+    context.forge.settle(&project.repository)?;
     let lines = lines(&after.fold.checks, tree, None);
     let line = lines.into_iter().find(|line| line.name == posting.name && line.by == agent);
     let line = line.ok_or_else(|| not_registered(&after.fold.checks, &of, &posting.name, &agent))?;
@@ -154,9 +167,10 @@ fn spelled(text: &str) -> Option<Posting> {
 }
 
 /// The same within its bounds, its description on one line.
-fn checked(context: &Context, posting: Posting) -> Result<Posting, Refusal> {
-    let name = name_of(context, &posting.name)?;
-    let refuse = |why: String| Err(Refusal::new(Code::Refused, format!("check {name}"), why, "help ci"));
+fn checked(posting: Posting) -> Result<Posting, Refusal> {
+    let refusal = |why: String| Refusal::new(Code::Refused, "check post", why, "help ci");
+    let refuse = |why: String| Err(refusal(why));
+    let name = name_of(&posting.name).map_err(refusal)?;
     let description: String = posting.description.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if description.len() > LONGEST_DESCRIPTION {
         return refuse(format!("its description is longer than {LONGEST_DESCRIPTION} bytes"));

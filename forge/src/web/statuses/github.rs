@@ -17,6 +17,7 @@ type Place = Path<(String, String, String)>;
 
 /// What is sent. Whatever else these clients send is theirs.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with state and context")]
 struct Sent {
     state: Option<String>,
     context: Option<String>,

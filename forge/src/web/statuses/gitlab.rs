@@ -15,6 +15,7 @@ use crate::answer::Refusal;
 
 /// What is sent. Whatever else these clients send is theirs.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with state and name")]
 struct Sent {
     state: Option<String>,
     name: Option<String>,
