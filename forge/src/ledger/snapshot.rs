@@ -184,18 +184,6 @@ impl Snapshot {
         self.records_of.get(agent).into_iter().flatten()
     }
 
-    /// The same with the records alone that had come by a batch.
-    pub fn as_of(&self, batch: u64) -> Snapshot {
-        let old = |known: &Arc<KnownRecord>| known.batch <= batch;
-        let mut then = self.clone();
-        then.records = self.records.iter().filter(|(_, k)| old(k)).map(|(h, k)| (*h, k.clone())).collect();
-        let by_agent = self.records_of.iter();
-        then.records_of = by_agent
-            .map(|(a, all)| (a.clone(), all.iter().filter(|k| old(k)).cloned().collect::<Vector<_>>()))
-            .collect();
-        then
-    }
-
     /// Takes in what a batch says besides its events and ref lines. `commit` is its ledger commit.
     pub(super) fn absorb(&mut self, read: &ReadBatch) {
         let batch = &read.batch;
