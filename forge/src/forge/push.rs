@@ -179,7 +179,8 @@ fn sort_out(
 ) -> Sorted {
     let (snapshot, root) = (repository.snapshot(), forge.root());
     let overlay = Overlay { quarantine: &push.quarantine, store: repository.store() };
-    let view = View::new(&snapshot, &root, &overlay, forge.now()).receiving(&overlay);
+    let view = View::new(&snapshot, &root, &overlay, forge.now());
+    let view = view.receiving(&overlay).replaying(gate::OF_ONE_PUSH);
     let mut sorted = Sorted {
         updates: Vec::new(),
         records: BTreeMap::new(),
