@@ -21,11 +21,15 @@ const ROWS: [&str; 16] = [
     "small push, 64 pushers",
     "small push, 200 metadata refs",
     "small push, 200 metadata refs, stock too",
+    "push while packs are merged, 99th percent",
+    "push while packs are merged, longest",
+    "small push, 400 events",
+    "start with 400 events",
 ];
 
 #[test]
 fn bench_wire_measures_every_row_and_higher_is_better() {
-    let report = tool(&["bench", "wire", "--quick", "--json"]).ok().json();
+    let report = tool(&["bench", "wire", "--quick", "--events", "400", "--json"]).ok().json();
     let rows = report["rows"].as_array().unwrap();
     assert_eq!(rows.len(), ROWS.len(), "{report:#}");
     for (row, name) in rows.iter().zip(ROWS) {

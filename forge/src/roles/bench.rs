@@ -29,16 +29,19 @@ pub(super) struct Wire {
     /// Where both sides work: the disk that is measured. The system's directory for temporary files without it.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Only some rows: clone, fetch, poll, refs, ssh, events, push.
+    /// Only some rows: clone, fetch, poll, refs, ssh, events, push, merge, history.
     #[arg(long, value_name = "ROWS")]
     only: Vec<String>,
+    /// Measures a project with so many events too, which takes minutes to make.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    events: Option<u64>,
 }
 
 /// Measures, and prints; fails when something could not be measured that should.
 pub(super) fn run(bench: Bench) -> ExitCode {
-    let Bench::Wire(Wire { json, quick, rounds, dir, only }) = bench;
-    let options =
-        bench::Options { quick, rounds: rounds.map(usize::from), only, dir: dir.unwrap_or_else(std::env::temp_dir) };
+    let Bench::Wire(Wire { json, quick, rounds, dir, only, events }) = bench;
+    let (rounds, dir) = (rounds.map(usize::from), dir.unwrap_or_else(std::env::temp_dir));
+    let options = bench::Options { quick, rounds, events, only, dir };
     let report = match bench::wire(&options, &log_as_a_server_does, &|said| eprintln!("bench: {said}")) {
         Ok(report) => report,
         Err(error) => return super::fail(error),
