@@ -445,6 +445,7 @@ fi
 
 project=$(git config forge.project) agent=$(git config forge.agent) nonce=$(git config forge.nonce)
 issue=$(git config forge.issue) key=$(git config forge.key) base=$(git config forge.base)
+subject=$(git config forge.subject) signing_key=$(git config --type=path forge.signingkey)
 case $issue in
 *[#/]*)
 	[ -n "$project" ] || project=${issue%[#/]*}
@@ -477,6 +478,7 @@ id=$started-$$
 	printf '{"v": 1, "id": "%s", "project": "%s", "agent": "%s", "nonce": "%s",\n' "$id" "$project" "$agent" "$nonce"
 	case $issue in '' | *[!0-9]*) ;; *) printf '"issue": %s,\n' "$issue" ;; esac
 	case $key in SHA256:*) printf '"key_fp": "%s",\n' "$key" ;; esac
+	[ -z "$subject" ] || printf '"subject": %s,\n' "$(printf '%s' "$subject" | json 256)"
 	if [ -n "$base" ]; then
 		printf '"base_commit": "%s",\n' "$base"
 		base_tree=$(git rev-parse --verify --quiet "$base^{tree}") && printf '"base_tree": "%s",\n' "$base_tree"
@@ -519,9 +521,19 @@ id=$started-$$
 GIT_AUTHOR_NAME=$agent GIT_AUTHOR_EMAIL=$agent@forge.invalid GIT_AUTHOR_DATE="$((started + took)) +0000"
 GIT_COMMITTER_NAME=$agent GIT_COMMITTER_EMAIL=$agent@forge.invalid GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
 export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
+# Signed, where the configuration names a key. An empty passphrase, so that none is asked for.
+beside=''
+if [ -n "$signing_key" ]; then
+	if ssh-keygen -Y sign -P '' -n synstack-trace@v1 -f "$signing_key" <"$scratch/record.json" \
+		>"$scratch/record.sig" 2>"$scratch/said" && blob=$(git hash-object -w --no-filters "$scratch/record.sig"); then
+		beside=$(printf '100644 blob %s\trecord.sig' "$blob")
+	else
+		say "not signed: $(sed -n '$p' "$scratch/said"); next: git config forge.signingkey ~/.ssh/forge"
+	fi
+fi
 write() {
 	blob=$(git hash-object -w --no-filters "$scratch/record.json") || return 1
-	holder=$(printf '100644 blob %s\trecord.json\n' "$blob" | git mktree) || return 1
+	holder=$(printf '100644 blob %s\trecord.json\n%s' "$blob" "$beside" | git mktree) || return 1
 	commit=$(git -c commit.gpgSign=false commit-tree -m "recorded: $ended" "$holder" </dev/null) || return 1
 	git update-ref "refs/notes/forge/out/$id" "$commit" 0000000000000000000000000000000000000000
 }
@@ -529,7 +541,10 @@ write || unrecorded "git could not write it; next: forge run --again"
 
 tests=$(cat "$scratch/out/tests" 2>/dev/null || cat "$scratch/err/tests" 2>/dev/null)
 tests=$(printf '%s' "$tests" | sed -n 's/.*"passed": \([0-9]*\), "failed": \([0-9]*\).*/, \1 passed, \2 failed/p')
-if [ "$ended" != 'exit 0' ]; then
+if [ -n "$subject" ]; then
+	# Of another's work a failure says as much.
+	next='git push'
+elif [ "$ended" != 'exit 0' ]; then
 	next='forge run --again'
 elif [ "$(git rev-parse --verify --quiet 'HEAD^{tree}')" = "$tree" ]; then
 	next='git push'

@@ -27,6 +27,8 @@ wished=''
 for module in pygit2 dulwich; do
     /usr/bin/python3 -c "import $module" 2>/dev/null || wished="$wished python3-$module"
 done
+# gix's client speaks HTTP through the system's libcurl; without it, the crate builds its own.
+command -v pkg-config >/dev/null 2>&1 && pkg-config --exists libcurl || wished="$wished pkg-config libcurl4-openssl-dev"
 [ -x /usr/sbin/sshd ] || [ -d /run/systemd/system ] || wished="$wished openssh-server"
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     missing="$missing$wished"

@@ -50,6 +50,8 @@ pub struct Refusal {
     pub why: String,
     /// The next command, runnable as it stands; never empty.
     pub next: String,
+    /// What else git shows below a refused push, a line each.
+    pub details: Box<[String]>,
 }
 
 impl Refusal {
@@ -63,7 +65,14 @@ impl Refusal {
             Code::Stale => "stale",
             Code::TryLater => "try-later",
         };
-        Refusal { code, rule: rule.to_owned(), what: what.into(), why: why.into(), next: next.into() }
+        Refusal {
+            code,
+            rule: rule.to_owned(),
+            what: what.into(),
+            why: why.into(),
+            next: next.into(),
+            details: Box::default(),
+        }
     }
 
     /// The same refusal under the word of the rule that made it, for example `E08`.

@@ -176,7 +176,7 @@ mod tests {
         assert!(whole(&limited(Scope::default()), "key").is_ok());
         assert!(whole(&Actor::Anonymous, "key").is_err());
         for command in crate::commands::COMMANDS {
-            let identity = ["key add", "key revoke", "project new"].contains(&command.name);
+            let identity = ["key add", "key revoke", "project new", "check register"].contains(&command.name);
             assert_eq!(command.needs == Needs::WholeAgent, identity, "{}", command.name);
         }
     }

@@ -9,8 +9,9 @@ mod indexing;
 mod notes;
 mod push;
 mod settle;
+mod signature;
 
-pub(crate) use push::{merge_base, record_blob, shown as shown_proof};
+pub(crate) use push::{merge_base, shown as shown_proof};
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -2,23 +2,27 @@
 //!
 //! Invariant: reads only, and the same for a preview and at the commit point.
 
+mod arrived;
 mod changes;
 mod landing;
+mod levels;
 
 use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hooks::gate::{Candidate, GateLine, Mergeability, Merging, Review};
+use hooks::gate::{Candidate, Check, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
-use hooks::secrets::Allowed;
-use hooks::{Changed, Found, IssuedNonce, Repo as _, Undecided};
-use notes_schema::event::{Level, Proof};
+use hooks::secrets::{Allowed, Searched};
+use hooks::{Bringing, Changed, Found, IssuedNonce, Repo as _, Undecided};
+use notes_schema::event::{Level, Proof, challenge_of};
 use notes_schema::names::Track;
 use notes_schema::trace::{Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::answer::{Code, Refusal};
 use crate::ledger::{KnownRecord, Snapshot};
+use crate::state::checks::Said;
 use crate::state::elo::Tier;
 use crate::state::{PullState, PullStatus};
 use git::object::{Kind, Mode};
@@ -26,7 +30,9 @@ use git::packed_refs::RefValue;
 use git::store::{Objects, ReadError, Store};
 use git::{diff, history};
 
+pub use arrived::Arrived;
 pub use landing::{CannotLand, Landing};
+pub use levels::{best_on, challengers, counted, level_of, own_level, reruns_on};
 
 /// A project at one moment, as the rules see it.
 pub struct View<'a> {
@@ -35,13 +41,34 @@ pub struct View<'a> {
     objects: &'a dyn Objects,
     now_ms: u64,
     policy: OnceCell<Arc<policy::Base>>,
+    arrived: Option<&'a dyn Arrived>,
+    searched: OnceCell<Arc<Searched>>,
     alone: bool,
 }
 
 impl<'a> View<'a> {
     /// A project and `forge.git` at one moment, with objects that may include those of a push under judgement.
     pub fn new(snapshot: &'a Snapshot, root: &'a Snapshot, objects: &'a dyn Objects, now_ms: u64) -> Self {
-        View { snapshot, root, objects, now_ms, policy: OnceCell::new(), alone: false }
+        let (policy, searched) = (OnceCell::new(), OnceCell::new());
+        View { snapshot, root, objects, now_ms, policy, arrived: None, searched, alone: false }
+    }
+
+    /// The same with what a push brings, which is searched when a rule asks.
+    pub fn receiving(self, arrived: &'a dyn Arrived) -> Self {
+        View { arrived: Some(arrived), ..self }
+    }
+
+    /// The same, where what the push brings was searched before.
+    pub fn after_search(self, searched: Option<&Arc<Searched>>) -> Self {
+        match searched {
+            Some(searched) => View { searched: OnceCell::from(searched.clone()), ..self },
+            None => self,
+        }
+    }
+
+    /// What [`View::after_search`] takes.
+    pub fn search(&self) -> Option<Arc<Searched>> {
+        self.searched.get().cloned()
     }
 
     /// The same where nothing of `forge.git` is known: who the maintainer is cannot be said, so scopes are not asked for.
@@ -60,6 +87,13 @@ impl<'a> View<'a> {
     /// What [`View::after`] takes.
     pub fn known(&self) -> Option<(Option<Oid>, Arc<policy::Base>)> {
         Some((self.snapshot.default_tip(), self.policy.get()?.clone()))
+    }
+
+    /// What external checks said of `tree`, oldest first.
+    fn checks(&self, tree: Oid) -> Vec<Check> {
+        let check =
+            |said: &Said<'_>| Check { name: said.name.to_owned(), tree, state: said.word.state, by: said.by.clone() };
+        self.snapshot.fold.checks.on(tree).iter().map(check).collect()
     }
 
     fn read_policy(&self) -> Result<policy::Base, Undecided> {
@@ -114,6 +148,7 @@ impl hooks::Repo for View<'_> {
         Ok(self.snapshot.fold.nonces.get(nonce.as_bytes().as_slice()).map(|started| IssuedNonce {
             agent: started.agent.clone(),
             issue: started.issue,
+            subject: started.challenges.as_ref().map(challenge_of),
             started_ms: started.at_ms,
         }))
     }
@@ -123,13 +158,29 @@ impl hooks::Repo for View<'_> {
     }
 
     fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
-        let Some(tip) = self.snapshot.default_tip() else { return Ok(Allowed::default()) };
-        let tree = self.objects.commit(tip).map_err(undecided)?.tree;
+        self.snapshot.default_tip().map_or(Ok(Allowed::default()), |tip| self.allowed_secrets_in(tip))
+    }
+
+    fn allowed_secrets_in(&self, commit: Oid) -> Result<Allowed, Undecided> {
+        let tree = self.objects.commit(commit).map_err(undecided)?.tree;
         let entry = history::entry_at(self.objects, tree, hooks::secrets::ALLOW_PATH).map_err(undecided)?;
         let file = entry.filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
         let Some(file) = file else { return Ok(Allowed::default()) };
         let list = self.objects.get_kind(file.id, Kind::Blob).map_err(undecided)?.data;
         Ok(Allowed::parse(&String::from_utf8_lossy(&list)).0)
+    }
+
+    fn searched(&self) -> Result<Arc<Searched>, Undecided> {
+        if let Some(known) = self.searched.get() {
+            return Ok(known.clone());
+        }
+        let arrived = self.arrived.ok_or_else(|| Undecided("what the push brings was not searched".to_owned()))?;
+        let found = Arc::new(arrived::search(self.objects, arrived)?);
+        Ok(self.searched.get_or_init(|| found).clone())
+    }
+
+    fn bringing(&self, name: &RefName, new: Oid, blobs: &BTreeSet<Oid>) -> Result<Option<Bringing>, Undecided> {
+        arrived::bringing(self.objects, new, self.snapshot.ref_id(name), self.snapshot.default_tip(), blobs)
     }
 
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
@@ -218,13 +269,18 @@ const LONGEST_COMMAND: usize = 200;
 const CONSIDERED: usize = 32;
 
 /// Records that may speak for a head with `tree`: the author's on that tree and its newest others, oldest first.
-pub fn records(snapshot: &Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<Record> {
+fn records<'a>(
+    snapshot: &'a Snapshot,
+    objects: &dyn Objects,
+    author: &AgentName,
+    tree: Oid,
+) -> Vec<(&'a Arc<KnownRecord>, Record)> {
     // Several records often come in one push, so only their place in the order tells which is the newest.
     let mine: Vec<(usize, &Arc<KnownRecord>)> = snapshot.records_of(author).enumerate().collect();
     let of = |same: bool| mine.iter().rev().filter(move |(_, r)| (r.tree == tree) == same).copied();
     let mut chosen: Vec<(usize, &Arc<KnownRecord>)> = of(true).take(CONSIDERED).chain(of(false).take(4)).collect();
     chosen.sort_by_key(|(at, _)| *at);
-    chosen.into_iter().filter_map(|(_, known)| read_record(objects, known)).collect()
+    chosen.into_iter().filter_map(|(_, known)| Some((known, read_record(objects, known)?))).collect()
 }
 
 /// A record's content.
@@ -242,6 +298,7 @@ pub struct Work {
     head: Oid,
     tree: Oid,
     records: Vec<Record>,
+    levels: BTreeMap<Sha256, Level>,
     reviews: Vec<Review>,
     mergeable: Mergeability,
     target: RefName,
@@ -261,6 +318,10 @@ impl Work {
         head: Oid,
     ) -> Result<Work, ReadError> {
         let tree = view.objects.commit(head)?.tree;
+        let records = records(view.snapshot, view.objects, author, tree);
+        let level = |(known, record): &(&Arc<KnownRecord>, Record)| {
+            (known.digest, level_of(view.snapshot, view.root, known, record))
+        };
         Ok(Work {
             pull: None,
             branch: branch.clone(),
@@ -268,7 +329,8 @@ impl Work {
             issue,
             head,
             tree,
-            records: records(view.snapshot, view.objects, author, tree),
+            levels: records.iter().map(level).collect(),
+            records: records.into_iter().map(|(_, record)| record).collect(),
             reviews: Vec::new(),
             mergeable: Mergeability::Unknown("it has not been submitted".to_owned()),
             target: view.default_branch(),
@@ -343,13 +405,14 @@ impl Work {
         self.tree
     }
 
-    /// Adds records that arrive in the same push.
+    /// Adds records that are not among the accepted ones; what they show is P1.
     pub fn with_records(mut self, more: impl IntoIterator<Item = Record>) -> Work {
         self.records.extend(more);
         self
     }
 
-    fn candidate(&self) -> Candidate<'_> {
+    /// As the rules see it. What checks said is looked up at each moment: it changes while the work stays as it is.
+    fn candidate<'a>(&'a self, checks: &'a [Check]) -> Candidate<'a> {
         Candidate {
             pull: self.pull.as_ref(),
             branch: &self.branch,
@@ -358,13 +421,13 @@ impl Work {
             head: self.head,
             tree: self.tree,
             records: &self.records,
+            levels: &self.levels,
             reviews: &self.reviews,
             mergeable: &self.mergeable,
             target: &self.target,
             base: self.base,
             changed: &self.changed,
-            // Nothing external posts results here yet: what a policy asks for stays unsatisfied.
-            checks: &[],
+            checks,
             landing: self.landing.as_ref(),
             merging: self.merging.as_ref().map(|(by, strategy)| Merging { by, strategy: *strategy }),
         }
@@ -372,13 +435,18 @@ impl Work {
 
     /// What is known of its proof.
     pub fn proof(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::proof_of(view, &self.candidate()).map(written).map_err(|undecided| self.later(&undecided))
+        let proof = self.asked(view, |candidate| hooks::gate::proof_of(view, candidate));
+        proof.map(written).map_err(|undecided| self.later(&undecided))
     }
 
     /// What is known of the proof of `tree`, which landed for it.
     pub fn proof_of_landed(&self, view: &View, tree: Oid) -> Result<Proof, Refusal> {
-        let proof = hooks::gate::proof_of_landed(view, &self.candidate(), tree);
+        let proof = self.asked(view, |candidate| hooks::gate::proof_of_landed(view, candidate, tree));
         proof.map(written).map_err(|undecided| self.later(&undecided))
+    }
+
+    fn asked<R>(&self, view: &View, ask: impl FnOnce(&Candidate<'_>) -> R) -> R {
+        ask(&self.candidate(&view.checks(self.tree)))
     }
 
     fn later(&self, undecided: &Undecided) -> Refusal {
@@ -387,22 +455,23 @@ impl Work {
 
     /// Every rule, in order.
     pub fn gate(&self, view: &View) -> Vec<GateLine> {
-        hooks::gate::gate(view, &self.candidate())
+        self.asked(view, |candidate| hooks::gate::gate(view, candidate))
     }
 
     /// How much it can break.
     pub fn risk(&self, view: &View) -> Option<policy::Risk> {
-        self.candidate().risk(&view.policy().ok()?.policy).ok().map(|(risk, _)| risk)
+        let base = view.policy().ok()?;
+        self.asked(view, |candidate| candidate.risk(&base.policy).ok().map(|(risk, _)| risk))
     }
 
     /// Whether it may become a pull request.
     pub fn check_submit(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::check_submit(view, &self.candidate()).map(written).map_err(refused)
+        self.asked(view, |candidate| hooks::gate::check_submit(view, candidate)).map(written).map_err(refused)
     }
 
     /// Whether it may land.
     pub fn check_merge(&self, view: &View) -> Result<Proof, Refusal> {
-        hooks::gate::check_merge(view, &self.candidate()).map(written).map_err(refused)
+        self.asked(view, |candidate| hooks::gate::check_merge(view, candidate)).map(written).map_err(refused)
     }
 }
 
@@ -429,7 +498,8 @@ fn written(proof: Proof) -> Proof {
 
 /// A rule's refusal as an answer.
 pub fn refused(refusal: hooks::Refusal) -> Refusal {
-    Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule)
+    let details = refusal.details.into();
+    Refusal { details, ..Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Judges work that is submitted or about to land, and lists what is still missing.
 
+use std::collections::BTreeMap;
+
 use notes_schema::event::{self, Level, Proof};
 use notes_schema::trace::Record;
-use notes_schema::{AgentName, ItemRef, Oid, RefName};
+use notes_schema::{AgentName, ItemRef, Oid, RefName, Sha256};
 use serde::Serialize;
 
 use crate::command::{quote, reference};
@@ -37,15 +39,17 @@ pub enum Mergeability {
     Unknown(String),
 }
 
-/// What an external check said of a tree.
+/// What an external check said of a tree, posted by an agent that may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// Its name, as the policy asks for it.
     pub name: String,
     /// The tree it is about.
     pub tree: Oid,
-    /// Whether it passed.
-    pub passed: bool,
+    /// How it stands.
+    pub state: event::CheckState,
+    /// Who says so.
+    pub by: AgentName,
 }
 
 /// What the target would hold after the merge.
@@ -83,6 +87,8 @@ pub struct Candidate<'a> {
     pub tree: Oid,
     /// Accepted records of this project that may be about it, in the order of arrival. Only the author's count.
     pub records: &'a [Record],
+    /// What more is known of some of them than that they arrived: signed, confirmed, refuted. The others show P1.
+    pub levels: &'a BTreeMap<Sha256, Level>,
     /// All reviews of its pull request, oldest first.
     pub reviews: &'a [Review],
     /// Whether it would merge.
@@ -93,7 +99,7 @@ pub struct Candidate<'a> {
     pub base: Oid,
     /// What it changes between the two; looked at where the policy or a flag asks.
     pub changed: &'a Result<Vec<Changed>, Undecided>,
-    /// What external checks said.
+    /// What external checks said, oldest first. What its author says of its own work does not count.
     pub checks: &'a [Check],
     /// What would land, where it was computed.
     pub landing: Option<&'a Landing>,
@@ -118,7 +124,10 @@ impl<'a> Candidate<'a> {
     fn mine(&self) -> impl Iterator<Item = &'a Record> {
         let (author, issue) = (self.author, self.issue);
         let counts = move |record: &&Record| {
-            record.agent == *author && (record.issue.is_none() || issue.is_none() || record.issue == issue)
+            // What names a subject is about somebody else's work.
+            record.agent == *author
+                && record.subject.is_none()
+                && (record.issue.is_none() || issue.is_none() || record.issue == issue)
         };
         self.records.iter().rev().filter(counts)
     }
@@ -185,37 +194,35 @@ pub enum Finding {
 }
 
 /// One rule of the gate.
-pub trait GateRule: Sync {
+pub struct GateRule {
     /// Its word in `gate[]`.
-    fn word(&self) -> &'static str;
+    pub word: &'static str,
     /// What it demands, in one line.
-    fn demands(&self) -> &'static str;
+    pub demands: &'static str,
     /// Whether it is demanded at `submit` already, and not only at `merge`.
-    fn at_submit(&self) -> bool;
+    pub at_submit: bool,
     /// Whether people are told of it only when it refuses.
-    fn quiet(&self) -> bool {
-        false
-    }
+    pub quiet: bool,
     /// Looks.
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided>;
+    pub look: fn(&dyn Repo, &Candidate<'_>) -> Result<Finding, Undecided>,
 }
 
 /// The rules of the gate, in the order in which they are shown and asked.
-pub const RULES: &[&dyn GateRule] = &[
-    &sound_policy::SoundPolicy,
-    &files::Files,
-    &proof::ProofOfTree,
-    &base::BaseIsBelow,
-    &tests_passed::TestsPassed,
-    &agreement::PathsAgree,
-    &level::LevelReached,
-    &tests_touched::TestsTouched,
-    &checks::RequiredChecks,
-    &approval::Approval,
-    &no_changes_requested::NoChangesRequested,
-    &merger::Merger,
-    &mergeable::Mergeable,
-    &landed::LandedTree,
+pub const RULES: &[GateRule] = &[
+    sound_policy::AT_GATE,
+    files::AT_GATE,
+    proof::RULE,
+    base::RULE,
+    tests_passed::RULE,
+    agreement::AT_GATE,
+    level::RULE,
+    tests_touched::RULE,
+    checks::RULE,
+    approval::RULE,
+    no_changes_requested::RULE,
+    merger::RULE,
+    mergeable::RULE,
+    landed::RULE,
 ];
 
 /// How a rule stands.
@@ -254,14 +261,14 @@ pub struct GateLine {
 
 /// The whole gate, every rule in order, whatever the others say.
 pub fn gate(repo: &dyn Repo, candidate: &Candidate<'_>) -> Vec<GateLine> {
-    RULES.iter().map(|rule| line(*rule, repo, candidate)).collect()
+    RULES.iter().map(|rule| line(rule, repo, candidate)).collect()
 }
 
-fn line(rule: &dyn GateRule, repo: &dyn Repo, candidate: &Candidate<'_>) -> GateLine {
-    let (state, why, next) = match rule.look(repo, candidate) {
+fn line(rule: &GateRule, repo: &dyn Repo, candidate: &Candidate<'_>) -> GateLine {
+    let (state, why, next) = match (rule.look)(repo, candidate) {
         Ok(Finding::Satisfied(why)) => (State::Satisfied, why, candidate.show()),
         Ok(Finding::NotApplicable(why)) => (State::NotApplicable, why, candidate.show()),
-        Ok(Finding::Missing { code, why, next }) if code == rule.word() => (State::Unsatisfied, why, next),
+        Ok(Finding::Missing { code, why, next }) if code == rule.word => (State::Unsatisfied, why, next),
         Ok(Finding::Missing { code, why, next }) => (State::Unsatisfied, format!("{code}: {why}"), next),
         Err(undecided) => (State::Error, undecided.to_string(), candidate.show()),
     };
@@ -270,14 +277,14 @@ fn line(rule: &dyn GateRule, repo: &dyn Repo, candidate: &Candidate<'_>) -> Gate
         State::Unsatisfied | State::Error => false,
     };
     // The same cleaning of control characters as in any refusal.
-    let clean = Refusal::new(rule.word(), "", why, next);
-    let quiet = ok && (rule.quiet() || state == State::NotApplicable);
-    GateLine { rule: rule.word(), state, ok, why: clean.why, next: clean.next, quiet }
+    let clean = Refusal::new(rule.word, "", why, next);
+    let quiet = ok && (rule.quiet || state == State::NotApplicable);
+    GateLine { rule: rule.word, state, ok, why: clean.why, next: clean.next, quiet }
 }
 
 /// Whether `candidate` may become a pull request, or a new round of one; answers its proof.
 pub fn check_submit(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Refusal> {
-    check(repo, candidate, &format!("submit {}", candidate.branch.short()), |rule| rule.at_submit())
+    check(repo, candidate, &format!("submit {}", candidate.branch.short()), |rule| rule.at_submit)
 }
 
 /// Whether `candidate` may land; answers its proof.
@@ -290,20 +297,20 @@ fn check(
     repo: &dyn Repo,
     candidate: &Candidate<'_>,
     what: &str,
-    asked: impl Fn(&dyn GateRule) -> bool,
+    asked: impl Fn(&GateRule) -> bool,
 ) -> Result<Proof, Refusal> {
-    for rule in RULES.iter().filter(|rule| asked(**rule)) {
-        match rule.look(repo, candidate) {
+    for rule in RULES.iter().filter(|rule| asked(rule)) {
+        match (rule.look)(repo, candidate) {
             Ok(Finding::Satisfied(_) | Finding::NotApplicable(_)) => {}
             Ok(Finding::Missing { code, why, next }) => return Err(Refusal::new(code, what, why, next)),
-            Err(undecided) => return Err(Refusal::new(rule.word(), what, undecided.to_string(), candidate.show())),
+            Err(undecided) => return Err(Refusal::new(rule.word, what, undecided.to_string(), candidate.show())),
         }
     }
     proof_of(repo, candidate).map_err(|undecided| Refusal::new("proof", what, undecided.to_string(), candidate.show()))
 }
 
 /// What is known of the proof of `candidate`'s tip: P1 when its author recorded a passing run of a command that counts on
-/// exactly its tree.
+/// exactly its tree, and another level where more is known of that record.
 pub fn proof_of(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Proof, Undecided> {
     Ok(proof_on(&repo.policy()?.policy, candidate, candidate.tree))
 }
@@ -321,9 +328,10 @@ pub(crate) fn proof_on(policy: &Policy, candidate: &Candidate<'_>, tree: Oid) ->
     if tests_passed::complaint(last).is_some() {
         return Proof::none();
     }
+    let digest = record.digest();
     Proof {
-        level: Level::P1,
-        record: Some(record.digest()),
+        level: candidate.levels.get(&digest).copied().unwrap_or(Level::P1),
+        record: Some(digest),
         command: last.command(),
         tests: last.tests.as_ref().map(|tests| tests.counts()),
     }

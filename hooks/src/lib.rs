@@ -13,6 +13,7 @@ pub mod policy;
 pub mod push;
 pub mod record;
 mod repo;
+pub mod reruns;
 mod rules;
 pub mod secrets;
 mod verdict;
@@ -20,5 +21,5 @@ mod verdict;
 #[cfg(test)]
 mod testing;
 
-pub use repo::{Changed, Found, IssuedNonce, Repo};
-pub use verdict::{Judgement, Refusal, Rule, Undecided, Verdict};
+pub use repo::{Bringing, Changed, Found, IssuedNonce, Repo};
+pub use verdict::{Judgement, Refusal, Undecided, Verdict};

@@ -1,13 +1,13 @@
 //! Judges the ref updates of a push.
 
-use notes_schema::{AgentName, Oid, RefName};
+use notes_schema::{AgentName, Oid, RefName, refs};
 
 use crate::rules::{
-    branch_owner, conflict, default_branch, files, inbox, magic, namespace, open_pull, ref_permission, server_owned,
-    sound_policy, tag_owner,
+    branch_owner, conflict, default_branch, files, inbox, magic, namespace, open_pull, ref_permission, secret,
+    server_owned, sound_policy, tag_owner,
 };
-use crate::verdict::{Refusal, Rule, first_refusal};
-use crate::{Judgement, Repo, Verdict};
+use crate::verdict::refusal_of;
+use crate::{Judgement, Refusal, Repo, Verdict};
 
 /// One ref to be changed. `new: None` deletes it. What the client believed it pointed at is compared where it is
 /// written, not here.
@@ -25,7 +25,7 @@ pub struct PushedRef<'a> {
     pub agent: &'a AgentName,
     /// The update.
     pub update: &'a RefUpdate,
-    /// The updates before it in the same push.
+    /// The updates before it in the same push; where content is judged, those that nothing spoke against.
     pub earlier: &'a [RefUpdate],
 }
 
@@ -36,27 +36,42 @@ impl PushedRef<'_> {
         format!("{verb} {}", self.update.name)
     }
 
+    /// The commit that a branch is to point at.
+    pub(crate) fn branch_tip(&self) -> Option<Oid> {
+        self.update.new.filter(|_| self.update.name.branch_name().is_some())
+    }
+
     pub(crate) fn refuse(&self, rule: &str, why: impl AsRef<str>, next: impl AsRef<str>) -> Judgement {
         Ok(Verdict::Refused(Refusal::new(rule, self.what(), why, next)))
     }
 }
 
+/// One rule for a ref update.
+pub struct PushRule {
+    /// Its code or word, as refusals carry it.
+    pub word: &'static str,
+    /// What it demands, in one line, for the list of rules.
+    pub demands: &'static str,
+    /// Judges one update.
+    pub judge: fn(&dyn Repo, &PushedRef<'_>) -> Judgement,
+}
+
 /// The rules for a ref update, in the order in which they are asked.
-pub const RULES: &[&dyn for<'a> Rule<PushedRef<'a>>] = &[
-    &server_owned::ServerOwned,
-    &magic::MagicTarget,
-    &namespace::Namespace,
-    &inbox::Inbox,
-    &conflict::Conflict,
-    &default_branch::DefaultBranch,
-    &branch_owner::BranchOwner,
-    &tag_owner::TagOwner,
-    &ref_permission::RefPermission,
-    &open_pull::OpenPull,
+pub const RULES: &[PushRule] = &[
+    server_owned::RULE,
+    magic::RULE,
+    namespace::RULE,
+    inbox::RULE,
+    conflict::RULE,
+    default_branch::RULE,
+    branch_owner::RULE,
+    tag_owner::RULE,
+    ref_permission::RULE,
+    open_pull::RULE,
 ];
 
-/// The rules for what a branch brings, asked once its objects are there.
-pub const CONTENT_RULES: &[&dyn for<'a> Rule<PushedRef<'a>>] = &[&sound_policy::SoundPolicy, &files::Files];
+/// The rules for what a branch or tag brings, asked once its objects are there.
+pub const CONTENT_RULES: &[PushRule] = &[sound_policy::AT_PUSH, files::AT_PUSH, secret::RULE];
 
 /// Judges one update by what it is called; also good as an early word before a pack is read.
 pub fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
@@ -69,10 +84,11 @@ pub fn judge_content(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refu
 }
 
 /// Those of [`CONTENT_RULES`] that an update is asked.
-pub fn content_rules(update: &RefUpdate) -> &'static [&'static dyn for<'a> Rule<PushedRef<'a>>] {
-    if update.name.branch_name().is_none() || update.new.is_none() { &[] } else { CONTENT_RULES }
+pub fn content_rules(update: &RefUpdate) -> &'static [PushRule] {
+    // What a record says is judged by rules of its own.
+    if update.new.is_none() || refs::incoming_record(&update.name).is_some() { &[] } else { CONTENT_RULES }
 }
 
-fn ask(rules: &[&dyn for<'a> Rule<PushedRef<'a>>], repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
-    rules.iter().try_for_each(|rule| first_refusal(&[*rule], repo, pushed, &pushed.what(), "git push"))
+fn ask(rules: &[PushRule], repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refusal> {
+    rules.iter().try_for_each(|rule| refusal_of((rule.judge)(repo, pushed), rule.word, &pushed.what(), "git push"))
 }

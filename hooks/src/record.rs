@@ -6,8 +6,8 @@ use notes_schema::trace::{Record, TraceError};
 use notes_schema::{AgentName, RefName, Sha256, refs};
 
 use crate::rules::{agreement, no_secrets, nonce, pusher, record_chain, times};
-use crate::verdict::{Refusal, Rule, first_refusal};
-use crate::{Judgement, Repo, Verdict};
+use crate::verdict::refusal_of;
+use crate::{Judgement, Refusal, Repo, Verdict};
 
 /// How a record's blob is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,16 +80,20 @@ impl PushedRecord<'_> {
     }
 }
 
+/// One rule on what a record says.
+pub struct RecordRule {
+    /// Its code, as refusals carry it.
+    pub word: &'static str,
+    /// What it demands, in one line, for the list of rules.
+    pub demands: &'static str,
+    /// Judges one record.
+    pub judge: fn(&dyn Repo, &PushedRecord<'_>) -> Judgement,
+}
+
 /// The rules on what a record says, in the order in which they are asked. Before them stand E01 (size and limits) and
 /// E02 (canonical encoding), and after the first an identical accepted record is done.
-pub const RULES: &[&dyn for<'a> Rule<PushedRecord<'a>>] = &[
-    &pusher::Pusher,
-    &nonce::Nonce,
-    &record_chain::RecordChain,
-    &agreement::CountsAgree,
-    &times::Times,
-    &no_secrets::NoSecrets,
-];
+pub const RULES: &[RecordRule] =
+    &[pusher::RULE, nonce::RULE, record_chain::RULE, agreement::AT_ARRIVAL, times::RULE, no_secrets::RULE];
 
 /// Judges all records of one push together, since they may be linked among themselves; verdicts in the order given.
 pub fn judge(repo: &dyn Repo, agent: &AgentName, incoming: &[Incoming<'_>]) -> Vec<RecordVerdict> {
@@ -143,9 +147,9 @@ fn judge_one(
     except: &[&str],
 ) -> RecordVerdict {
     let pushed = PushedRecord { agent, name, record: &taken.record, arrived };
-    let ask = |rules: &[&dyn for<'a> Rule<PushedRecord<'a>>]| -> Result<(), Refusal> {
-        let asked = rules.iter().filter(|rule| !except.contains(&rule.word()));
-        asked.into_iter().try_for_each(|rule| first_refusal(&[*rule], repo, &pushed, &what(name), "git push"))
+    let ask = |rules: &[RecordRule]| -> Result<(), Refusal> {
+        let mut asked = rules.iter().filter(|rule| !except.contains(&rule.word));
+        asked.try_for_each(|rule| refusal_of((rule.judge)(repo, &pushed), rule.word, &what(name), "git push"))
     };
     let (first, others) = RULES.split_at(1);
     if let Err(refusal) = ask(first) {
@@ -185,6 +189,11 @@ fn id(name: &RefName) -> &str {
 
 fn what(name: &RefName) -> String {
     format!("record {}", id(name))
+}
+
+/// E03, where what is to show whose word a record is shows something else.
+pub fn not_its_makers(name: &RefName, why: impl AsRef<str>) -> Refusal {
+    Refusal::new("E03", what(name), why, drop_it(name))
 }
 
 /// Drops a record that can never be taken, so that it is not sent again with each push.
@@ -257,6 +266,18 @@ mod tests {
                 "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/13",
             ),
             ("for the nonce's issue", with(|r| r.issue = None), "", ""),
+            (
+                "of a challenge",
+                with(|r| (r.nonce, r.issue, r.subject) = (nonce(3), Some(47), Some("challenge/1".into()))),
+                "",
+                "",
+            ),
+            (
+                "with a challenge's nonce, about own work",
+                with(|r| (r.nonce, r.issue) = (nonce(3), None)),
+                "E04",
+                "git update-ref -d refs/notes/forge/out/r1 && ssh forge challenge parser/47",
+            ),
             ("after an unknown one", with(|r| r.prev = Some(Sha256::of(b"?"))), "E05", drop),
             (
                 "with a secret",

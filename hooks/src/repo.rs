@@ -1,5 +1,6 @@
 //! What rules may look up of the repository that a change is for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use notes_schema::trace::Nonce;
@@ -7,15 +8,17 @@ use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::Undecided;
 use crate::policy::{Base, Standing};
-use crate::secrets::Allowed;
+use crate::secrets::{Allowed, Searched};
 
 /// To whom and for what `start` gave a nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedNonce {
     /// The agent.
     pub agent: AgentName,
-    /// Number of the issue in this project.
+    /// Number of the issue in this project, or of the pull request that is challenged.
     pub issue: u64,
+    /// What a record with it must name as its subject, where it was given for a challenge.
+    pub subject: Option<String>,
     /// Server time of the `start`, milliseconds since 1970.
     pub started_ms: u64,
 }
@@ -31,6 +34,21 @@ pub struct Changed {
     pub known: bool,
     /// Where it stood as it was before: the commit to restore it from.
     pub before: Option<Oid>,
+}
+
+/// Where some blobs stand that a push brings, and how to go back to before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bringing {
+    /// The blobs and their paths, oldest first; an empty path is the pushed object itself.
+    pub paths: Vec<(Oid, String)>,
+    /// Those of the paths that git knows at the tip, or before.
+    pub known: Vec<String>,
+    /// The newest commit that has none of them and upon which what is pushed stands; absent where the first one has them.
+    pub before: Option<Oid>,
+    /// Whether the first commit of all is the one that is pushed.
+    pub is_root: bool,
+    /// Whether what is pushed does not stand upon what the ref holds.
+    pub forced: bool,
 }
 
 /// What stands at a path of a tree.
@@ -65,9 +83,13 @@ pub trait Repo {
     /// The maker of a record that was accepted in this project before.
     fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided>;
     /// Values that the default branch lists as fixtures, though they look like secrets.
-    fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
-        Ok(Allowed::default())
-    }
+    fn allowed_secrets(&self) -> Result<Allowed, Undecided>;
+    /// Values that the list in `commit` names, while no default branch has one.
+    fn allowed_secrets_in(&self, commit: Oid) -> Result<Allowed, Undecided>;
+    /// What was found in the files that the push brings and that nothing here had before.
+    fn searched(&self) -> Result<Arc<Searched>, Undecided>;
+    /// Where what `new` brings to `name` has any of `blobs`; `None` where that is too far to walk.
+    fn bringing(&self, name: &RefName, new: Oid, blobs: &BTreeSet<Oid>) -> Result<Option<Bringing>, Undecided>;
     /// Up to `most` paths that differ between two trees, sorted; [`Undecided`] when a tree is not there.
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided>;
     /// The policy that judges: the default branch's as it is, so that no change lowers its own bar.

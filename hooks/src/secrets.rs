@@ -4,12 +4,14 @@
 //! is found again.
 
 mod allowed;
+mod files;
 
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
 pub use allowed::{Allowed, LONGEST as LONGEST_LIST, PATH as ALLOW_PATH};
+pub use files::{Place, Searched};
 
 /// One place that looks like a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -341,15 +343,11 @@ mod tests {
         "a1B2c3D4e5F6g7H8j9K0".chars().cycle().take(len).collect()
     }
 
-    fn found(text: &str) -> Vec<&'static str> {
-        find(text).into_iter().map(|finding| finding.rule).collect()
-    }
-
-    #[test]
-    fn every_rule_finds_its_own_kind_and_nothing_is_left() {
+    /// A secret of each rule.
+    pub(super) fn of_each_rule() -> Vec<(&'static str, String)> {
         let pem =
             |label: &str| format!("-----BEGIN {label}-----\n{}\n{}\n-----END {label}-----", random(64), random(20));
-        let cases: Vec<(&str, String)> = vec![
+        vec![
             ("private-key", pem("OPENSSH PRIVATE KEY")),
             ("private-key", pem("RSA PRIVATE KEY")),
             ("aws-access-key", format!("AKIA{}", random(16).to_uppercase())),
@@ -377,7 +375,16 @@ mod tests {
             ("assignment", format!("DB_PWD={}", random(12))),
             ("assignment", format!("encryption-key: {}", random(12))),
             ("environment-value", format!("DEPLOY={}Zz8Yy7Xx6Ww5Vv4", random(20))),
-        ];
+        ]
+    }
+
+    fn found(text: &str) -> Vec<&'static str> {
+        find(text).into_iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn every_rule_finds_its_own_kind_and_nothing_is_left() {
+        let cases = of_each_rule();
         let mut seen = std::collections::BTreeSet::new();
         for (rule, text) in &cases {
             let text = format!("before {text} after\n");

@@ -1,6 +1,6 @@
 //! A repository in memory for the rules' tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use notes_schema::trace::{Attempt, Nonce, Record};
@@ -9,7 +9,8 @@ use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 use crate::policy::{Base, Standing};
 use crate::push::{self, PushedRef, RefUpdate};
 use crate::record::{self, Form, Incoming, RecordVerdict};
-use crate::{Changed, Found, IssuedNonce, Refusal, Repo, Undecided};
+use crate::secrets::{Allowed, Searched};
+use crate::{Bringing, Changed, Found, IssuedNonce, Refusal, Repo, Undecided};
 
 /// When nonces were given out, and what time it is.
 pub const STARTED: u64 = 1_700_000_000_000;
@@ -27,7 +28,7 @@ pub fn oid(digit: u8) -> Oid {
     Oid::from_bytes([digit; 20])
 }
 
-/// Nonce 1 was given to alpha, nonce 2 to beta, both for issue 12.
+/// Nonce 1 was given to alpha, nonce 2 to beta, both for issue 12; nonce 3 to alpha, for a challenge of pull request 47.
 pub fn nonce(digit: u8) -> Nonce {
     Nonce::from_bytes([digit; 16])
 }
@@ -49,6 +50,14 @@ pub struct Fake {
     /// Trees of commits that are there, all of them ancestors of everything.
     pub trees: BTreeMap<Oid, Oid>,
     pub standing: BTreeMap<AgentName, Standing>,
+    /// Whether the new files of a push cannot be read.
+    pub unsearched: bool,
+    /// New files of a push, by their paths and contents; blob n is the file with that number.
+    pub files: Vec<(String, String)>,
+    /// What is known of where they come from; the paths are filled in.
+    pub bringing: Option<Bringing>,
+    /// The list of fixtures of the default branch, and of what is pushed.
+    pub allows: [String; 2],
 }
 
 impl Fake {
@@ -72,6 +81,16 @@ impl Fake {
             found: BTreeMap::new(),
             trees: BTreeMap::new(),
             standing: BTreeMap::new(),
+            unsearched: false,
+            files: Vec::new(),
+            bringing: Some(Bringing {
+                paths: Vec::new(),
+                known: Vec::new(),
+                before: Some(oid(0xbe)),
+                is_root: false,
+                forced: false,
+            }),
+            allows: Default::default(),
         }
     }
 
@@ -112,17 +131,40 @@ impl Repo for Fake {
         Ok(self.pulls.get(branch).cloned())
     }
     fn nonce(&self, given: &Nonce) -> Result<Option<IssuedNonce>, Undecided> {
-        let issued = |who| Some(IssuedNonce { agent: agent(who), issue: 12, started_ms: STARTED });
+        let subject = (*given == nonce(3)).then(|| "challenge/1".to_owned());
+        let issued = |who, n| Some(IssuedNonce { agent: agent(who), issue: n, subject, started_ms: STARTED });
         Ok(if *given == nonce(1) {
-            issued("alpha")
+            issued("alpha", 12)
         } else if *given == nonce(2) {
-            issued("beta")
+            issued("beta", 12)
+        } else if *given == nonce(3) {
+            issued("alpha", 47)
         } else {
             None
         })
     }
     fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided> {
         Ok(self.known.get(digest).cloned())
+    }
+    fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
+        Ok(Allowed::parse(&self.allows[0]).0)
+    }
+    fn allowed_secrets_in(&self, _: Oid) -> Result<Allowed, Undecided> {
+        Ok(Allowed::parse(&self.allows[1]).0)
+    }
+    fn searched(&self) -> Result<Arc<Searched>, Undecided> {
+        if self.unsearched {
+            return Err(Undecided("a file is missing".into()));
+        }
+        let mut searched = Searched::default();
+        self.files.iter().zip(0..).for_each(|((_, text), n)| searched.file(oid(n), text.as_bytes()));
+        Ok(Arc::new(searched))
+    }
+    fn bringing(&self, _: &RefName, _: Oid, blobs: &BTreeSet<Oid>) -> Result<Option<Bringing>, Undecided> {
+        let all = self.files.iter().zip(0..).map(|((path, _), n)| (oid(n), path.clone()));
+        let paths: Vec<(Oid, String)> = all.filter(|(id, _)| blobs.contains(id)).collect();
+        let known = paths.iter().map(|(_, path)| path.clone()).filter(|path| !path.starts_with("gone")).collect();
+        Ok(self.bringing.clone().map(|found| Bringing { paths, known, ..found }))
     }
     fn differing_paths(&self, _: Oid, _: Oid, most: usize) -> Result<Vec<String>, Undecided> {
         self.paths.clone().map(|paths| paths.into_iter().take(most).collect())

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::Repo;
-
 /// Why something may not land, in words for one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -15,19 +13,35 @@ pub struct Refusal {
     pub why: String,
     /// A command that can be run as it stands. Never built from text that somebody else wrote.
     pub next: String,
+    /// What else there is to say, a line each.
+    pub details: Vec<String>,
 }
 
 impl Refusal {
     /// A refusal; line breaks and other control characters become spaces.
     pub fn new(rule: &str, what: impl AsRef<str>, why: impl AsRef<str>, next: impl AsRef<str>) -> Self {
-        let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Refusal { rule: rule.to_owned(), what: line(what.as_ref()), why: line(why.as_ref()), next: line(next.as_ref()) }
+        Refusal {
+            rule: rule.to_owned(),
+            what: plain(what.as_ref()),
+            why: plain(why.as_ref()),
+            next: plain(next.as_ref()),
+            details: Vec::new(),
+        }
+    }
+
+    /// The same, with more to say.
+    pub fn with_details(self, details: impl IntoIterator<Item = String>) -> Self {
+        Refusal { details: details.into_iter().map(|line| plain(&line)).collect(), ..self }
     }
 
     /// The one line that git shows beside a refused ref.
     pub fn line(&self) -> String {
         format!("{self}; next: {}", self.next)
     }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// `E08 submit fix-leak: the last run was on another tree`.
@@ -56,30 +70,11 @@ pub struct Undecided(pub String);
 /// A verdict, or no decision, which refuses too.
 pub type Judgement = Result<Verdict, Undecided>;
 
-/// One rule about things of kind `S`.
-pub trait Rule<S: ?Sized>: Sync {
-    /// Its code or word, as refusals carry it.
-    fn word(&self) -> &'static str;
-    /// What it demands, in one line, for the list of rules.
-    fn demands(&self) -> &'static str;
-    /// Judges one thing.
-    fn judge(&self, repo: &dyn Repo, subject: &S) -> Judgement;
-}
-
-/// The first refusal of `rules`, in their order; no decision is a refusal by that rule, with `retry` as the next command.
-pub(crate) fn first_refusal<S: ?Sized>(
-    rules: &[&dyn Rule<S>],
-    repo: &dyn Repo,
-    subject: &S,
-    what: &str,
-    retry: &str,
-) -> Result<(), Refusal> {
-    for rule in rules {
-        match rule.judge(repo, subject) {
-            Ok(Verdict::Ok) => {}
-            Ok(Verdict::Refused(refusal)) => return Err(refusal),
-            Err(undecided) => return Err(Refusal::new(rule.word(), what, undecided.to_string(), retry)),
-        }
+/// `judgement` of the rule `word`, as an answer; no decision is a refusal by that rule, with `retry` as the next command.
+pub(crate) fn refusal_of(judgement: Judgement, word: &str, what: &str, retry: &str) -> Result<(), Refusal> {
+    match judgement {
+        Ok(Verdict::Ok) => Ok(()),
+        Ok(Verdict::Refused(refusal)) => Err(refusal),
+        Err(undecided) => Err(Refusal::new(word, what, undecided.to_string(), retry)),
     }
-    Ok(())
 }

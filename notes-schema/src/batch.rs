@@ -95,6 +95,25 @@ pub struct RecordLine {
     /// The issue that its nonce was given for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue: Option<u64>,
+    /// What its maker signed of it, where something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<RecordSignature>,
+}
+
+/// The signature by which a record is its maker's own word, kept beside it in its month.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordSignature {
+    /// Fingerprint of the key, `SHA256:…`: one that let its maker in at that time.
+    pub key: String,
+    /// The blob: an armored SSHSIG over the record's file, or the certificate of the push that brought it.
+    pub blob: Oid,
+    /// Whether the push was signed, and not the record itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub push: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One thing that must follow elsewhere.
@@ -183,6 +202,27 @@ fn decode_ref_line(line: &str) -> Option<RefLine> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Written before there were signatures, these bytes are what an unsigned record's line still is.
+    #[test]
+    fn a_record_line_is_frozen_with_and_without_a_signature() {
+        let bare = RecordLine {
+            r: "refs/notes/forge/in/alpha/r1".parse().unwrap(),
+            c: Oid::from_bytes([1; 20]),
+            h: Sha256::of(b"record"),
+            blob: Oid::from_bytes([2; 20]),
+            tree: Oid::from_bytes([3; 20]),
+            issue: Some(12),
+            signed: None,
+        };
+        let by = |push| RecordSignature { key: "SHA256:x".to_owned(), blob: Oid::from_bytes([4; 20]), push };
+        let lines = [None, Some(by(false)), Some(by(true))].map(|signed| RecordLine { signed, ..bare.clone() });
+        let bytes = lines.each_ref().map(crate::envelope::encode);
+        crate::envelope::golden("record-lines.hex", &bytes.each_ref().map(|b| crate::names::hex(b)).join("\n"));
+        for (line, bytes) in lines.iter().zip(&bytes) {
+            assert_eq!(&crate::envelope::decode::<RecordLine>(bytes, crate::budget::BATCH).unwrap(), line);
+        }
+    }
 
     #[test]
     fn ref_lines_read_back_as_written() {

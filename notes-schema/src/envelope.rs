@@ -262,6 +262,43 @@ mod tests {
                 delta_milli: 16_000,
             }
             .into(),
+            CheckRegistered { name: "ci / test".into() }.into(),
+            CheckDropped { name: "ci / test".into() }.into(),
+            CheckPosted {
+                name: "ci / test".into(),
+                commit: oid(3),
+                tree: oid(5),
+                state: CheckState::Success,
+                description: "12 passed".into(),
+                url: "https://ci.example.org/7".into(),
+            }
+            .into(),
+            ChallengeStarted { proof: Sha256::of(b"record"), nonce: vec![7; 16] }.into(),
+            PullChallenged {
+                proof: Sha256::of(b"record"),
+                record: Sha256::of(b"another"),
+                tree: oid(5),
+                run: Sha256::of(b"run"),
+                head: oid(3),
+                outcome: Outcome::Refute,
+                level: Level::PX,
+            }
+            .into(),
+            RatingCorrected {
+                key: Sha256::of(b"challenge"),
+                game: Sha256::of(b"merge"),
+                agent: "alpha".parse().unwrap(),
+                ticket: item("parser#12"),
+                pull: item("parser#57"),
+                score_ppm: 0,
+                k_milli: 32_000,
+                agent_before: 1_200_000,
+                ticket_before: 1_200_000,
+                given_milli: 16_000,
+                delta_milli: -32_000,
+            }
+            .into(),
+            NoteAdded { kind: NoteKind::DidntWork }.into(),
         ]
     }
 

@@ -233,6 +233,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "new",
     "projects",
     "pulls",
+    "repos",
     "search",
     "skill",
     "static",
@@ -409,6 +410,8 @@ pub enum EntityId {
     Project(ProjectName),
     /// A rating ledger, in `forge.git`.
     Elo(Track),
+    /// What an agent posts of external checks, in a project.
+    Checks(AgentName),
 }
 
 /// The three rating ledgers.
@@ -446,6 +449,7 @@ impl fmt::Display for EntityId {
             EntityId::Agent(name) => write!(f, "agents/{name}"),
             EntityId::Project(name) => write!(f, "projects/{name}"),
             EntityId::Elo(track) => write!(f, "elo/{}", track.as_str()),
+            EntityId::Checks(agent) => write!(f, "checks/{agent}"),
         }
     }
 }
@@ -467,6 +471,7 @@ impl FromStr for EntityId {
             "agents" => EntityId::Agent(name.parse()?),
             "projects" => EntityId::Project(name.parse()?),
             "elo" => EntityId::Elo(Track::ALL.into_iter().find(|t| t.as_str() == name).ok_or_else(fail)?),
+            "checks" => EntityId::Checks(name.parse()?),
             _ => return Err(fail()),
         })
     }

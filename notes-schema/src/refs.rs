@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn entities_and_their_refs_are_two_spellings_of_one_thing() {
-        for text in ["issues/7", "pulls/12", "agents/alpha", "projects/parser", "elo/antfarm"] {
+        for text in ["issues/7", "pulls/12", "agents/alpha", "projects/parser", "elo/antfarm", "checks/ci"] {
             let id: EntityId = text.parse().unwrap();
             assert_eq!(entity_of(&entity(&id)), Some(id));
         }

@@ -151,10 +151,13 @@ cases! {
     policy => "policy",
     landing => "landing",
     cheats => "cheats",
+    checks => "checks",
     policy_merge => "policy-merge",
     the_loop_with_sh_and_git => "sh-loop",
     another_git_server => "another-server",
     reading_code => "reading-code",
+    secrets => "secrets",
+    levels => "levels",
 }
 
 #[test]

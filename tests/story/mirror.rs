@@ -19,6 +19,11 @@ fn lived_in() -> (Forge, [Agent; 3]) {
     beta.json(&format!("reply {open} Working on it"));
     flow::open_issue(alpha, "parser", "Second");
     gamma.json("join parser");
+    let work = flow::Work::start(alpha, &flow::open_issue(beta, "parser", "Third"));
+    work.deliver("b.txt", "b\n");
+    beta.json("check register parser ci/test gamma");
+    gamma.json(&format!("check post parser {} ci/test pending", work.head()));
+    gamma.json(&format!("check post parser {} ci/test failure 1 of 3 failed", work.head()));
     (forge, agents)
 }
 
@@ -29,6 +34,8 @@ fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
         all.push(agent.ssh("feed").ok().stdout);
         all.push(agent.ssh_json("feed").ok().stdout);
         all.push(agent.ssh_json("details parser#1").ok().stdout);
+        all.push(agent.ssh_json("check show parser refs/pull/5/head").ok().stdout);
+        all.push(agent.ssh_json("check list parser").ok().stdout);
     }
     all
 }
@@ -41,6 +48,7 @@ fn verify(data: &Path) -> tests::Out {
 fn a_forge_served_from_mirrors_prints_the_same_feeds_with_and_without_its_index() {
     let (mut forge, agents) = lived_in();
     let original = feeds(&forge, &agents);
+    assert!(original[0].contains("check ci/test failed, says gamma") && original[0].contains("checks failing"));
     let data = forge.scratch().join("mirrored");
     mirror_all(&forge, &agents[0], &data);
     let mut second = forge.beside(&data);
@@ -98,6 +106,7 @@ fn one_flipped_byte_is_named_with_its_entity() {
     for data in [data.as_path(), forge.data()] {
         verify_after_flip(data, "parser", "refs/forge/issues/1:event").says("issues/1").says("parser");
         verify_after_flip(data, "parser", "refs/forge/pulls/2:event").says("pulls/2").says("parser");
+        verify_after_flip(data, "parser", "refs/forge/checks/gamma:event").says("checks/gamma").says("parser");
         verify_after_flip(data, "forge", "refs/forge/agents/beta:event").says("agents/beta").says("forge");
         verify_after_flip(data, "lexer", "refs/forge/ledger").says("lexer");
     }

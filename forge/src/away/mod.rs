@@ -4,6 +4,7 @@
 //! Invariant: reads only, every object hashed again, and never a word of trust in what a repository says of itself
 //! without naming what cannot be shown.
 
+mod levels;
 mod objects;
 pub mod pre_receive;
 pub mod verify;
@@ -15,6 +16,9 @@ use notes_schema::FORGE_PROJECT;
 
 use crate::gate::View;
 use crate::ledger::Snapshot;
+
+/// How a clone gets what is needed here.
+const FETCH: &str = "git fetch origin 'refs/forge/*:refs/forge/*' 'refs/notes/forge/*:refs/notes/forge/*'";
 
 /// What the rules look up of a copy that stands alone: nothing of `forge.git` is known.
 struct Alone {

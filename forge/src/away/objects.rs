@@ -84,6 +84,21 @@ impl Stock {
         self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", revision]).ok()?.parse().ok()
     }
 
+    /// The files that can be reached from `tips` and from no ref.
+    pub(super) fn new_files(&self, tips: &[Oid]) -> Result<Vec<Oid>, StockError> {
+        if tips.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tips: Vec<String> = tips.iter().map(Oid::to_string).collect();
+        let mut args = vec!["rev-list", "--objects", "--no-object-names"];
+        args.extend(["--filter=object:type=blob", "--filter-provided-objects"]);
+        args.extend(tips.iter().map(String::as_str));
+        args.extend(["--not", "--all"]);
+        let listed = self.text(&args)?;
+        let read = |line: &str| line.parse().map_err(|_| StockError(format!("`git rev-list` said {line:?}")));
+        listed.lines().map(read).collect()
+    }
+
     fn ask(&self, id: Oid) -> Result<Option<Object>, String> {
         let mut held = self.batch.borrow_mut();
         if held.is_none() {

@@ -14,14 +14,13 @@ use std::sync::Arc;
 use hooks::gate;
 use hooks::push::{self, PushedRef};
 use hooks::record::{self, Form, Incoming, RecordVerdict};
-use hooks::{Refusal, Verdict};
+use hooks::{Refusal, Undecided, Verdict};
 use notes_schema::trace::Record;
 use notes_schema::{AgentName, Oid, ProjectName, RefName, refs};
 
 use super::{Alone, Stock, StockError};
-use crate::forge::record_blob;
-use crate::gate::{View, Work};
-use crate::ledger::{KnownRecord, Snapshot, system_clock, verify};
+use crate::gate::{Arrived, View, Work};
+use crate::ledger::{KnownRecord, Snapshot, record_files, record_signer, system_clock, verify};
 use git::packed_refs::RefValue;
 use git::store::Objects;
 
@@ -49,19 +48,38 @@ pub struct Judged {
     pub refused: Vec<Refusal>,
     /// Rules that were not asked, with the reason.
     pub skipped: Vec<(String, String)>,
+    /// What else is to be said.
+    pub notes: Vec<String>,
+}
+
+/// The objects of the push, which git holds in a quarantine of its own.
+struct Pushed<'a> {
+    stock: &'a Stock,
+    tips: Vec<Oid>,
+}
+
+impl Arrived for Pushed<'_> {
+    fn files(&self) -> Result<Vec<Oid>, Undecided> {
+        self.stock.new_files(&self.tips).map_err(|e| Undecided(e.to_string()))
+    }
 }
 
 /// Judges the push whose lines `input` holds, in the repository at `here`. `agent` is who pushes, where the server knows.
 pub fn judge(here: &Path, input: impl BufRead, agent: Option<&str>) -> Result<Judged, String> {
     let stock = Stock::open(here).map_err(|e| e.to_string())?;
-    let updates = read(input)?;
+    let mut updates = read(input)?;
     let pusher = match agent.filter(|name| !name.is_empty()) {
         Some(name) => Some(name.parse::<AgentName>().map_err(|e| format!("FORGE_AGENT {name}: {e}"))?),
         None => None,
     };
     let alone = Alone::new();
     let (snapshot, is_mirror) = state(&stock)?;
-    let view = alone.view(&snapshot, &stock, system_clock()());
+    if let (None, Some(head)) = (snapshot.default_tip(), &snapshot.head) {
+        // What the default branch brings judges the others.
+        updates.sort_by_key(|update| update.name != *head);
+    }
+    let pushed = Pushed { stock: &stock, tips: updates.iter().filter_map(|update| update.new).collect() };
+    let view = alone.view(&snapshot, &stock, system_clock()()).receiving(&pushed);
     let mut judged = Judged::default();
     let mut skip: Vec<(&str, &str)> = ASK_A_FORGE.to_vec();
     if pusher.is_none() {
@@ -80,8 +98,9 @@ pub fn judge(here: &Path, input: impl BufRead, agent: Option<&str>) -> Result<Ju
             "when it was given out stands in a forge's ledger; the other times are compared",
         ));
     }
-    let at_merge = gate::RULES.iter().filter(|rule| !rule.at_submit());
-    skip.extend(at_merge.map(|rule| (rule.word(), "it is asked at `merge`, and there is none here")));
+    judged.notes.extend(view.search().and_then(|searched| searched.gap()));
+    let at_merge = gate::RULES.iter().filter(|rule| !rule.at_submit);
+    skip.extend(at_merge.map(|rule| (rule.word, "it is asked at `merge`, and there is none here")));
     judged.skipped = skip.into_iter().map(|(word, why)| (word.to_owned(), why.to_owned())).collect();
     Ok(judged)
 }
@@ -151,13 +170,13 @@ fn judge_refs(
     for (at, update) in updates.iter().enumerate() {
         let pushed = PushedRef { agent: pusher.unwrap_or(&nobody), update, earlier: &updates[..at] };
         let rules = push::RULES.iter().chain(push::content_rules(update));
-        for rule in rules.filter(|rule| !skip.contains(&rule.word())) {
-            match rule.judge(view, &pushed) {
+        for rule in rules.filter(|rule| !skip.contains(&rule.word)) {
+            match (rule.judge)(view, &pushed) {
                 Ok(Verdict::Ok) => {}
                 Ok(Verdict::Refused(refusal)) => judged.refused.push(refusal),
                 Err(undecided) => {
                     let what = format!("push {}", update.name);
-                    judged.refused.push(Refusal::new(rule.word(), what, undecided.to_string(), "git push"));
+                    judged.refused.push(Refusal::new(rule.word, what, undecided.to_string(), "git push"));
                 }
             }
         }
@@ -176,8 +195,11 @@ fn judge_records(
     let mut blobs: BTreeMap<AgentName, Vec<(&RefName, Form, bytes::Bytes)>> = BTreeMap::new();
     for update in updates {
         let (Some((owner, _)), Some(new)) = (refs::incoming_record(&update.name), update.new) else { continue };
-        match record_blob(objects, new) {
-            Ok((form, bytes)) => blobs.entry(owner).or_default().push((&update.name, form, bytes)),
+        match record_files(objects, new) {
+            Ok((form, bytes, armor)) => match armor.map_or(Ok(String::new()), |armor| record_signer(&bytes, &armor)) {
+                Ok(_) => blobs.entry(owner).or_default().push((&update.name, form, bytes)),
+                Err(why) => judged.refused.push(record::not_its_makers(&update.name, why)),
+            },
             Err(why) => {
                 judged.refused.push(Refusal::new("E02", update.name.as_str(), why, "ssh forge help record"));
             }
@@ -202,7 +224,7 @@ fn judge_records(
 fn held<'a>(snapshot: &'a Snapshot, objects: &'a dyn Objects) -> impl Iterator<Item = (KnownRecord, Record)> + 'a {
     let names = snapshot.refs.iter().filter_map(|(name, value)| Some((refs::incoming_record(name)?.0, name, value.id)));
     names.take(MOST_RECORDS).filter_map(|(agent, name, commit)| {
-        let (form, bytes) = record_blob(objects, commit).ok()?;
+        let (form, bytes, _) = record_files(objects, commit).ok()?;
         let record = match form {
             Form::MessagePack => Record::decode_msgpack(&bytes).ok()?,
             Form::Json => Record::decode_json(&bytes).ok()?,
@@ -215,6 +237,7 @@ fn held<'a>(snapshot: &'a Snapshot, objects: &'a dyn Objects) -> impl Iterator<I
             blob: commit,
             tree: record.last().tree,
             issue: record.issue,
+            signed: None,
             batch: 0,
         };
         Some((known, record))

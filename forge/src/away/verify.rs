@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use hooks::Repo as _;
+use hooks::policy::reaches;
 use hooks::record::{self, Form, Incoming, RecordVerdict};
 use notes_schema::batch::RecordLine;
 use notes_schema::event::{Level, Proof};
@@ -16,18 +17,16 @@ use notes_schema::trace::Record;
 use notes_schema::{AgentName, Oid, RefName, Sha256, refs};
 use serde::Serialize;
 
-use super::{Alone, Stock, objects};
+use super::levels::{self, Signers};
+use super::{Alone, FETCH, Stock};
 use crate::commands::trace::{level_of, pull_of, records_of};
-use crate::gate::{View, Work};
+use crate::gate::{View, Work, best_on};
 use crate::ledger::{KnownRecord, ReadBatch, ReplayError, Snapshot, verify};
 use crate::state::PullState;
 use git::history;
 use git::object::{Kind, Mode};
 use git::packed_refs::RefValue;
 use git::store::{Objects, ReadError};
-
-/// How a clone gets what is needed here.
-const FETCH: &str = "git fetch origin 'refs/forge/*:refs/forge/*' 'refs/notes/forge/*:refs/notes/forge/*'";
 
 /// Why nothing could be checked at all.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +38,7 @@ pub struct Unable {
     pub damaged: bool,
 }
 
-fn unable(why: impl Into<String>, next: impl Into<String>) -> Unable {
+pub(super) fn unable(why: impl Into<String>, next: impl Into<String>) -> Unable {
     Unable { why: why.into(), next: next.into(), damaged: false }
 }
 
@@ -71,7 +70,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(rule: &str, state: State, why: impl Into<String>) -> Check {
+    pub(super) fn new(rule: &str, state: State, why: impl Into<String>) -> Check {
         Check { rule: rule.to_owned(), state, why: why.into() }
     }
 }
@@ -129,6 +128,8 @@ struct Judged {
 #[derive(Default)]
 struct Seen {
     judged: HashMap<Sha256, Judged>,
+    /// By record: the batch of `forge.git` that its own names, which says whose keys were whose.
+    authority: HashMap<Sha256, Oid>,
     /// By the number of a pull request: when its proof was last stated.
     stated: HashMap<u64, Stated>,
     /// The pull requests of the newest batch, and what was there before it.
@@ -172,6 +173,8 @@ impl Seen {
         self.now_ms = batch.batch.t;
         let pulls = batch.batch.events.iter().filter_map(|line| line.e.strip_prefix("pulls/")?.parse().ok());
         self.touched = pulls.collect();
+        let records = batch.batch.pushes.iter().flat_map(|push| &push.records);
+        self.authority.extend(records.filter_map(|line| Some((line.h, batch.batch.authority?))));
     }
 
     /// The policies that may have judged pull request `n`, as snapshots that have them on their default branch.
@@ -197,7 +200,8 @@ impl Seen {
     }
 }
 
-/// Checks `revision` in the clone at `here`. `signers` is a file of public keys as `forge.git` publishes it.
+/// Checks `revision` in the clone at `here`. `signers` is a clone of `forge.git`, or a file of
+/// public keys as it publishes them.
 pub fn verify(here: &Path, revision: &str, signers: Option<&Path>) -> Result<Report, Unable> {
     let stock = Stock::open(here).map_err(|e| unable(e.to_string(), "git status"))?;
     let commit = stock
@@ -206,33 +210,21 @@ pub fn verify(here: &Path, revision: &str, signers: Option<&Path>) -> Result<Rep
     let ledger = stock
         .resolve(refs::LEDGER)
         .ok_or_else(|| unable(format!("this clone has no {}: git leaves it out unless asked", refs::LEDGER), FETCH))?;
-    let keys = signers.map(keys_in).transpose()?.unwrap_or_default();
+    let signers = signers.map(Signers::read).transpose()?.unwrap_or_default();
     let mut seen = Seen::default();
     let alone = Alone::new();
-    let snapshot = verify::replay_copy(&stock, ledger, &keys, &mut |before, batch| {
+    let snapshot = verify::replay_copy(&stock, ledger, &signers.ledger, &mut |before, batch| {
         seen.batch(before, batch);
         seen.judged.extend(judge(&stock, &alone, before, batch));
     });
     let snapshot = snapshot
         .map_err(|e: ReplayError| damaged(format!("the ledger does not hold: {e}"), format!("{FETCH} --refetch")))?;
     seen.note(&snapshot);
-    let copy = Replayed { snapshot: &snapshot, alone: &alone, objects: &stock, seen: &seen };
+    let copy = Replayed { snapshot: &snapshot, alone: &alone, objects: &stock, seen: &seen, signers: &signers };
     let mut report =
         examine(&copy, commit).map_err(|e| damaged(format!("commit {commit}: {e}"), "git fetch --refetch origin"))?;
-    report.signatures = !keys.is_empty();
+    report.signatures = !signers.ledger.is_empty();
     Ok(report)
-}
-
-/// The keys of an `allowed_signers` file.
-fn keys_in(path: &Path) -> Result<Vec<String>, Unable> {
-    let text = objects::small_file(path).map_err(|e| unable(format!("{}: {e}", path.display()), FETCH))?;
-    let key = |line: &str| line.find("ssh-").map(|at| line[at..].to_owned());
-    let keys: Vec<String> = text.lines().filter(|line| !line.starts_with('#')).filter_map(key).collect();
-    if keys.is_empty() {
-        let next = "git clone <forge>/forge.git && git -C forge show main:allowed_signers";
-        return Err(unable(format!("{} holds no public key", path.display()), next));
-    }
-    Ok(keys)
 }
 
 /// Judges the records of one batch on the state before it.
@@ -288,6 +280,7 @@ struct Replayed<'a> {
     alone: &'a Alone,
     objects: &'a dyn Objects,
     seen: &'a Seen,
+    signers: &'a Signers,
 }
 
 fn examine(copy: &Replayed<'_>, commit: Oid) -> Result<Report, ReadError> {
@@ -314,8 +307,9 @@ fn examine(copy: &Replayed<'_>, commit: Oid) -> Result<Report, ReadError> {
     if rests_on_sand {
         report.level = Level::P0;
     }
-    report.good =
-        report.level != Level::P0 && !failed(&report.checks) && !report.records.iter().any(|r| failed(&r.checks));
+    report.good = reaches(report.level, Level::P1)
+        && !failed(&report.checks)
+        && !report.records.iter().any(|r| failed(&r.checks));
     Ok(report)
 }
 
@@ -342,7 +336,8 @@ fn of_pull(report: &mut Report, copy: &Replayed<'_>, n: u64, pull: &PullState) -
 
 /// A commit on the way to the head, or one that landed with more in it: the proof of the head is not one of its tree.
 fn of_other_tree(report: &mut Report, copy: &Replayed<'_>, n: u64, pull: &PullState, head: Oid) {
-    report.level = level_of(copy.snapshot, copy.objects, pull, report.commit, report.tree);
+    let of = (report.commit, report.tree);
+    report.level = level_of(copy.snapshot, &copy.alone.root, copy.objects, pull, of);
     report.stated = None;
     let own = |known: &KnownRecord| known.tree == report.tree;
     let mut records = records_of(copy.snapshot, copy.objects, pull);
@@ -408,11 +403,8 @@ fn of_head(
         Ok(_) => Check::new("proof", State::Ok, format!("a passing run on tree {} of the head", work.tree().short())),
         Err(refusal) => Check::new(&refusal.rule, State::Failed, refusal.why),
     });
-    // Re-runs by others and signatures raise or refute what this can compute; they are stated, and not checked here.
-    let higher = pull.proof.level > Level::P1 && report.level == Level::P1;
-    let (state, why) = if higher {
-        (State::Ok, format!("the ledger states {}, of which P1 was checked", pull.proof.level))
-    } else if pull.proof.level == report.level && pull.proof.record == proof.record {
+    report.checks.extend(levels::reruns(copy.snapshot, copy.objects, pull));
+    let (state, why) = if pull.proof.level == report.level && pull.proof.record == proof.record {
         (State::Ok, format!("the ledger states {} as well", pull.proof.level))
     } else {
         (State::Failed, format!("the ledger states {}, and its records give {}", pull.proof.level, report.level))
@@ -426,10 +418,8 @@ fn of_tree(report: &mut Report, copy: &Replayed<'_>) {
         let found = copy.seen.judged.get(&known.digest);
         let passed = found.and_then(|j| j.record.as_ref()).is_some_and(|record| record.last().succeeded());
         report.records.push(checked(copy, known, found, passed));
-        if passed {
-            report.level = Level::P1;
-        }
     }
+    report.level = best_on(copy.snapshot, &copy.alone.root, copy.objects, None, report.tree);
     report.checks.push(if report.level == Level::P0 {
         Check::new("E00", State::Failed, "no passing run on this tree was recorded")
     } else {
@@ -448,12 +438,12 @@ fn checked(copy: &Replayed<'_>, known: &KnownRecord, judged: Option<&Judged>, pr
         Some(check) if check.rule == "E01" || check.rule == "E02" => checks = vec![check],
         refused => {
             for rule in record::RULES {
-                if let Some(check) = refused.as_ref().filter(|check| check.rule == rule.word()) {
+                if let Some(check) = refused.as_ref().filter(|check| check.rule == rule.word) {
                     checks.push(check.clone());
-                    stopped = Some(rule.word());
+                    stopped = Some(rule.word);
                     break;
                 }
-                checks.push(Check::new(rule.word(), State::Ok, rule.demands()));
+                checks.push(Check::new(rule.word, State::Ok, rule.demands));
             }
             if let Some(check) = refused.filter(|_| stopped.is_none()) {
                 checks.push(check);
@@ -470,6 +460,8 @@ fn checked(copy: &Replayed<'_>, known: &KnownRecord, judged: Option<&Judged>, pr
             show_time(started.at_ms)
         );
     }
+    let authority = copy.seen.authority.get(&known.digest).copied();
+    checks.extend(levels::signature(copy.objects, known, copy.signers, authority));
     Checked {
         record: known.digest,
         agent: known.agent.clone(),

@@ -180,6 +180,8 @@ struct HistoryLine {
     track: Track,
     delta_milli: i64,
     cause: String,
+    /// Whether an earlier change was corrected.
+    corrects: bool,
 }
 
 impl Render for Profiled {
@@ -192,10 +194,11 @@ impl Render for Profiled {
         out.push_str(&format!("\n## Ratings ({})\n\n", super::text::count(self.history.len() as u64, "change")));
         for line in self.history.iter().rev().take(50) {
             out.push_str(&format!(
-                "- {} {} for {} (seq {})\n",
+                "- {} {} for {}{} (seq {})\n",
                 show_change(line.delta_milli),
                 line.track.as_str(),
                 line.cause,
+                if line.corrects { ", corrected" } else { "" },
                 line.seq
             ));
         }
@@ -227,6 +230,7 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         track: c.track,
         delta_milli: c.delta_milli,
         cause: c.cause.to_string(),
+        corrects: c.corrects,
     };
     let projects = fold.members.iter().filter(|(a, p)| *a == agent && !p.is_forge()).map(|(_, p)| p.to_string());
     Ok(Answer::of(&Profiled {
@@ -295,7 +299,7 @@ fn leaderboard(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let fold = &context.root.fold;
     let place = |(agent, _): (&AgentName, &crate::state::AgentState)| {
         let rating = fold.rating(agent, track);
-        let games = fold.ratings.history(agent).iter().filter(|c| c.track == track).count();
+        let games = fold.ratings.history(agent).iter().filter(|c| c.track == track && !c.corrects).count();
         Place { agent: agent.clone(), rating, tier: Tier::of(rating).as_str(), games }
     };
     let mut agents: Vec<Place> = fold.agents().map(place).collect();

@@ -44,7 +44,7 @@ fn unreadable(error: impl ToString) -> Refusal {
 }
 
 /// The commit that people mean by `name`: a branch, a tag, any ref, or a whole id. Nothing is the default branch.
-fn commit(project: &Project, name: &str) -> Result<Oid, Refusal> {
+pub(super) fn commit(project: &Project, name: &str) -> Result<Oid, Refusal> {
     let (snapshot, store) = (&project.snapshot, project.repository.store().as_ref());
     if name.is_empty() || name == "HEAD" {
         let empty = || missing(&snapshot.project, "HEAD", "nothing was pushed to the default branch yet");

@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use notes_schema::event::Verdict;
+use notes_schema::event::{Level, Verdict};
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, ItemRef, ProjectName};
 use search::{Filter, Kind, State};
 use serde::Serialize;
 
 use super::agents::{standing, tiers};
+use super::checks::{self, Standing};
+use super::context::Project;
 use super::items;
 use super::lists::{Listed, listed};
 use super::projects::{self, Line};
@@ -19,7 +21,7 @@ use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::state::elo::show_change;
-use crate::state::{IssueState, PullState, PullStatus, Worker};
+use crate::state::{IssueState, LastComment, PullState, PullStatus, Worker};
 use git::diff;
 use git::store::Objects as _;
 
@@ -263,6 +265,9 @@ fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) 
         if let Some(lines) = lines_of(context, &item.reference) {
             item.text.push_str(&format!(" · {}", count(lines, "line")));
         }
+        if let Some(standing) = checks_of(context, &item.reference) {
+            item.text.push_str(&format!(" · checks {}", standing.word));
+        }
     }
     let nothing_new = world.is_empty() && wanted.since > 0;
     let mut answer = Answer::of(&world);
@@ -279,6 +284,13 @@ fn lines_of(context: &Context, reference: &ItemRef) -> Option<u64> {
     let changes = diff::changed_paths(store, tree(pull.base), tree(pull.head), MOST_FILES).ok()?;
     let totals = diff::numstat(store, &changes).ok()?;
     Some(totals.added + totals.removed)
+}
+
+/// How a pull request's checks stand.
+fn checks_of(context: &Context, reference: &ItemRef) -> Option<Standing> {
+    let repository = context.forge.project(&reference.project).ok()?;
+    let project = Project { snapshot: repository.snapshot(), repository };
+    checks::standing(&project, project.snapshot.fold.pull(reference.n)?)
 }
 
 fn keep_newer(world: &mut World, since: u64) {
@@ -342,7 +354,23 @@ fn at_work(reference: ItemRef, issue: &IssueState, worker: &Worker) -> Item {
     }
 }
 
+/// A community note by somebody else since the author was here last.
+fn noted(reference: &ItemRef, note: Option<&LastComment>, author: &AgentName, seen: u64, world: &mut World) {
+    if let Some(note) = note.filter(|note| note.by != *author && note.q > seen) {
+        world.attention.push(Item {
+            next: format!("details {}/{}", reference.project, reference.n),
+            reference: reference.clone(),
+            title: String::new(),
+            text: format!("{} left a note", note.by),
+            by: Some(note.by.clone()),
+            quote: Some(note.snippet.clone()),
+            seq: note.q,
+        });
+    }
+}
+
 fn own_issue(reference: ItemRef, issue: &IssueState, world: &mut World) {
+    noted(&reference, issue.last_note.as_ref(), &issue.author, issue.author_q, world);
     let said = issue.last_comment.as_ref().filter(|c| c.by != issue.author && c.q > issue.author_q);
     if let Some(said) = said {
         world.attention.push(Item {
@@ -368,6 +396,18 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         seq,
         next,
     };
+    // Nobody answers on what has landed: it was seen once its author acted anywhere.
+    let seen = if pull.status == PullStatus::Open { pull.author_q } else { last_act };
+    noted(&reference, pull.last_note.as_ref(), &pull.author, seen, world);
+    let refuted = pull.last_refute.as_ref().filter(|refute| refute.q > seen);
+    if let Some(refute) = refuted.filter(|_| pull.status != PullStatus::Closed) {
+        let standing = items::standing(context, &reference, pull);
+        let text = match pull.proof.level {
+            Level::PX => format!("its proof is refuted (PX): {standing}"),
+            level => format!("{} ran its proof again, and it failed (proof {level} stands): {standing}", refute.by),
+        };
+        world.attention.push(blank(refute.q, text, format!("pr {path}")));
+    }
     if pull.status != PullStatus::Open {
         let change =
             context.root.fold.ratings.history(&pull.author).iter().rev().find(|c| c.cause == reference).cloned();
@@ -390,11 +430,16 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         (item.by, item.quote) = (Some(said.by.clone()), Some(said.snippet.clone()));
         world.attention.push(item);
     }
+    let checks = checks_of(context, &reference);
+    for (name, by, q) in checks.iter().flat_map(|checks| &checks.failed).filter(|(_, _, q)| *q > pull.author_q) {
+        world.attention.push(blank(*q, format!("check {} failed, says {by}", inline(name)), format!("pr {path}")));
+    }
+    let said_q = checks.as_ref().map_or(0, |checks| checks.seq);
     let approved = pull.live(Verdict::Approve).count() > 0;
     let blocked = pull.live(Verdict::RequestChanges).count() > 0;
-    let ready = approved && !blocked && pull.proof.level != notes_schema::event::Level::P0;
+    let ready = approved && !blocked && pull.proof.level != Level::P0;
     if ready {
-        let newest = pull.live(Verdict::Approve).map(|r| r.q).max().unwrap_or(pull.last_q);
+        let newest = pull.live(Verdict::Approve).map(|r| r.q).max().unwrap_or(pull.last_q).max(said_q);
         let (text, next) = match super::pulls::still_missing(context, &reference, pull) {
             None => ("approved: it may land".to_owned(), format!("merge {path}")),
             Some(rule) => (format!("approved, and the policy asks for more: {rule}"), format!("pr {path}")),
@@ -406,15 +451,22 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         (false, true) => "approved",
         (false, false) => "waits for review",
     };
+    let checks = checks.map_or(String::new(), |checks| format!(" · checks {}", checks.word));
     world.pulls.push(Item {
         reference: reference.clone(),
         title: pull.title.clone(),
-        text: format!("{verdict} · {} · proof {}", count(pull.comments, "comment"), pull.proof.level),
+        text: format!("{verdict} · {} · proof {}{checks}", count(pull.comments, "comment"), proof(pull)),
         by: None,
         quote: None,
-        seq: pull.last_q,
+        seq: pull.last_q.max(said_q),
         next: format!("pr {path}"),
     });
+}
+
+/// The level of a proof, and whether a re-run of it failed.
+fn proof(pull: &PullState) -> String {
+    let failed = if pull.last_refute.is_some() { ", a re-run failed" } else { "" };
+    format!("{}{failed}", pull.proof.level)
 }
 
 fn review_wanted(reference: ItemRef, pull: &PullState) -> Item {
@@ -422,7 +474,7 @@ fn review_wanted(reference: ItemRef, pull: &PullState) -> Item {
     Item {
         reference,
         title: pull.title.clone(),
-        text: format!("by {} · proof {}", pull.author, pull.proof.level),
+        text: format!("by {} · proof {}", pull.author, proof(pull)),
         by: None,
         quote: None,
         seq: pull.last_q,

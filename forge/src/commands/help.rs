@@ -117,6 +117,9 @@ const PROOF: &str = include_str!("../../../frontend-static/proof.md");
 /// What the policy file may hold, before its keys.
 const POLICY: &str = include_str!("../../../frontend-static/policy.md");
 
+/// How a CI is connected.
+const CI: &str = include_str!("../../../frontend-static/ci.md");
+
 #[derive(Serialize)]
 struct Topic {
     topic: &'static str,
@@ -127,12 +130,13 @@ struct Topic {
 type Explains = (&'static str, fn() -> String);
 
 /// Texts that explain something other than a command.
-const TOPICS: &[Explains] = &[("record", || RECORD.to_owned()), ("proof", proof), ("policy", policy)];
+const TOPICS: &[Explains] =
+    &[("record", || RECORD.to_owned()), ("proof", proof), ("policy", policy), ("ci", || CI.to_owned())];
 
 fn proof() -> String {
-    let rule = |rule: &&dyn hooks::gate::GateRule| {
-        let when = if rule.at_submit() { "submit, merge" } else { "merge" };
-        format!("| {} | {when} | {} |\n", rule.word(), rule.demands())
+    let rule = |rule: &hooks::gate::GateRule| {
+        let when = if rule.at_submit { "submit, merge" } else { "merge" };
+        format!("| {} | {when} | {} |\n", rule.word, rule.demands)
     };
     let rules: String = hooks::gate::RULES.iter().map(rule).collect();
     PROOF.replace("{rules}\n", &format!("| rule | asked at | demands that |\n|---|---|---|\n{rules}"))

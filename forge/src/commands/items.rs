@@ -5,13 +5,14 @@ use notes_schema::refs::show_time;
 use notes_schema::{AgentName, EntityId, Fact, ItemRef, Oid};
 use serde::Serialize;
 
+use super::challenge::Standing;
 use super::context::{Item, Project};
 use super::text::{inline, quote};
-use super::{Args, Command, Context, Shape, Stdin, line};
+use super::{Args, Command, Context, Shape, Stdin, line, notes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::ledger::{self, ReadEvent};
-use crate::state::{IssueStatus, snippet};
+use crate::state::{IssueStatus, PullState, snippet};
 
 /// Most bytes of text in one answer; beyond them the oldest texts of a thread are cut.
 const MOST_TEXT: usize = 4 << 20;
@@ -40,6 +41,10 @@ impl Shown {
             summary: read.fact.subject(),
             text: read.text,
         }
+    }
+
+    pub(super) fn is_note(&self) -> bool {
+        self.kind == "note.added"
     }
 
     pub(super) fn markdown(&self) -> String {
@@ -83,6 +88,12 @@ pub(super) fn said(context: &Context, reference: &ItemRef, seq: u64) -> Option<S
     Some(snippet(&text, 160))
 }
 
+/// Who ran a pull request's proof again, in words.
+pub(super) fn standing(context: &Context, reference: &ItemRef, pull: &PullState) -> String {
+    let Ok(repository) = context.forge.project(&reference.project) else { return String::new() };
+    Standing::of(&repository.snapshot(), repository.store().as_ref(), pull).words()
+}
+
 /// `text`, or its beginning and where the rest is, once a thread is longer than an answer may be.
 fn fitting(text: String, left: &mut usize, commit: Oid) -> String {
     if text.len() <= *left {
@@ -112,6 +123,7 @@ struct Whole {
     labels: Vec<String>,
     events: Vec<Shown>,
     working: Vec<AgentName>,
+    notes: Vec<notes::Live>,
     next: String,
 }
 
@@ -127,6 +139,7 @@ impl Render for Whole {
         for event in &self.events {
             out.push_str(&event.markdown());
         }
+        out.push_str(&notes::markdown(&self.notes));
         out.push_str(&format!("---\nnext: {}\n", self.next));
         out
     }
@@ -151,6 +164,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let events = events(&project, &entity(n, &item))?;
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
     let path = format!("{}/{n}", reference.project);
+    let notes = notes::live(fold, n, &events);
     let whole = match (fold.issue(n), fold.pull(n)) {
         (Some(issue), _) => Whole {
             kind: "issue",
@@ -163,6 +177,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             reference,
             body,
             events,
+            notes,
         },
         (None, Some(pull)) => Whole {
             kind: "pull",
@@ -175,6 +190,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             reference,
             body,
             events,
+            notes,
         },
         (None, None) => return Err(Refusal::new(Code::NotFound, reference.to_string(), "it is gone", "feed")),
     };

@@ -183,7 +183,13 @@ fn attempt(
         // Nobody approves their own work, and nobody twice: whoever did can only wait for others.
         let spoken = by.agent == pull.author || pull.live(Verdict::Approve).any(|review| review.agent == by.agent);
         let waits = spoken && refusal.next.starts_with("ssh forge review approve ");
-        if waits { Refusal { next: "feed --wait".to_owned(), ..refusal } } else { refusal }
+        if waits {
+            return Refusal { next: "feed --wait".to_owned(), ..refusal };
+        }
+        if by.agent == pull.author && refusal.rule == "level" {
+            return Refusal { next: super::pulls::own_level_next(&refusal.next, &path, &pull), ..refusal };
+        }
+        refusal
     })?;
     let landing = landing.map_err(|e| later(&e))?;
     let (root, name, author) = (context.root.clone(), reference.clone(), pull.author.clone());
@@ -211,7 +217,9 @@ fn land(
     let Judged { pull, work, landing } = judged;
     let snapshot = draft.snapshot().clone();
     let now = snapshot.fold.pull(reference.n);
-    let unchanged = now.is_some_and(|p| p.head == pull.head && p.status == pull.status && p.reviews == pull.reviews);
+    let unchanged = now.is_some_and(|p| {
+        p.head == pull.head && p.status == pull.status && p.reviews == pull.reviews && p.proof == pull.proof
+    });
     // The policy and the work's base hang on where the default branch is.
     if !unchanged || snapshot.ref_id(&pull.target) != Some(landing.onto) {
         return Err(Refusal::new(Code::Stale, reference.to_string(), "it moved", "feed").by_rule(MOVED));

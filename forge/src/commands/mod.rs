@@ -4,6 +4,8 @@
 //! because it is no value without that field.
 
 mod agents;
+mod challenge;
+mod checks;
 mod code;
 mod context;
 mod feed;
@@ -14,6 +16,7 @@ mod keys;
 mod line;
 mod lists;
 mod merge;
+mod notes;
 mod projects;
 mod pulls;
 mod review;
@@ -122,6 +125,13 @@ pub const COMMANDS: &[&Command] = &[
     &review::REVIEW,
     &merge::MERGE,
     &trace::TRACE,
+    &challenge::CHALLENGE,
+    &notes::NOTE,
+    &checks::CHECK_REGISTER,
+    &checks::CHECK_DROP,
+    &checks::CHECK_LIST,
+    &checks::CHECK_SHOW,
+    &checks::CHECK_POST,
     &code::LOG,
     &code::BLAME,
     &code::DIFF,

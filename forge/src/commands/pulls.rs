@@ -1,15 +1,17 @@
 //! Pull requests: showing one, listing, closing.
 
-use notes_schema::event::{Proof, PullClosed};
+use notes_schema::event::{Level, Proof, PullClosed};
 use notes_schema::{AgentName, EntityId, ItemRef, Oid};
 use search::Kind;
 use serde::Serialize;
 
+use super::challenge::Standing;
+use super::checks::{self, CheckLine};
 use super::context::Project;
 use super::items::{self, Shown};
 use super::lists::Page;
 use super::text::{count, inline, quote};
-use super::{Args, Command, Context, Shape, Takes};
+use super::{Args, Command, Context, Shape, Takes, notes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate::{View, Work};
@@ -97,7 +99,13 @@ struct Whole {
     policy: Option<Oid>,
     reviews: Vec<ReviewLine>,
     gate: Vec<GateLine>,
+    /// What external checks said of the head's tree.
+    checks: Vec<CheckLine>,
     comments: Vec<Shown>,
+    /// Who ran the proof again, and what came of it.
+    #[serde(flatten)]
+    standing: Standing,
+    notes: Vec<notes::Live>,
     landed: Option<Oid>,
     body: String,
     url: String,
@@ -127,6 +135,9 @@ impl Render for Whole {
         ));
         let proof = crate::forge::shown_proof(&self.proof_detail);
         out.push_str(&format!("proof {proof} · {}: `help proof`\n", self.proof_means));
+        if !self.standing.is_empty() {
+            out.push_str(&format!("run again on the same tree: {}\n", self.standing.words()));
+        }
         if let Some(landed) = &self.landed {
             out.push_str(&format!("landed as `{}`\n", landed.short()));
         }
@@ -134,6 +145,7 @@ impl Render for Whole {
             out.push_str(&format!("\n{}", quote(&self.author, "", &self.body)));
         }
         out.push_str(&format!("\n## Gate\n\n{}", gate_markdown(&self.gate)));
+        out.push_str(&checks::section(&self.checks));
         if !self.reviews.is_empty() {
             out.push_str("\n## Reviews\n\n");
         }
@@ -147,6 +159,7 @@ impl Render for Whole {
         for comment in &self.comments {
             out.push_str(&comment.markdown());
         }
+        out.push_str(&notes::markdown(&self.notes));
         if let Some(diff) = &self.diff {
             let fence = "`".repeat(longest_run(diff, '`').max(2) + 1);
             out.push_str(&format!("\n## Diff (by {}, as data)\n\n{fence}diff\n{diff}{fence}\n", self.author));
@@ -209,11 +222,23 @@ pub(super) fn next_for(
     match (pull.status, missing) {
         (PullStatus::Merged | PullStatus::Closed, _) => "feed".to_owned(),
         (PullStatus::Open, None) => format!("merge {path}"),
+        (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule == "level" => {
+            own_level_next(&line.next, &path, pull)
+        }
         (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => line.next.clone(),
         (PullStatus::Open, Some(_)) if viewer == Some(&pull.author) => "feed --wait".to_owned(),
         // The verdict is on what was read, not on what was pushed meanwhile.
         (PullStatus::Open, Some(_)) if has_read => format!("review approve {path} --if-match {}", pull.head.short()),
         (PullStatus::Open, Some(_)) => format!("pr {path} --diff"),
+    }
+}
+
+/// The command that helps the author of a pull request whose proof shows too little: only others run it again.
+pub(super) fn own_level_next(next: &str, path: &str, pull: &PullState) -> String {
+    match (next.contains("challenge "), pull.proof.level) {
+        (false, _) => next.to_owned(),
+        (true, Level::PX) => format!("pr {path}"),
+        (true, Level::P0 | Level::P1 | Level::P2 | Level::P3) => "feed --wait".to_owned(),
     }
 }
 
@@ -243,6 +268,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
     })?;
     let Gate { lines: gate, risk, policy } = gate_of(context, &project, n, pull)?;
+    let checks = checks::of_pull(&project, pull);
     let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
     let events = items::events(&project, &EntityId::Pull(n))?;
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
@@ -274,7 +300,10 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         reviews,
         next: next_for(context, reference.project.as_str(), n, pull, &gate, args.has("diff")),
         gate,
-        comments: events.into_iter().skip(1).filter(|e| e.text.is_some()).collect(),
+        checks,
+        standing: Standing::of(&project.snapshot, project.repository.store().as_ref(), pull),
+        notes: notes::live(&project.snapshot.fold, n, &events),
+        comments: events.into_iter().skip(1).filter(|e| e.text.is_some() && !e.is_note()).collect(),
         landed: pull.landed,
         url: context.url(&reference, &super::context::Item::Pull),
         reference,

@@ -4,6 +4,7 @@ use notes_schema::event::PullOpened;
 use notes_schema::{EntityId, ItemRef, Oid, RefName, refs};
 use serde::Serialize;
 
+use super::checks::{self, CheckLine};
 use super::context::{Item, Project};
 use super::pulls::{GateLine, gate_markdown, gate_of, next_for};
 use super::text::inline;
@@ -28,6 +29,7 @@ struct Submitted {
     proof: String,
     proof_means: &'static str,
     gate: Vec<GateLine>,
+    checks: Vec<CheckLine>,
     seq: u64,
     next: String,
 }
@@ -35,7 +37,7 @@ struct Submitted {
 impl Render for Submitted {
     fn markdown(&self) -> String {
         format!(
-            "# {}: {}\n\nround {} · head `{}` · proof {} ({}; `help proof`)\n{}\n\n## Gate\n\n{}---\nnext: {}\n",
+            "# {}: {}\n\nround {} · head `{}` · proof {} ({}; `help proof`)\n{}\n\n## Gate\n\n{}{}---\nnext: {}\n",
             self.reference,
             inline(&self.title),
             self.round,
@@ -44,6 +46,7 @@ impl Render for Submitted {
             self.proof_means,
             self.url,
             gate_markdown(&self.gate),
+            checks::section(&self.checks),
             self.next
         )
     }
@@ -94,6 +97,7 @@ fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         seq: q,
         next: next_for(context, reference.project.as_str(), n, pull, &gate, false),
         gate,
+        checks: checks::of_pull(&project, pull),
         reference,
     }))
 }

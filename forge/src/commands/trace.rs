@@ -6,6 +6,7 @@ use notes_schema::event::Level;
 use notes_schema::{ItemRef, Oid};
 use serde::Serialize;
 
+use super::challenge::Standing;
 use super::context::Project;
 use super::text::inline;
 use super::{Args, Command, Context, Shape, Takes};
@@ -24,6 +25,9 @@ struct Traced {
     level: Level,
     #[serde(rename = "ref")]
     reference: Option<ItemRef>,
+    /// Who ran the proof of the pull request again, and what came of it.
+    #[serde(flatten)]
+    standing: Standing,
     attempts: Vec<Attempt>,
 }
 
@@ -45,12 +49,15 @@ impl Render for Traced {
     fn markdown(&self) -> String {
         let of = self.reference.as_ref().map_or(String::new(), |r| format!(" · {r}"));
         let mut out = format!(
-            "# Trace of {}{of}\n\nproof {} · {} · tree `{}`\n\n",
+            "# Trace of {}{of}\n\nproof {} · {} · tree `{}` · `help proof`\n\n",
             self.commit.short(),
             self.level,
             gate::means(self.level),
             self.tree.short()
         );
+        if !self.standing.is_empty() {
+            out.push_str(&format!("Run again on the same tree: {}.\n\n", self.standing.words()));
+        }
         for attempt in &self.attempts {
             let end = match (attempt.exit, attempt.signal) {
                 (Some(code), _) => format!("exit {code}"),
@@ -110,24 +117,30 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let Some((n, pull)) = pull_of(&project.snapshot, store.as_ref(), commit) else {
         // Not submitted: what was recorded of this very tree, by whomever.
         let attempts = attempts(&project, project.snapshot.records.values().filter(|r| r.tree == tree));
-        let level = if attempts.iter().any(|a| a.exit == Some(0)) { Level::P1 } else { Level::P0 };
-        return Ok(Answer::of(&Traced { commit, tree, level, reference: None, attempts }));
+        let level = gate::best_on(&project.snapshot, &context.root, store.as_ref(), None, tree);
+        let standing = Standing::default();
+        return Ok(Answer::of(&Traced { commit, tree, level, reference: None, standing, attempts }));
     };
     let reference = ItemRef { project: project.repository.name().clone(), n };
     let of_pull = records_of(&project.snapshot, store.as_ref(), &pull);
     let attempts = attempts(&project, of_pull.into_iter());
-    let level = level_of(&project.snapshot, store.as_ref(), &pull, commit, tree);
-    Ok(Answer::of(&Traced { commit, tree, level, reference: Some(reference), attempts }))
+    let level = level_of(&project.snapshot, &context.root, store.as_ref(), &pull, (commit, tree));
+    let standing = Standing::of(&project.snapshot, store.as_ref(), &pull);
+    Ok(Answer::of(&Traced { commit, tree, level, reference: Some(reference), standing, attempts }))
 }
 
 /// The proof of a pull request's head is one of its tree: another tree, landed or on the way, needs a run of its own.
-pub(crate) fn level_of(snapshot: &Snapshot, objects: &dyn Objects, pull: &PullState, commit: Oid, tree: Oid) -> Level {
+pub(crate) fn level_of(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    pull: &PullState,
+    (commit, tree): (Oid, Oid),
+) -> Level {
     if commit == pull.head || objects.commit(pull.head).is_ok_and(|head| head.tree == tree) {
         return pull.proof.level;
     }
-    let on_tree = snapshot.records_of(&pull.author).filter(|record| record.tree == tree);
-    let passed = on_tree.filter_map(|known| gate::read_record(objects, known)).any(|record| record.last().succeeded());
-    if passed { Level::P1 } else { Level::P0 }
+    gate::best_on(snapshot, root, objects, Some(&pull.author), tree)
 }
 
 fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {

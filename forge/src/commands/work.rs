@@ -3,7 +3,7 @@
 use notes_schema::event::{WorkAbandoned, WorkStarted};
 use notes_schema::names::hex;
 use notes_schema::refs::show_time;
-use notes_schema::{AgentName, EntityId, ItemRef, Oid, RefName};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, ProjectName, RefName};
 use rand::TryRngCore as _;
 use serde::Serialize;
 
@@ -20,9 +20,16 @@ use crate::state::{IssueStatus, Worker};
 const DEADLINE_MS: u64 = 86_400_000;
 
 #[derive(Serialize)]
-struct CloneUrls {
+pub(super) struct CloneUrls {
     ssh: String,
     http: String,
+}
+
+impl CloneUrls {
+    pub(super) fn of(context: &Context, project: &ProjectName) -> CloneUrls {
+        let config = context.forge.config();
+        CloneUrls { ssh: format!("{}/{project}", config.public_ssh), http: format!("{}/{project}", config.public_http) }
+    }
 }
 
 #[derive(Serialize)]
@@ -82,6 +89,7 @@ impl Render for Begun {
         ));
         let get = &self.recorder;
         out.push_str(&format!("    {get} > ~/bin/forge && chmod +x ~/bin/forge && export PATH=~/bin:$PATH\n"));
+        out.push_str("Runs signed with your key show more (P2): git config --global forge.signingkey ~/.ssh/forge\n");
         out.push_str(&format!("---\nnext: submit {}\n", self.branch));
         out
     }
@@ -142,14 +150,11 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     Ok(Answer::of(&Begun {
         recorder,
         title: issue.map(|i| i.title.clone()).unwrap_or_default(),
-        clone: CloneUrls {
-            ssh: format!("{}/{}", config.public_ssh, reference.project),
-            http: format!("{}/{}", config.public_http, reference.project),
-        },
+        clone: CloneUrls::of(context, &reference.project),
         clone_from: super::projects::clone_url(context, &reference.project),
         base: worker.base,
         deadline_ms: worker.deadline_ms,
-        git_config: git_config(context.agent()?, &reference, &worker, &nonce),
+        git_config: git_config(context.agent()?, &reference, worker.base, &nonce),
         nonce: hex(&nonce),
         others: others.unwrap_or_default(),
         reference,
@@ -160,14 +165,14 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 }
 
 /// Settings for the clone; each can be applied twice.
-fn git_config(agent: &AgentActor, reference: &ItemRef, worker: &Worker, nonce: &[u8]) -> Vec<Vec<String>> {
+pub(super) fn git_config(agent: &AgentActor, reference: &ItemRef, base: Option<Oid>, nonce: &[u8]) -> Vec<Vec<String>> {
     let inbox = format!("{}*:{}{}/*", notes_schema::refs::OUT_PREFIX, notes_schema::refs::IN_PREFIX, agent.name);
     let mut settings = vec![
         vec!["--replace-all".to_owned(), "remote.origin.push".to_owned(), "HEAD".to_owned(), "^HEAD$".to_owned()],
         vec!["--replace-all".to_owned(), "remote.origin.push".to_owned(), inbox, "^refs/notes/forge/out".to_owned()],
     ];
     let key = agent.credential.strip_prefix("key:").unwrap_or(&agent.credential).to_owned();
-    let base = worker.base.map(|b| b.to_string()).unwrap_or_default();
+    let base = base.map(|b| b.to_string()).unwrap_or_default();
     for (name, value) in [
         ("forge.agent", agent.name.to_string()),
         ("forge.key", key),

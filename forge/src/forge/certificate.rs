@@ -5,8 +5,9 @@
 
 use notes_schema::AgentName;
 
+use super::signature::Signature;
 use crate::answer::{Code, Refusal};
-use crate::ledger::{Snapshot, signed_by};
+use crate::ledger::{GIT_NAMESPACE, Snapshot, signed_by};
 use git::wire::{Certificate, NonceSeed, NonceStatus};
 
 /// How many seconds may pass between the two requests of a push over HTTP.
@@ -18,8 +19,8 @@ pub(super) fn seed(secret: &[u8; 32]) -> NonceSeed {
     NonceSeed { secret, slop: SLOP }
 }
 
-/// Refuses a certificate that is not `agent`'s own word for this push.
-pub(super) fn check(root: &Snapshot, agent: &AgentName, certificate: &Certificate) -> Result<(), Refusal> {
+/// Refuses a certificate that is not `agent`'s own word for this push; answers what it makes of the records in it.
+pub(super) fn check(root: &Snapshot, agent: &AgentName, certificate: &Certificate) -> Result<Signature, Refusal> {
     let refuse = |why: String| Err(Refusal::new(Code::NotAllowed, "push --signed", why, "git push --no-signed"));
     match certificate.nonce {
         NonceStatus::Ok => {}
@@ -28,12 +29,15 @@ pub(super) fn check(root: &Snapshot, agent: &AgentName, certificate: &Certificat
             return refuse("its nonce is not one that this forge gave out for this repository".to_owned());
         }
     }
-    let Some(fingerprint) = signed_by(&certificate.text, &certificate.signature) else {
+    let Some(key) = signed_by(GIT_NAMESPACE, &certificate.text, &certificate.signature) else {
         let why = "its signature is no valid SSH signature over it; sign with `-c gpg.format=ssh` and one of your keys";
         return refuse(why.to_owned());
     };
-    match root.fold.keys.get(&fingerprint) {
-        Some(owner) if owner == agent => Ok(()),
-        Some(_) | None => refuse(format!("{fingerprint} signed it, which is no key of {agent}")),
+    match root.fold.keys.get(&key) {
+        Some(owner) if owner == agent => {
+            let bytes = [&certificate.text[..], &certificate.signature].concat();
+            Ok(Signature { key, push: true, bytes })
+        }
+        Some(_) | None => refuse(format!("{key} signed it, which is no key of {agent}")),
     }
 }

@@ -154,6 +154,15 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
             let text = format!("{by} {} ({entity}){said}\n", fact.verdict.past());
             Some(Note { list: refs::REVIEW_NOTES, commit: fact.head, text })
         }
+        Fact::PullChallenged(fact) => {
+            let text = format!(
+                "{} by {by}, who ran it again ({entity}), proof {}\nrecord {}\n",
+                fact.outcome.past(),
+                fact.level,
+                fact.record
+            );
+            Some(Note { list: refs::TRACE_NOTES, commit: fact.head, text })
+        }
         Fact::ForgeFounded(_)
         | Fact::AgentRegistered(_)
         | Fact::KeyAdded(_)
@@ -170,6 +179,12 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::WorkAbandoned(_)
         | Fact::PullClosed(_)
         | Fact::RatingSettled(_)
+        | Fact::CheckRegistered(_)
+        | Fact::CheckDropped(_)
+        | Fact::CheckPosted(_)
+        | Fact::ChallengeStarted(_)
+        | Fact::RatingCorrected(_)
+        | Fact::NoteAdded(_)
         | Fact::Unknown { .. } => None,
     }
 }

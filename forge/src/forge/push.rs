@@ -10,16 +10,18 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hooks::push::{self as rules, PushedRef};
-use hooks::record::{self, Form, Incoming, RecordVerdict, Taken};
+use hooks::record::{self, Incoming, RecordVerdict, Taken};
+use hooks::secrets::Searched;
 use notes_schema::batch::{PackLine, PushLine, RecordLine};
 use notes_schema::event::{Level, Proof, PullRound};
 use notes_schema::{EntityId, NameError, Oid, ProjectName, RefName, refs};
 
+use super::signature::{self, Signature};
 use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Needs};
 use crate::gate::{self, View, Work};
-use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault};
+use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault, record_files};
 use crate::state::PullStatus;
 use git::history;
 use git::name::FullName;
@@ -194,11 +196,9 @@ impl Host for RepositoryHost {
                 "ssh forge help register",
             ));
         };
-        let signed = push
-            .certificate
-            .as_ref()
-            .map_or(Ok(()), |certificate| certificate::check(&self.forge.root(), &agent.name, certificate));
-        match signed.and_then(|()| receive(&self.forge, &self.repository, agent, push)) {
+        let certificate = push.certificate.as_ref();
+        let signed = certificate.map(|certificate| certificate::check(&self.forge.root(), &agent.name, certificate));
+        match signed.transpose().and_then(|signed| receive(&self.forge, &self.repository, agent, push, signed)) {
             Ok(outcome) => outcome,
             Err(refusal) => refuse_all(&refusal),
         }
@@ -242,10 +242,12 @@ fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentActor) -> impl Ite
     })
 }
 
-/// A refusal as git shows it: why, beside the ref, and the next command as a `remote:` line that can be copied whole.
+/// A refusal as git shows it: why, beside the ref, and details and the next command as `remote:` lines that can be copied
+/// whole.
 fn line(refusal: &Refusal) -> String {
     let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    format!("{}: {}\nnext: {}", plain(&refusal.rule), plain(&refusal.why), plain(&refusal.next))
+    let details: String = refusal.details.iter().map(|line| format!("\n{}", plain(line))).collect();
+    format!("{}: {}{details}\nnext: {}", plain(&refusal.rule), plain(&refusal.why), plain(&refusal.next))
 }
 
 fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rules::RefUpdate]) -> Result<(), Refusal> {
@@ -254,10 +256,15 @@ fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rul
     rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier }).map_err(gate::refused)
 }
 
-/// Judges what a branch brings, once its objects are there.
-fn judge_content(view: &View, agent: &AgentActor, update: &RefUpdate) -> Result<(), Refusal> {
+/// Judges what a branch or tag brings, once its objects are there; `good` are the updates that nothing spoke against.
+fn judge_content(
+    view: &View,
+    agent: &AgentActor,
+    update: &RefUpdate,
+    good: &[rules::RefUpdate],
+) -> Result<(), Refusal> {
     let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
-    let pushed = PushedRef { agent: &agent.name, update: &update, earlier: &[] };
+    let pushed = PushedRef { agent: &agent.name, update: &update, earlier: good };
     rules::judge_content(view, &pushed).map_err(gate::refused)
 }
 
@@ -265,13 +272,15 @@ fn judge_content(view: &View, agent: &AgentActor, update: &RefUpdate) -> Result<
 struct Sorted {
     /// Updates with what was found against them so far.
     updates: Vec<(RefUpdate, Result<(), Refusal>)>,
-    /// Records that are new, by the ref that brings them.
-    records: BTreeMap<RefName, Box<Taken>>,
+    /// Records that are new, by the ref that brings them, and what is signed of them.
+    records: BTreeMap<RefName, (Box<Taken>, Option<Signature>)>,
     /// Refs whose record is known: they answer ok and change nothing.
     known: HashSet<RefName>,
     atomic: bool,
     /// The default branch whose policy judged what branches bring.
     judged_at: Option<Oid>,
+    /// What was found in the files that the push brings.
+    searched: Option<Arc<Searched>>,
 }
 
 fn receive(
@@ -279,8 +288,9 @@ fn receive(
     repository: &Arc<Repository>,
     agent: &AgentActor,
     push: Push,
+    signed: Option<Signature>,
 ) -> Result<PushOutcome, Refusal> {
-    let sorted = sort_out(forge, repository, agent, &push);
+    let sorted = sort_out(forge, repository, agent, &push, signed.as_ref());
     if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
         return Ok(sorted.refused());
     }
@@ -355,52 +365,77 @@ fn land(repository: &Repository, quarantine: Quarantine) -> Result<(NewObjects, 
     }
 }
 
-fn sort_out(forge: &Forge, repository: &Repository, agent: &AgentActor, push: &Push) -> Sorted {
+fn sort_out(
+    forge: &Forge,
+    repository: &Repository,
+    agent: &AgentActor,
+    push: &Push,
+    signed: Option<&Signature>,
+) -> Sorted {
     let (snapshot, root) = (repository.snapshot(), forge.root());
     let overlay = Overlay { quarantine: &push.quarantine, store: repository.store() };
-    let view = View::new(&snapshot, &root, &overlay, forge.now());
+    let view = View::new(&snapshot, &root, &overlay, forge.now()).receiving(&overlay);
     let mut sorted = Sorted {
         updates: Vec::new(),
         records: BTreeMap::new(),
         known: HashSet::new(),
         atomic: push.atomic,
         judged_at: snapshot.default_tip(),
+        searched: None,
     };
-    let mut earlier = Vec::new();
+    let (mut earlier, mut good) = (Vec::new(), Vec::new());
     let mut blobs = Vec::new();
     // Names that this forge does not store were refused before the pack was read.
-    for update in push.updates.iter().filter_map(|update| RefUpdate::of(update).ok()) {
-        let update = &update;
+    let mut updates: Vec<RefUpdate> = push.updates.iter().filter_map(|update| RefUpdate::of(update).ok()).collect();
+    if let (None, Some(head)) = (snapshot.default_tip(), &snapshot.head) {
+        // What the default branch brings judges the others.
+        updates.sort_by_key(|update| update.name != *head);
+    }
+    for update in &updates {
         let mut result = match is_done(&snapshot, agent, update) {
             true => Ok(()),
             false => judge_ref(&view, agent, update, &earlier)
                 .and_then(|()| check_kind(&overlay, update))
                 .and_then(|()| expected(&snapshot, update))
-                .and_then(|()| judge_content(&view, agent, update)),
+                .and_then(|()| judge_content(&view, agent, update, &good)),
         };
-        earlier.push(rules::RefUpdate { name: update.name.clone(), new: update.new });
+        let judged = rules::RefUpdate { name: update.name.clone(), new: update.new };
+        good.extend(result.is_ok().then(|| judged.clone()));
+        earlier.push(judged);
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
-            match record_blob(&overlay, commit) {
-                Ok((form, bytes)) => blobs.push((update.name.clone(), form, bytes)),
+            match record_files(&overlay, commit) {
+                Ok((form, bytes, armor)) => blobs.push((update.name.clone(), form, bytes, armor)),
                 Err(why) => result = Err(bad_record(&update.name, why)),
             }
         }
         sorted.updates.push((update.clone(), result));
     }
     let incoming: Vec<Incoming> =
-        blobs.iter().map(|(name, form, bytes)| Incoming { name, form: *form, bytes }).collect();
-    for (verdict, (name, _, _)) in record::judge(&view, &agent.name, &incoming).into_iter().zip(&blobs) {
-        match verdict {
-            RecordVerdict::New(taken) => drop(sorted.records.insert(name.clone(), taken)),
-            RecordVerdict::AlreadyKnown(_) => drop(sorted.known.insert(name.clone())),
-            RecordVerdict::Refused(refusal) => {
-                let entry = sorted.updates.iter_mut().find(|(update, _)| update.name == *name);
-                if let Some((_, result)) = entry {
-                    *result = Err(gate::refused(refusal));
+        blobs.iter().map(|(name, form, bytes, _)| Incoming { name, form: *form, bytes }).collect();
+    for (verdict, (name, _, bytes, armor)) in record::judge(&view, &agent.name, &incoming).into_iter().zip(&blobs) {
+        let refusal = match verdict {
+            RecordVerdict::New(taken) => {
+                let own = armor.as_ref().map(|armor| signature::check(&root, &agent.name, name, bytes, armor));
+                match own.transpose() {
+                    Ok(own) => {
+                        sorted.records.insert(name.clone(), (taken, own.or_else(|| signed.cloned())));
+                        continue;
+                    }
+                    Err(refusal) => refusal,
                 }
             }
+            RecordVerdict::AlreadyKnown(_) => {
+                sorted.known.insert(name.clone());
+                continue;
+            }
+            RecordVerdict::Refused(refusal) => refusal,
+        };
+        let entry = sorted.updates.iter_mut().find(|(update, _)| update.name == *name);
+        if let Some((_, result)) = entry {
+            *result = Err(gate::refused(refusal));
         }
     }
+    sorted.searched = view.search();
     sorted
 }
 
@@ -434,17 +469,6 @@ fn check_kind(objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> 
     }
 }
 
-/// The one blob of a record's commit.
-pub(crate) fn record_blob(objects: &dyn Objects, commit: Oid) -> Result<(Form, bytes::Bytes), String> {
-    let tree = objects.commit(commit).and_then(|c| objects.tree(c.tree)).map_err(|e| e.to_string())?;
-    let mut found = tree.iter().filter_map(|e| Some((Form::of_blob(&e.name)?, e.id)));
-    let (form, id) = found.next().ok_or("its tree holds neither `record` nor `record.json`")?;
-    if tree.len() != 1 {
-        return Err("its tree must hold one file only".to_owned());
-    }
-    Ok((form, objects.get_kind(id, Kind::Blob).map_err(|e| e.to_string())?.data))
-}
-
 struct Planned {
     outcome: PushOutcome,
     changed: bool,
@@ -462,13 +486,15 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
             if sorted.known.contains(&update.name) || is_done(&snapshot, agent, update) {
                 return Ok(());
             }
-            let view = View::new(&snapshot, root, objects, draft.now()).after(policy.as_ref());
+            let view = View::new(&snapshot, root, objects, draft.now())
+                .after(policy.as_ref())
+                .after_search(sorted.searched.as_ref());
             let judged = judge_ref(&view, agent, update, &earlier);
             policy = view.known();
             judged?;
             if snapshot.default_tip() != sorted.judged_at {
                 // Another policy may hold by now.
-                judge_content(&view, agent, update)?;
+                judge_content(&view, agent, update, &earlier)?;
             }
             let peeled = update.new.and_then(|id| crate::ledger::peeled(objects, id));
             draft.set_ref(&update.name, update.old, update.new, peeled, Some(&agent.name))?;
@@ -485,7 +511,7 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
         };
         return Planned { outcome: refused.refused(), changed: false };
     }
-    let mut messages = Vec::new();
+    let mut messages: Vec<String> = sorted.searched.as_ref().and_then(|searched| searched.gap()).into_iter().collect();
     let changed = !moved.is_empty();
     if changed && let Err(refusal) = consequences(draft, root, objects, agent, &moved, &sorted.records, &mut messages) {
         let results = results.into_iter().map(|(name, _)| (name.into(), Err(line(&refusal)))).collect();
@@ -508,19 +534,19 @@ fn consequences(
     objects: &dyn Objects,
     agent: &AgentActor,
     moved: &[RefUpdate],
-    records: &BTreeMap<RefName, Box<Taken>>,
+    records: &BTreeMap<RefName, (Box<Taken>, Option<Signature>)>,
     messages: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let landed: Vec<(&RefName, &Taken)> = records
+    let landed: Vec<(&RefName, &Taken, Option<&Signature>)> = records
         .iter()
         .filter(|(name, _)| moved.iter().any(|u| u.name == **name))
-        .map(|(n, t)| (n, t.as_ref()))
+        .map(|(name, (taken, signed))| (name, taken.as_ref(), signed.as_ref()))
         .collect();
     let mut lines = Vec::new();
-    for (name, taken) in &landed {
+    for (name, taken, signed) in &landed {
         let commit = moved.iter().find(|u| u.name == **name).and_then(|u| u.new);
         let commit = commit.ok_or_else(|| bad_record(name, "it was deleted in the same push".to_owned()))?;
-        lines.push(keep_record(draft, agent, name, taken, commit)?);
+        lines.push(keep_record(draft, agent, name, taken, *signed, commit)?);
     }
     draft.push(PushLine {
         a: agent.name.clone(),
@@ -528,7 +554,7 @@ fn consequences(
         refs: moved.iter().map(|u| u.name.clone()).collect(),
         records: lines,
     });
-    let fresh: Vec<&Taken> = landed.iter().map(|(_, taken)| *taken).collect();
+    let fresh: Vec<&Taken> = landed.iter().map(|(_, taken, _)| *taken).collect();
     for update in moved.iter().filter(|u| u.name.branch_name().is_some()) {
         match update.new {
             Some(head) => branch_moved(draft, root, objects, agent, &update.name, head, &fresh, messages)?,
@@ -537,8 +563,22 @@ fn consequences(
     }
     if !fresh.is_empty() {
         proof_arrived(draft, root, objects, agent, moved, &fresh, messages)?;
+        messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
     }
     Ok(())
+}
+
+/// What to say next to whoever sends the record of a challenge.
+fn of_challenge(snapshot: &Snapshot, agent: &AgentActor, taken: &Taken) -> Option<String> {
+    let started = snapshot.fold.nonces.get(taken.record.nonce.as_bytes().as_slice())?;
+    started.challenges?;
+    let (project, n, id) = (&snapshot.project, started.issue, &taken.record.id);
+    Some(format!("next: {}challenge {project}/{n} --record {id}", door(agent)))
+}
+
+/// What stands before a command: whoever came with a token may have no ssh, and sends it to `POST /action` as it stands.
+fn door(agent: &AgentActor) -> &'static str {
+    if agent.credential.starts_with("token:") { "" } else { "ssh forge " }
 }
 
 fn keep_record(
@@ -546,6 +586,7 @@ fn keep_record(
     agent: &AgentActor,
     name: &RefName,
     taken: &Taken,
+    signed: Option<&Signature>,
     commit: Oid,
 ) -> Result<RecordLine, Refusal> {
     let blob = draft.object(git::object::Object::new(Kind::Blob, taken.canonical.clone()))?;
@@ -556,8 +597,13 @@ fn keep_record(
     let shown_issue = issue.map_or(String::new(), |n| format!(" for #{n}"));
     let command = crate::state::snippet(&last.command(), 80);
     let summary = format!("{} ran `{command}`{shown_issue}: {}", agent.name, last.ending());
-    draft.keep_record(NewRecord { digest: taken.digest, blob, commit, summary });
-    Ok(RecordLine { r: name.clone(), c: commit, h: taken.digest, blob, tree: last.tree, issue })
+    let signed = match signed {
+        Some(signature) => Some(signature.line(draft.object(signature.object())?)),
+        None => None,
+    };
+    let signature = signed.as_ref().map(|signed| signed.blob);
+    draft.keep_record(NewRecord { digest: taken.digest, blob, signature, commit, summary });
+    Ok(RecordLine { r: name.clone(), c: commit, h: taken.digest, blob, tree: last.tree, issue, signed })
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
@@ -575,8 +621,7 @@ fn branch_moved(
     let project = &snapshot.project;
     let view = View::new(&snapshot, root, objects, draft.now());
     let short = branch.short();
-    // Whoever came with a token may have no ssh: its next command goes to `POST /action` as it stands.
-    let door = if agent.credential.starts_with("token:") { "" } else { "ssh forge " };
+    let door = door(agent);
     if Some(branch) == snapshot.head.as_ref() {
         messages.push(format!("{short} is born at {}; from here on it moves through merge", head.short()));
         messages.push(format!("next: {door}issue new {project} --title 'What is to be done'"));
@@ -622,15 +667,17 @@ fn proof_arrived(
     for n in waiting {
         let Some(pull) = snapshot.fold.pull(n) else { continue };
         let just_pushed = moved.iter().any(|u| u.name == pull.branch);
-        if pull.status != PullStatus::Open || pull.author != agent.name || pull.proof.level != Level::P0 || just_pushed
-        {
+        // A run that is signed may say more than the one before; what others found is no matter of new records.
+        let may_rise = pull.proof.level == Level::P0 || pull.proof.level == Level::P1;
+        if pull.status != PullStatus::Open || pull.author != agent.name || !may_rise || just_pushed {
             continue;
         }
         let proof = work(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof(&view)?;
-        if proof.level == Level::P0 {
+        if proof.level <= pull.proof.level {
             continue;
         }
-        messages.push(format!("{}#{n} is proven now, proof {}", snapshot.project, shown(&proof)));
+        let more = if pull.proof.level == Level::P0 { "proven now" } else { "now proven by more than before" };
+        messages.push(format!("{}#{n} is {more}, proof {}", snapshot.project, shown(&proof)));
         let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
         draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
     }

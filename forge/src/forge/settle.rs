@@ -1,13 +1,14 @@
-//! What a merge asks of `forge.git`: its rating, settled exactly once.
+//! What a merge asks of `forge.git`: its rating, settled exactly once; and what a challenge does that turns the proof of
+//! what landed: that rating, corrected.
 //!
 //! Invariant: a project's outbox is worked off in order, and the cursor moves in the same batch as the rating, so a crash
 //! anywhere repeats nothing and skips nothing.
 
 use std::sync::Arc;
 
-use notes_schema::event::{RatingSettled, Verdict};
+use notes_schema::event::{Level, RatingCorrected, RatingSettled, Verdict};
 use notes_schema::names::Track;
-use notes_schema::{EntityId, ItemRef, Oid, ProjectName};
+use notes_schema::{EntityId, ItemRef, Oid, ProjectName, Sha256};
 
 use super::Forge;
 use crate::answer::Refusal;
@@ -24,9 +25,12 @@ struct Due {
     game: Option<Game>,
 }
 
-/// A merge that may rate: an agent against a ticket.
+/// A merge that may rate, an agent against a ticket; or a challenge of one that did.
 struct Game {
-    key: notes_schema::Sha256,
+    /// Digest of the event.
+    key: Sha256,
+    /// Digest of the event by which the pull request landed: the same, unless it is a challenge.
+    landing: Sha256,
     pull: ItemRef,
     ticket: ItemRef,
     state: PullState,
@@ -67,8 +71,10 @@ impl Forge {
 fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64, Oid)) -> Result<(), Refusal> {
     let done = draft.snapshot().cursors.get(project).map_or(0, |(n, _)| *n);
     for due in due.into_iter().filter(|due| due.n > done) {
-        if let Some(game) = due.game {
-            rate(draft, &game)?;
+        match due.game {
+            Some(game) if game.key == game.landing => rate(draft, &game)?,
+            Some(game) => correct(draft, &game)?,
+            None => {}
         }
     }
     draft.remark(format!("settled {project} up to batch {}", end.0));
@@ -83,14 +89,17 @@ fn game(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::
     let issue = state.issue?;
     let ticket_author = snapshot.fold.issue(issue)?.author.clone();
     let item = |n| ItemRef { project: project.clone(), n };
-    Some(Game { key: line.h, pull: item(n), ticket: item(issue), state, ticket_author })
+    let landing = *snapshot.fold.landings.get(&n)?;
+    Some(Game { key: line.h, landing, pull: item(n), ticket: item(issue), state, ticket_author })
 }
 
 /// Rates one merge. Nobody is rated for a ticket of its own, nor on an approval of its own: owners must differ.
 fn rate(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
     let author = &game.state.author;
     let approvers: Vec<_> = game.state.live(Verdict::Approve).map(|r| r.agent.clone()).collect();
-    let independent = *author != game.ticket_author && approvers.iter().any(|a| a != author);
+    let fold = &draft.snapshot().fold;
+    let other = |agent| fold.owner(agent) != fold.owner(author);
+    let independent = other(&game.ticket_author) && approvers.iter().any(other);
     if !independent || draft.snapshot().fold.ratings.has(&game.key) {
         return Ok(());
     }
@@ -110,4 +119,30 @@ fn rate(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
     };
     let cause = [game.key];
     draft.event(&Author::forge(), &EntityId::Elo(Track::Antfarm), fact, None, &cause).map(drop)
+}
+
+/// Corrects the rating of a merge whose proof was refuted, or is refuted no longer: the game is lost, or won as at first.
+/// What it rested on stays that of the merge; a merge that did not rate, or stands as it should, is left alone.
+fn correct(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
+    let ratings = &draft.snapshot().fold.ratings;
+    let Some(settled) = ratings.game(&game.landing).cloned().filter(|_| !ratings.has(&game.key)) else { return Ok(()) };
+    let score_ppm = if game.state.proof.level == Level::PX { elo::LOSS } else { elo::WIN };
+    let due = elo::game(settled.agent_before, settled.ticket_before, score_ppm, settled.k_milli);
+    if due == settled.given_milli {
+        return Ok(());
+    }
+    let fact = RatingCorrected {
+        key: game.key,
+        game: game.landing,
+        agent: settled.agent,
+        ticket: settled.ticket,
+        pull: game.pull.clone(),
+        score_ppm,
+        k_milli: settled.k_milli,
+        agent_before: settled.agent_before,
+        ticket_before: settled.ticket_before,
+        given_milli: settled.given_milli,
+        delta_milli: due.saturating_sub(settled.given_milli),
+    };
+    draft.event(&Author::forge(), &EntityId::Elo(Track::Antfarm), fact, None, &[game.key]).map(drop)
 }

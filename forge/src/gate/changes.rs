@@ -82,7 +82,7 @@ pub(super) fn of_push(
     let mut all = Vec::new();
     for (_, commit) in commits {
         let before = commit.parents.first().copied();
-        for change in changes_of(objects, commit.tree, &commit.parents)? {
+        for change in changes_of(objects, commit.tree, &commit.parents, MOST_PATHS + 1)? {
             if all.len() == MOST_PATHS {
                 return Err(too_many("paths", MOST_PATHS));
             }
@@ -95,10 +95,15 @@ pub(super) fn of_push(
 }
 
 /// What a commit changes against its parent; a merge, what differs from each of them.
-fn changes_of(objects: &dyn Objects, tree: Oid, parents: &[Oid]) -> Result<Vec<Change>, Undecided> {
+pub(super) fn changes_of(
+    objects: &dyn Objects,
+    tree: Oid,
+    parents: &[Oid],
+    most: usize,
+) -> Result<Vec<Change>, Undecided> {
     let against = |parent: Option<Oid>| {
         let old = parent.map(|id| objects.commit(id).map(|commit| commit.tree)).transpose().map_err(undecided)?;
-        diff::changed_paths(objects, old, Some(tree), MOST_PATHS + 1).map_err(undecided)
+        diff::changed_paths(objects, old, Some(tree), most).map_err(undecided)
     };
     let mut changes = against(parents.first().copied())?;
     for parent in parents.iter().skip(1) {

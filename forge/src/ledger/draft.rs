@@ -128,6 +128,8 @@ pub struct NewRecord {
     pub digest: Sha256,
     /// The blob with them.
     pub blob: Oid,
+    /// The blob with what its maker signed of it, where something is.
+    pub signature: Option<Oid>,
     /// The commit that brought them.
     pub commit: Oid,
     /// One line for people: who ran what, and how it ended.
@@ -297,7 +299,8 @@ impl<'a> Draft<'a> {
         self.work.kept_tips.push_back(id);
     }
 
-    /// Keeps a trace record: in its month, where it stays when the ref that brought it goes. The blob must have been added.
+    /// Keeps a trace record: in its month, where it stays when the ref that brought it goes. The blobs must have been
+    /// added.
     pub fn keep_record(&mut self, record: NewRecord) {
         self.work.records.push_back(record);
     }
@@ -575,7 +578,8 @@ impl<'a> Draft<'a> {
         Ok(Built { pack: builder.finish(), objects: objects.by_id, snapshot, batch, refs })
     }
 
-    /// Folds the batch's records into their month: `<two digits>/<digest>` below one commit.
+    /// Folds the batch's records into their month: `<two digits>/<digest>` below one commit, a signature beside it as
+    /// `<digest>.sig`.
     fn fold_records(&mut self) -> Result<(), Refusal> {
         if self.work.records.is_empty() {
             return Ok(());
@@ -583,7 +587,8 @@ impl<'a> Draft<'a> {
         let month = refs::trace_month(self.t);
         let before = self.work.snapshot.ref_id(&month);
         let records = std::mem::take(&mut self.work.records);
-        let files = records.iter().map(|r| (r.digest.to_string(), r.blob)).collect();
+        let mut files: Vec<(String, Oid)> = records.iter().map(|r| (r.digest.to_string(), r.blob)).collect();
+        files.extend(records.iter().filter_map(|r| Some((format!("{}.sig", r.digest), r.signature?))));
         let change = fanout::add(self.store, before, files).map_err(unreadable)?;
         for (id, object) in change.objects {
             self.known_object(id, object);

@@ -14,6 +14,7 @@ mod recover;
 mod replay;
 mod repository;
 mod sequence;
+mod signed_record;
 mod signer;
 mod snapshot;
 mod storage;
@@ -27,5 +28,8 @@ pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub use repository::{Clock, Deps, Published, Repository, system_clock};
 pub use sequence::Sequence;
-pub use signer::{Signer, signed_by};
+pub use signed_record::{
+    FILE as SIGNATURE_FILE, NAMESPACE as SIGNATURE_NAMESPACE, check_signature, record_files, record_signer,
+};
+pub use signer::{NAMESPACE as GIT_NAMESPACE, Signer, signed_by};
 pub use snapshot::{KnownRecord, Snapshot};

@@ -5,8 +5,8 @@ use russh::keys::{PrivateKey, PublicKey};
 
 use git::object;
 
-/// The namespace that git uses for commits and tags.
-const NAMESPACE: &str = "git";
+/// The namespace that git uses for commits, tags and pushes.
+pub const NAMESPACE: &str = "git";
 
 /// The forge's signing key of the current epoch.
 pub struct Signer {
@@ -43,11 +43,11 @@ pub fn is_signed_by(commit: &[u8], public_openssh: &str) -> bool {
     key.verify(NAMESPACE, &object::unsigned_bytes(commit), &signature).is_ok()
 }
 
-/// The fingerprint of the key that made `armor` over `text`; `None` where the signature is not valid.
-pub fn signed_by(text: &[u8], armor: &[u8]) -> Option<String> {
+/// The fingerprint of the key that made `armor` over `text` for `namespace`; `None` where the signature is not valid.
+pub fn signed_by(namespace: &str, text: &[u8], armor: &[u8]) -> Option<String> {
     let signature = SshSig::from_pem(armor).ok()?;
     let key = PublicKey::from(signature.public_key().clone());
-    key.verify(NAMESPACE, text, &signature).ok()?;
+    key.verify(namespace, text, &signature).ok()?;
     Some(key.fingerprint(HashAlg::Sha256).to_string())
 }
 
@@ -74,10 +74,11 @@ mod tests {
         assert!(is_signed_by(&signed, &signer.public_openssh()));
         let bytes = commit.encode(None).data;
         assert_eq!(
-            signed_by(&bytes, armor.as_bytes()),
+            signed_by(NAMESPACE, &bytes, armor.as_bytes()),
             Some(signer.key.public_key().fingerprint(HashAlg::Sha256).to_string())
         );
-        assert_eq!(signed_by(b"else", armor.as_bytes()), None);
+        assert_eq!(signed_by(NAMESPACE, b"else", armor.as_bytes()), None);
+        assert_eq!(signed_by("file", &bytes, armor.as_bytes()), None, "for another purpose");
         let mut changed = signed.to_vec();
         *changed.iter_mut().rev().nth(1).unwrap() = b'y';
         assert!(!is_signed_by(&changed, &signer.public_openssh()));

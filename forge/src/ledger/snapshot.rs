@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
-use notes_schema::batch::{OutboxLine, RefTarget};
+use notes_schema::batch::{OutboxLine, RecordSignature, RefTarget};
 use notes_schema::{AgentName, Oid, ProjectName, RefName, Sha256, refs};
 
 use super::draft::Recorded;
@@ -28,6 +28,8 @@ pub struct KnownRecord {
     pub tree: Oid,
     /// The issue that its nonce was given for.
     pub issue: Option<u64>,
+    /// What its maker signed of it, where something is.
+    pub signed: Option<RecordSignature>,
     /// Number of the batch that brought it.
     pub batch: u64,
 }
@@ -224,6 +226,7 @@ impl Snapshot {
             blob: line.blob,
             tree: line.tree,
             issue: line.issue,
+            signed: line.signed.clone(),
             batch,
         });
         self.records.insert(line.h, known.clone());

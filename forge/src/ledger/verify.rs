@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 
 use notes_schema::batch::RefTarget;
 use notes_schema::envelope::NO_EVENT;
+use notes_schema::event::{RatingCorrected, RatingSettled};
 use notes_schema::{EntityId, FORGE_PROJECT, Fact, Oid, ProjectName, RefName, Sha256, refs};
 
 use super::recover::{check_digests, check_link};
 use super::replay::{self, ReadEvent, ReplayError};
+use super::signed_record::check_signature;
 use super::signer;
 use super::snapshot::Snapshot;
 use super::storage;
-use crate::state::elo;
+use crate::state::{Game, Ratings, elo};
 use git::object::{self, Kind, Object};
 use git::pack::index;
 use git::packed_refs;
@@ -282,8 +284,29 @@ fn check_batch(
     for line in &read.batch.events {
         check_chain_line(&read, line.e.as_str(), &place)?;
     }
+    if let Some(authority) = authority {
+        check_signed_records(objects, &read, authority).map_err(|why| ReplayError::broken(&place, why))?;
+    }
     report.batches += 1;
     report.events += events;
+    Ok(())
+}
+
+/// What the ledger says was signed: by a key that let the record's maker in, over the record or the push that brought it.
+fn check_signed_records(objects: &dyn Objects, read: &replay::ReadBatch, authority: &Snapshot) -> Result<(), String> {
+    for push in &read.batch.pushes {
+        for (line, signed) in push.records.iter().filter_map(|line| Some((line, line.signed.as_ref()?))) {
+            if !objects.contains(line.blob) {
+                // A month may be dropped, and its signatures with it.
+                continue;
+            }
+            let named = |why: String| format!("record {} of {}: {why}", line.h, push.a);
+            if !authority.fold.let_in(&signed.key, &push.a, None) {
+                return Err(named(format!("{} signed it, which was never a key of its maker", signed.key)));
+            }
+            check_signature(objects, signed, line.c, &line.r, &line.h).map_err(named)?;
+        }
+    }
     Ok(())
 }
 
@@ -339,21 +362,54 @@ fn check_event(
     if read.intent.text != read.text.as_ref().map(|t| Sha256::of(t.as_bytes())) {
         return fail("`body.md` is not the text that its intent names");
     }
-    if let Fact::RatingSettled(game) = &read.fact {
-        let ratings = &before.fold.ratings;
-        let EntityId::Elo(track) = id else { return fail("a rating outside of a rating ledger") };
-        let inputs = (ratings.of(&game.agent, *track), ratings.of_ticket(&game.ticket));
-        if inputs != (game.agent_before, game.ticket_before) || ratings.has(&game.key) {
-            return fail("its inputs are not the ratings before it, or its cause was settled already");
-        }
-        if elo::game(inputs.0, inputs.1, game.score_ppm, game.k_milli) != game.delta_milli {
-            return fail("its change is not what its inputs give");
-        }
+    if let Some(why) = check_rating(&before.fold.ratings, id, &read.fact) {
+        return fail(why);
     }
     let at = crate::state::Happened { agent: &event.a, t: event.t, q: event.q, text: read.text.as_deref() };
     let folded = notes_schema::envelope::encode(&before.fold.next_state(id, &read.fact, &at));
     if read.state.as_deref() != Some(&folded[..]) {
         return fail("`state` is not what its events fold to");
+    }
+    Ok(())
+}
+
+/// What is wrong with a rating event, if it is one: it carries its inputs, which must be what the ledger gave before it.
+fn check_rating(ratings: &Ratings, id: &EntityId, fact: &Fact) -> Option<&'static str> {
+    match fact {
+        Fact::RatingSettled(game) => check_settled(ratings, id, game).err(),
+        Fact::RatingCorrected(change) => check_corrected(ratings, id, change).err(),
+        _ => None,
+    }
+}
+
+fn check_settled(ratings: &Ratings, id: &EntityId, game: &RatingSettled) -> Result<(), &'static str> {
+    let EntityId::Elo(track) = id else { return Err("a rating outside of a rating ledger") };
+    let inputs = (ratings.of(&game.agent, *track), ratings.of_ticket(&game.ticket));
+    if inputs != (game.agent_before, game.ticket_before) || ratings.has(&game.key) {
+        return Err("its inputs are not the ratings before it, or its cause was settled already");
+    }
+    if elo::game(inputs.0, inputs.1, game.score_ppm, game.k_milli) != game.delta_milli {
+        return Err("its change is not what its inputs give");
+    }
+    Ok(())
+}
+
+fn check_corrected(ratings: &Ratings, id: &EntityId, change: &RatingCorrected) -> Result<(), &'static str> {
+    let EntityId::Elo(_) = id else { return Err("a rating outside of a rating ledger") };
+    let stated = Game {
+        agent: change.agent.clone(),
+        ticket: change.ticket.clone(),
+        k_milli: change.k_milli,
+        agent_before: change.agent_before,
+        ticket_before: change.ticket_before,
+        given_milli: change.given_milli,
+    };
+    if ratings.game(&change.game) != Some(&stated) || ratings.has(&change.key) {
+        return Err("the game that it corrects is not as it was settled, or its cause was settled already");
+    }
+    let due = elo::game(stated.agent_before, stated.ticket_before, change.score_ppm, stated.k_milli);
+    if due.checked_sub(stated.given_milli) != Some(change.delta_milli) {
+        return Err("its change is not what its inputs give");
     }
     Ok(())
 }

@@ -208,6 +208,8 @@ pub struct Identity {
     pub key_fp: Option<String>,
     /// `forge.base`.
     pub base: Option<Oid>,
+    /// `forge.subject`, which `challenge` sets in a clone of its own.
+    pub subject: Option<String>,
 }
 
 impl Settings {
@@ -233,6 +235,7 @@ impl Settings {
             nonce: self.get("forge.nonce")?,
             key_fp: self.values.get("forge.key").filter(|key| key.starts_with("SHA256:") && key.len() <= 64).cloned(),
             base: self.get("forge.base"),
+            subject: self.get("forge.subject"),
         })
     }
 

@@ -9,6 +9,7 @@ mod capture;
 mod child;
 mod environment;
 mod git;
+mod sign;
 mod store;
 mod terminal;
 
@@ -167,8 +168,15 @@ impl Workspace {
             streams.say(&format!("not recorded: git's configuration lacks {missing}; next: {next}"));
             return;
         };
+        let sign = |bytes: &[u8]| {
+            let made = self.settings.identity().map(|identity| sign::signature(&self.git, &identity, bytes));
+            made.transpose().map(Option::flatten).unwrap_or_else(|why| {
+                streams.say(&format!("not signed: {why}; next: git config forge.signingkey ~/.ssh/forge"));
+                None
+            })
+        };
         let written = self.build(identity, command, here, tree, ran, reasoning).and_then(|record| {
-            store::write(&self.git, &record)?;
+            store::write(&self.git, &record, sign)?;
             Ok(record)
         });
         match written {
@@ -179,7 +187,10 @@ impl Workspace {
                     .as_ref()
                     .map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
                 let committed = self.git.tree_of("HEAD").is_ok_and(|head| head == tree);
-                let next = if !last.succeeded() {
+                let next = if record.subject.is_some() {
+                    // Of another's work a failure says as much.
+                    "git push"
+                } else if !last.succeeded() {
                     "forge run --again"
                 } else if committed {
                     "git push"
@@ -276,7 +287,7 @@ impl Workspace {
             base_commit: identity.base,
             base_tree,
             head_tree: tree,
-            subject: None,
+            subject: identity.subject,
             recorder: Some(Tool { name: "forge".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }),
             model: None,
             tokens: None,

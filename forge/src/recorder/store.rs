@@ -1,4 +1,5 @@
-//! Records in an agent's clone: one commit each below `refs/notes/forge/out/`, its tree holding one blob.
+//! Records in an agent's clone: one commit each below `refs/notes/forge/out/`, its tree holding one blob, and
+//! the signature over it where there is one.
 
 use std::collections::HashSet;
 
@@ -6,16 +7,22 @@ use notes_schema::trace::Record;
 use notes_schema::{Sha256, refs};
 
 use super::git::{Git, GitError, Identity};
+use crate::ledger::SIGNATURE_FILE;
 
 /// How many of the newest records are looked through for the agent's own.
 const LOOK_BACK: usize = 32;
 
-/// Writes a record under its own ref, which `git push` sends.
-pub fn write(git: &Git, record: &Record) -> Result<(), GitError> {
+/// Writes a record under its own ref, which `git push` sends. `sign` is given the record's bytes, and may answer what is to
+/// stand beside them.
+pub fn write(git: &Git, record: &Record, sign: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<(), GitError> {
     let bytes = record.canonical();
     Record::decode_msgpack(&bytes).map_err(|e| GitError::Unexpected(e.to_string()))?;
-    let blob = git.call(&["hash-object", "-w", "--stdin"]).input(&bytes).id()?;
-    let tree = git.call(&["mktree"]).input(format!("100644 blob {blob}\trecord\n").as_bytes()).id()?;
+    let keep = |bytes: &[u8]| git.call(&["hash-object", "-w", "--stdin"]).input(bytes).id();
+    let mut entries = format!("100644 blob {}\trecord\n", keep(&bytes)?);
+    if let Some(signature) = sign(&bytes) {
+        entries.push_str(&format!("100644 blob {}\t{SIGNATURE_FILE}\n", keep(&signature)?));
+    }
+    let tree = git.call(&["mktree"]).input(entries.as_bytes()).id()?;
     let last = record.last();
     let message = format!("{}: {}\n", last.command(), last.ending());
     let name = record.agent.as_str();

@@ -17,8 +17,8 @@ pub(super) enum Trace {
         /// Answer in JSON.
         #[arg(long)]
         json: bool,
-        /// Public keys that must have signed the ledger: `allowed_signers` of the project `forge`.
-        #[arg(long, value_name = "FILE")]
+        /// Whose signatures are believed: a clone of the project `forge`, or its `allowed_signers` (ledgers alone).
+        #[arg(long, value_name = "CLONE|FILE")]
         signers: Option<PathBuf>,
     },
 }
@@ -63,6 +63,12 @@ pub(super) fn hook(Hook::PreReceive: &Hook) -> ExitCode {
     for refusal in &judged.refused {
         // Git shows what a hook says as `remote:` lines.
         eprintln!("forge: {}", refusal.line());
+        for line in &refusal.details {
+            eprintln!("forge:   {line}");
+        }
+    }
+    for note in &judged.notes {
+        eprintln!("forge: {note}");
     }
     let skipped: Vec<&str> = judged.skipped.iter().map(|(word, _)| word.as_str()).collect();
     eprintln!("forge: not asked here, for they need a forge: {}", skipped.join(", "));

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
-use notes_schema::event::TokenIssued;
+use imbl::{OrdMap, OrdSet, Vector};
+use notes_schema::event::{NoteKind, Outcome, PullChallenged, TokenIssued};
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256};
 
-use super::{AgentState, EloState, IssueState, ProjectState, PullState, Ratings, State, TokenState, Worker};
+use super::{
+    AgentState, Checks, ChecksState, EloState, IssueState, LastComment, ProjectState, PullState, Ratings, State,
+    TokenState, Worker,
+};
 use crate::state::IssueStatus;
 
 /// An event's circumstances, as folds need them.
@@ -40,10 +43,49 @@ pub struct Entity {
 pub struct Started {
     /// To whom.
     pub agent: AgentName,
-    /// The issue.
+    /// The issue, or the pull request that is challenged.
     pub issue: u64,
+    /// The record that is challenged, where it is a challenge.
+    pub challenges: Option<Sha256>,
     /// When, milliseconds since 1970.
     pub at_ms: u64,
+}
+
+/// From which batch of `forge.git` to which a key let an agent in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySpan {
+    /// Whom.
+    pub agent: AgentName,
+    /// The batch that added it.
+    pub from: u64,
+    /// The batch that revoked it.
+    pub until: Option<u64>,
+}
+
+/// A re-run of a proof by somebody else, as its event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rerun {
+    /// Who ran it.
+    pub agent: AgentName,
+    /// Whose proof it was.
+    pub of: AgentName,
+    /// What was run.
+    pub run: Sha256,
+    /// The record of it.
+    pub record: Sha256,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The pull request whose proof was challenged.
+    pub pull: u64,
+}
+
+/// A challenge that an agent began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// The record that it challenges.
+    pub proof: Sha256,
+    /// What binds its own record to it.
+    pub nonce: Vec<u8>,
 }
 
 /// An agent's work on an open issue.
@@ -62,6 +104,8 @@ pub struct Fold {
     pub entities: OrdMap<EntityId, Arc<Entity>>,
     /// In `forge.git`: agent by key fingerprint.
     pub keys: OrdMap<String, AgentName>,
+    /// In `forge.git`: when each key let whom in, for those who check what was signed.
+    pub key_spans: OrdMap<String, Vector<KeySpan>>,
     /// In `forge.git`: agent and limits by token id.
     pub tokens: OrdMap<String, (AgentName, TokenState)>,
     /// In `forge.git`: who joined what.
@@ -81,10 +125,20 @@ pub struct Fold {
     pub ended_branches: OrdSet<RefName>,
     /// In a project: the open pull request of each branch.
     pub open_pulls: OrdMap<RefName, u64>,
+    /// In a project: re-runs of proofs by the tree that they were on, oldest first.
+    pub reruns: OrdMap<Oid, Vector<Rerun>>,
+    /// In a project: each agent's challenge of each pull request.
+    pub challenges: OrdMap<(AgentName, u64), Challenge>,
+    /// In a project: the digest of the event by which each pull request landed, which is the key of its rating.
+    pub landings: OrdMap<u64, Sha256>,
+    /// In a project: the event of each agent's live note of each kind, by item.
+    pub notes: OrdMap<(u64, NoteKind, AgentName), u64>,
     /// In `forge.git`: the project that each agent created or joined last, and when.
     pub placed: OrdMap<AgentName, (u64, ProjectName)>,
     /// In a project: each agent's last `start`.
     pub started: OrdMap<AgentName, u64>,
+    /// In a project: external checks.
+    pub checks: Checks,
     /// Each agent's last event here.
     pub last_q: OrdMap<AgentName, u64>,
     /// The last event of all.
@@ -171,6 +225,11 @@ impl Fold {
         self.work.get(&(agent.clone(), issue)).map(Arc::as_ref)
     }
 
+    /// In `forge.git`: who answers for an agent. So far everybody does for itself.
+    pub fn owner(&self, agent: &AgentName) -> AgentName {
+        agent.clone()
+    }
+
     /// Numbers of the issues and pull requests that an agent opened.
     pub fn authored_by(&self, agent: &AgentName) -> impl Iterator<Item = u64> {
         self.authored.range((agent.clone(), 0)..=(agent.clone(), u64::MAX)).map(|(_, n)| *n)
@@ -183,7 +242,7 @@ impl Fold {
         match &mut state {
             State::Issue(issue) => issue.touched(at),
             State::Pull(pull) => pull.touched(at),
-            State::Agent(_) | State::Project(_) | State::Elo(_) | State::Nothing => {}
+            State::Agent(_) | State::Project(_) | State::Elo(_) | State::Checks(_) | State::Nothing => {}
         }
         match (fact, &mut state) {
             (Fact::IssueOpened(f), s @ State::Nothing) => *s = State::Issue(IssueState::opened(f, at)),
@@ -198,6 +257,9 @@ impl Fold {
             (Fact::Reviewed(f), State::Pull(s)) => s.reviewed(f, at),
             (Fact::PullMerged(f), State::Pull(s)) => s.merged(f, at),
             (Fact::PullClosed(_), State::Pull(s)) => s.closed(at),
+            (Fact::PullChallenged(f), State::Pull(s)) => s.challenged(f, at),
+            (Fact::NoteAdded(_), State::Pull(s)) => s.last_note = Some(LastComment::of(at)),
+            (Fact::NoteAdded(_), State::Issue(s)) => s.last_note = Some(LastComment::of(at)),
             (Fact::AgentRegistered(f), s @ State::Nothing) => {
                 *s = State::Agent(AgentState::registered(f.key.clone(), at))
             }
@@ -226,6 +288,13 @@ impl Fold {
                 let games = if let State::Elo(before) = s { before.games } else { 0 };
                 *s = State::Elo(EloState { games: games + 1, last: f.key });
             }
+            (Fact::CheckRegistered(f), s @ State::Nothing) => {
+                *s = State::Checks(ChecksState { names: vec![f.name.clone()], words: 0 });
+            }
+            (Fact::CheckRegistered(f), State::Checks(s)) => s.registered(&f.name),
+            (Fact::CheckDropped(f), State::Checks(s)) => s.dropped(&f.name),
+            (Fact::CheckPosted(_), State::Checks(s)) => s.words += 1,
+            (Fact::RatingCorrected(f), State::Elo(s)) => s.last = f.key,
             // No `_` on the left: a new fact must be decided above, or named here as one that does not fit.
             (
                 Fact::IssueOpened(_)
@@ -247,6 +316,13 @@ impl Fold {
                 | Fact::ProjectCreated(_)
                 | Fact::ProjectJoined(_)
                 | Fact::RatingSettled(_)
+                | Fact::CheckRegistered(_)
+                | Fact::CheckDropped(_)
+                | Fact::CheckPosted(_)
+                | Fact::ChallengeStarted(_)
+                | Fact::PullChallenged(_)
+                | Fact::RatingCorrected(_)
+                | Fact::NoteAdded(_)
                 | Fact::ForgeFounded(_)
                 | Fact::Unknown { .. },
                 _,
@@ -268,6 +344,10 @@ impl Fold {
         let at = Happened { agent: &event.a, t: event.t, q: event.q, text };
         let state = self.next_state(id, fact, &at);
         self.index(id, fact, &at);
+        if let (Fact::PullMerged(_), EntityId::Pull(n)) = (fact, id) {
+            self.landings.insert(*n, digest);
+        }
+        self.note_key(id, fact, event.l);
         self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, state }));
         self.last_q.insert(event.a.clone(), event.q);
         self.max_q = self.max_q.max(event.q);
@@ -305,7 +385,17 @@ impl Fold {
                 };
                 self.work.insert((at.agent.clone(), *n), Arc::new(Work { worker, nonce: f.nonce.clone() }));
                 self.workers.entry(*n).or_default().insert(at.agent.clone());
-                self.nonces.insert(f.nonce.clone(), Started { agent: at.agent.clone(), issue: *n, at_ms: at.t });
+                self.give_nonce(&f.nonce, *n, None, at);
+            }
+            (Fact::ChallengeStarted(f), EntityId::Pull(n)) => {
+                let challenge = Challenge { proof: f.proof, nonce: f.nonce.clone() };
+                self.challenges.insert((at.agent.clone(), *n), challenge);
+                self.give_nonce(&f.nonce, *n, Some(f.proof), at);
+            }
+            (Fact::PullChallenged(f), EntityId::Pull(n)) => self.run_again(*n, f, at),
+            (Fact::RatingCorrected(f), EntityId::Elo(track)) => self.ratings.corrected(f, *track, at),
+            (Fact::NoteAdded(f), EntityId::Issue(n) | EntityId::Pull(n)) => {
+                self.notes.insert((*n, f.kind, at.agent.clone()), at.q);
             }
             (Fact::WorkAbandoned(_), EntityId::Issue(n)) => {
                 self.work.remove(&(at.agent.clone(), *n));
@@ -335,6 +425,9 @@ impl Fold {
                     self.ended_branches.insert(branch);
                 }
             }
+            (Fact::CheckRegistered(f), EntityId::Checks(agent)) => self.checks.register(&f.name, agent, at.q),
+            (Fact::CheckDropped(f), EntityId::Checks(agent)) => self.checks.drop(&f.name, agent),
+            (Fact::CheckPosted(f), EntityId::Checks(agent)) => self.checks.posted(f, agent, at),
             (
                 Fact::ForgeFounded(_)
                 | Fact::IssueReopened(_)
@@ -354,12 +447,57 @@ impl Fold {
                 | Fact::ProjectCreated(_)
                 | Fact::ProjectJoined(_)
                 | Fact::RatingSettled(_)
+                | Fact::CheckRegistered(_)
+                | Fact::CheckDropped(_)
+                | Fact::CheckPosted(_)
+                | Fact::ChallengeStarted(_)
+                | Fact::PullChallenged(_)
+                | Fact::RatingCorrected(_)
+                | Fact::NoteAdded(_)
                 | Fact::WorkStarted(_)
                 | Fact::IssueOpened(_)
                 | Fact::IssueClosed(_),
                 _,
             ) => {}
         }
+    }
+
+    fn note_key(&mut self, id: &EntityId, fact: &Fact, batch: u64) {
+        let EntityId::Agent(agent) = id else { return };
+        let added = match fact {
+            Fact::AgentRegistered(f) => f.key.as_ref().map(|key| &key.fingerprint),
+            Fact::KeyAdded(f) => Some(&f.key.fingerprint),
+            Fact::KeyRevoked(f) => {
+                let spans = self.key_spans.get_mut(&f.fingerprint);
+                if let Some(span) = spans.and_then(|spans| spans.back_mut()) {
+                    span.until = Some(batch);
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(fingerprint) = added {
+            let span = KeySpan { agent: agent.clone(), from: batch, until: None };
+            self.key_spans.entry(fingerprint.clone()).or_default().push_back(span);
+        }
+    }
+
+    /// In `forge.git`: whether a key let `agent` in as of a batch; without one, whether it ever did.
+    pub fn let_in(&self, fingerprint: &str, agent: &AgentName, as_of: Option<u64>) -> bool {
+        let spans = self.key_spans.get(fingerprint).into_iter().flatten().filter(|span| span.agent == *agent);
+        let within = |span: &KeySpan, batch| span.from <= batch && span.until.is_none_or(|until| batch <= until);
+        spans.into_iter().any(|span| as_of.is_none_or(|batch| within(span, batch)))
+    }
+
+    fn give_nonce(&mut self, nonce: &[u8], issue: u64, challenges: Option<Sha256>, at: &Happened) {
+        self.nonces.insert(nonce.to_vec(), Started { agent: at.agent.clone(), issue, challenges, at_ms: at.t });
+    }
+
+    fn run_again(&mut self, n: u64, fact: &PullChallenged, at: &Happened) {
+        let Some(of) = self.pull(n).map(|pull| pull.author.clone()) else { return };
+        let PullChallenged { run, record, outcome, .. } = *fact;
+        let rerun = Rerun { agent: at.agent.clone(), of, run, record, outcome, pull: n };
+        self.reruns.entry(fact.tree).or_default().push_back(rerun);
     }
 
     fn index_token(&mut self, name: &AgentName, fact: &TokenIssued) {

@@ -22,7 +22,7 @@ pub enum IssueStatus {
     Closed,
 }
 
-/// The newest comment.
+/// The newest comment, or the newest note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastComment {
     /// Who wrote it.
@@ -75,6 +75,9 @@ pub struct IssueState {
     /// The newest comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_comment: Option<LastComment>,
+    /// The newest community note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_note: Option<LastComment>,
     /// The pull request that closed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed_by: Option<ItemRef>,
@@ -100,6 +103,7 @@ impl IssueState {
             working: 0,
             comments: 0,
             last_comment: None,
+            last_note: None,
             fixed_by: None,
             opened_ms: at.t,
             opened_q: at.q,

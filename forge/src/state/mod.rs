@@ -4,6 +4,7 @@
 //! answer like its origin.
 
 mod agent;
+pub mod checks;
 pub mod elo;
 mod fold;
 mod issue;
@@ -11,10 +12,11 @@ mod pull;
 mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
-pub use fold::{Entity, Fold, Happened, Started, Work};
+pub use checks::{Checks, ChecksState};
+pub use fold::{Challenge, Entity, Fold, Happened, KeySpan, Rerun, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};
-pub use pull::{PullState, PullStatus, ReviewState};
-pub use ratings::{Change, EloState, Ratings};
+pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
+pub use ratings::{Change, EloState, Game, Ratings};
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,8 @@ pub enum State {
     Project(ProjectState),
     /// A rating ledger.
     Elo(EloState),
+    /// What an agent posts of external checks.
+    Checks(ChecksState),
     /// Only kinds that this version does not know so far.
     Nothing,
 }

@@ -1,6 +1,6 @@
 //! Pull requests: rounds, verdicts, proof.
 
-use notes_schema::event::{Proof, PullMerged, PullOpened, PullRound, Reviewed, Verdict};
+use notes_schema::event::{Outcome, Proof, PullChallenged, PullMerged, PullOpened, PullRound, Reviewed, Verdict};
 use notes_schema::{AgentName, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,15 @@ pub struct ReviewState {
     pub q: u64,
 }
 
+/// The newest re-run of the newest proof that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRefute {
+    /// Who ran it.
+    pub by: AgentName,
+    /// Its forge-wide number.
+    pub q: u64,
+}
+
 /// A pull request after its last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullState {
@@ -77,6 +86,12 @@ pub struct PullState {
     /// The newest comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_comment: Option<LastComment>,
+    /// The newest community note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_note: Option<LastComment>,
+    /// The newest re-run of the proof that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refute: Option<LastRefute>,
     /// What the target pointed at after it landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landed: Option<Oid>,
@@ -109,6 +124,8 @@ impl PullState {
             reviews: Vec::new(),
             comments: 0,
             last_comment: None,
+            last_note: None,
+            last_refute: None,
             landed: None,
             ended_q: None,
             opened_ms: at.t,
@@ -130,6 +147,17 @@ impl PullState {
         self.head = fact.head;
         self.base = fact.base;
         self.proof = fact.proof.clone();
+        self.last_refute = None;
+    }
+
+    pub(super) fn challenged(&mut self, fact: &PullChallenged, at: &Happened) {
+        if fact.head != self.head {
+            return;
+        }
+        self.proof.level = fact.level;
+        if fact.outcome == Outcome::Refute {
+            self.last_refute = Some(LastRefute { by: at.agent.clone(), q: at.q });
+        }
     }
 
     pub(super) fn reviewed(&mut self, fact: &Reviewed, at: &Happened) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use imbl::{OrdMap, OrdSet, Vector};
-use notes_schema::event::RatingSettled;
+use notes_schema::event::{RatingCorrected, RatingSettled};
 use notes_schema::names::Track;
 use notes_schema::{AgentName, ItemRef, Sha256};
 use serde::{Deserialize, Serialize};
@@ -33,11 +33,31 @@ pub struct Change {
     pub cause: ItemRef,
     /// The event that caused it.
     pub key: Sha256,
+    /// Whether an earlier game was corrected, rather than one played.
+    pub corrects: bool,
+}
+
+/// A game that was settled, with its inputs: what a correction starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Game {
+    /// The agent that was rated.
+    pub agent: AgentName,
+    /// The ticket.
+    pub ticket: ItemRef,
+    /// The K factor.
+    pub k_milli: i64,
+    /// Rating of the agent before.
+    pub agent_before: i64,
+    /// Rating of the ticket before.
+    pub ticket_before: i64,
+    /// What it has given the agent so far, corrections included.
+    pub given_milli: i64,
 }
 
 /// All ratings of a forge. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Ratings {
+    games: OrdMap<Sha256, Game>,
     agents: OrdMap<(AgentName, Track), i64>,
     tickets: OrdMap<ItemRef, i64>,
     history: OrdMap<AgentName, Vector<Change>>,
@@ -65,7 +85,12 @@ impl Ratings {
         self.history.get(agent).cloned().unwrap_or_default()
     }
 
-    /// Whether a game with this key was settled.
+    /// The game that the event with this digest decided.
+    pub fn game(&self, key: &Sha256) -> Option<&Game> {
+        self.games.get(key)
+    }
+
+    /// Whether an event with this digest was settled, as a game or as a correction.
     pub fn has(&self, key: &Sha256) -> bool {
         self.keys.contains(key)
     }
@@ -79,14 +104,37 @@ impl Ratings {
         if self.keys.insert(fact.key).is_some() {
             return;
         }
-        *self.agents.entry((fact.agent.clone(), track)).or_insert(START) += fact.delta_milli;
-        *self.tickets.entry(fact.ticket.clone()).or_insert(START) -= fact.delta_milli;
-        self.history.entry(fact.agent.clone()).or_default().push_back(Change {
-            q: at.q,
-            track,
-            delta_milli: fact.delta_milli,
-            cause: fact.pull.clone(),
-            key: fact.key,
-        });
+        let game = Game {
+            agent: fact.agent.clone(),
+            ticket: fact.ticket.clone(),
+            k_milli: fact.k_milli,
+            agent_before: fact.agent_before,
+            ticket_before: fact.ticket_before,
+            given_milli: fact.delta_milli,
+        };
+        self.games.insert(fact.key, game);
+        self.moved(&fact.agent, &fact.ticket, track, change(fact.key, &fact.pull, fact.delta_milli, track, at));
     }
+
+    pub(super) fn corrected(&mut self, fact: &RatingCorrected, track: Track, at: &Happened) {
+        if self.keys.insert(fact.key).is_some() {
+            return;
+        }
+        if let Some(game) = self.games.get_mut(&fact.game) {
+            game.given_milli += fact.delta_milli;
+        }
+        let change = change(fact.key, &fact.pull, fact.delta_milli, track, at);
+        self.moved(&fact.agent, &fact.ticket, track, Change { corrects: true, ..change });
+    }
+
+    /// What one side gains the other loses.
+    fn moved(&mut self, agent: &AgentName, ticket: &ItemRef, track: Track, change: Change) {
+        *self.agents.entry((agent.clone(), track)).or_insert(START) += change.delta_milli;
+        *self.tickets.entry(ticket.clone()).or_insert(START) -= change.delta_milli;
+        self.history.entry(agent.clone()).or_default().push_back(change);
+    }
+}
+
+fn change(key: Sha256, cause: &ItemRef, delta_milli: i64, track: Track, at: &Happened) -> Change {
+    Change { q: at.q, track, delta_milli, cause: cause.clone(), key, corrects: false }
 }

@@ -52,7 +52,7 @@ struct Command {
 /// `{"command": …, "body": …}`.
 pub(super) async fn action(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
     let format = Format::of(&headers, if is_json(&headers) { Format::Json } else { Format::Markdown });
-    let bytes = match collect(&door, body, format).await {
+    let bytes = match collect(&door, body, of_command(&door), format).await {
         Ok(bytes) => bytes,
         Err(refused) => return *refused,
     };
@@ -85,10 +85,14 @@ fn understand(headers: &HeaderMap, bytes: &[u8]) -> Result<Command, Refusal> {
     Ok(Command { command: line.trim().to_owned(), body: rest.to_owned() })
 }
 
+/// Longest body of a command, with what wraps it.
+fn of_command(door: &Door) -> usize {
+    usize::try_from(door.config.limits.body_bytes.saturating_add(WRAPPING)).unwrap_or(usize::MAX)
+}
+
 /// The whole body, within its limit in size and time.
-async fn collect(door: &Door, body: Body, format: Format) -> Result<Vec<u8>, Box<Response>> {
+pub(super) async fn collect(door: &Door, body: Body, most: usize, format: Format) -> Result<Vec<u8>, Box<Response>> {
     let limits = &door.config.limits;
-    let most = usize::try_from(limits.body_bytes.saturating_add(WRAPPING)).unwrap_or(usize::MAX);
     let refuse = |why: String, status| Box::new(reply::refuse(&usage("request", why), status, format));
     match timeout(limits.idle(), to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
@@ -121,7 +125,7 @@ struct Newcomer {
 
 /// `POST /agents/register {name, ssh_key?}`: a new agent and its token, shown this once.
 pub(super) async fn register(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
-    let bytes = match collect(&door, body, Format::Json).await {
+    let bytes = match collect(&door, body, of_command(&door), Format::Json).await {
         Ok(bytes) => bytes,
         Err(refused) => return *refused,
     };

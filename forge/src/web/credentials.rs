@@ -1,4 +1,4 @@
-//! Who sent a request: the `Authorization` header, and nothing else.
+//! Who sent a request: the `Authorization` header, or the one that GitLab's clients send, and nothing else.
 //!
 //! Invariant: a credential that is no good is refused, never taken for anonymous.
 
@@ -31,16 +31,29 @@ pub(super) fn actor(door: &Door, headers: &HeaderMap) -> Result<Actor, Refusal> 
     }
 }
 
-/// The token in `Bearer <token>`, or in `Basic` as the password of any user.
+/// The same headers, with the token that GitLab's clients send where everybody else's stands.
+pub(super) fn with_private_token(headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+    let mut values = headers.get_all("private-token").iter();
+    let Some(token) = values.next() else { return Ok(headers.clone()) };
+    if values.next().is_some() || headers.contains_key(header::AUTHORIZATION) {
+        return Err(malformed("more than one header holds a token"));
+    }
+    let bearer = token.to_str().ok().and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    let mut headers = headers.clone();
+    headers.insert(header::AUTHORIZATION, bearer.ok_or_else(|| malformed("the PRIVATE-TOKEN header is not ASCII"))?);
+    Ok(headers)
+}
+
+/// The token in `Bearer <token>` or `token <token>`, or in `Basic` as the password of any user.
 fn token(value: &HeaderValue) -> Result<String, Refusal> {
     let text = value.to_str().map_err(|_| malformed("the Authorization header is not ASCII"))?;
     let (scheme, rest) = text.split_once(' ').ok_or_else(|| malformed("the Authorization header has no scheme"))?;
     let rest = rest.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
+    if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
         return Ok(rest.to_owned());
     }
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(malformed("only Bearer and Basic are understood"));
+        return Err(malformed("only Bearer, token and Basic are understood"));
     }
     let bytes = STANDARD.decode(rest).or_else(|_| STANDARD_NO_PAD.decode(rest));
     let pair = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -74,11 +87,27 @@ mod tests {
     fn the_token_is_the_bearer_or_any_users_password() {
         assert_eq!(read("Bearer abc.def"), Some("abc.def".into()));
         assert_eq!(read("bearer  abc"), Some("abc".into()));
+        assert_eq!(read("token abc"), Some("abc".into()));
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         assert_eq!(read(&basic("git:to:ken")), Some("to:ken".into()));
         assert_eq!(read(&basic(":token")), Some("token".into()));
         for bad in [basic("token"), basic("git:"), "Basic ???".into(), "Digest x".into(), "Bearer".into()] {
             assert_eq!(read(&bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_private_token_stands_alone() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            with_private_token(&headers).and_then(|headers| who(&headers))
+        };
+        assert!(matches!(headers(&[("private-token", "abc")]), Ok(Who::Token(token)) if token == "abc"));
+        assert!(matches!(headers(&[]), Ok(Who::Anonymous)));
+        assert!(headers(&[("private-token", "a"), ("private-token", "b")]).is_err());
+        assert!(headers(&[("private-token", "a"), ("authorization", "Bearer b")]).is_err());
     }
 }

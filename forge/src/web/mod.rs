@@ -1,7 +1,7 @@
 //! The HTTP door: git's smart protocol, commands, the feed and the pages.
 //!
 //! Invariant: translates only. Who may do what is decided behind [`Hosts`] and [`commands::dispatch`]. Credentials come in
-//! the `Authorization` header alone, and never leave in a URL or a log.
+//! a header alone, and never leave in a URL or a log.
 //!
 //! [`Hosts`]: crate::hosts::Hosts
 //! [`commands::dispatch`]: crate::commands::dispatch
@@ -15,6 +15,7 @@ mod onboarding;
 pub mod page;
 mod pages;
 mod reply;
+mod statuses;
 
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl FromRef<Arc<Door>> for git::Door {
 
 type Shared = State<Arc<Door>>;
 
-/// Every route, one line each. What is not here is a page of [`pages::TABLE`], or not found.
+/// Every route, one line each; those of runners are in [`statuses`]. What is not here is a page of [`pages::TABLE`], or not found.
 fn router(door: Arc<Door>) -> Router {
     Router::new()
         .route("/healthz", get(healthy))
@@ -75,6 +76,7 @@ fn router(door: Arc<Door>) -> Router {
         .route("/{project}/git-receive-pack", post(git::receive_pack))
         .route("/{project}/HEAD", get(git::dumb))
         .route("/{project}/objects/{*rest}", get(git::dumb))
+        .merge(statuses::routes())
         .fallback(pages::page)
         .method_not_allowed_fallback(not_this_way)
         .layer(from_fn(around))

@@ -29,6 +29,7 @@ pub(super) const TABLE: &[(&[&str], Fill)] = &[
     (&["*", "issues", "*"], |path, _| item(path, "details")),
     (&["*", "pulls"], |path, _| project(path[0]).map(|p| (format!("{p}: pulls"), format!("pr list {p}")))),
     (&["*", "pulls", "*"], |path, _| item(path, "pr")),
+    (&["*", "checks"], |path, _| project(path[0]).map(|p| (format!("{p}: checks"), format!("check list {p}")))),
 ];
 
 fn project(text: &str) -> Option<ProjectName> {
@@ -178,6 +179,7 @@ mod tests {
             ("/parser/issues/7", "details parser/7"),
             ("/parser/pulls", "pr list parser"),
             ("/parser/pulls/47", "pr parser/47"),
+            ("/parser/checks", "check list parser"),
             ("/search", "search \"--json it's\""),
         ] {
             assert_eq!(line(path).as_deref(), Some(command), "{path}");

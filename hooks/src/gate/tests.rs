@@ -1,12 +1,14 @@
 use super::*;
 use crate::testing::{Fake, agent, name, oid, record};
 
+use event::CheckState::{Error, Failure, Pending, Success};
 use event::Verdict::{Approve, Comment, RequestChanges};
 
 /// The parts of a candidate by alpha, branch `alpha/fix`, pull request 47, head 4 with tree 5.
 struct Parts {
     repo: Fake,
     records: Vec<Record>,
+    levels: BTreeMap<Sha256, Level>,
     reviews: Vec<Review>,
     mergeable: Mergeability,
     changed: Result<Vec<Changed>, Undecided>,
@@ -20,6 +22,7 @@ fn parts() -> Parts {
     Parts {
         repo: Fake::new(),
         records: vec![record()],
+        levels: BTreeMap::new(),
         reviews,
         mergeable: Mergeability::Clean,
         changed: Ok(Vec::new()),
@@ -58,6 +61,7 @@ impl Parts {
             head: oid(4),
             tree: oid(5),
             records: &self.records,
+            levels: &self.levels,
             reviews: &self.reviews,
             mergeable: &self.mergeable,
             target: &name("refs/heads/main"),
@@ -226,6 +230,8 @@ fn conflicts_block_the_merge_and_unknown_is_no_yes() {
 
 const REVIEW: &str = "ssh forge review approve parser/47";
 const AGAIN: &str = "forge run --again && git push";
+const CHECKS: &str = "ssh forge check list parser";
+const SHOW: &str = "ssh forge pr parser/47";
 
 /// What a policy and a change make of work that would land without it.
 #[test]
@@ -235,15 +241,15 @@ fn a_policy_asks_for_more() {
         parts
     };
     let merging = |by, strategy, parts: Parts| Parts { merging: Some((by, strategy)), ..parts };
-    let check = |tree, passed, parts: Parts| Parts {
-        checks: vec![Check { name: "ci".into(), tree: oid(tree), passed }],
-        ..parts
-    };
+    let said = |by: &str, tree, state| Check { name: "ci".into(), tree: oid(tree), state, by: agent(by) };
+    let check = |tree, state, parts: Parts| Parts { checks: vec![said("robot", tree, state)], ..parts };
+    let ci = |checks| Parts { checks, ..under("[require]\nchecks = [\"ci\"]", "a") };
     let lands = |tree, parts: Parts| Parts { landing: Some(Landing { tree: oid(tree), broken_policy: None }), ..parts };
     let tiers = "[risk]\nmedium = [\"src/\"]\nhigh = [\"src/auth/\"]\n[require.medium]\napprovals = 2\n[require.high]\nweight = 9\n";
     let tests = "[tests]\npaths = [\"tests/**\"]\n[require.tests]\n";
     let both = |parts: Parts| Parts { reviews: vec![review("beta", Approve, 4), review("gamma", Approve, 4)], ..parts };
-    let help = "ssh forge help proof";
+    let sign = "git config forge.signingkey ~/.ssh/forge && forge run --again && git push";
+    let again = "ssh forge challenge parser/47";
     let cases: Vec<(&str, Parts, &str, &str)> = vec![
         ("an empty policy", under("", "src/a"), "", ""),
         ("two approvals", under("[require]\napprovals = 2", "a"), "approval", REVIEW),
@@ -257,9 +263,14 @@ fn a_policy_asks_for_more() {
         ("high risk", both(under(tiers, "src/auth/a")), "approval", REVIEW),
         ("another branch's demands", under("[[ref]]\nname = \"refs/heads/release/*\"\napprovals = 5", "a"), "", ""),
         ("this branch's demands", under("[[ref]]\nname = \"refs/heads/ma*\"\napprovals = 5", "a"), "approval", REVIEW),
-        ("P2", under("[require]\nlevel = \"P2\"", "a"), "level", help),
+        ("P2", under("[require]\nlevel = \"P2\"", "a"), "level", sign),
         ("P3 of high risk alone", under("[risk]\nhigh = [\"src/\"]\n[require.high]\nlevel = \"P3\"", "a"), "", ""),
-        ("P3 of high risk", under("[risk]\nhigh = [\"src/\"]\n[require.high]\nlevel = \"P3\"", "src/a"), "level", help),
+        (
+            "P3 of high risk",
+            under("[risk]\nhigh = [\"src/\"]\n[require.high]\nlevel = \"P3\"", "src/a"),
+            "level",
+            again,
+        ),
         (
             "another command",
             under("[require]\ncommands = [\"make check\"]", "a"),
@@ -274,30 +285,43 @@ fn a_policy_asks_for_more() {
             "",
             "",
         ),
-        ("a check that nobody ran", under("[require]\nchecks = [\"ci\"]", "a"), "checks", "ssh forge help policy"),
+        ("a check that nobody ran", ci(vec![]), "checks", CHECKS),
+        ("a check that failed", ci(vec![said("robot", 5, Failure)]), "checks", SHOW),
+        ("a check that broke", ci(vec![said("robot", 5, Error)]), "checks", SHOW),
+        ("a check that is under way", ci(vec![said("robot", 5, Pending)]), "checks", "ssh forge feed --wait"),
+        ("a check of another tree", ci(vec![said("robot", 9, Success)]), "checks", CHECKS),
+        ("a check that passed", ci(vec![said("robot", 5, Success)]), "", ""),
+        ("a check that passed at last", ci(vec![said("robot", 5, Failure), said("robot", 5, Success)]), "", ""),
+        ("a check that failed at last", ci(vec![said("robot", 5, Success), said("other", 5, Failure)]), "checks", SHOW),
+        ("a check of one's own", ci(vec![said("alpha", 5, Success)]), "checks", CHECKS),
         (
-            "a check that failed",
-            check(5, false, under("[require]\nchecks = [\"ci\"]", "a")),
+            "a failure that its author denies",
+            ci(vec![said("robot", 5, Failure), said("alpha", 5, Success)]),
             "checks",
-            "ssh forge help policy",
+            SHOW,
         ),
         (
-            "a check of another tree",
-            check(9, true, under("[require]\nchecks = [\"ci\"]", "a")),
+            "a check of another name",
+            ci(vec![Check { name: "lint".into(), ..said("robot", 5, Success) }]),
             "checks",
-            "ssh forge help policy",
+            CHECKS,
         ),
-        ("a check that passed", check(5, true, under("[require]\nchecks = [\"ci\"]", "a")), "", ""),
         ("tests untouched", under(&format!("{tests}approvals = 2"), "src/a"), "", ""),
         ("tests touched", under(&format!("{tests}approvals = 2"), "tests/a"), "E13", REVIEW),
         ("tests touched, approved", both(under(&format!("{tests}approvals = 2"), "tests/a")), "", ""),
-        ("tests touched, level", under(&format!("{tests}level = \"P3\""), "tests/a"), "E13", help),
+        ("tests touched, level", under(&format!("{tests}level = \"P3\""), "tests/a"), "E13", again),
         ("tests touched, counts", under(&format!("{tests}counts = true"), "tests/a"), "E13", AGAIN),
         (
             "tests touched, check",
-            under(&format!("{tests}checks = [\"ci\"]"), "tests/a"),
+            check(5, Failure, under(&format!("{tests}checks = [\"ci\"]"), "tests/a")),
             "E13",
-            "ssh forge help policy",
+            SHOW,
+        ),
+        (
+            "tests touched, check passed",
+            check(5, Success, under(&format!("{tests}checks = [\"ci\"]"), "tests/a")),
+            "",
+            "",
         ),
         ("merged by its author", merging("alpha", Strategy::Merge, under("[merge]\nby = [\"@author\"]", "a")), "", ""),
         (
@@ -452,4 +476,39 @@ fn a_later_run_of_another_command_takes_no_proof_away() {
     assert_eq!(parts.merge().map(|proof| proof.command), Ok("cargo test".to_owned()));
     parts.records = vec![run(|a| a.cwd = "empty".into())];
     assert_eq!(parts.merge().unwrap_err().rule, "E09", "below the top it is another command");
+}
+
+#[test]
+fn a_level_that_is_demanded_is_asked_of_the_record_that_proves() {
+    let sign = "git config forge.signingkey ~/.ssh/forge && forge run --again && git push";
+    let again = "ssh forge challenge parser/47";
+    for (level, demanded, next) in [
+        (Level::P2, "P2", None),
+        (Level::P3, "P2", None),
+        (Level::P3, "P3", None),
+        (Level::P1, "P2", Some(sign)),
+        (Level::P2, "P3", Some(again)),
+        (Level::PX, "P3", Some(again)),
+        (Level::PX, "P1", Some(again)),
+        // What is refuted is worse than nothing at all.
+        (Level::PX, "P0", Some(again)),
+    ] {
+        let mut parts = under(&format!("[require]\nlevel = \"{demanded}\""), "a");
+        parts.levels.insert(record().digest(), level);
+        let merged = parts.merge();
+        let found = merged.as_ref().map(|proof| proof.level).map_err(|refusal| refusal.next.as_str());
+        assert_eq!(found, next.map_or(Ok(level), Err), "{level} where {demanded} is demanded");
+        assert_eq!(parts.submit().map(|proof| proof.level), Ok(level), "work is submitted before others run it");
+    }
+    let mut other = under("[require]\nlevel = \"P2\"", "a");
+    other.levels.insert(Sha256::of(b"another record"), Level::P3);
+    assert_eq!(other.merge().unwrap_err().rule, "level");
+}
+
+#[test]
+fn a_record_about_anothers_work_proves_none_of_its_makers_own() {
+    let mut about = record();
+    about.subject = Some("challenge/1".into());
+    let parts = Parts { records: vec![about], ..parts() };
+    assert_eq!(parts.submit().unwrap_err().rule, "E00");
 }

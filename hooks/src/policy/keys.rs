@@ -50,6 +50,7 @@ enum Place {
     Risk,
     TestPaths,
     Weights,
+    Secrets,
     /// The newest `[[ref]]`.
     Ref,
     /// The newest `[[scope]]`.
@@ -67,6 +68,7 @@ const TABLE_NAMES: &[(&str, Place)] = &[
     ("risk", Place::Risk),
     ("tests", Place::TestPaths),
     ("weights", Place::Weights),
+    ("secrets", Place::Secrets),
     ("ref", Place::Ref),
     ("scope", Place::Scope),
 ];
@@ -271,6 +273,15 @@ pub const KEYS: &[Key] = &[
         bound: "0 to 100",
         doc: "the same for Gold",
         set: |p, _, v| number(v, 100).map(|n| p.weights.gold = n),
+    },
+    Key {
+        tables: &[Place::Secrets],
+        name: "search",
+        kind: "boolean",
+        default: "`true`",
+        bound: "",
+        doc: "a push that brings a file with a token or a private key in it is refused",
+        set: |p, _, v| boolean(v).map(|search| p.search_secrets = search),
     },
     Key {
         tables: &[Place::Ref],

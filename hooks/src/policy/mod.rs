@@ -273,6 +273,8 @@ pub struct Policy {
     pub refs: Vec<RefPolicy>,
     /// What approvals weigh.
     pub weights: Weights,
+    /// Whether what is pushed is searched for secrets.
+    pub search_secrets: bool,
 }
 
 impl Default for Policy {
@@ -296,6 +298,7 @@ impl Default for Policy {
             scopes: Vec::new(),
             refs: Vec::new(),
             weights: Weights { bronze: 1, silver: 2, gold: 3 },
+            search_secrets: true,
         }
     }
 }
@@ -304,6 +307,15 @@ impl Policy {
     /// Reads the file.
     pub fn parse(bytes: &[u8]) -> Result<Policy, PolicyError> {
         keys::parse(bytes)
+    }
+
+    /// Every check that some change may need, each once.
+    pub fn checks(&self) -> Vec<&str> {
+        let demands = [&self.require, &self.medium, &self.high, &self.tests].into_iter();
+        let all = demands.chain(self.refs.iter().map(|of| &of.demands));
+        let names: std::collections::BTreeSet<&str> =
+            all.flat_map(|demands| demands.checks.iter().map(String::as_str)).collect();
+        names.into_iter().collect()
     }
 
     /// Whether anything is asked of single files, so that a push must be looked through.

@@ -4,29 +4,20 @@ use notes_schema::trace::{Attempt, Tests, limits};
 
 use crate::counts::Counter;
 use crate::gate::{Candidate, Finding, GateRule};
-use crate::record::{PushedRecord, drop_it};
-use crate::{Found, Judgement, Repo, Rule, Undecided, Verdict};
+use crate::record::{PushedRecord, RecordRule, drop_it};
+use crate::{Found, Judgement, Repo, Undecided, Verdict};
 
 /// The counts of a record that arrives agree with the output in it.
-pub struct CountsAgree;
+pub const AT_ARRIVAL: RecordRule =
+    RecordRule { word: "E10", demands: "the test counts of a record agree with the output that it holds", judge };
 
-impl Rule<PushedRecord<'_>> for CountsAgree {
-    fn word(&self) -> &'static str {
-        "E10"
-    }
-
-    fn demands(&self) -> &'static str {
-        "the test counts of a record agree with the output that it holds"
-    }
-
-    fn judge(&self, _repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
-        for (i, attempt) in pushed.record.attempts.iter().enumerate() {
-            if let Some(why) = complaint(attempt) {
-                return pushed.refuse(Rule::word(self), format!("attempts[{i}]: {why}"), drop_it(pushed.name));
-            }
+fn judge(_repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+    for (i, attempt) in pushed.record.attempts.iter().enumerate() {
+        if let Some(why) = complaint(attempt) {
+            return pushed.refuse(AT_ARRIVAL.word, format!("attempts[{i}]: {why}"), drop_it(pushed.name));
         }
-        Ok(Verdict::Ok)
     }
+    Ok(Verdict::Ok)
 }
 
 /// Where stated counts and held output contradict each other. Output of another runner says nothing; of output with a
@@ -67,49 +58,37 @@ fn read(text: &str) -> Option<Tests> {
 }
 
 /// The paths that a record cites are in the tree that it proves.
-pub struct PathsAgree;
+pub const AT_GATE: GateRule = GateRule {
+    word: "cited-paths",
+    demands: "the directory of a recorded run and the lock files that it names are in the tree, as it names them",
+    at_submit: true,
+    quiet: true,
+    look,
+};
 
-impl GateRule for PathsAgree {
-    fn word(&self) -> &'static str {
-        "cited-paths"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let Some(record) = candidate.record_on(candidate.tree, &base.policy) else {
+        return Ok(Finding::NotApplicable("no record of this tree".to_owned()));
+    };
+    let missing = |why: String, next: &str| Ok(Finding::Missing { code: "E10", why, next: next.to_owned() });
+    let cwd = &record.last().cwd;
+    if !cwd.is_empty() && repo.found_at(candidate.tree, cwd)? != Some(Found::Directory) {
+        // The same again would end the same, and what the author typed is for nobody else to run.
+        return missing(format!("it ran in `{cwd}`, and the tree has no such directory"), "ssh forge help record");
     }
-
-    fn demands(&self) -> &'static str {
-        "the directory of a recorded run and the lock files that it names are in the tree, as it names them"
-    }
-
-    fn at_submit(&self) -> bool {
-        true
-    }
-
-    fn quiet(&self) -> bool {
-        true
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let Some(record) = candidate.record_on(candidate.tree, &base.policy) else {
-            return Ok(Finding::NotApplicable("no record of this tree".to_owned()));
-        };
-        let missing = |why: String, next: &str| Ok(Finding::Missing { code: "E10", why, next: next.to_owned() });
-        let cwd = &record.last().cwd;
-        if !cwd.is_empty() && repo.found_at(candidate.tree, cwd)? != Some(Found::Directory) {
-            // The same again would end the same, and what the author typed is for nobody else to run.
-            return missing(format!("it ran in `{cwd}`, and the tree has no such directory"), "ssh forge help record");
-        }
-        for (path, digest) in record.env.iter().flat_map(|env| &env.lockfiles) {
-            match repo.found_at(candidate.tree, path)? {
-                Some(Found::File(found)) if found == *digest => {}
-                // An ignored file is in no tree, and a run may well have used it.
-                None => {}
-                Some(_) => {
-                    let why = format!("the lock file `{path}` in the tree is another than the run used");
-                    return missing(why, "forge run --again && git push");
-                }
+    for (path, digest) in record.env.iter().flat_map(|env| &env.lockfiles) {
+        match repo.found_at(candidate.tree, path)? {
+            Some(Found::File(found)) if found == *digest => {}
+            // An ignored file is in no tree, and a run may well have used it.
+            None => {}
+            Some(_) => {
+                let why = format!("the lock file `{path}` in the tree is another than the run used");
+                return missing(why, "forge run --again && git push");
             }
         }
-        Ok(Finding::Satisfied("what it cites is there".to_owned()))
     }
+    Ok(Finding::Satisfied("what it cites is there".to_owned()))
 }
 
 #[cfg(test)]

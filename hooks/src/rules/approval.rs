@@ -7,55 +7,47 @@ use crate::gate::{Candidate, Finding, GateRule};
 use crate::{Repo, Undecided};
 
 /// See the module.
-pub struct Approval;
+pub const RULE: GateRule = GateRule {
+    word: "approval",
+    demands: "agents other than the author approve the current head: one, or as many and as weighty as the policy says",
+    at_submit: false,
+    quiet: false,
+    look,
+};
 
-impl GateRule for Approval {
-    fn word(&self) -> &'static str {
-        "approval"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let demands = candidate.demands(&base.policy)?;
+    if demands.approvals == 0 && demands.weight == 0 {
+        return Ok(Finding::NotApplicable("the policy demands no approval".to_owned()));
     }
-
-    fn demands(&self) -> &'static str {
-        "agents other than the author approve the current head: one, or as many and as weighty as the policy says"
+    let live = candidate.live_reviews();
+    let approvers: Vec<&str> =
+        live.iter().filter(|r| r.verdict == Verdict::Approve).map(|r| r.agent.as_str()).collect();
+    let weigh = |r: &&&crate::gate::Review| r.verdict == Verdict::Approve;
+    let weight: u64 = live.iter().filter(weigh).map(|r| base.policy.weight(repo.standing(&r.agent))).sum();
+    if approvers.len() as u64 >= demands.approvals && weight >= demands.weight {
+        return Ok(Finding::Satisfied(format!("approved by {}", approvers.join(", "))));
     }
-
-    fn at_submit(&self) -> bool {
-        false
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let demands = candidate.demands(&base.policy)?;
-        if demands.approvals == 0 && demands.weight == 0 {
-            return Ok(Finding::NotApplicable("the policy demands no approval".to_owned()));
-        }
-        let live = candidate.live_reviews();
-        let approvers: Vec<&str> =
-            live.iter().filter(|r| r.verdict == Verdict::Approve).map(|r| r.agent.as_str()).collect();
-        let weigh = |r: &&&crate::gate::Review| r.verdict == Verdict::Approve;
-        let weight: u64 = live.iter().filter(weigh).map(|r| base.policy.weight(repo.standing(&r.agent))).sum();
-        if approvers.len() as u64 >= demands.approvals && weight >= demands.weight {
-            return Ok(Finding::Satisfied(format!("approved by {}", approvers.join(", "))));
-        }
-        let needed = needed(demands.approvals, demands.weight);
-        let void = |r: &&crate::gate::Review| r.verdict == Verdict::Approve && r.head != candidate.head;
-        let why = if !approvers.is_empty() {
-            let names = approvers.join(", ");
-            format!("{needed} by other agents; so far {names} (weight {weight}), by {}", base.cited())
-        } else if candidate.reviews.iter().any(|r| r.verdict == Verdict::Approve && r.agent == *candidate.author) {
-            "the author's own approval does not count; another agent's is needed".to_owned()
-        } else if candidate.reviews.iter().any(|r| void(&r)) {
-            "the approval was of an earlier head; one of this head by another agent is needed".to_owned()
-        } else if demands.approvals == 1 && demands.weight == 0 {
-            "one approval by another agent is needed".to_owned()
-        } else {
-            format!("{needed} by other agents, says {}", base.cited())
-        };
-        let next = match candidate.pull {
-            Some(pull) => format!("ssh forge review approve {}", reference(pull)),
-            None => candidate.show(),
-        };
-        Ok(Finding::Missing { code: self.word(), why, next })
-    }
+    let needed = needed(demands.approvals, demands.weight);
+    let void = |r: &&crate::gate::Review| r.verdict == Verdict::Approve && r.head != candidate.head;
+    let why = if !approvers.is_empty() {
+        let names = approvers.join(", ");
+        format!("{needed} by other agents; so far {names} (weight {weight}), by {}", base.cited())
+    } else if candidate.reviews.iter().any(|r| r.verdict == Verdict::Approve && r.agent == *candidate.author) {
+        "the author's own approval does not count; another agent's is needed".to_owned()
+    } else if candidate.reviews.iter().any(|r| void(&r)) {
+        "the approval was of an earlier head; one of this head by another agent is needed".to_owned()
+    } else if demands.approvals == 1 && demands.weight == 0 {
+        "one approval by another agent is needed".to_owned()
+    } else {
+        format!("{needed} by other agents, says {}", base.cited())
+    };
+    let next = match candidate.pull {
+        Some(pull) => format!("ssh forge review approve {}", reference(pull)),
+        None => candidate.show(),
+    };
+    Ok(Finding::Missing { code: RULE.word, why, next })
 }
 
 /// `2 approvals of weight 5 are needed`.

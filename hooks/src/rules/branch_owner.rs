@@ -1,38 +1,32 @@
 //! A branch belongs to the agent that created it, so agents on one issue never overwrite each other.
 
 use crate::command::push_to_free_branch;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct BranchOwner;
+pub const RULE: PushRule = PushRule {
+    word: "branch-owner",
+    demands: "a branch is moved and deleted only by the agent that created it",
+    judge,
+};
 
-impl Rule<PushedRef<'_>> for BranchOwner {
-    fn word(&self) -> &'static str {
-        "branch-owner"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    if name.branch_name().is_none() || *name == repo.default_branch() || !repo.ref_exists(name)? {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "a branch is moved and deleted only by the agent that created it"
+    let owner = repo.ref_owner(name)?;
+    if owner.as_ref() == Some(pushed.agent) {
+        return Ok(Verdict::Ok);
     }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        if name.branch_name().is_none() || *name == repo.default_branch() || !repo.ref_exists(name)? {
-            return Ok(Verdict::Ok);
-        }
-        let owner = repo.ref_owner(name)?;
-        if owner.as_ref() == Some(pushed.agent) {
-            return Ok(Verdict::Ok);
-        }
-        let whose = owner.map_or("somebody else".to_owned(), |owner| owner.to_string());
-        if pushed.update.new.is_none() {
-            let next = format!("ssh forge project show {}", repo.project());
-            return pushed.refuse(self.word(), format!("this branch belongs to {whose}"), next);
-        }
-        let next = push_to_free_branch(repo, pushed.agent, name)?;
-        pushed.refuse(self.word(), format!("this branch belongs to {whose}"), next)
+    let whose = owner.map_or("somebody else".to_owned(), |owner| owner.to_string());
+    if pushed.update.new.is_none() {
+        let next = format!("ssh forge project show {}", repo.project());
+        return pushed.refuse(RULE.word, format!("this branch belongs to {whose}"), next);
     }
+    let next = push_to_free_branch(repo, pushed.agent, name)?;
+    pushed.refuse(RULE.word, format!("this branch belongs to {whose}"), next)
 }
 
 #[cfg(test)]

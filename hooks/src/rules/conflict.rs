@@ -3,40 +3,31 @@
 use notes_schema::{RefName, refs};
 
 use crate::command::push_to_free_branch;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct Conflict;
+pub const RULE: PushRule =
+    PushRule { word: "ref-conflict", demands: "no ref is created below or above an existing one", judge };
 
-impl Rule<PushedRef<'_>> for Conflict {
-    fn word(&self) -> &'static str {
-        "ref-conflict"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    if pushed.update.new.is_none() {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "no ref is created below or above an existing one"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        if pushed.update.new.is_none() {
-            return Ok(Verdict::Ok);
-        }
-        // An existing ref counts even when the same push deletes it: without `--atomic` the deletion may yet be refused.
-        let sibling = || {
-            let created = pushed.earlier.iter().filter(|other| other.new.is_some());
-            created.map(|other| &other.name).find(|other| other.conflicts_with(name)).cloned()
-        };
-        // A branch must also leave room for the default branch that is still to come.
-        let head = repo.default_branch();
-        let unborn = || name.conflicts_with(&head).then_some(head.clone());
-        let Some(other) = repo.conflicting_ref(name)?.or_else(sibling).or_else(unborn) else {
-            return Ok(Verdict::Ok);
-        };
-        let why = format!("{other} is there, and git cannot keep one ref below another");
-        pushed.refuse(self.word(), why, next(repo, pushed, name)?)
-    }
+    // An existing ref counts even when the same push deletes it: without `--atomic` the deletion may yet be refused.
+    let sibling = || {
+        let created = pushed.earlier.iter().filter(|other| other.new.is_some());
+        created.map(|other| &other.name).find(|other| other.conflicts_with(name)).cloned()
+    };
+    // A branch must also leave room for the default branch that is still to come.
+    let head = repo.default_branch();
+    let unborn = || name.conflicts_with(&head).then_some(head.clone());
+    let Some(other) = repo.conflicting_ref(name)?.or_else(sibling).or_else(unborn) else {
+        return Ok(Verdict::Ok);
+    };
+    let why = format!("{other} is there, and git cannot keep one ref below another");
+    pushed.refuse(RULE.word, why, next(repo, pushed, name)?)
 }
 
 fn next(repo: &dyn Repo, pushed: &PushedRef<'_>, name: &RefName) -> Result<String, crate::Undecided> {

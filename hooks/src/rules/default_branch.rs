@@ -1,39 +1,33 @@
 //! The default branch moves through `merge`; only its first push, by the project's creator, comes from outside.
 
 use crate::command::push_to_free_branch;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct DefaultBranch;
+pub const RULE: PushRule = PushRule {
+    word: "default-branch",
+    demands: "the default branch moves only through merge; while it is unborn its creator may push it once",
+    judge,
+};
 
-impl Rule<PushedRef<'_>> for DefaultBranch {
-    fn word(&self) -> &'static str {
-        "default-branch"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    if *name != repo.default_branch() {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "the default branch moves only through merge; while it is unborn its creator may push it once"
+    let next = || match pushed.update.new {
+        Some(_) => push_to_free_branch(repo, pushed.agent, name),
+        None => Ok("ssh forge feed".to_owned()),
+    };
+    if repo.ref_exists(name)? {
+        return pushed.refuse(RULE.word, "it is the default branch and moves only through `merge`", next()?);
     }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        if *name != repo.default_branch() {
-            return Ok(Verdict::Ok);
-        }
-        let next = || match pushed.update.new {
-            Some(_) => push_to_free_branch(repo, pushed.agent, name),
-            None => Ok("ssh forge feed".to_owned()),
-        };
-        if repo.ref_exists(name)? {
-            return pushed.refuse(self.word(), "it is the default branch and moves only through `merge`", next()?);
-        }
-        let creator = repo.creator()?;
-        if *pushed.agent == creator {
-            return Ok(Verdict::Ok);
-        }
-        pushed.refuse(self.word(), format!("the project is empty, and {creator} pushes its first commits"), next()?)
+    let creator = repo.creator()?;
+    if *pushed.agent == creator {
+        return Ok(Verdict::Ok);
     }
+    pushed.refuse(RULE.word, format!("the project is empty, and {creator} pushes its first commits"), next()?)
 }
 
 #[cfg(test)]

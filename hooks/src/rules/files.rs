@@ -3,11 +3,8 @@
 use crate::command::quote;
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::policy::{Base, listed};
-use crate::push::PushedRef;
-use crate::{Changed, Judgement, Repo, Rule, Undecided, Verdict};
-
-/// See the module. Asked of each pushed commit, and again of the whole of a pull request, by the policy of that moment.
-pub struct Files;
+use crate::push::{PushRule, PushedRef};
+use crate::{Changed, Judgement, Repo, Undecided, Verdict};
 
 /// Why a change may not be: the rule's word, and why.
 type Complaint = (&'static str, String);
@@ -53,72 +50,60 @@ fn put_back(changed: &Changed) -> String {
     }
 }
 
-impl Rule<PushedRef<'_>> for Files {
-    fn word(&self) -> &'static str {
-        "files"
-    }
+/// See the module. Asked of each pushed commit, and again of the whole of a pull request, by the policy of that moment.
+pub const AT_PUSH: PushRule = PushRule {
+    word: "files",
+    demands: "no pushed commit touches a forbidden path, another's scope, or brings a file that is too large",
+    judge,
+};
 
-    fn demands(&self) -> &'static str {
-        "no pushed commit touches a forbidden path, another's scope, or brings a file that is too large"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let base = repo.policy()?;
-        let Some(new) = pushed.update.new.filter(|_| base.policy.asks_about_files()) else { return Ok(Verdict::Ok) };
-        for changed in repo.brought(&pushed.update.name, new)? {
-            if let Some((word, why)) = complaint(repo, &base, pushed.agent, &changed)? {
-                return pushed.refuse(word, why, put_back(&changed));
-            }
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let base = repo.policy()?;
+    let Some(new) = pushed.branch_tip().filter(|_| base.policy.asks_about_files()) else { return Ok(Verdict::Ok) };
+    for changed in repo.brought(&pushed.update.name, new)? {
+        if let Some((word, why)) = complaint(repo, &base, pushed.agent, &changed)? {
+            return pushed.refuse(word, why, put_back(&changed));
         }
-        Ok(Verdict::Ok)
     }
+    Ok(Verdict::Ok)
 }
 
-impl GateRule for Files {
-    fn word(&self) -> &'static str {
-        "files"
-    }
+/// See the module.
+pub const AT_GATE: GateRule = GateRule {
+    word: "files",
+    demands: "no forbidden path, no other agent's scope, no file and no change that is too large",
+    at_submit: true,
+    quiet: true,
+    look,
+};
 
-    fn demands(&self) -> &'static str {
-        "no forbidden path, no other agent's scope, no file and no change that is too large"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    if !base.policy.asks_about_files() && base.policy.most_files == 0 {
+        return Ok(Finding::NotApplicable("the policy says nothing of single files".to_owned()));
     }
-
-    fn at_submit(&self) -> bool {
-        true
-    }
-
-    fn quiet(&self) -> bool {
-        true
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        if !base.policy.asks_about_files() && base.policy.most_files == 0 {
-            return Ok(Finding::NotApplicable("the policy says nothing of single files".to_owned()));
+    let all = candidate.changed()?;
+    for changed in all {
+        if let Some((code, why)) = complaint(repo, &base, candidate.author, changed)? {
+            let path = quote(&changed.path);
+            // The head may have been reviewed: it is not rewritten, a commit on top undoes it.
+            let next = match changed.before {
+                Some(before) => format!(
+                    "git restore --staged --worktree --source={before} -- {path} && git commit -q -m {} && git push",
+                    quote(&format!("Without {}", changed.path))
+                ),
+                None => put_back(changed),
+            };
+            return Ok(Finding::Missing { code, why, next });
         }
-        let all = candidate.changed()?;
-        for changed in all {
-            if let Some((code, why)) = complaint(repo, &base, candidate.author, changed)? {
-                let path = quote(&changed.path);
-                // The head may have been reviewed: it is not rewritten, a commit on top undoes it.
-                let next = match changed.before {
-                    Some(before) => format!(
-                        "git restore --staged --worktree --source={before} -- {path} && git commit -q -m {} && git push",
-                        quote(&format!("Without {}", changed.path))
-                    ),
-                    None => put_back(changed),
-                };
-                return Ok(Finding::Missing { code, why, next });
-            }
-        }
-        let (files, most) = (all.len() as u64, base.policy.most_files);
-        if most > 0 && files > most {
-            let why = format!("it changes {files} files, and may change {most} by {}", base.cited());
-            let next = format!("git diff --stat {}", candidate.base);
-            return Ok(Finding::Missing { code: "size-cap", why, next });
-        }
-        Ok(Finding::Satisfied(format!("{files} files, all within what {} allows", base.cited())))
     }
+    let (files, most) = (all.len() as u64, base.policy.most_files);
+    if most > 0 && files > most {
+        let why = format!("it changes {files} files, and may change {most} by {}", base.cited());
+        let next = format!("git diff --stat {}", candidate.base);
+        return Ok(Finding::Missing { code: "size-cap", why, next });
+    }
+    Ok(Finding::Satisfied(format!("{files} files, all within what {} allows", base.cited())))
 }
 
 #[cfg(test)]

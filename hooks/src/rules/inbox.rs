@@ -2,39 +2,26 @@
 
 use notes_schema::refs;
 
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct Inbox;
+pub const RULE: PushRule =
+    PushRule { word: "E03", demands: "records are pushed by the agent that made them, and stay", judge };
 
-impl Rule<PushedRef<'_>> for Inbox {
-    fn word(&self) -> &'static str {
-        "E03"
+fn judge(_repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let Some((owner, _)) = refs::incoming_record(&pushed.update.name) else {
+        return Ok(Verdict::Ok);
+    };
+    let (out, inbox, agent) = (refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
+    if owner != *agent {
+        let next = format!("git push origin '{out}*:{inbox}{agent}/*'");
+        return pushed.refuse(RULE.word, format!("this is where {owner} pushes records, and you are {agent}"), next);
     }
-
-    fn demands(&self) -> &'static str {
-        "records are pushed by the agent that made them, and stay"
+    if pushed.update.new.is_none() {
+        return pushed.refuse(RULE.word, "a record that has arrived stays", "git push");
     }
-
-    fn judge(&self, _repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let Some((owner, _)) = refs::incoming_record(&pushed.update.name) else {
-            return Ok(Verdict::Ok);
-        };
-        let (out, inbox, agent) = (refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
-        if owner != *agent {
-            let next = format!("git push origin '{out}*:{inbox}{agent}/*'");
-            return pushed.refuse(
-                self.word(),
-                format!("this is where {owner} pushes records, and you are {agent}"),
-                next,
-            );
-        }
-        if pushed.update.new.is_none() {
-            return pushed.refuse(self.word(), "a record that has arrived stays", "git push");
-        }
-        Ok(Verdict::Ok)
-    }
+    Ok(Verdict::Ok)
 }
 
 #[cfg(test)]

@@ -2,39 +2,45 @@
 
 use notes_schema::event::Level;
 
+use crate::command::reference;
 use crate::gate::{Candidate, Finding, GateRule, proof_on};
 use crate::policy::reaches;
 use crate::{Repo, Undecided};
 
-/// See the module. Asked at `submit` for what the author can give alone, and at `merge` for all of it.
-pub struct LevelReached;
+/// Signs with the key that every guide makes; `forge run` says so where it is another.
+const SIGN: &str = "git config forge.signingkey ~/.ssh/forge && forge run --again && git push";
 
-impl GateRule for LevelReached {
-    fn word(&self) -> &'static str {
-        "level"
+/// See the module. What was refuted is never enough, whatever is demanded.
+pub const RULE: GateRule = GateRule {
+    word: "level",
+    demands: "the proof of the head reaches the level that the policy demands of this change",
+    at_submit: false,
+    quiet: true,
+    look,
+};
+
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let least = candidate.demands(&base.policy)?.level;
+    let level = proof_on(&base.policy, candidate, candidate.tree).level;
+    if level == Level::PX {
+        let why = "others ran its proof again on the same tree, and it failed: another tree is needed".to_owned();
+        return Ok(Finding::Missing { code: RULE.word, why, next: raise(candidate, Level::P3) });
     }
-
-    fn demands(&self) -> &'static str {
-        "the proof of the head reaches the level that the policy demands of this change"
+    // What the author can mend alone is told by the rules for it.
+    if reaches(level, least) || least <= Level::P1 {
+        return Ok(Finding::Satisfied(format!("{level}, and {least} is demanded")));
     }
+    let why = format!("its proof is {level}, and {} demands {least}", base.cited());
+    Ok(Finding::Missing { code: RULE.word, why, next: raise(candidate, least) })
+}
 
-    fn at_submit(&self) -> bool {
-        false
-    }
-
-    fn quiet(&self) -> bool {
-        true
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let least = candidate.demands(&base.policy)?.level;
-        let level = proof_on(&base.policy, candidate, candidate.tree).level;
-        // What the author can mend alone is told by the rules for it.
-        if reaches(level, least) || least <= Level::P1 {
-            return Ok(Finding::Satisfied(format!("{level}, and {least} is demanded")));
-        }
-        let why = format!("its proof is {level}, and {} demands {least}", base.cited());
-        Ok(Finding::Missing { code: self.word(), why, next: "ssh forge help proof".to_owned() })
+/// The command that helps a proof to a level: its author signs, or others run it again.
+pub(crate) fn raise(candidate: &Candidate<'_>, to: Level) -> String {
+    match (to, candidate.pull) {
+        (Level::P0 | Level::P1, _) => "forge run --again && git push".to_owned(),
+        (Level::P2, _) => SIGN.to_owned(),
+        (Level::P3 | Level::PX, Some(pull)) => format!("ssh forge challenge {}", reference(pull)),
+        (Level::P3 | Level::PX, None) => candidate.show(),
     }
 }

@@ -3,31 +3,22 @@
 use notes_schema::refs;
 
 use crate::command::{free_branch, quote};
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct MagicTarget;
+pub const RULE: PushRule =
+    PushRule { word: "refs-for", demands: "a pull request is made by pushing a branch and submitting it", judge };
 
-impl Rule<PushedRef<'_>> for MagicTarget {
-    fn word(&self) -> &'static str {
-        "refs-for"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    if !pushed.update.name.as_str().starts_with(refs::FOR_PREFIX) {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "a pull request is made by pushing a branch and submitting it"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        if !pushed.update.name.as_str().starts_with(refs::FOR_PREFIX) {
-            return Ok(Verdict::Ok);
-        }
-        let work = notes_schema::RefName::branch("work").expect("invariant: a plain name");
-        let branch = free_branch(repo, pushed.agent, &work)?;
-        let short = quote(branch.short());
-        let next = format!("git push origin HEAD:{branch} && ssh forge submit {short}");
-        pushed.refuse(self.word(), "this forge does not take magic targets: push a branch and submit it", next)
-    }
+    let work = notes_schema::RefName::branch("work").expect("invariant: a plain name");
+    let branch = free_branch(repo, pushed.agent, &work)?;
+    let short = quote(branch.short());
+    let next = format!("git push origin HEAD:{branch} && ssh forge submit {short}");
+    pushed.refuse(RULE.word, "this forge does not take magic targets: push a branch and submit it", next)
 }
 
 #[cfg(test)]

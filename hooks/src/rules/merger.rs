@@ -6,47 +6,31 @@ use crate::policy::{Strategy, listed};
 use crate::{Repo, Undecided};
 
 /// See the module.
-pub struct Merger;
+pub const RULE: GateRule = GateRule {
+    word: "merger",
+    demands: "the agent that merges is among those of the policy, and so is the strategy",
+    at_submit: false,
+    quiet: true,
+    look,
+};
 
-impl GateRule for Merger {
-    fn word(&self) -> &'static str {
-        "merger"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let policy = &base.policy;
+    let may = format!("merged by {}", listed(&policy.merge_by));
+    let Some(merging) = candidate.merging else { return Ok(Finding::Satisfied(may)) };
+    let creator = repo.creator()?;
+    if !policy.merge_by.iter().any(|who| who.is(merging.by, &creator, Some(candidate.author))) {
+        let why = format!("you are {}, and pull requests are {may} only, says {}", merging.by, base.cited());
+        return Ok(Finding::Missing { code: RULE.word, why, next: candidate.show() });
     }
-
-    fn demands(&self) -> &'static str {
-        "the agent that merges is among those of the policy, and so is the strategy"
+    if !policy.strategies.contains(&merging.strategy) {
+        let allowed: Vec<&str> = policy.strategies.iter().map(|strategy| strategy.as_str()).collect();
+        let why =
+            format!("strategy {} is not among {} of {}", merging.strategy.as_str(), allowed.join(", "), base.cited());
+        return Ok(Finding::Missing { code: "strategy", why, next: next(candidate, policy.strategy) });
     }
-
-    fn at_submit(&self) -> bool {
-        false
-    }
-
-    fn quiet(&self) -> bool {
-        true
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let policy = &base.policy;
-        let may = format!("merged by {}", listed(&policy.merge_by));
-        let Some(merging) = candidate.merging else { return Ok(Finding::Satisfied(may)) };
-        let creator = repo.creator()?;
-        if !policy.merge_by.iter().any(|who| who.is(merging.by, &creator, Some(candidate.author))) {
-            let why = format!("you are {}, and pull requests are {may} only, says {}", merging.by, base.cited());
-            return Ok(Finding::Missing { code: self.word(), why, next: candidate.show() });
-        }
-        if !policy.strategies.contains(&merging.strategy) {
-            let allowed: Vec<&str> = policy.strategies.iter().map(|strategy| strategy.as_str()).collect();
-            let why = format!(
-                "strategy {} is not among {} of {}",
-                merging.strategy.as_str(),
-                allowed.join(", "),
-                base.cited()
-            );
-            return Ok(Finding::Missing { code: "strategy", why, next: next(candidate, policy.strategy) });
-        }
-        Ok(Finding::Satisfied(may))
-    }
+    Ok(Finding::Satisfied(may))
 }
 
 fn next(candidate: &Candidate<'_>, strategy: Strategy) -> String {

@@ -1,4 +1,5 @@
-//! One rule per file. The slices `push::RULES`, `push::CONTENT_RULES`, `record::RULES` and `gate::RULES` name them in their order.
+//! One rule per file, a value: its word, what it demands, and the function that looks. The slices `push::RULES`,
+//! `push::CONTENT_RULES`, `record::RULES` and `gate::RULES` name them in their order.
 
 pub mod agreement;
 pub mod approval;
@@ -23,6 +24,7 @@ pub mod proof;
 pub mod pusher;
 pub mod record_chain;
 pub mod ref_permission;
+pub mod secret;
 pub mod server_owned;
 pub mod sound_policy;
 pub mod tag_owner;

@@ -3,32 +3,23 @@
 use notes_schema::refs;
 
 use crate::command::push_to_free_branch;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct Namespace;
+pub const RULE: PushRule =
+    PushRule { word: "namespace", demands: "only refs/heads, refs/tags and one's own records are stored", judge };
 
-impl Rule<PushedRef<'_>> for Namespace {
-    fn word(&self) -> &'static str {
-        "namespace"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    let stored = name.as_str().starts_with("refs/heads/")
+        || name.as_str().starts_with("refs/tags/")
+        || refs::incoming_record(name).is_some();
+    if stored {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "only refs/heads, refs/tags and one's own records are stored"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        let stored = name.as_str().starts_with("refs/heads/")
-            || name.as_str().starts_with("refs/tags/")
-            || refs::incoming_record(name).is_some();
-        if stored {
-            return Ok(Verdict::Ok);
-        }
-        let why = "only branches, tags and an agent's own records are stored here";
-        pushed.refuse(self.word(), why, push_to_free_branch(repo, pushed.agent, name)?)
-    }
+    let why = "only branches, tags and an agent's own records are stored here";
+    pushed.refuse(RULE.word, why, push_to_free_branch(repo, pushed.agent, name)?)
 }
 
 #[cfg(test)]

@@ -1,28 +1,19 @@
 //! E12: no text of a record looks like a secret, for what is pushed is public for ever.
 
-use crate::record::{PushedRecord, drop_it};
-use crate::{Judgement, Repo, Rule, Verdict, secrets};
+use crate::record::{PushedRecord, RecordRule, drop_it};
+use crate::{Judgement, Repo, Verdict, secrets};
 
 /// See the module. Names the scanner's rule and the place, never the value.
-pub struct NoSecrets;
+pub const RULE: RecordRule =
+    RecordRule { word: "E12", demands: "no text of a record holds what looks like a secret", judge };
 
-impl Rule<PushedRecord<'_>> for NoSecrets {
-    fn word(&self) -> &'static str {
-        "E12"
-    }
-
-    fn demands(&self) -> &'static str {
-        "no text of a record holds what looks like a secret"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
-        let allowed = repo.allowed_secrets()?;
-        for (place, text) in pushed.record.texts() {
-            if let Some(finding) = secrets::find_except(&text, &allowed).first() {
-                let why = format!("{place} at byte {} looks like a secret ({})", finding.offset, finding.rule);
-                return pushed.refuse(self.word(), why, drop_it(pushed.name));
-            }
+fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+    let allowed = repo.allowed_secrets()?;
+    for (place, text) in pushed.record.texts() {
+        if let Some(finding) = secrets::find_except(&text, &allowed).first() {
+            let why = format!("{place} at byte {} looks like a secret ({})", finding.offset, finding.rule);
+            return pushed.refuse(RULE.word, why, drop_it(pushed.name));
         }
-        Ok(Verdict::Ok)
     }
+    Ok(Verdict::Ok)
 }

@@ -1,31 +1,22 @@
 //! A branch stays while an open pull request takes its commits from it.
 
 use crate::command::reference;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct OpenPull;
+pub const RULE: PushRule =
+    PushRule { word: "open-pull", demands: "a branch is not deleted while an open pull request uses it", judge };
 
-impl Rule<PushedRef<'_>> for OpenPull {
-    fn word(&self) -> &'static str {
-        "open-pull"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    if pushed.update.new.is_some() || pushed.update.name.branch_name().is_none() {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "a branch is not deleted while an open pull request uses it"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        if pushed.update.new.is_some() || pushed.update.name.branch_name().is_none() {
-            return Ok(Verdict::Ok);
-        }
-        match repo.open_pull(&pushed.update.name)? {
-            None => Ok(Verdict::Ok),
-            Some(pull) => {
-                let next = format!("ssh forge pr {}", reference(&pull));
-                pushed.refuse(self.word(), format!("open pull request {pull} uses this branch"), next)
-            }
+    match repo.open_pull(&pushed.update.name)? {
+        None => Ok(Verdict::Ok),
+        Some(pull) => {
+            let next = format!("ssh forge pr {}", reference(&pull));
+            pushed.refuse(RULE.word, format!("open pull request {pull} uses this branch"), next)
         }
     }
 }

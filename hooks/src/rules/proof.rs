@@ -5,57 +5,49 @@ use notes_schema::event::Level;
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::{Repo, Undecided};
 
-/// See the module.
-pub struct ProofOfTree;
-
 /// How many differing paths are named.
 const NAMED: usize = 5;
 
-impl GateRule for ProofOfTree {
-    fn word(&self) -> &'static str {
-        "proof"
-    }
+/// See the module.
+pub const RULE: GateRule = GateRule {
+    word: "proof",
+    demands: "the author pushed a record whose last run was on exactly this tree",
+    at_submit: true,
+    quiet: false,
+    look,
+};
 
-    fn demands(&self) -> &'static str {
-        "the author pushed a record whose last run was on exactly this tree"
-    }
-
-    fn at_submit(&self) -> bool {
-        true
-    }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let Some(record) = candidate.record(&base.policy) else {
-            if candidate.demands(&base.policy)?.level == Level::P0 {
-                return Ok(Finding::NotApplicable("the policy demands no record".to_owned()));
-            }
-            return Ok(Finding::Missing {
-                code: "E00",
-                why: format!(
-                    "the branch arrived, but no record of a run by {} did; `forge run -- <command>` makes one, and plain \
-                     `git push` sends it",
-                    candidate.author
-                ),
-                next: "git push".to_owned(),
-            });
-        };
-        let tested = record.last().tree;
-        if tested != candidate.tree && candidate.demands(&base.policy)?.level == Level::P0 {
-            return Ok(Finding::NotApplicable("the policy demands no record of this very tree".to_owned()));
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let Some(record) = candidate.record(&base.policy) else {
+        if candidate.demands(&base.policy)?.level == Level::P0 {
+            return Ok(Finding::NotApplicable("the policy demands no record".to_owned()));
         }
-        if tested == candidate.tree {
-            return Ok(Finding::Satisfied(format!("P1: {} recorded a run on tree {}", record.agent, tested.short())));
-        }
-        // The tested tree is often not here, since it was never committed: then its paths cannot be named.
-        let differing = repo.differing_paths(tested, candidate.tree, NAMED + 1).unwrap_or_default();
-        let mut paths = differing.iter().take(NAMED).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
-        if differing.len() > NAMED {
-            paths += " and more";
-        }
-        let differ = if paths.is_empty() { String::new() } else { format!("; they differ in {paths}") };
-        let (last, tip) = (tested.short(), candidate.tree.short());
-        let why = format!("the last recorded run was on tree {last}, and the tip has tree {tip}{differ}");
-        Ok(Finding::Missing { code: "E08", why, next: "forge run --again && git push".to_owned() })
+        return Ok(Finding::Missing {
+            code: "E00",
+            why: format!(
+                "the branch arrived, but no record of a run by {} did; `forge run -- <command>` makes one, and plain \
+                 `git push` sends it",
+                candidate.author
+            ),
+            next: "git push".to_owned(),
+        });
+    };
+    let tested = record.last().tree;
+    if tested != candidate.tree && candidate.demands(&base.policy)?.level == Level::P0 {
+        return Ok(Finding::NotApplicable("the policy demands no record of this very tree".to_owned()));
     }
+    if tested == candidate.tree {
+        return Ok(Finding::Satisfied(format!("P1: {} recorded a run on tree {}", record.agent, tested.short())));
+    }
+    // The tested tree is often not here, since it was never committed: then its paths cannot be named.
+    let differing = repo.differing_paths(tested, candidate.tree, NAMED + 1).unwrap_or_default();
+    let mut paths = differing.iter().take(NAMED).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+    if differing.len() > NAMED {
+        paths += " and more";
+    }
+    let differ = if paths.is_empty() { String::new() } else { format!("; they differ in {paths}") };
+    let (last, tip) = (tested.short(), candidate.tree.short());
+    let why = format!("the last recorded run was on tree {last}, and the tip has tree {tip}{differ}");
+    Ok(Finding::Missing { code: "E08", why, next: "forge run --again && git push".to_owned() })
 }

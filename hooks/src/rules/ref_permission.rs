@@ -2,36 +2,30 @@
 
 use crate::command::push_to_free_branch;
 use crate::policy::listed;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module. It only ever forbids: what belongs to another agent stays theirs.
-pub struct RefPermission;
+pub const RULE: PushRule = PushRule {
+    word: "ref-permission",
+    demands: "a ref that the policy reserves is pushed only by whom it names",
+    judge,
+};
 
-impl Rule<PushedRef<'_>> for RefPermission {
-    fn word(&self) -> &'static str {
-        "ref-permission"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    let base = repo.policy()?;
+    let Some(entry) = base.policy.reserved(name) else { return Ok(Verdict::Ok) };
+    let creator = repo.creator()?;
+    if entry.push.iter().any(|who| who.is(pushed.agent, &creator, None)) {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "a ref that the policy reserves is pushed only by whom it names"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        let base = repo.policy()?;
-        let Some(entry) = base.policy.reserved(name) else { return Ok(Verdict::Ok) };
-        let creator = repo.creator()?;
-        if entry.push.iter().any(|who| who.is(pushed.agent, &creator, None)) {
-            return Ok(Verdict::Ok);
-        }
-        let next = match pushed.update.new {
-            Some(_) => push_to_free_branch(repo, pushed.agent, name)?,
-            None => format!("ssh forge project show {}", repo.project()),
-        };
-        let why = format!("`{}` is pushed by {} only, says {}", entry.name, listed(&entry.push), base.cited());
-        pushed.refuse(self.word(), why, next)
-    }
+    let next = match pushed.update.new {
+        Some(_) => push_to_free_branch(repo, pushed.agent, name)?,
+        None => format!("ssh forge project show {}", repo.project()),
+    };
+    let why = format!("`{}` is pushed by {} only, says {}", entry.name, listed(&entry.push), base.cited());
+    pushed.refuse(RULE.word, why, next)
 }
 
 #[cfg(test)]

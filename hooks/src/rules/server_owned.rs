@@ -3,32 +3,26 @@
 use notes_schema::{EntityId, ItemRef, RefName, refs};
 
 use crate::command::reference;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub struct ServerOwned;
+pub const RULE: PushRule = PushRule {
+    word: "server-owned",
+    demands: "refs of the forge (refs/forge, refs/notes/forge, refs/pull, HEAD) change through commands only",
+    judge,
+};
 
-impl Rule<PushedRef<'_>> for ServerOwned {
-    fn word(&self) -> &'static str {
-        "server-owned"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    if !refs::is_server_owned(name) {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "refs of the forge (refs/forge, refs/notes/forge, refs/pull, HEAD) change through commands only"
+    if name.as_str().starts_with(refs::OUT_PREFIX) {
+        let next = format!("git push origin '{}*:{}{}/*'", refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
+        return pushed.refuse(RULE.word, "records arrive under the agent's own name", next);
     }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        if !refs::is_server_owned(name) {
-            return Ok(Verdict::Ok);
-        }
-        if name.as_str().starts_with(refs::OUT_PREFIX) {
-            let next = format!("git push origin '{}*:{}{}/*'", refs::OUT_PREFIX, refs::IN_PREFIX, pushed.agent);
-            return pushed.refuse(self.word(), "records arrive under the agent's own name", next);
-        }
-        pushed.refuse(self.word(), "only the forge writes this ref", hint(repo, name))
-    }
+    pushed.refuse(RULE.word, "only the forge writes this ref", hint(repo, name))
 }
 
 /// The command that says or does what the ref is about.
@@ -41,6 +35,7 @@ fn hint(repo: &dyn Repo, name: &RefName) -> String {
             EntityId::Agent(agent) => format!("ssh forge profile {agent}"),
             EntityId::Project(project) => format!("ssh forge project show {project}"),
             EntityId::Elo(_) => "ssh forge profile".to_owned(),
+            EntityId::Checks(_) => format!("ssh forge check list {}", repo.project()),
         };
     }
     let pull = name.as_str().strip_prefix(refs::PULL_PREFIX).and_then(|rest| rest.split('/').next());
@@ -64,6 +59,7 @@ mod tests {
                 ("refs/forge/issues/7", "server-owned", "ssh forge details parser/7"),
                 ("-refs/forge/pulls/7", "server-owned", "ssh forge pr parser/7"),
                 ("refs/forge/agents/alpha", "server-owned", "ssh forge profile alpha"),
+                ("refs/forge/checks/robot", "server-owned", "ssh forge check list parser"),
                 ("refs/pull/3/head", "server-owned", "ssh forge pr parser/3"),
                 ("refs/notes/forge/reviews", "server-owned", "ssh forge help"),
                 ("refs/notes/forge", "server-owned", "ssh forge help"),

@@ -4,11 +4,8 @@ use notes_schema::Oid;
 
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::policy::{PATH, Policy, PolicyError};
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Undecided, Verdict};
-
-/// See the module. At the gate, it also says which policy judges.
-pub struct SoundPolicy;
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Undecided, Verdict};
 
 const WORD: &str = "policy";
 const NEXT: &str = "ssh forge help policy";
@@ -22,60 +19,49 @@ fn complaint(repo: &dyn Repo, commit: Oid) -> Result<Option<PolicyError>, Undeci
     Ok(Policy::parse(&bytes).err())
 }
 
-impl Rule<PushedRef<'_>> for SoundPolicy {
-    fn word(&self) -> &'static str {
-        WORD
-    }
+/// See the module. At the gate, it also says which policy judges.
+pub const AT_PUSH: PushRule =
+    PushRule { word: WORD, demands: "the policy file of a pushed branch is understood whole", judge };
 
-    fn demands(&self) -> &'static str {
-        "the policy file of a pushed branch is understood whole"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let Some(new) = pushed.update.new else { return Ok(Verdict::Ok) };
-        match complaint(repo, new)? {
-            Some(error) => pushed.refuse(WORD, format!("`{PATH}` {error}"), NEXT),
-            None => Ok(Verdict::Ok),
-        }
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let Some(new) = pushed.branch_tip() else { return Ok(Verdict::Ok) };
+    match complaint(repo, new)? {
+        Some(error) => pushed.refuse(WORD, format!("`{PATH}` {error}"), NEXT),
+        None => Ok(Verdict::Ok),
     }
 }
 
-impl GateRule for SoundPolicy {
-    fn word(&self) -> &'static str {
-        WORD
-    }
+/// See the module.
+pub const AT_GATE: GateRule = GateRule {
+    word: WORD,
+    demands: "the policy of the default branch judges, and what would land holds one that is understood whole",
+    at_submit: true,
+    quiet: false,
+    look,
+};
 
-    fn demands(&self) -> &'static str {
-        "the policy of the default branch judges, and what would land holds one that is understood whole"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let error = match candidate.landing {
+        Some(landing) => landing.broken_policy.clone(),
+        None => complaint(repo, candidate.head)?,
+    };
+    if let Some(error) = error {
+        let why = format!("`{PATH}` {error}");
+        return Ok(Finding::Missing { code: WORD, why, next: NEXT.to_owned() });
     }
-
-    fn at_submit(&self) -> bool {
-        true
+    let base = repo.policy()?;
+    if let Some(error) = &base.broken {
+        let why = format!("{} is broken ({error}): until it is mended only the maintainer merges", base.cited());
+        return Ok(Finding::Satisfied(why));
     }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let error = match candidate.landing {
-            Some(landing) => landing.broken_policy.clone(),
-            None => complaint(repo, candidate.head)?,
-        };
-        if let Some(error) = error {
-            let why = format!("`{PATH}` {error}");
-            return Ok(Finding::Missing { code: WORD, why, next: NEXT.to_owned() });
-        }
-        let base = repo.policy()?;
-        if let Some(error) = &base.broken {
-            let why = format!("{} is broken ({error}): until it is mended only the maintainer merges", base.cited());
-            return Ok(Finding::Satisfied(why));
-        }
-        if base.blob.is_none() {
-            return Ok(Finding::NotApplicable(format!("judged by {}", base.cited())));
-        }
-        let risk = match candidate.risk(&base.policy)? {
-            (risk, Some(path)) => format!("{risk} because of `{path}`"),
-            (risk, None) => risk.to_string(),
-        };
-        Ok(Finding::Satisfied(format!("judged by {}; risk {risk}", base.cited())))
+    if base.blob.is_none() {
+        return Ok(Finding::NotApplicable(format!("judged by {}", base.cited())));
     }
+    let risk = match candidate.risk(&base.policy)? {
+        (risk, Some(path)) => format!("{risk} because of `{path}`"),
+        (risk, None) => risk.to_string(),
+    };
+    Ok(Finding::Satisfied(format!("judged by {}; risk {risk}", base.cited())))
 }
 
 #[cfg(test)]

@@ -3,42 +3,33 @@
 use notes_schema::RefName;
 
 use crate::command::quote;
-use crate::push::PushedRef;
-use crate::{Judgement, Repo, Rule, Undecided, Verdict};
+use crate::push::{PushRule, PushedRef};
+use crate::{Judgement, Repo, Undecided, Verdict};
 
 /// See the module.
-pub struct TagOwner;
+pub const RULE: PushRule =
+    PushRule { word: "tag-owner", demands: "a tag is moved and deleted only by the agent that created it", judge };
 
-impl Rule<PushedRef<'_>> for TagOwner {
-    fn word(&self) -> &'static str {
-        "tag-owner"
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    let name = &pushed.update.name;
+    let Some(tag) = name.as_str().strip_prefix("refs/tags/") else {
+        return Ok(Verdict::Ok);
+    };
+    if !repo.ref_exists(name)? {
+        return Ok(Verdict::Ok);
     }
-
-    fn demands(&self) -> &'static str {
-        "a tag is moved and deleted only by the agent that created it"
+    let owner = repo.ref_owner(name)?;
+    if owner.as_ref() == Some(pushed.agent) {
+        return Ok(Verdict::Ok);
     }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-        let name = &pushed.update.name;
-        let Some(tag) = name.as_str().strip_prefix("refs/tags/") else {
-            return Ok(Verdict::Ok);
-        };
-        if !repo.ref_exists(name)? {
-            return Ok(Verdict::Ok);
-        }
-        let owner = repo.ref_owner(name)?;
-        if owner.as_ref() == Some(pushed.agent) {
-            return Ok(Verdict::Ok);
-        }
-        let whose = owner.map_or("somebody else".to_owned(), |owner| owner.to_string());
-        let next = if pushed.update.new.is_some() {
-            let free = free_tag(repo, pushed, tag)?;
-            format!("git push origin {}:{free}", quote(name.as_str()))
-        } else {
-            format!("ssh forge project show {}", repo.project())
-        };
-        pushed.refuse(self.word(), format!("this tag belongs to {whose}"), next)
-    }
+    let whose = owner.map_or("somebody else".to_owned(), |owner| owner.to_string());
+    let next = if pushed.update.new.is_some() {
+        let free = free_tag(repo, pushed, tag)?;
+        format!("git push origin {}:{free}", quote(name.as_str()))
+    } else {
+        format!("ssh forge project show {}", repo.project())
+    };
+    pushed.refuse(RULE.word, format!("this tag belongs to {whose}"), next)
 }
 
 fn free_tag(repo: &dyn Repo, pushed: &PushedRef<'_>, tag: &str) -> Result<RefName, Undecided> {

@@ -8,65 +8,57 @@ use crate::gate::{Candidate, Finding, GateRule};
 use crate::policy::Policy;
 use crate::{Repo, Undecided};
 
-/// See the module.
-pub struct TestsPassed;
-
 const AGAIN: &str = "forge run --again && git push";
 
-impl GateRule for TestsPassed {
-    fn word(&self) -> &'static str {
-        "tests"
-    }
+/// See the module.
+pub const RULE: GateRule = GateRule {
+    word: "tests",
+    demands: "the last recorded run was of a command that counts and exited with 0; where test counts are read, more than \
+         zero ran and none failed",
+    at_submit: true,
+    quiet: false,
+    look,
+};
 
-    fn demands(&self) -> &'static str {
-        "the last recorded run was of a command that counts and exited with 0; where test counts are read, more than \
-         zero ran and none failed"
+fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
+    let base = repo.policy()?;
+    let policy = &base.policy;
+    let demands = candidate.demands(policy)?;
+    let missing = |code, why: String, next: String| Ok(Finding::Missing { code, why, next });
+    let record = candidate.record(policy);
+    if demands.level == Level::P0 && record.is_none_or(|record| record.last().tree != candidate.tree) {
+        return Ok(Finding::NotApplicable("the policy demands no run".to_owned()));
     }
-
-    fn at_submit(&self) -> bool {
-        true
+    let Some(record) = record else {
+        return missing("E00", "no recorded run has arrived".to_owned(), "git push".to_owned());
+    };
+    let last = record.last();
+    if last.tree != candidate.tree {
+        return missing("E09", "no recorded run on this tree yet".to_owned(), AGAIN.to_owned());
     }
-
-    fn look(&self, repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided> {
-        let base = repo.policy()?;
-        let policy = &base.policy;
-        let demands = candidate.demands(policy)?;
-        let missing = |code, why: String, next: String| Ok(Finding::Missing { code, why, next });
-        let record = candidate.record(policy);
-        if demands.level == Level::P0 && record.is_none_or(|record| record.last().tree != candidate.tree) {
-            return Ok(Finding::NotApplicable("the policy demands no run".to_owned()));
-        }
-        let Some(record) = record else {
-            return missing("E00", "no recorded run has arrived".to_owned(), "git push".to_owned());
-        };
-        let last = record.last();
-        if last.tree != candidate.tree {
-            return missing("E09", "no recorded run on this tree yet".to_owned(), AGAIN.to_owned());
-        }
-        if !counts(policy, last) {
-            let named: Vec<String> = policy.commands.iter().map(|command| format!("`{command}`")).collect();
-            let place = if last.cwd.is_empty() { "" } else { " below the top of the work tree" };
-            let why = format!(
-                "the recorded run was of `{}`{place}; what counts is {}, at the top, says {}",
-                last.command(),
-                named.join(" or "),
-                base.cited()
-            );
-            let typed = policy.commands.first().map_or(String::new(), crate::policy::Command::typed);
-            return missing("E09", why, format!("forge run -- {typed} && git push"));
-        }
-        if let Some(why) = complaint(last) {
-            return missing("E09", why, AGAIN.to_owned());
-        }
-        if demands.counts && last.tests.is_none() {
-            let why = format!("no test counts were read of the recorded run, and {} demands them", base.cited());
-            return missing("E09", why, AGAIN.to_owned());
-        }
-        Ok(Finding::Satisfied(match &last.tests {
-            Some(tests) => format!("{} passed, {} ignored ({})", tests.passed, tests.ignored, tests.framework),
-            None => "exit 0; no test counts were read".to_owned(),
-        }))
+    if !counts(policy, last) {
+        let named: Vec<String> = policy.commands.iter().map(|command| format!("`{command}`")).collect();
+        let place = if last.cwd.is_empty() { "" } else { " below the top of the work tree" };
+        let why = format!(
+            "the recorded run was of `{}`{place}; what counts is {}, at the top, says {}",
+            last.command(),
+            named.join(" or "),
+            base.cited()
+        );
+        let typed = policy.commands.first().map_or(String::new(), crate::policy::Command::typed);
+        return missing("E09", why, format!("forge run -- {typed} && git push"));
     }
+    if let Some(why) = complaint(last) {
+        return missing("E09", why, AGAIN.to_owned());
+    }
+    if demands.counts && last.tests.is_none() {
+        let why = format!("no test counts were read of the recorded run, and {} demands them", base.cited());
+        return missing("E09", why, AGAIN.to_owned());
+    }
+    Ok(Finding::Satisfied(match &last.tests {
+        Some(tests) => format!("{} passed, {} ignored ({})", tests.passed, tests.ignored, tests.framework),
+        None => "exit 0; no test counts were read".to_owned(),
+    }))
 }
 
 /// Whether a run is of a command that counts as proof.

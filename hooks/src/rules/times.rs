@@ -1,44 +1,38 @@
 //! E11: the times of a record run forward, from its `start` to now.
 
-use crate::record::{PushedRecord, drop_it};
-use crate::{Judgement, Repo, Rule, Verdict};
-
-/// See the module. The agent's clock and the forge's need not agree to the minute.
-pub struct Times;
+use crate::record::{PushedRecord, RecordRule, drop_it};
+use crate::{Judgement, Repo, Verdict};
 
 /// How far an agent's clock may be off, in milliseconds.
 const SKEW_MS: u64 = 15 * 60_000;
 
-impl Rule<PushedRecord<'_>> for Times {
-    fn word(&self) -> &'static str {
-        "E11"
-    }
+/// See the module. The agent's clock and the forge's need not agree to the minute.
+pub const RULE: RecordRule = RecordRule {
+    word: "E11",
+    demands: "runs follow each other, not before the nonce was given out, and not in the future",
+    judge,
+};
 
-    fn demands(&self) -> &'static str {
-        "runs follow each other, not before the nonce was given out, and not in the future"
-    }
-
-    fn judge(&self, repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
-        let issued = repo.nonce(&pushed.record.nonce)?.map_or(0, |issued| issued.started_ms);
-        let now = repo.now_ms();
-        let mut before = 0;
-        // A record need not say when it ran.
-        for (i, attempt) in pushed.record.attempts.iter().enumerate().filter(|(_, attempt)| attempt.started_ms > 0) {
-            let (began, ended) = (attempt.started_ms, attempt.started_ms.saturating_add(attempt.dur_ms));
-            let refuse = |why: &str| pushed.refuse(self.word(), format!("attempts[{i}] {why}"), drop_it(pushed.name));
-            if began < before {
-                return refuse("began before the attempt above it");
-            }
-            if began.saturating_add(SKEW_MS) < issued {
-                return refuse("began before `start` gave its nonce out; is your clock right?");
-            }
-            if ended > now.saturating_add(SKEW_MS) {
-                return refuse("ends in the future; is your clock right?");
-            }
-            before = began;
+fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
+    let issued = repo.nonce(&pushed.record.nonce)?.map_or(0, |issued| issued.started_ms);
+    let now = repo.now_ms();
+    let mut before = 0;
+    // A record need not say when it ran.
+    for (i, attempt) in pushed.record.attempts.iter().enumerate().filter(|(_, attempt)| attempt.started_ms > 0) {
+        let (began, ended) = (attempt.started_ms, attempt.started_ms.saturating_add(attempt.dur_ms));
+        let refuse = |why: &str| pushed.refuse(RULE.word, format!("attempts[{i}] {why}"), drop_it(pushed.name));
+        if began < before {
+            return refuse("began before the attempt above it");
         }
-        Ok(Verdict::Ok)
+        if began.saturating_add(SKEW_MS) < issued {
+            return refuse("began before `start` gave its nonce out; is your clock right?");
+        }
+        if ended > now.saturating_add(SKEW_MS) {
+            return refuse("ends in the future; is your clock right?");
+        }
+        before = began;
     }
+    Ok(Verdict::Ok)
 }
 
 #[cfg(test)]

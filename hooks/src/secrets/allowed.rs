@@ -41,4 +41,9 @@ impl Allowed {
     pub fn has(&self, value: &str) -> bool {
         !self.digests.is_empty() && self.digests.contains(&Sha256::of(value.as_bytes()))
     }
+
+    /// Whether the value with this digest is listed.
+    pub fn has_digest(&self, digest: &Sha256) -> bool {
+        self.digests.contains(digest)
+    }
 }

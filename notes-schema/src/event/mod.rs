@@ -2,16 +2,22 @@
 //! an arm in each fold, which does not compile without it.
 
 mod agent;
+mod challenge;
+mod check;
 mod issue;
+mod note;
 mod project;
 mod pull;
 mod rating;
 
 pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
+pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
+pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
+pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
-pub use rating::RatingSettled;
+pub use rating::{RatingCorrected, RatingSettled};
 
 use serde::de::DeserializeOwned;
 
@@ -121,6 +127,20 @@ facts! {
     "pull.closed" => PullClosed,
     /// A rating moved.
     "rating.settled" => RatingSettled,
+    /// An agent may post an external check.
+    "check.registered" => CheckRegistered,
+    /// An agent may post an external check no longer.
+    "check.dropped" => CheckDropped,
+    /// An external check was posted.
+    "check.posted" => CheckPosted,
+    /// An agent began to run the proof of a pull request again.
+    "challenge.started" => ChallengeStarted,
+    /// An agent ran the proof of a pull request again.
+    "pull.challenged" => PullChallenged,
+    /// A settled game has another outcome now.
+    "rating.corrected" => RatingCorrected,
+    /// An agent left a note on an issue or pull request.
+    "note.added" => NoteAdded,
 }
 
 fn to_value<T: serde::Serialize>(fact: &T) -> rmpv::Value {

@@ -22,9 +22,22 @@ pub enum Level {
     PX,
 }
 
+impl Level {
+    /// As in commands, policies and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::P0 => "P0",
+            Level::P1 => "P1",
+            Level::P2 => "P2",
+            Level::P3 => "P3",
+            Level::PX => "PX",
+        }
+    }
+}
+
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,0 +1,118 @@
+//! What raises or refutes a proof, checked in a clone: signatures on records, and what others recorded of the same run.
+//!
+//! Invariant: says whose word is taken where `forge.git` is not there to ask.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use hooks::reruns;
+use notes_schema::event::Outcome;
+use notes_schema::{Oid, Sha256, refs};
+
+use super::verify::{Check, State, Unable, unable};
+use super::{Stock, objects};
+use crate::ledger::{KnownRecord, Snapshot, check_signature, verify};
+use crate::state::{PullState, Rerun};
+use git::store::Objects;
+
+/// Whose keys are believed: those of a file as `forge.git` publishes it, or all that a clone of `forge.git` tells.
+#[derive(Default)]
+pub(super) struct Signers {
+    /// Keys that sign ledgers, in OpenSSH form.
+    pub ledger: Vec<String>,
+    /// `forge.git`, replayed, and the number of each of its batches.
+    root: Option<(Snapshot, HashMap<Oid, u64>)>,
+}
+
+impl Signers {
+    pub(super) fn read(path: &Path) -> Result<Signers, Unable> {
+        if path.is_dir() { Signers::of_clone(path) } else { Signers::of_file(path) }
+    }
+
+    fn of_file(path: &Path) -> Result<Signers, Unable> {
+        let text = objects::small_file(path).map_err(|e| unable(format!("{}: {e}", path.display()), super::FETCH))?;
+        let key = |line: &str| line.find("ssh-").map(|at| line[at..].to_owned());
+        let ledger: Vec<String> = text.lines().filter(|line| !line.starts_with('#')).filter_map(key).collect();
+        if ledger.is_empty() {
+            let next = "git clone <forge>/forge.git && git -C forge show main:allowed_signers";
+            return Err(unable(format!("{} holds no public key", path.display()), next));
+        }
+        Ok(Signers { ledger, root: None })
+    }
+
+    fn of_clone(path: &Path) -> Result<Signers, Unable> {
+        let next = "git clone --mirror <forge>/forge.git";
+        let failed = |why: String| unable(format!("{}: {why}", path.display()), next);
+        let stock = Stock::open(path).map_err(|e| failed(e.to_string()))?;
+        let tip = stock.resolve(refs::LEDGER).ok_or_else(|| failed(format!("it has no {}", refs::LEDGER)))?;
+        let mut batches = HashMap::new();
+        let root = verify::replay_copy(&stock, tip, &[], &mut |_, read| {
+            batches.insert(read.commit, read.batch.n);
+        });
+        let root = root.map_err(|e| failed(e.to_string()))?;
+        let ledger = root.epochs.values().cloned().collect();
+        // It vouches for itself first: each of its batches is signed by one of the keys that it names.
+        verify::replay_copy(&stock, tip, &root.epochs.values().cloned().collect::<Vec<_>>(), &mut |_, _| {})
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Signers { ledger, root: Some((root, batches)) })
+    }
+}
+
+/// A record's signature; nothing where the ledger states none. `authority` is the batch of `forge.git` that its own names.
+pub(super) fn signature(
+    objects: &dyn Objects,
+    known: &KnownRecord,
+    signers: &Signers,
+    authority: Option<Oid>,
+) -> Option<Check> {
+    let signed = known.signed.as_ref()?;
+    let what = if signed.push { "the push that brought it is signed" } else { "it is signed" };
+    if let Err(why) = check_signature(objects, signed, known.commit, &known.name, &known.digest) {
+        return Some(Check::new("P2", State::Failed, why));
+    }
+    let Some((root, batches)) = &signers.root else {
+        let why = format!(
+            "{what} by {}; that it is a key of {} stands in forge.git (--signers <clone of forge.git> asks it)",
+            signed.key, known.agent
+        );
+        return Some(Check::new("P2", State::Ok, why));
+    };
+    let as_of = authority.and_then(|commit| batches.get(&commit).copied());
+    Some(match root.fold.let_in(&signed.key, &known.agent, as_of) {
+        true => Check::new("P2", State::Ok, format!("{what} by {}, then a key of {}", signed.key, known.agent)),
+        false => Check::new("P2", State::Failed, format!("{} signed it, then no key of {}", signed.key, known.agent)),
+    })
+}
+
+/// What the record of a re-run says, against what its event says of it.
+pub(super) fn rerun(snapshot: &Snapshot, objects: &dyn Objects, rerun: &Rerun, tree: Oid) -> Check {
+    let (rule, passed) = match rerun.outcome {
+        Outcome::Confirm => ("P3", "confirms"),
+        Outcome::Refute => ("PX", "refutes"),
+    };
+    let digest: String = rerun.record.to_string().chars().take(12).collect();
+    let fail = |why: &str| Check::new(rule, State::Failed, format!("record {digest} of {}: {why}", rerun.agent));
+    let Some(known) = snapshot.records.get(&rerun.record) else { return fail("it is not in this ledger") };
+    let bytes = objects.get(known.blob).map(|object| object.data);
+    if bytes.map(|bytes| Sha256::of(&bytes)).ok() != Some(rerun.record) {
+        return fail("its bytes are not those that the ledger states");
+    }
+    let Some(record) = crate::gate::read_record(objects, known) else { return fail("it cannot be read") };
+    let last = record.last();
+    if known.agent != rerun.agent || last.tree != tree || reruns::run_of(last) != rerun.run {
+        return fail("it is of another agent, tree or command");
+    }
+    if reruns::outcome(last).ok() != Some(rerun.outcome) {
+        return fail(&format!("{} is not what was said of it", last.ending()));
+    }
+    let why = format!("record {digest} of {} {passed} it: {} on tree {}", rerun.agent, last.ending(), tree.short());
+    Check::new(rule, State::Ok, why)
+}
+
+/// The re-runs of a pull request's proof, one check each.
+pub(super) fn reruns(snapshot: &Snapshot, objects: &dyn Objects, pull: &PullState) -> Vec<Check> {
+    let proof = pull.proof.record.and_then(|record| snapshot.records.get(&record));
+    let Some(tree) = proof.map(|known| known.tree) else { return Vec::new() };
+    let all = crate::gate::challengers(snapshot, objects, pull);
+    all.into_iter().map(|one| rerun(snapshot, objects, one, tree)).collect()
+}

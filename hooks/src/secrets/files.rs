@@ -1,0 +1,288 @@
+//! Finds tokens and private keys in the files of a push. What is found refuses it, so only formats that hardly anything
+//! else has are looked for: values that merely look random are everywhere in code.
+//!
+//! Invariant: one pass over the bytes, text or not, in time that grows linearly; a finding never carries the value.
+
+use std::sync::{LazyLock, OnceLock};
+
+use notes_schema::{Oid, Sha256};
+use regex::bytes::Regex;
+
+use super::{Also, KEY_BEGIN, KEY_RULE, PATTERNS, is_placeholder, looks_random, private_keys};
+
+/// Most bytes of new files that one push is searched for.
+const MOST_BYTES: u64 = 256 << 20;
+/// Most places that are kept; with more, the rest of the files counts as not searched.
+const MOST_PLACES: usize = 10_000;
+/// Longest token, and longest private key, in bytes; of a longer one this much is looked at.
+const LONGEST_TOKEN: usize = 8 << 10;
+const LONGEST_KEY: usize = 64 << 10;
+
+/// The rules of [`PATTERNS`] that refuse a file, and with what their values begin.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("aws-access-key", &["AKIA", "ASIA", "ABIA", "ACCA"]),
+    ("github-token", &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"]),
+    ("gitlab-token", &["glpat-", "glptt-", "glcbt-", "gldt-", "glrt-", "glsoat-", "glft-", "gloas-"]),
+    ("slack-token", &["xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-"]),
+    ("slack-webhook", &["hooks.slack.com/"]),
+    ("stripe-key", &["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"]),
+    ("npm-token", &["npm_"]),
+    ("pypi-token", &["pypi-"]),
+    ("crates-io-token", &["cio"]),
+    ("huggingface-token", &["hf_"]),
+    ("google-api-key", &["AIza"]),
+    ("model-api-key", &["sk-"]),
+    ("sendgrid-key", &["SG."]),
+    ("jwt", &["eyJ"]),
+];
+
+/// A private key with something in it: the marker alone stands in every program that reads keys.
+const KEY: &str = concat!(
+    r"^-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
+    r"(?:[^A-Za-z0-9]|\\[nr]|(?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n]{0,120}\n){0,80}[A-Za-z0-9+/]{40}"
+);
+
+struct Known {
+    rule: &'static str,
+    begins: &'static [&'static str],
+    pattern: &'static str,
+    /// Made when the first value begins like one: it takes longer than a push.
+    whole: OnceLock<Regex>,
+    also: Also,
+}
+
+/// Where one of them may begin: the only pattern that most files are asked.
+static BEGINS: LazyLock<Regex> = LazyLock::new(|| {
+    let all = KNOWN.iter().flat_map(|(_, begins)| *begins).chain([&KEY_BEGIN]);
+    compile(&all.map(|text| regex::escape(text)).collect::<Vec<_>>().join("|"))
+});
+
+static KINDS: LazyLock<Vec<Known>> = LazyLock::new(|| {
+    let known = |&(rule, begins): &(&'static str, &'static [&'static str])| {
+        let (_, pattern, also) =
+            *PATTERNS.iter().find(|(name, ..)| *name == rule).expect("invariant: rules of the table");
+        Known { rule, begins, pattern, whole: OnceLock::new(), also }
+    };
+    KNOWN.iter().map(known).collect()
+});
+
+static WHOLE_KEY: LazyLock<Regex> = LazyLock::new(|| compile(KEY));
+
+fn compile(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("invariant: the patterns are constant and tested")
+}
+
+/// One place of a file that looks like a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file's content.
+    pub blob: Oid,
+    /// Which rule found it.
+    pub rule: &'static str,
+    /// In which line, from 1.
+    pub line: usize,
+    /// The digest of the value, as a list of fixtures names it.
+    pub digest: Sha256,
+}
+
+/// What was found in the new files of one push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Searched {
+    /// Every place, in the order of the files.
+    pub places: Vec<Place>,
+    /// How many files were not searched, or not to their end, for there was too much.
+    pub skipped: u64,
+    bytes: u64,
+}
+
+impl Searched {
+    /// Searches one more file.
+    pub fn file(&mut self, blob: Oid, bytes: &[u8]) {
+        let all = self.bytes.saturating_add(bytes.len() as u64);
+        if all > MOST_BYTES || self.places.len() >= MOST_PLACES {
+            self.skipped += 1;
+            return;
+        }
+        self.bytes = all;
+        let (mut at, mut counted, mut line) = (0, 0, 1);
+        while let Some(begin) = BEGINS.find_at(bytes, at) {
+            if self.places.len() >= MOST_PLACES {
+                self.skipped += 1;
+                return;
+            }
+            at = begin.end();
+            let Some((rule, value)) = secret_at(bytes, begin.start(), begin.as_bytes()) else { continue };
+            line += bytes[counted..begin.start()].iter().filter(|byte| **byte == b'\n').count();
+            counted = begin.start();
+            at = at.max(begin.start() + value.len());
+            self.places.push(Place { blob, rule, line, digest: Sha256::of(value) });
+        }
+    }
+
+    /// What is to be said of files that were not searched.
+    pub fn gap(&self) -> Option<String> {
+        let most = MOST_BYTES >> 20;
+        (self.skipped > 0).then(|| {
+            format!("{} new files were not searched for secrets: {most} MiB of one push are searched", self.skipped)
+        })
+    }
+}
+
+/// The secret that begins at `at` with `begin`, if it is one.
+fn secret_at<'b>(bytes: &'b [u8], at: usize, begin: &[u8]) -> Option<(&'static str, &'b [u8])> {
+    if begin == KEY_BEGIN.as_bytes() {
+        return key_at(bytes, at);
+    }
+    // In the middle of a word it is part of the word. That also keeps the time linear: no two begin in one word.
+    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-';
+    if at.checked_sub(1).is_some_and(|before| in_word(&bytes[before])) {
+        return None;
+    }
+    let window = &bytes[at..bytes.len().min(at + LONGEST_TOKEN)];
+    let known = KINDS.iter().find(|known| known.begins.iter().any(|text| text.as_bytes() == begin))?;
+    let whole = known.whole.get_or_init(|| compile(&format!("^(?:{})", known.pattern)));
+    let captures = whole.captures(window)?;
+    let value = captures.get(1).or(captures.get(0))?.as_bytes();
+    let text = std::str::from_utf8(value).ok()?;
+    let holds = match known.also {
+        Also::Nothing => true,
+        // `sk-ssh-ed25519-cert-v01` is put together of words.
+        Also::Random | Also::NoPlaceholder | Also::Entropy => {
+            looks_random(text) && text.split('-').any(|part| part.len() >= 16)
+        }
+    };
+    (holds && !is_made_up(text)).then_some((known.rule, value))
+}
+
+/// The private key that begins at `at`, as long as [`super::find`] has it, so that one digest lists it for both.
+fn key_at(bytes: &[u8], at: usize) -> Option<(&'static str, &[u8])> {
+    let window = &bytes[at..bytes.len().min(at + LONGEST_KEY)];
+    if !WHOLE_KEY.is_match(window) {
+        return None;
+    }
+    let text = match std::str::from_utf8(window) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&window[..error.valid_up_to()]).ok()?,
+    };
+    let found = private_keys(text).into_iter().next()?;
+    Some((KEY_RULE, window.get(found.offset..found.offset + found.len)?))
+}
+
+/// Whether a value of the right form was typed to show the form.
+fn is_made_up(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let said = ["example", "placeholder", "redacted", "dummy", "sample", "your", "fake", "xxxx"];
+    let ascends = value.as_bytes().windows(2).filter(|pair| pair[1] == pair[0].wrapping_add(1)).count();
+    let mut seen = [false; 256];
+    value.bytes().for_each(|byte| seen[usize::from(byte)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    is_placeholder(value)
+        || said.iter().any(|word| lower.contains(word))
+        || ascends * 2 >= value.len()
+        || different < 10
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::secrets::{find, tests::of_each_rule};
+
+    fn oid() -> Oid {
+        Oid::from_bytes([7; 20])
+    }
+
+    fn found(bytes: &[u8]) -> Vec<(&'static str, usize)> {
+        let mut searched = Searched::default();
+        searched.file(oid(), bytes);
+        searched.places.into_iter().map(|place| (place.rule, place.line)).collect()
+    }
+
+    #[test]
+    fn each_known_format_is_found_with_the_digest_that_the_list_has() {
+        let mut seen = BTreeSet::new();
+        for (rule, text) in of_each_rule() {
+            let file = format!("\0\u{fe}\nx = \"{text}\"\n");
+            let known = rule == KEY_RULE || KNOWN.iter().any(|(name, _)| *name == rule);
+            let mut searched = Searched::default();
+            searched.file(oid(), file.as_bytes());
+            assert_eq!(searched.places.len(), usize::from(known), "{rule}: {file}");
+            let Some(place) = searched.places.first() else { continue };
+            let same = find(&text).remove(0);
+            let digest = Sha256::of(&text.as_bytes()[same.offset..same.offset + same.len]);
+            assert_eq!((place.rule, place.line, place.digest), (rule, 2, digest), "{text}");
+            seen.insert(rule);
+        }
+        assert_eq!(seen, KNOWN.iter().map(|(rule, _)| *rule).chain([KEY_RULE]).collect(), "each has a case");
+    }
+
+    #[test]
+    fn every_beginning_is_one_of_its_rule() {
+        let tail = "a1B2c3D4e5F6g7H8j9K0".repeat(5);
+        for known in KINDS.iter() {
+            for begin in known.begins {
+                let text = match known.rule {
+                    "aws-access-key" => format!("{begin}{}", &tail[..16].to_uppercase()),
+                    "slack-webhook" => format!("{begin}services/T0{tail}"),
+                    "crates-io-token" => format!("{begin}{}", &tail[..32]),
+                    "sendgrid-key" => format!("{begin}{}.{}", &tail[..22], &tail[..43]),
+                    "jwt" => format!("{begin}{tail}.eyJ{tail}.{tail}"),
+                    _ => format!("{begin}{tail}"),
+                };
+                assert_eq!(found(text.as_bytes()), [(known.rule, 1)], "{text}");
+                assert_eq!(found(format!("x{text}").as_bytes()), [], "in the middle of a word: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn forms_without_a_secret_in_them_pass() {
+        for text in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+            "sk-your-api-key-goes-here-1234",
+            "sk-ssh-ed25519-cert-v01@openssh.com",
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "if line == \"-----BEGIN PRIVATE KEY-----\" { read_key(lines) } else { Err(Error::NoKeyThatIsUnderstoodHere) }",
+            "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
+            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMFkwEwYHKoZIzj0CAQYIKoZI\n",
+            "precious and cioppino, eyJust a word, task-management, hf_ and npm_install",
+            "password = \"hunter2hunter2\" and DEPLOY=a1B2c3D4e5F6g7H8j9K0Zz8Yy7Xx6Ww5Vv4",
+        ] {
+            assert_eq!(found(text.as_bytes()), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_in_any_dress() {
+        let body = "a1B2c3D4e5F6g7H8j9K0".repeat(3);
+        for text in [
+            format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n"),
+            format!("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A\n\n{body}\n"),
+            format!("/// -----BEGIN EC PRIVATE KEY-----\n/// {body}\n"),
+            format!("{{\"private_key\": \"-----BEGIN PRIVATE KEY-----\\n{body}\\n-----END PRIVATE KEY-----\\n\"}}"),
+            format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\r\nVersion: GnuPG\r\n\r\n{body}\r\n"),
+        ] {
+            assert_eq!(found(text.as_bytes()), [(KEY_RULE, 1)], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_budget_is_counted() {
+        let mut searched = Searched { bytes: MOST_BYTES - 10, ..Searched::default() };
+        searched.file(oid(), b"0123456789");
+        assert_eq!(searched.gap(), None);
+        searched.file(oid(), b"0");
+        assert_eq!(
+            searched.gap().unwrap(),
+            "1 new files were not searched for secrets: 256 MiB of one push are searched"
+        );
+        let token = format!("ghp_{}\n", "a1B2c3D4e5F6g7H8j9K0".repeat(2));
+        let mut searched = Searched::default();
+        searched.file(oid(), token.repeat(MOST_PLACES + 5).as_bytes());
+        searched.file(oid(), b"");
+        assert_eq!((searched.places.len(), searched.skipped), (MOST_PLACES, 2));
+    }
+}
