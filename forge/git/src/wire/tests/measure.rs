@@ -34,11 +34,10 @@ fn server() -> Server {
         _ => filled(kept.as_deref()),
     };
     let store = &server.host.store;
-    let new: Vec<Oid> = lines(&server.bare(&["rev-list", "--objects", "topic/0", "^main"]))
-        .iter()
-        .map(|id| id.parse().unwrap())
-        .collect();
-    store.remember(new.into_iter().map(|id| (id, store.get(id).unwrap())));
+    let new = lines(&server.bare(&["rev-list", "--objects", "topic/0", "^main"]));
+    let new: Vec<Oid> = new.iter().map(|id| id.parse().unwrap()).collect();
+    let new: Vec<_> = new.into_iter().map(|id| (id, store.get(id).unwrap())).collect();
+    store.remember(new);
     let tip = |name: &str| AdvertisedRef {
         name: format!("refs/heads/{name}").parse().unwrap(),
         id: server.bare(&["rev-parse", name]).trim().parse().unwrap(),
