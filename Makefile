@@ -9,13 +9,14 @@ BENCH ?=
 # How long each parser is fuzzed.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check kill bench large fuzz setup
+.PHONY: help demo test check kill bench bench-gate large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
 	@echo 'make test    everything CI runs: formatting, lints, documents, all tests'
 	@echo 'make check   formatting, lints and documents alone'
 	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
+	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
 	@echo 'make large   clone, fetch and push of a large repository, with the memory that the server takes'
 	@echo 'make fuzz    $(FUZZ_SECONDS) s of foreign bytes for each parser that meets them (FUZZ_SECONDS=n; see fuzz/README.md)'
 	@echo 'make kill    $(KILLS) kills of a loaded server, nothing acknowledged lost (KILLS=n)'
@@ -44,6 +45,10 @@ kill: setup
 bench: setup
 	$(CARGO) build --locked --release -p forge
 	target/release/forge bench wire $(BENCH)
+
+bench-gate: setup
+	$(CARGO) build --locked --release -p forge
+	target/release/forge bench gate $(BENCH)
 
 large: setup
 	$(CARGO) build --locked --release -p forge

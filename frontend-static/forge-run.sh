@@ -303,6 +303,76 @@ snapshot() {
 	(cd "$top" && GIT_INDEX_FILE=$scratch/index git add -A . && GIT_INDEX_FILE=$scratch/index git write-tree)
 }
 
+# The patch from tree $1 to the one that was run, as `forge run` writes it, into the file `patch`; fails, and says why, where
+# it has to be left out. Git's own `apply` must make the tree of it.
+patch_from() {
+	[ -n "$1" ] || { echo 'no tree is known that it could start from'; return 1; }
+	(
+		cd "$top" && unset GIT_DIFF_OPTS GIT_EXTERNAL_DIFF && GIT_NO_LAZY_FETCH=1 && export GIT_NO_LAZY_FETCH &&
+			git -c core.quotePath=true -c diff.suppressBlankEmpty=false diff-tree -r -p --text --full-index --no-renames \
+				--no-ext-diff --no-textconv --no-color --unified=3 --inter-hunk-context=0 --submodule=short \
+				--ignore-submodules=none --src-prefix=a/ --dst-prefix=b/ "$1" "$tree" 2>/dev/null
+	) | head -c $((stored + 1)) >"$scratch/patch"
+	if [ "$(wc -c <"$scratch/patch")" -gt $stored ]; then
+		echo "it has more than $((stored / 1024)) KiB, and this script stores it as it is"
+		return 1
+	fi
+	mkdir -p "$scratch/word"
+	tr -d '\000' <"$scratch/patch" | fold -b -w 4096 | sed 's/^[-+ ]//' | awk -v dir="$scratch/word" "$keeper"
+	secret=$(sed -n '1s/ .*//p' "$scratch/word/redactions" 2>/dev/null)
+	rm -f "$scratch"/word/*
+	if [ -n "$secret" ]; then
+		echo "something in it looks like a secret ($secret)"
+		return 1
+	fi
+	made=$(
+		cd "$top" && GIT_INDEX_FILE=$scratch/replay && export GIT_INDEX_FILE && git read-tree "$1" &&
+			{ [ ! -s "$scratch/patch" ] || git apply --cached --whitespace=nowarn "$scratch/patch"; } && git write-tree
+	) 2>/dev/null
+	[ "$made" = "$tree" ] || { echo 'it could not be replayed'; return 1; }
+}
+
+# The most bytes of a patch that are stored.
+stored=262144
+
+# A file in one zstd frame, stored as it is, in base64.
+frame() {
+	# shellcheck disable=SC2016
+	od -An -v -tu1 "$1" | awk -v size="$(wc -c <"$1")" '
+	function byte(code) {
+		if (have == 0) { out = out digit(int(code / 4)); left = code % 4 * 16 }
+		else if (have == 1) { out = out digit(left + int(code / 16)); left = code % 16 * 4 }
+		else { out = out digit(left + int(code / 64)) digit(code % 64); left = 0 }
+		have = (have + 1) % 3
+		if (length(out) > 4000) { printf "%s", out; out = "" }
+	}
+	function digit(code) { return substr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", code + 1, 1) }
+	# Little end first.
+	function number(n, bytes) { while (bytes-- > 0) { byte(n % 256); n = int(n / 256) } }
+	# A block of at most 128 KiB: a bit that tells the last, two for `stored`, the rest its size.
+	function block() { room = size - done < 131072 ? size - done : 131072; number(room * 8 + (done + room == size), 3) }
+	BEGIN {
+		size += 0
+		# The magic number, one segment with its size in four bytes, the size.
+		number(4247762216, 4)
+		byte(160)
+		number(size, 4)
+		if (size == 0) block()
+	}
+	{
+		for (at = 1; at <= NF; at++) {
+			if (room == 0) block()
+			byte($at)
+			done++
+			room--
+		}
+	}
+	END {
+		if (have) out = out digit(left) (have == 1 ? "==" : "=")
+		printf "%s", out
+	}'
+}
+
 # No trap does this: a subshell that is ended early would run it as well in some shells.
 leave() {
 	rm -rf "$scratch"
@@ -471,6 +541,10 @@ stream() {
 	printf '"std%s": {%s%s"lines": %d, "bytes": %d},\n' "$1" \
 		"$(kept head "$scratch/$1/head" 8192)" "$(kept tail "$scratch/$1/tail" 24576)" "$lines" "$bytes"
 }
+base_tree=''
+[ -z "$base" ] || base_tree=$(git rev-parse --verify --quiet "$base^{tree}") || base_tree=''
+omitted=$(patch_from "$base_tree") || [ -n "$omitted" ] || omitted='it could not be made'
+[ -z "$omitted" ] || say "the patch to this tree is left out of the record: $omitted"
 cwd=${here#"$top"}
 cwd=${cwd#/}
 id=$started-$$
@@ -481,7 +555,7 @@ id=$started-$$
 	[ -z "$subject" ] || printf '"subject": %s,\n' "$(printf '%s' "$subject" | json 256)"
 	if [ -n "$base" ]; then
 		printf '"base_commit": "%s",\n' "$base"
-		base_tree=$(git rev-parse --verify --quiet "$base^{tree}") && printf '"base_tree": "%s",\n' "$base_tree"
+		[ -z "$base_tree" ] || printf '"base_tree": "%s",\n' "$base_tree"
 	fi
 	printf '"recorder": {"name": "forge-run.sh", "version": "1"},\n'
 	cpus=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || cpus=0
@@ -504,7 +578,13 @@ id=$started-$$
 		esac
 		comma=', ' before=$word
 	done
-	printf '],\n"tree": "%s", "started_ms": %s000, "dur_ms": %d, %s,\n' "$tree" "$started" $((took * 1000)) "$ending"
+	printf '],\n"tree": "%s", ' "$tree"
+	if [ -z "$omitted" ]; then
+		printf '"patch": "%s",\n' "$(frame "$scratch/patch")"
+	else
+		printf '"patch_omitted": true, "patch_omitted_why": %s,\n' "$(printf '%s' "$omitted" | json 256)"
+	fi
+	printf '"started_ms": %s000, "dur_ms": %d, %s,\n' "$started" $((took * 1000)) "$ending"
 	[ -z "$cwd" ] || printf '"cwd": %s,\n' "$(printf '%s' "$cwd" | json 1024)"
 	[ -z "$reasoning" ] || printf '"reasoning": %s,\n' "$(redacted "$reasoning" 8192)"
 	cat "$scratch/out/tests" 2>/dev/null || cat "$scratch/err/tests" 2>/dev/null

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod found;
+mod host;
 mod indexing;
 mod notes;
 mod push;
@@ -105,7 +106,7 @@ pub struct Forge {
     notes: Mutex<BTreeMap<ProjectName, u64>>,
     settling: Mutex<()>,
     creating: Mutex<()>,
-    push_caches: Mutex<BTreeMap<ProjectName, Arc<push::Visible>>>,
+    push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -316,7 +317,7 @@ impl Forge {
 
     /// The repository called `path` (as in a URL: with or without leading slash and `.git`) for git's wire protocol.
     pub fn host(self: &Arc<Self>, path: &str, actor: &Actor, service: Service) -> Result<Arc<dyn Host>, Refusal> {
-        push::host(self, path, actor, service)
+        host::host(self, path, actor, service)
     }
 
     fn open_projects(self: &Arc<Self>) -> Result<(), OpenError> {

@@ -4,8 +4,10 @@
 
 mod arrived;
 mod changes;
+pub(crate) mod clock;
 mod landing;
 mod levels;
+mod patches;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use hooks::gate::{Candidate, Check, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
 use hooks::secrets::{Allowed, Searched};
-use hooks::{Bringing, Changed, Found, IssuedNonce, Repo as _, Undecided};
+use hooks::{Bringing, Changed, Found, IssuedNonce, Patched, Repo as _, Undecided};
 use notes_schema::event::{Level, Proof, challenge_of};
 use notes_schema::names::Track;
 use notes_schema::trace::{Nonce, Record};
@@ -29,10 +31,12 @@ use git::object::{Kind, Mode};
 use git::packed_refs::RefValue;
 use git::store::{Objects, ReadError, Store};
 use git::{diff, history};
+use patches::Bench;
 
 pub use arrived::Arrived;
 pub use landing::{CannotLand, Landing};
-pub use levels::{best_on, challengers, counted, level_of, own_level, reruns_on};
+pub use levels::{best_on, challengers, counted, level_of, own_level, reruns_of};
+pub use patches::OF_ONE_PUSH;
 
 /// A project at one moment, as the rules see it.
 pub struct View<'a> {
@@ -44,13 +48,15 @@ pub struct View<'a> {
     arrived: Option<&'a dyn Arrived>,
     searched: OnceCell<Arc<Searched>>,
     alone: bool,
+    bench: Bench,
 }
 
 impl<'a> View<'a> {
     /// A project and `forge.git` at one moment, with objects that may include those of a push under judgement.
     pub fn new(snapshot: &'a Snapshot, root: &'a Snapshot, objects: &'a dyn Objects, now_ms: u64) -> Self {
         let (policy, searched) = (OnceCell::new(), OnceCell::new());
-        View { snapshot, root, objects, now_ms, policy, arrived: None, searched, alone: false }
+        let bench = Bench::within(u64::MAX);
+        View { snapshot, root, objects, now_ms, policy, arrived: None, searched, alone: false, bench }
     }
 
     /// The same with what a push brings, which is searched when a rule asks.
@@ -74,6 +80,11 @@ impl<'a> View<'a> {
     /// The same where nothing of `forge.git` is known: who the maintainer is cannot be said, so scopes are not asked for.
     pub fn alone(self) -> Self {
         View { alone: true, ..self }
+    }
+
+    /// The same, where at most `bytes` are inflated, read and hashed to search and replay patches.
+    pub fn replaying(self, bytes: u64) -> Self {
+        View { bench: Bench::within(bytes), ..self }
     }
 
     /// The same, where the default branch is as it was for `other`: a policy is not read for each ref of a push.
@@ -157,6 +168,24 @@ impl hooks::Repo for View<'_> {
         Ok(self.snapshot.records.get(digest).map(|r| r.agent.clone()))
     }
 
+    fn record(&self, digest: &Sha256) -> Result<Option<Record>, Undecided> {
+        let Some(known) = self.snapshot.records.get(digest) else { return Ok(None) };
+        let read = read_record(self.objects, known);
+        read.map(Some).ok_or_else(|| Undecided(format!("record {digest} is known and cannot be read")))
+    }
+
+    fn has_tree(&self, tree: Oid) -> Result<bool, Undecided> {
+        Ok(self.objects.contains(tree))
+    }
+
+    fn spend(&self, bytes: u64) -> Result<(), Undecided> {
+        self.bench.spend(bytes)
+    }
+
+    fn patched(&self, tree: Oid, patch: &[u8], room: &mut u64) -> Result<Patched, Undecided> {
+        self.bench.patched(self.objects, tree, patch, room)
+    }
+
     fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
         self.snapshot.default_tip().map_or(Ok(Allowed::default()), |tip| self.allowed_secrets_in(tip))
     }
@@ -184,8 +213,8 @@ impl hooks::Repo for View<'_> {
     }
 
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
-        let changes =
-            diff::changed_paths(self.objects, Some(a), Some(b), most).map_err(|e| Undecided(e.to_string()))?;
+        let changes = self.bench.over(self.objects, |over| diff::changed_paths(over, Some(a), Some(b), most));
+        let changes = changes.map_err(|e| Undecided(e.to_string()))?;
         Ok(changes.into_iter().take(most).map(|c| String::from_utf8_lossy(&c.path).into_owned()).collect())
     }
 
@@ -283,10 +312,10 @@ fn records<'a>(
     chosen.into_iter().filter_map(|(_, known)| Some((known, read_record(objects, known)?))).collect()
 }
 
-/// A record's content.
+/// A record's content. A forge keeps the canonical form; where there is none, a record stands as it was pushed.
 pub fn read_record(objects: &dyn Objects, known: &KnownRecord) -> Option<Record> {
     let blob = objects.get(known.blob).ok()?;
-    Record::decode_msgpack(&blob.data).ok()
+    Record::decode_msgpack(&blob.data).or_else(|_| Record::decode_json(&blob.data)).ok()
 }
 
 /// A pull request as the gate judges it. `records` and `mergeable` are gathered by the caller and live longer.

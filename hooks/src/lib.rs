@@ -9,6 +9,7 @@
 pub mod command;
 pub mod counts;
 pub mod gate;
+pub mod patch;
 pub mod policy;
 pub mod push;
 pub mod record;
@@ -21,5 +22,5 @@ mod verdict;
 #[cfg(test)]
 mod testing;
 
-pub use repo::{Bringing, Changed, Found, IssuedNonce, Repo};
+pub use repo::{Bringing, Changed, Found, IssuedNonce, Patched, Repo};
 pub use verdict::{Judgement, Refusal, Undecided, Verdict};

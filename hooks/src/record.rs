@@ -1,13 +1,15 @@
 //! Judges the trace records of a push: E01 and E02 while decoding, then the rules on what they say.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use notes_schema::trace::{Record, TraceError};
 use notes_schema::{AgentName, RefName, Sha256, refs};
 
-use crate::rules::{agreement, no_secrets, nonce, pusher, record_chain, times};
+use crate::rules::{agreement, no_secrets, nonce, patches, pusher, record_chain, times};
 use crate::verdict::refusal_of;
 use crate::{Judgement, Refusal, Repo, Verdict};
+
+pub use crate::rules::patches::{Replayed, replay};
 
 /// How a record's blob is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +73,23 @@ pub struct PushedRecord<'a> {
     /// What it says.
     pub record: &'a Record,
     /// Records of the same push that were found good so far.
-    pub arrived: &'a HashSet<Sha256>,
+    pub arrived: &'a Arrived<'a>,
+}
+
+/// Records of one push, those of them that were judged already and found good.
+pub struct Arrived<'a> {
+    place: &'a HashMap<Sha256, usize>,
+    verdicts: &'a [Option<RecordVerdict>],
+}
+
+impl Arrived<'_> {
+    /// The record with this digest.
+    pub fn get(&self, digest: &Sha256) -> Option<&Record> {
+        match self.verdicts[*self.place.get(digest)?].as_ref()? {
+            RecordVerdict::New(taken) | RecordVerdict::AlreadyKnown(taken) => Some(&taken.record),
+            RecordVerdict::Refused(_) => None,
+        }
+    }
 }
 
 impl PushedRecord<'_> {
@@ -92,8 +110,16 @@ pub struct RecordRule {
 
 /// The rules on what a record says, in the order in which they are asked. Before them stand E01 (size and limits) and
 /// E02 (canonical encoding), and after the first an identical accepted record is done.
-pub const RULES: &[RecordRule] =
-    &[pusher::RULE, nonce::RULE, record_chain::RULE, agreement::AT_ARRIVAL, times::RULE, no_secrets::RULE];
+pub const RULES: &[RecordRule] = &[
+    pusher::RULE,
+    nonce::RULE,
+    record_chain::RULE,
+    agreement::AT_ARRIVAL,
+    times::RULE,
+    no_secrets::RULE,
+    // Last, for it takes the most work.
+    patches::RULE,
+];
 
 /// Judges all records of one push together, since they may be linked among themselves; verdicts in the order given.
 pub fn judge(repo: &dyn Repo, agent: &AgentName, incoming: &[Incoming<'_>]) -> Vec<RecordVerdict> {
@@ -120,18 +146,17 @@ pub fn judge_except(
             Some(_) | None => ready.push(i),
         }
     }
-    let mut arrived = HashSet::new();
     let mut verdicts: Vec<Option<RecordVerdict>> = vec![None; decoded.len()];
     let mut decoded: Vec<Option<Result<Taken, Refusal>>> = decoded.into_iter().map(Some).collect();
     while let Some(i) = ready.pop() {
         let Some(taken) = decoded[i].take() else { continue };
         let verdict = match taken {
-            Ok(taken) => judge_one(repo, agent, incoming[i].name, taken, &arrived, except),
+            Ok(taken) => {
+                let arrived = Arrived { place: &place, verdicts: &verdicts };
+                judge_one(repo, agent, incoming[i].name, taken, &arrived, except)
+            }
             Err(refusal) => RecordVerdict::Refused(refusal),
         };
-        if let RecordVerdict::New(taken) | RecordVerdict::AlreadyKnown(taken) = &verdict {
-            arrived.insert(taken.digest);
-        }
         verdicts[i] = Some(verdict);
         ready.extend(waiting.remove(&i).unwrap_or_default());
     }
@@ -143,7 +168,7 @@ fn judge_one(
     agent: &AgentName,
     name: &RefName,
     taken: Taken,
-    arrived: &HashSet<Sha256>,
+    arrived: &Arrived<'_>,
     except: &[&str],
 ) -> RecordVerdict {
     let pushed = PushedRecord { agent, name, record: &taken.record, arrived };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use notes_schema::trace::Nonce;
+use notes_schema::trace::{Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
 use crate::Undecided;
@@ -62,6 +62,19 @@ pub enum Found {
     Other,
 }
 
+/// What a patch makes of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Patched {
+    /// This tree; and the paths that the patch names.
+    Tree(Oid, Vec<String>),
+    /// None: it is no patch, or none of this tree. Why, as the end of a sentence about the patch.
+    Unfit(String),
+    /// It cannot be found out, for something that it rests on is not here.
+    Missing(String),
+    /// None within the room for it.
+    TooMuch,
+}
+
 /// Lookups in one project, all at one moment.
 pub trait Repo {
     /// The project.
@@ -82,6 +95,17 @@ pub trait Repo {
     fn nonce(&self, nonce: &Nonce) -> Result<Option<IssuedNonce>, Undecided>;
     /// The maker of a record that was accepted in this project before.
     fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided>;
+    /// A record that was accepted in this project before.
+    fn record(&self, digest: &Sha256) -> Result<Option<Record>, Undecided>;
+    /// Whether a tree is here.
+    fn has_tree(&self, tree: Oid) -> Result<bool, Undecided>;
+    /// Asks for the work of inflating and searching so many bytes; [`Undecided`] where a push has asked for too much.
+    fn spend(&self, _bytes: u64) -> Result<(), Undecided> {
+        Ok(())
+    }
+    /// What a patch makes of a tree that is here, or was made by a patch that was asked about before. At most `room` bytes may be read and hashed for it; what it took is taken
+    /// off.
+    fn patched(&self, tree: Oid, patch: &[u8], room: &mut u64) -> Result<Patched, Undecided>;
     /// Values that the default branch lists as fixtures, though they look like secrets.
     fn allowed_secrets(&self) -> Result<Allowed, Undecided>;
     /// Values that the list in `commit` names, while no default branch has one.

@@ -1,5 +1,6 @@
 //! A repository in memory for the rules' tests.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::policy::{Base, Standing};
 use crate::push::{self, PushedRef, RefUpdate};
 use crate::record::{self, Form, Incoming, RecordVerdict};
 use crate::secrets::{Allowed, Searched};
-use crate::{Bringing, Changed, Found, IssuedNonce, Refusal, Repo, Undecided};
+use crate::{Bringing, Changed, Found, IssuedNonce, Patched, Refusal, Repo, Undecided};
 
 /// When nonces were given out, and what time it is.
 pub const STARTED: u64 = 1_700_000_000_000;
@@ -28,7 +29,7 @@ pub fn oid(digit: u8) -> Oid {
     Oid::from_bytes([digit; 20])
 }
 
-/// Nonce 1 was given to alpha, nonce 2 to beta, both for issue 12; nonce 3 to alpha, for a challenge of pull request 47.
+/// Nonces 1 and 4 were given to alpha, nonce 2 to beta, all for issue 12; nonce 3 to alpha, for a challenge of pull request 47.
 pub fn nonce(digit: u8) -> Nonce {
     Nonce::from_bytes([digit; 16])
 }
@@ -58,6 +59,10 @@ pub struct Fake {
     pub bringing: Option<Bringing>,
     /// The list of fixtures of the default branch, and of what is pushed.
     pub allows: [String; 2],
+    /// Records that were accepted.
+    pub records: BTreeMap<Sha256, Record>,
+    /// Trees that are here, or that a patch made.
+    pub here: RefCell<BTreeSet<Oid>>,
 }
 
 impl Fake {
@@ -81,6 +86,8 @@ impl Fake {
             found: BTreeMap::new(),
             trees: BTreeMap::new(),
             standing: BTreeMap::new(),
+            records: BTreeMap::new(),
+            here: RefCell::default(),
             unsearched: false,
             files: Vec::new(),
             bringing: Some(Bringing {
@@ -91,6 +98,14 @@ impl Fake {
                 forced: false,
             }),
             allows: Default::default(),
+        }
+    }
+
+    /// Alpha's records, accepted in an earlier push.
+    pub fn accept(&mut self, records: &[&Record]) {
+        for record in records {
+            self.known.insert(record.digest(), agent("alpha"));
+            self.records.insert(record.digest(), (*record).clone());
         }
     }
 
@@ -139,12 +154,36 @@ impl Repo for Fake {
             issued("beta", 12)
         } else if *given == nonce(3) {
             issued("alpha", 47)
+        } else if *given == nonce(4) {
+            issued("alpha", 12)
         } else {
             None
         })
     }
     fn record_maker(&self, digest: &Sha256) -> Result<Option<AgentName>, Undecided> {
         Ok(self.known.get(digest).cloned())
+    }
+    fn record(&self, digest: &Sha256) -> Result<Option<Record>, Undecided> {
+        Ok(self.records.get(digest).cloned())
+    }
+    fn has_tree(&self, tree: Oid) -> Result<bool, Undecided> {
+        Ok(self.here.borrow().contains(&tree))
+    }
+    /// A patch `1>2` makes tree 2 of tree 1 and of no other, in a file `f2`.
+    fn patched(&self, tree: Oid, patch: &[u8], _: &mut u64) -> Result<Patched, Undecided> {
+        if !self.has_tree(tree)? {
+            return Ok(Patched::Missing(format!("tree {} is not here", tree.short())));
+        }
+        let text = String::from_utf8_lossy(patch);
+        let Some((from, to)) = text.split_once('>') else {
+            return Ok(if text.is_empty() { Patched::Tree(tree, Vec::new()) } else { Patched::TooMuch });
+        };
+        if oid(from.parse().unwrap()) != tree {
+            return Ok(Patched::Unfit(format!("at `f` it is of {from}")));
+        }
+        let made = oid(to.parse().unwrap());
+        self.here.borrow_mut().insert(made);
+        Ok(Patched::Tree(made, vec![format!("f{to}")]))
     }
     fn allowed_secrets(&self) -> Result<Allowed, Undecided> {
         Ok(Allowed::parse(&self.allows[0]).0)
@@ -211,6 +250,19 @@ pub fn records(change: impl FnOnce(&mut Record)) -> Result<(), (String, String)>
         RecordVerdict::Refused(refusal) => Err((refusal.rule, refusal.next)),
         RecordVerdict::New(_) | RecordVerdict::AlreadyKnown(_) => Ok(()),
     }
+}
+
+/// What is said against each of alpha's records, which arrive together.
+pub fn judge_records(repo: &Fake, records: &[&Record]) -> Vec<Option<Refusal>> {
+    let names: Vec<RefName> = records.iter().map(|r| name(&format!("refs/notes/forge/in/alpha/{}", r.id))).collect();
+    let bytes: Vec<Vec<u8>> = records.iter().map(|r| r.canonical()).collect();
+    let incoming: Vec<Incoming<'_>> =
+        names.iter().zip(&bytes).map(|(name, bytes)| Incoming { name, form: Form::MessagePack, bytes }).collect();
+    let refusal = |verdict| match verdict {
+        RecordVerdict::Refused(refusal) => Some(refusal),
+        RecordVerdict::New(_) | RecordVerdict::AlreadyKnown(_) => None,
+    };
+    record::judge(repo, &agent("alpha"), &incoming).into_iter().map(refusal).collect()
 }
 
 /// The one attempt of [`record`].

@@ -32,7 +32,9 @@ fn keys(value: &Value) -> BTreeSet<String> {
 fn it_has_the_fields_of_the_types() {
     let (schema, full) = (schema(), full());
     let attempts = full["attempts"].as_array().unwrap();
-    let attempt: BTreeSet<String> = attempts.iter().flat_map(keys).collect();
+    let mut attempt: BTreeSet<String> = attempts.iter().flat_map(keys).collect();
+    // Younger than the frozen bytes.
+    attempt.insert("patch_omitted_why".to_owned());
     let mut root = keys(&full);
     // At its default, and so never written.
     root.insert("object_format".to_owned());
@@ -90,6 +92,11 @@ fn good() -> Vec<Value> {
         changed("/attempts/0/stdout", Value::Null),
         changed("/attempts/0/patch", Value::Null),
         changed("/attempts/1/exit", json!(-1)),
+        {
+            let mut record = full.clone();
+            record["attempts"][1]["patch_omitted_why"] = json!("too large");
+            record
+        },
         changed("/attempts/0/stdout/head", json!("x".repeat(limits::HEAD))),
         full,
         small,
@@ -151,6 +158,8 @@ fn bad() -> Vec<(String, Value)> {
     change("/attempts/1/exit", Value::Null);
     change("/attempts/0/dur_ms", json!(0.5));
     change("/attempts/0/patch_omitted", json!(true));
+    change("/attempts/0/patch_omitted_why", json!("too large"));
+    change("/attempts/1/patch_omitted_why", json!("x".repeat(limits::TEXT + 1)));
     change("/attempts/0/stdout/head", json!("x".repeat(limits::HEAD + 1)));
     change("/attempts/0/stdout/more", json!(""));
     change("/attempts/0/stderr", json!({ "tail": "x".repeat(limits::TAIL + 1) }));

@@ -90,14 +90,22 @@ fn a_clone_agrees_with_the_server_on_generated_histories() {
     let clone = plain_clone(&gamma, "clone");
     // From here on there is no server.
     assert_eq!(forge.stop(), 0);
-    let mut proven = 0;
+    let (mut proven, mut replayed) = (0, 0);
     for (commit, level) in commits.iter().zip(&server) {
         let out = verify(&gamma, &clone, commit, "");
         let found = out.json();
         assert_eq!(&text(&found, "/level"), level, "FORGE_SEED={seed}: {commit}\n{out}");
         assert_eq!(out.code, i32::from(level == "P0"), "FORGE_SEED={seed}: {commit}\n{out}");
         proven += usize::from(level != "P0");
+        // Both recorders carry patches, and each of them makes its tree again, committed or not.
+        for record in list(&found, "/records") {
+            let checks = list(record, "/checks");
+            let replay = checks.iter().find(|check| check["rule"] == "E07").unwrap_or_else(|| panic!("{record:#}"));
+            assert_eq!(replay["state"], "ok", "FORGE_SEED={seed}: {commit}\n{record:#}");
+            replayed += 1;
+        }
     }
+    assert!(replayed > 0, "FORGE_SEED={seed}");
     assert!(proven > 0 && proven < commits.len(), "FORGE_SEED={seed}: {proven} of {} are proven", commits.len());
 }
 
@@ -128,11 +136,12 @@ fn a_proof_is_judged_by_the_policy_of_its_time() {
     verify(&gamma, &clone, &after.head(), "").exits(1).says("what counts is `sh test.sh`");
 }
 
-/// Puts other content under the id of a loose object: the byte in its midst is another one.
-fn flip(agent: &Agent, dir: &Path, id: &str, kind: &str) {
+/// Puts other content under the id of a loose object: the byte in its midst is another one, or the one behind `after`.
+fn flip(agent: &Agent, dir: &Path, id: &str, kind: &str, after: &str) {
     let script = format!(
         "set -e; git cat-file {kind} {id} > .git/was\n\
          size=$(wc -c < .git/was); half=$((size / 2))\n\
+         after='{after}'; [ -z \"$after\" ] || half=$(($(grep -abo \"$after\" .git/was | head -1 | cut -d: -f1) + 40))\n\
          {{ head -c $half .git/was; tail -c +$((half + 1)) .git/was | head -c 1 | tr '\\000-\\377' '\\001-\\377\\000'; \
          tail -c +$((half + 2)) .git/was; }} > .git/is\n\
          cmp -s .git/was .git/is && exit 1\n\
@@ -168,8 +177,10 @@ fn a_flipped_byte_is_found_in_each_part() {
     let line = |script: &str| gamma.sh(&clone, script).ok().text().to_owned();
     let digest = text(records.iter().find(|r| r["proves"] == true).unwrap(), "/record");
     let month = line("git for-each-ref --format='%(refname)' refs/forge/traces");
+    let record = line(&format!("git rev-parse {month}:{}/{}", &digest[..2], &digest[2..]));
     let parts = [
-        ("the proving record", line(&format!("git rev-parse {month}:{}/{}", &digest[..2], &digest[2..])), "blob"),
+        ("the proving record", record.clone(), "blob"),
+        ("its patch", record, "blob"),
         ("the start event", line("git rev-parse refs/forge/issues/1:event"), "blob"),
         ("its commit", line("git rev-parse refs/forge/issues/1"), "commit"),
         ("the pull request's event", line("git rev-parse refs/forge/pulls/2:event"), "blob"),
@@ -182,7 +193,9 @@ fn a_flipped_byte_is_found_in_each_part() {
         ("a file", line(&format!("git rev-parse {head}:fix.txt")), "blob"),
     ];
     for (part, id, kind) in parts {
-        flip(&gamma, &clone, &id, kind);
+        // A patch begins behind its name and the head of its frame.
+        let after = if part == "its patch" { "patch" } else { "" };
+        flip(&gamma, &clone, &id, kind, after);
         let out = verify(&gamma, &clone, &head, "");
         assert_ne!(out.code, 0, "{part} ({kind} {id}) was changed, and nothing was said\n{out}");
         assert_eq!(out.json()["good"], false, "{part}\n{out}");

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tests::tool;
 
 /// Beginnings of the names of the rows, in order.
-const ROWS: [&str; 16] = [
+const ROWS: [&str; 20] = [
     "clone of 20k objects, first after a push",
     "clone of 20k objects, repeated",
     "clone of 20k objects, first, server alone",
@@ -27,12 +27,25 @@ const ROWS: [&str; 16] = [
     "start with 400 events",
 ];
 
+/// The same of `forge bench gate`.
+const GATE_ROWS: [&str; 2] = ["small push, no record", "small push, a record of 64 attempts and 5"];
+
 #[test]
 fn bench_wire_measures_every_row_and_higher_is_better() {
-    let report = tool(&["bench", "wire", "--quick", "--events", "400", "--json"]).ok().json();
+    check(&["wire", "--events", "400"], &ROWS);
+}
+
+#[test]
+fn bench_gate_measures_a_push_with_a_full_record_and_with_none() {
+    check(&["gate"], &GATE_ROWS);
+}
+
+#[track_caller]
+fn check(what: &[&str], names: &[&str]) {
+    let report = tool(&[&["bench"], what, &["--quick", "--json"]].concat()).ok().json();
     let rows = report["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), ROWS.len(), "{report:#}");
-    for (row, name) in rows.iter().zip(ROWS) {
+    assert_eq!(rows.len(), names.len(), "{report:#}");
+    for (row, name) in rows.iter().zip(names) {
         assert!(row["name"].as_str().unwrap().starts_with(name), "{row:#}");
         assert!(row["mark"].as_f64().is_some_and(|mark| mark > 0.0), "{row:#}");
         assert!(!row["reference_name"].as_str().unwrap().is_empty());

@@ -9,6 +9,7 @@ mod names;
 mod objects;
 mod packs;
 mod plain;
+mod records;
 mod stalls;
 mod wants;
 

@@ -17,3 +17,4 @@ mod plain;
 mod runs;
 mod server;
 mod signed;
+mod statuses;

@@ -51,9 +51,9 @@ fn gix() -> Result<Client, String> {
     Ok(Client { name: "gix", program: target().join("debug/gix-client"), env: &[] })
 }
 
-/// go-git's client; or why not.
-fn gogit() -> Result<Client, String> {
-    let package = root().join("tests/clients/gogit");
+/// The program of the Go package `tests/clients/<name>`, built; or why not.
+pub fn go_program(name: &str) -> Result<PathBuf, String> {
+    let package = root().join("tests/clients").join(name);
     let go = |words: &[&str]| {
         let mut command = Command::new("go");
         command.args(words).current_dir(&package).env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly").output()
@@ -62,10 +62,10 @@ fn gogit() -> Result<Client, String> {
     if !fetched.status.success() {
         return Err(format!("its modules cannot be fetched: {}", String::from_utf8_lossy(&fetched.stderr).trim()));
     }
-    let program = target().join("gogit-client");
+    let program = target().join(format!("{name}-client"));
     let built = go(&["build", "-o", program.to_str().unwrap(), "."]).unwrap();
-    assert!(built.status.success(), "tests/clients/gogit: {}", String::from_utf8_lossy(&built.stderr));
-    Ok(Client { name: "go-git", program, env: &[] })
+    assert!(built.status.success(), "tests/clients/{name}: {}", String::from_utf8_lossy(&built.stderr));
+    Ok(program)
 }
 
 fn python(name: &'static str, file: &str, module: &str) -> Result<Client, String> {
@@ -262,7 +262,7 @@ fn gix_client() {
 
 #[test]
 fn go_git() {
-    check(gogit());
+    check(go_program("gogit").map(|program| Client { name: "go-git", program, env: &[] }));
 }
 
 #[test]

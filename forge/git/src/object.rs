@@ -147,23 +147,27 @@ pub struct TreeEntry {
 
 /// Writes a tree, sorted as git wants it.
 pub fn tree(mut entries: Vec<TreeEntry>) -> Object {
-    let key = |e: &TreeEntry| {
-        let mut key = e.name.clone();
-        if e.mode == Mode::Tree {
-            key.push(b'/');
-        }
-        key
-    };
-    entries.sort_by_key(key);
+    entries.sort_by(|a, b| tree_order((&a.name, a.mode), (&b.name, b.mode)));
     let mut data = Vec::new();
     for entry in &entries {
-        data.extend_from_slice(entry.mode.as_str().as_bytes());
-        data.push(b' ');
-        data.extend_from_slice(&entry.name);
-        data.push(0);
-        data.extend_from_slice(entry.id.as_bytes());
+        write_entry(&mut data, entry.mode, &entry.name, entry.id);
     }
     Object::new(Kind::Tree, data)
+}
+
+/// Which of two entries stands first in a tree: a directory as if its name ended with a slash.
+pub(crate) fn tree_order(a: (&[u8], Mode), b: (&[u8], Mode)) -> std::cmp::Ordering {
+    let slash = |mode| if mode == Mode::Tree { &b"/"[..] } else { b"" };
+    a.0.iter().chain(slash(a.1)).cmp(b.0.iter().chain(slash(b.1)))
+}
+
+/// Adds one entry to a tree's bytes.
+pub(crate) fn write_entry(data: &mut Vec<u8>, mode: Mode, name: &[u8], id: Oid) {
+    data.extend_from_slice(mode.as_str().as_bytes());
+    data.push(b' ');
+    data.extend_from_slice(name);
+    data.push(0);
+    data.extend_from_slice(id.as_bytes());
 }
 
 /// Bytes that are not the object they claim to be.
@@ -198,9 +202,10 @@ pub(crate) fn find_in_tree(data: &[u8], name: &[u8]) -> Result<Option<(Mode, Oid
 }
 
 /// Mode, name and id, as they stand in a tree.
-type Entry<'d> = (Mode, &'d [u8], Oid);
+pub(crate) type Entry<'d> = (Mode, &'d [u8], Oid);
 
-fn next_entry<'d>(rest: &mut &'d [u8]) -> Result<Option<Entry<'d>>, Malformed> {
+/// Takes the next entry from the front of a tree's bytes.
+pub(crate) fn next_entry<'d>(rest: &mut &'d [u8]) -> Result<Option<Entry<'d>>, Malformed> {
     let bad = |why| Malformed { kind: "tree", why };
     if rest.is_empty() {
         return Ok(None);

@@ -74,6 +74,11 @@ pub trait Objects {
         Err(ReadError::Kind { id, wanted: kind.as_str(), found: object.kind.as_str() })
     }
 
+    /// How many bytes the object has; without reading all of it, where that can be.
+    fn size(&self, id: Oid) -> Result<u64, ReadError> {
+        Ok(self.get(id)?.data.len() as u64)
+    }
+
     /// The commit-graph of the repository behind it, for [`Commits`](crate::graph::Commits). `None` where every object
     /// must be read itself.
     fn graph(&self) -> Option<Arc<Graph>> {
@@ -120,6 +125,10 @@ impl<M: Made> Objects for Over<'_, M> {
 
     fn contains(&self, id: Oid) -> bool {
         self.made.made(id).is_some() || self.below.contains(id)
+    }
+
+    fn size(&self, id: Oid) -> Result<u64, ReadError> {
+        self.made.made(id).map_or_else(|| self.below.size(id), |object| Ok(object.data.len() as u64))
     }
 
     fn graph(&self) -> Option<Arc<Graph>> {
@@ -342,6 +351,10 @@ impl Objects for Store {
     fn contains(&self, id: Oid) -> bool {
         self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
             || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
+    }
+
+    fn size(&self, id: Oid) -> Result<u64, ReadError> {
+        self.header(id)?.map(|(_, size)| size).ok_or(ReadError::Missing(id))
     }
 
     fn graph(&self) -> Option<Arc<Graph>> {

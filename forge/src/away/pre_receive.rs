@@ -21,6 +21,7 @@ use notes_schema::{AgentName, Oid, ProjectName, RefName, refs};
 use super::{Alone, Stock, StockError};
 use crate::gate::{Arrived, View, Work};
 use crate::ledger::{KnownRecord, Snapshot, record_files, record_signer, system_clock, verify};
+use git::object::{Kind, hash};
 use git::packed_refs::RefValue;
 use git::store::Objects;
 
@@ -225,6 +226,7 @@ fn held<'a>(snapshot: &'a Snapshot, objects: &'a dyn Objects) -> impl Iterator<I
     let names = snapshot.refs.iter().filter_map(|(name, value)| Some((refs::incoming_record(name)?.0, name, value.id)));
     names.take(MOST_RECORDS).filter_map(|(agent, name, commit)| {
         let (form, bytes, _) = record_files(objects, commit).ok()?;
+        let blob = hash(Kind::Blob, &bytes).ok()?;
         let record = match form {
             Form::MessagePack => Record::decode_msgpack(&bytes).ok()?,
             Form::Json => Record::decode_json(&bytes).ok()?,
@@ -234,7 +236,7 @@ fn held<'a>(snapshot: &'a Snapshot, objects: &'a dyn Objects) -> impl Iterator<I
             agent,
             name: name.clone(),
             commit,
-            blob: commit,
+            blob,
             tree: record.last().tree,
             issue: record.issue,
             signed: None,

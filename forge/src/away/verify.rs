@@ -4,12 +4,13 @@
 //!
 //! Invariant: says what it did not check, and why.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use hooks::Repo as _;
 use hooks::policy::reaches;
-use hooks::record::{self, Form, Incoming, RecordVerdict};
+use hooks::record::{self, Form, Incoming, RecordVerdict, Replayed as Patches};
 use notes_schema::batch::RecordLine;
 use notes_schema::event::{Level, Proof};
 use notes_schema::refs::show_time;
@@ -381,7 +382,6 @@ fn of_head(
         let mut checked = checked(copy, known, judged, proves);
         if proves && let Some(record) = judged.and_then(|judged| judged.record.as_ref()) {
             checked.checks.push(base(copy.objects, record, pull.head));
-            checked.checks.push(patches(record));
             let same = record.last().tree == work.tree();
             let (state, word) = if same { (State::Ok, "is") } else { (State::Failed, "is not") };
             let (ran, tip) = (record.last().tree.short(), work.tree().short());
@@ -443,7 +443,10 @@ fn checked(copy: &Replayed<'_>, known: &KnownRecord, judged: Option<&Judged>, pr
                     stopped = Some(rule.word);
                     break;
                 }
-                checks.push(Check::new(rule.word, State::Ok, rule.demands));
+                checks.push(match record.filter(|_| rule.word == "E07") {
+                    Some(record) => patches(copy, record),
+                    None => Check::new(rule.word, State::Ok, rule.demands),
+                });
             }
             if let Some(check) = refused.filter(|_| stopped.is_none()) {
                 checks.push(check);
@@ -520,17 +523,23 @@ fn content(objects: &dyn Objects, tree: Oid) -> Check {
     }
 }
 
-/// E07: the chain of patches. The recorders leave them out; the trees are named all the same.
-fn patches(record: &Record) -> Check {
-    let there = record.attempts.iter().filter(|attempt| attempt.patch.is_some()).count();
-    match there {
-        0 => Check::new("E07", State::Skipped, "no patches ride along"),
-        n => Check::new(
-            "E07",
+/// E07 in words: what was replayed, and what is not claimed. Objects that came after the record count here: what a forge
+/// could not replay when the record arrived can perhaps be replayed now.
+fn patches(copy: &Replayed<'_>, record: &Record) -> Check {
+    let view = copy.alone.view(copy.snapshot, copy.objects, copy.seen.now_ms);
+    let known = |digest: &Sha256| Ok(view.record(digest)?.map(Cow::Owned));
+    let (state, why) = match record::replay(&view, record, &known) {
+        Ok(Patches::Holds(0, Some(why))) => (State::Skipped, format!("nothing is claimed: {why}")),
+        Ok(Patches::Holds(n, Some(why))) => (
             State::Skipped,
-            format!("{n} patches ride along; replaying them is not done by this version"),
+            format!("{n} of its {} patches make the trees that it names; {why}", record.attempts.len()),
         ),
-    }
+        Ok(Patches::Holds(1, None)) => (State::Ok, "its patch makes the tree that it names".to_owned()),
+        Ok(Patches::Holds(n, None)) => (State::Ok, format!("its {n} patches make the trees that it names")),
+        Ok(Patches::Refuted(why)) => (State::Failed, why),
+        Err(undecided) => (State::Failed, undecided.to_string()),
+    };
+    Check::new("E07", state, why)
 }
 
 impl Report {

@@ -7,11 +7,13 @@ use std::process::Stdio;
 use super::error::{BenchError, io};
 use super::stock;
 
-/// A push of one ref, ready to be sent to any server that has what it builds on.
+/// A push, ready to be sent to any server that has what it builds on.
 #[derive(Debug, Clone)]
 pub struct PushRequest {
     /// The ref that it sets.
     pub name: String,
+    /// Others that it sets as well.
+    pub others: Vec<String>,
     /// The body of the request.
     pub body: Vec<u8>,
 }
@@ -19,10 +21,17 @@ pub struct PushRequest {
 /// What `git push` sends when it pushes `source` (a ref of the repository `dir`) to the new ref `name` of a server that
 /// advertises `advertised`: made by the very program that `git push` runs.
 pub fn push(dir: &Path, advertised: &[u8], source: &str, name: &str) -> Result<PushRequest, BenchError> {
-    let refspec = format!("{source}:{name}");
-    let mut command = stock::command(dir, &["send-pack", "--stateless-rpc", "--thin", "captured", &refspec]);
+    push_all(dir, advertised, &[(source.to_owned(), name.to_owned())])
+}
+
+/// The same of several refs, each with its name there; the first gives the push its name.
+pub fn push_all(dir: &Path, advertised: &[u8], refs: &[(String, String)]) -> Result<PushRequest, BenchError> {
+    let refspecs: Vec<String> = refs.iter().map(|(source, name)| format!("{source}:{name}")).collect();
+    let mut args = vec!["send-pack", "--stateless-rpc", "--thin", "captured"];
+    args.extend(refspecs.iter().map(String::as_str));
+    let mut command = stock::command(dir, &args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let what = format!("git send-pack {refspec}");
+    let what = format!("git send-pack {}", refspecs.join(" "));
     let mut child = command.spawn().map_err(io(&what))?;
     let advertised = advertised.to_vec();
     let stdin = child.stdin.take();
@@ -37,7 +46,8 @@ pub fn push(dir: &Path, advertised: &[u8], source: &str, name: &str) -> Result<P
         command: what,
         said: String::from_utf8_lossy(&out.stderr).trim().to_owned(),
     })?;
-    Ok(PushRequest { name: name.to_owned(), body })
+    let mut names = refs.iter().map(|(_, name)| name.clone());
+    Ok(PushRequest { name: names.next().unwrap_or_default(), others: names.collect(), body })
 }
 
 /// Takes off the outer packet lines in which `send-pack --stateless-rpc` hands its request to the HTTP helper.
@@ -58,7 +68,7 @@ pub fn advertisement(dir: &Path) -> Result<Vec<u8>, BenchError> {
     stock::replay(stock::command(dir, &["receive-pack", "--http-backend-info-refs", "."]), b"")
 }
 
-/// Whether a report says that the one ref `name` landed.
+/// Whether a report says that the ref `name` landed.
 pub fn landed(report: &[u8], name: &str) -> Result<(), BenchError> {
     let ok = format!("ok {name}");
     match report.windows(ok.len()).any(|window| window == ok.as_bytes()) {

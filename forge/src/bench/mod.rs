@@ -4,6 +4,7 @@
 
 mod capture;
 mod error;
+mod gate;
 mod http;
 mod machine;
 mod ours;
@@ -15,6 +16,7 @@ mod timing;
 mod wire;
 
 pub use error::BenchError;
+pub use gate::run as gate;
 pub use machine::Machine;
 pub use report::{Report, Row};
 pub use wire::{Options, run as wire};

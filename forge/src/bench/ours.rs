@@ -111,7 +111,8 @@ impl Ours {
         let headers =
             [("authorization", by.bearer.as_str()), ("content-type", "application/x-git-receive-pack-request")];
         let answer = to.post(&format!("/{project}.git/git-receive-pack"), &headers, &push.body);
-        capture::landed(&answer.map_err(io("a push"))?.body, &push.name)
+        let report = answer.map_err(io("a push"))?.body;
+        std::iter::once(&push.name).chain(&push.others).try_for_each(|name| capture::landed(&report, name))
     }
 
     /// Sends a request of protocol v2 and returns the whole answer.

@@ -156,6 +156,16 @@ pub fn branches(
     })
 }
 
+/// A commit without a parent that holds one file, under the ref `name`.
+pub fn single_file(git_dir: &Path, name: &str, path: &str, bytes: &[u8]) -> io::Result<()> {
+    import(git_dir, |out| {
+        Stream { out: &mut *out, edits: Vec::new(), clock: 0 }.commit(name, None, "One file\n")?;
+        write!(out, "M 100644 inline {path}\ndata {}\n", bytes.len())?;
+        out.write_all(bytes)?;
+        out.write_all(b"\n")
+    })
+}
+
 /// `count` refs below `refs/meta/` that all name `main`'s newest commit, in `packed-refs`.
 pub fn metadata_refs(git_dir: &Path, count: u64) -> io::Result<()> {
     let name = |n: u64| format!("refs/meta/{n}");

@@ -261,7 +261,7 @@ fn say(
             outcome,
             pull: reference.n,
         };
-        let mut all = gate::reruns_on(&snapshot, root, known.tree);
+        let mut all = gate::reruns_of(&snapshot, root, &proof.known, run);
         all.push(gate::counted(root, &rerun));
         reruns::level(gate::own_level(&proof.known), &root.fold.owner(&proof.pull.author), &run, &all)
     };

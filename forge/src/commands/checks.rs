@@ -123,10 +123,11 @@ pub(super) fn standing(project: &Project, pull: &PullState) -> Option<Standing> 
     })
 }
 
-fn name_of(context: &Context, text: &str) -> Result<String, Refusal> {
+/// The name of a check as it was written, or why it is none.
+fn name_of(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(context.usage(format!("the name of a check is one line of 1 to {LONGEST_NAME} bytes")));
+        return Err(format!("the name of a check is one line of 1 to {LONGEST_NAME} bytes"));
     }
     Ok(name.to_owned())
 }
@@ -181,7 +182,7 @@ pub const CHECK_DROP: Command = Command {
 fn change(context: &Context, args: &Args, register: bool) -> Result<Answer, Refusal> {
     let project = context.project(args.word(0).unwrap_or(""))?;
     let (last, middle) = args.words[1..].split_last().ok_or_else(|| context.usage("it needs a name and an agent"))?;
-    let name = name_of(context, &middle.join(" "))?;
+    let name = name_of(&middle.join(" ")).map_err(|why| context.usage(why))?;
     let agent: AgentName = last.parse().map_err(|e: notes_schema::NameError| context.usage(e.to_string()))?;
     let (by, of) = (context.author()?, project.repository.name().clone());
     maintains(context, &by, &of)?;

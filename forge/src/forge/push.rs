@@ -1,256 +1,61 @@
-//! A repository behind git's wire protocol, on behalf of one actor: what it is shown, and what becomes of its pushes.
+//! A push: judged before the committer sees it, and once more at the commit point.
 //!
 //! Invariant: a push is judged by `hooks` on the very state it is written onto, and everything it causes (branch, round,
 //! records) rides in one batch.
 
+mod effects;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Bound;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use hooks::push::{self as rules, PushedRef};
 use hooks::record::{self, Incoming, RecordVerdict, Taken};
 use hooks::secrets::Searched;
-use notes_schema::batch::{PackLine, PushLine, RecordLine};
-use notes_schema::event::{Level, Proof, PullRound};
-use notes_schema::{EntityId, NameError, Oid, ProjectName, RefName, refs};
+use notes_schema::batch::PackLine;
+use notes_schema::{NameError, Oid, RefName, refs};
 
+use super::Forge;
 use super::signature::{self, Signature};
-use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
-use crate::authority::{self, Actor, AgentActor, Needs};
-use crate::gate::{self, View, Work};
-use crate::ledger::{Author, Draft, NewRecord, Published, Repository, Snapshot, fault, record_files};
-use crate::state::PullStatus;
-use git::history;
-use git::name::FullName;
+use crate::authority::{self, AgentActor};
+use crate::gate::{self, View};
+use crate::ledger::{Draft, Repository, Snapshot, fault, record_files};
 use git::object::Kind;
-use git::pack::cache::PackCache;
-use git::pack::intake::{Kept, Limits, Overlay, Quarantine};
-use git::store::{Objects, Over, Store};
-use git::wire::{
-    self, AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Push, PushOffer, PushOutcome, Service, Wants,
-};
+use git::pack::intake::{Kept, Overlay, Quarantine};
+use git::store::{Objects, Over};
+use git::wire::{self, Push, PushOutcome};
 
-/// How long a tip that was advertised may still be asked for.
-const RETIRED: Duration = Duration::from_secs(300);
-/// Most retired tips that are remembered.
-const MOST_RETIRED: usize = 100_000;
-
-/// Which tips may be fetched besides those of now: those of the last minutes.
-#[derive(Default)]
-pub(super) struct Visible {
-    retired: Mutex<HashMap<Oid, Instant>>,
-}
-
-impl Visible {
-    fn may_want(&self, snapshot: &Snapshot, id: Oid) -> bool {
-        let retired = || self.retired.lock().expect("invariant: no panic under this lock").get(&id).copied();
-        snapshot.is_tip(id) || retired().is_some_and(|since| since.elapsed() < RETIRED)
-    }
-
-    fn retire(&self, published: &Published) {
-        let mut retired = self.retired.lock().expect("invariant: no panic under this lock");
-        let now = Instant::now();
-        retired.extend(published.refs.iter().filter_map(|line| line.old).map(|id| (id, now)));
-        // The ledger's own tip moves with every batch but stands in no line of it.
-        retired.extend(published.before.map(|id| (id, now)));
-        if retired.len() > MOST_RETIRED {
-            retired.retain(|_, since| since.elapsed() < RETIRED / 5);
-        }
-    }
-}
-
-impl Forge {
-    pub(super) fn visible(&self, project: &ProjectName) -> Arc<Visible> {
-        let mut caches = self.push_caches.lock().expect("invariant: no panic under this lock");
-        caches.entry(project.clone()).or_default().clone()
-    }
-
-    pub(super) fn retire_tips(&self, published: &Published) {
-        self.visible(&published.snapshot.project).retire(published);
-    }
-}
-
-/// Opens the repository at `path` for `service`, if `actor` may.
-pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Service) -> Result<Arc<dyn Host>, Refusal> {
-    let name = path.trim_start_matches('/').trim_end_matches('/');
-    let name = name.strip_suffix(".git").unwrap_or(name);
-    let project: ProjectName =
-        name.parse().map_err(|e| Refusal::new(Code::NotFound, "repository", format!("{e}"), "project list"))?;
-    let (needs, verb) = match service {
-        Service::UploadPack => (Needs::Read, "fetch"),
-        Service::ReceivePack => (Needs::Agent, "push"),
-    };
-    authority::permit(actor, needs, verb, Some(&project), forge.config().read)?;
-    if project.is_forge() && service == Service::ReceivePack {
-        return Err(Refusal::new(Code::NotAllowed, "push forge", "only the forge itself writes it", "help"));
-    }
-    let repository = forge.project(&project)?;
-    let visible = forge.visible(&project);
-    Ok(Arc::new(RepositoryHost { forge: forge.clone(), repository, actor: actor.clone(), visible }))
-}
+use effects::consequences;
+pub(crate) use effects::{merge_base, shown};
 
 /// One command of a push under a name that this forge stores.
 #[derive(Clone)]
-struct RefUpdate {
+pub(super) struct RefUpdate {
     name: RefName,
     old: Option<Oid>,
     new: Option<Oid>,
 }
 
 impl RefUpdate {
-    fn of(update: &wire::RefUpdate) -> Result<RefUpdate, NameError> {
+    pub(super) fn of(update: &wire::RefUpdate) -> Result<RefUpdate, NameError> {
         Ok(RefUpdate { name: update.name.as_str().parse()?, old: update.old, new: update.new })
     }
 }
 
-struct RepositoryHost {
-    forge: Arc<Forge>,
-    repository: Arc<Repository>,
-    actor: Actor,
-    visible: Arc<Visible>,
-}
-
-impl Host for RepositoryHost {
-    fn advertise(&self, service: Service, prefixes: &[String]) -> Advertisement {
-        let snapshot = self.repository.snapshot();
-        let mut shown = match (service, prefixes) {
-            (Service::ReceivePack, _) => shown_to_pusher(&snapshot, self.actor.agent()),
-            (Service::UploadPack, []) => below(&snapshot, &[String::new()]),
-            (Service::UploadPack, prefixes) => below(&snapshot, prefixes),
-        };
-        shown.sort_by(|a, b| a.name.cmp(&b.name));
-        let id = snapshot.default_tip();
-        Advertisement {
-            refs: shown,
-            head: Some(Head { target: snapshot.head.as_ref().map(FullName::from), id }),
-            ..Advertisement::default()
-        }
-    }
-
-    fn fetch_offer(&self) -> FetchOffer {
-        FetchOffer {
-            wants: Wants::Reachable,
-            filters: Filters { served: true, ..Filters::default() },
-            want_ref: true,
-            sideband_all: true,
-            object_info: true,
-            unborn: true,
-        }
-    }
-
-    fn push_offer(&self) -> PushOffer {
-        let certificates = Some(self.forge.nonces.clone());
-        PushOffer { atomic: true, options: true, certificates, ..PushOffer::default() }
-    }
-
-    fn may_want(&self, id: Oid) -> bool {
-        self.visible.may_want(&self.repository.snapshot(), id)
-    }
-
-    fn store(&self) -> Arc<Store> {
-        self.repository.store().clone()
-    }
-
-    fn git_dir(&self) -> &Path {
-        self.repository.git_dir()
-    }
-
-    fn clones(&self) -> Option<Arc<PackCache>> {
-        self.forge.clones.clone()
-    }
-
-    fn flush_refs(&self) -> std::io::Result<()> {
-        self.repository.flush()
-    }
-
-    fn limits(&self) -> Limits {
-        self.forge.config().limits.of_packs()
-    }
-
-    fn precheck(&self, update: &wire::RefUpdate) -> Result<(), String> {
-        let update = &RefUpdate::of(update).map_err(|e| e.to_string())?;
-        let agent = self.actor.agent().ok_or("only a registered agent may push")?;
-        let (snapshot, root) = (self.repository.snapshot(), self.forge.root());
-        let view = View::new(&snapshot, &root, self.repository.store().as_ref(), self.forge.now());
-        if is_done(&snapshot, agent, update) {
-            return Ok(());
-        }
-        judge_ref(&view, agent, update, &[]).map_err(|r| line(&r))
-    }
-
-    fn receive(&self, push: Push) -> PushOutcome {
-        fault::point("push-quarantined");
-        let names: Vec<FullName> = push.updates.iter().map(|u| u.name.clone()).collect();
-        let refuse_all = |refusal: &Refusal| PushOutcome {
-            results: names.iter().map(|name| (name.clone(), Err(line(refusal)))).collect(),
-            messages: Vec::new(),
-        };
-        let Some(agent) = self.actor.agent() else {
-            return refuse_all(&Refusal::new(
-                Code::NotAllowed,
-                "push",
-                "only a registered agent may",
-                "ssh forge help register",
-            ));
-        };
-        let certificate = push.certificate.as_ref();
-        let signed = certificate.map(|certificate| certificate::check(&self.forge.root(), &agent.name, certificate));
-        match signed.transpose().and_then(|signed| receive(&self.forge, &self.repository, agent, push, signed)) {
-            Ok(outcome) => outcome,
-            Err(refusal) => refuse_all(&refusal),
-        }
-    }
-}
-
-/// Heads, tags, and what the pusher itself brought: all that a push can rest on.
-fn shown_to_pusher(snapshot: &Snapshot, agent: Option<&AgentActor>) -> Vec<AdvertisedRef> {
-    let own = agent.map(|agent| format!("{}{}/", refs::IN_PREFIX, agent.name));
-    let prefixes: Vec<String> = ["refs/heads/", "refs/tags/"].map(str::to_owned).into_iter().chain(own).collect();
-    let mut shown = below(snapshot, &prefixes);
-    shown.extend(agent.into_iter().flat_map(|agent| folded_records(snapshot, agent)));
-    shown
-}
-
-/// The refs whose names begin with one of `prefixes`, none of which begins with another; costs by what it finds.
-fn below(snapshot: &Snapshot, prefixes: &[String]) -> Vec<AdvertisedRef> {
-    let mut found = Vec::new();
-    for prefix in prefixes {
-        let from = snapshot.refs.range::<_, str>((Bound::Included(prefix.as_str()), Bound::Unbounded));
-        let there = from.take_while(|(name, _)| name.as_str().starts_with(prefix.as_str()));
-        found.extend(there.map(|(name, value)| AdvertisedRef {
-            name: name.into(),
-            id: value.id,
-            peeled: value.peeled,
-        }));
-    }
-    found
-}
-
-/// Most folded records that a pusher is shown.
-const MOST_FOLDED: usize = 4096;
-
-/// Records of the pusher whose refs are gone: shown as if they were there, or git would send them all with each push.
-fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentActor) -> impl Iterator<Item = AdvertisedRef> + 'a {
-    let newest = snapshot.records_of(&agent.name).rev().take(MOST_FOLDED);
-    newest.filter(|record| !snapshot.refs.contains_key(&record.name)).map(|record| AdvertisedRef {
-        name: (&record.name).into(),
-        id: record.commit,
-        peeled: None,
-    })
-}
-
 /// A refusal as git shows it: why, beside the ref, and details and the next command as `remote:` lines that can be copied
 /// whole.
-fn line(refusal: &Refusal) -> String {
+pub(super) fn line(refusal: &Refusal) -> String {
     let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     let details: String = refusal.details.iter().map(|line| format!("\n{}", plain(line))).collect();
     format!("{}: {}{details}\nnext: {}", plain(&refusal.rule), plain(&refusal.why), plain(&refusal.next))
 }
 
-fn judge_ref(view: &View, agent: &AgentActor, update: &RefUpdate, earlier: &[rules::RefUpdate]) -> Result<(), Refusal> {
+pub(super) fn judge_ref(
+    view: &View,
+    agent: &AgentActor,
+    update: &RefUpdate,
+    earlier: &[rules::RefUpdate],
+) -> Result<(), Refusal> {
     authority::permit_ref(agent, update.name.as_str())?;
     let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
     rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier }).map_err(gate::refused)
@@ -283,14 +88,14 @@ struct Sorted {
     searched: Option<Arc<Searched>>,
 }
 
-fn receive(
+pub(super) fn receive(
     forge: &Arc<Forge>,
     repository: &Arc<Repository>,
     agent: &AgentActor,
     push: Push,
     signed: Option<Signature>,
 ) -> Result<PushOutcome, Refusal> {
-    let sorted = sort_out(forge, repository, agent, &push, signed.as_ref());
+    let sorted = gate::clock::timed(|| sort_out(forge, repository, agent, &push, signed.as_ref()));
     if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
         return Ok(sorted.refused());
     }
@@ -374,7 +179,8 @@ fn sort_out(
 ) -> Sorted {
     let (snapshot, root) = (repository.snapshot(), forge.root());
     let overlay = Overlay { quarantine: &push.quarantine, store: repository.store() };
-    let view = View::new(&snapshot, &root, &overlay, forge.now()).receiving(&overlay);
+    let view = View::new(&snapshot, &root, &overlay, forge.now());
+    let view = view.receiving(&overlay).replaying(gate::OF_ONE_PUSH);
     let mut sorted = Sorted {
         updates: Vec::new(),
         records: BTreeMap::new(),
@@ -489,12 +295,12 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
             let view = View::new(&snapshot, root, objects, draft.now())
                 .after(policy.as_ref())
                 .after_search(sorted.searched.as_ref());
-            let judged = judge_ref(&view, agent, update, &earlier);
+            let judged = gate::clock::timed(|| judge_ref(&view, agent, update, &earlier));
             policy = view.known();
             judged?;
             if snapshot.default_tip() != sorted.judged_at {
                 // Another policy may hold by now.
-                judge_content(&view, agent, update, &earlier)?;
+                gate::clock::timed(|| judge_content(&view, agent, update, &earlier))?;
             }
             let peeled = update.new.and_then(|id| crate::ledger::peeled(objects, id));
             draft.set_ref(&update.name, update.old, update.new, peeled, Some(&agent.name))?;
@@ -522,211 +328,7 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
 }
 
 /// Whether this very update has happened: a push whose answer was lost may be sent again.
-fn is_done(snapshot: &Snapshot, agent: &AgentActor, update: &RefUpdate) -> bool {
+pub(super) fn is_done(snapshot: &Snapshot, agent: &AgentActor, update: &RefUpdate) -> bool {
     let mine = snapshot.owners.get(&update.name) == Some(&agent.name);
     mine && update.new.is_some() && snapshot.ref_id(&update.name) == update.new
-}
-
-/// Records kept, rounds opened, and what the pusher is told.
-fn consequences(
-    draft: &mut Draft,
-    root: &Snapshot,
-    objects: &dyn Objects,
-    agent: &AgentActor,
-    moved: &[RefUpdate],
-    records: &BTreeMap<RefName, (Box<Taken>, Option<Signature>)>,
-    messages: &mut Vec<String>,
-) -> Result<(), Refusal> {
-    let landed: Vec<(&RefName, &Taken, Option<&Signature>)> = records
-        .iter()
-        .filter(|(name, _)| moved.iter().any(|u| u.name == **name))
-        .map(|(name, (taken, signed))| (name, taken.as_ref(), signed.as_ref()))
-        .collect();
-    let mut lines = Vec::new();
-    for (name, taken, signed) in &landed {
-        let commit = moved.iter().find(|u| u.name == **name).and_then(|u| u.new);
-        let commit = commit.ok_or_else(|| bad_record(name, "it was deleted in the same push".to_owned()))?;
-        lines.push(keep_record(draft, agent, name, taken, *signed, commit)?);
-    }
-    draft.push(PushLine {
-        a: agent.name.clone(),
-        k: agent.credential.clone(),
-        refs: moved.iter().map(|u| u.name.clone()).collect(),
-        records: lines,
-    });
-    let fresh: Vec<&Taken> = landed.iter().map(|(_, taken, _)| *taken).collect();
-    for update in moved.iter().filter(|u| u.name.branch_name().is_some()) {
-        match update.new {
-            Some(head) => branch_moved(draft, root, objects, agent, &update.name, head, &fresh, messages)?,
-            None => messages.push(format!("{} is deleted", update.name.short())),
-        }
-    }
-    if !fresh.is_empty() {
-        proof_arrived(draft, root, objects, agent, moved, &fresh, messages)?;
-        messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
-    }
-    Ok(())
-}
-
-/// What to say next to whoever sends the record of a challenge.
-fn of_challenge(snapshot: &Snapshot, agent: &AgentActor, taken: &Taken) -> Option<String> {
-    let started = snapshot.fold.nonces.get(taken.record.nonce.as_bytes().as_slice())?;
-    started.challenges?;
-    let (project, n, id) = (&snapshot.project, started.issue, &taken.record.id);
-    Some(format!("next: {}challenge {project}/{n} --record {id}", door(agent)))
-}
-
-/// What stands before a command: whoever came with a token may have no ssh, and sends it to `POST /action` as it stands.
-fn door(agent: &AgentActor) -> &'static str {
-    if agent.credential.starts_with("token:") { "" } else { "ssh forge " }
-}
-
-fn keep_record(
-    draft: &mut Draft,
-    agent: &AgentActor,
-    name: &RefName,
-    taken: &Taken,
-    signed: Option<&Signature>,
-    commit: Oid,
-) -> Result<RecordLine, Refusal> {
-    let blob = draft.object(git::object::Object::new(Kind::Blob, taken.canonical.clone()))?;
-    let last = taken.record.last();
-    // A hand-made record need not name its issue; the nonce, which was checked, does.
-    let started = draft.snapshot().fold.nonces.get(taken.record.nonce.as_bytes().as_slice());
-    let issue = started.map(|s| s.issue).or(taken.record.issue);
-    let shown_issue = issue.map_or(String::new(), |n| format!(" for #{n}"));
-    let command = crate::state::snippet(&last.command(), 80);
-    let summary = format!("{} ran `{command}`{shown_issue}: {}", agent.name, last.ending());
-    let signed = match signed {
-        Some(signature) => Some(signature.line(draft.object(signature.object())?)),
-        None => None,
-    };
-    let signature = signed.as_ref().map(|signed| signed.blob);
-    draft.keep_record(NewRecord { digest: taken.digest, blob, signature, commit, summary });
-    Ok(RecordLine { r: name.clone(), c: commit, h: taken.digest, blob, tree: last.tree, issue, signed })
-}
-
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
-fn branch_moved(
-    draft: &mut Draft,
-    root: &Snapshot,
-    objects: &dyn Objects,
-    agent: &AgentActor,
-    branch: &RefName,
-    head: Oid,
-    fresh: &[&Taken],
-    messages: &mut Vec<String>,
-) -> Result<(), Refusal> {
-    let snapshot = draft.snapshot().clone();
-    let project = &snapshot.project;
-    let view = View::new(&snapshot, root, objects, draft.now());
-    let short = branch.short();
-    let door = door(agent);
-    if Some(branch) == snapshot.head.as_ref() {
-        messages.push(format!("{short} is born at {}; from here on it moves through merge", head.short()));
-        messages.push(format!("next: {door}issue new {project} --title 'What is to be done'"));
-        return Ok(());
-    }
-    let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
-        let issue = started_issue(&snapshot, agent, branch);
-        let proof = work(&view, branch, agent, issue, head, fresh)?.proof(&view)?;
-        messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
-        messages.extend(missing_record(&proof));
-        messages.push(match proof.level {
-            Level::P0 => "next: forge run --again && git push".to_owned(),
-            Level::P1 | Level::P2 | Level::P3 | Level::PX => format!("next: {door}submit {short}"),
-        });
-        return Ok(());
-    };
-    let work = work(&view, branch, agent, pull.issue, head, fresh)?;
-    let proof = work.proof(&view)?;
-    let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
-    let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
-    let number = round.round;
-    draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
-    draft.set_ref(&refs::pull_head(n), snapshot.ref_id(&refs::pull_head(n)), Some(head), None, None)?;
-    messages.push(format!("{project}#{n} round {number}, proof {}: {{http}}/{project}/pulls/{n}", shown(&proof)));
-    messages.extend(missing_record(&proof));
-    messages.push(format!("next: {door}pr {project}/{n}"));
-    Ok(())
-}
-
-/// A record that proves the head of an open pull request, pushed after that head.
-fn proof_arrived(
-    draft: &mut Draft,
-    root: &Snapshot,
-    objects: &dyn Objects,
-    agent: &AgentActor,
-    moved: &[RefUpdate],
-    fresh: &[&Taken],
-    messages: &mut Vec<String>,
-) -> Result<(), Refusal> {
-    let snapshot = draft.snapshot().clone();
-    let view = View::new(&snapshot, root, objects, draft.now());
-    let waiting: Vec<u64> = snapshot.fold.open_pulls.values().copied().collect();
-    for n in waiting {
-        let Some(pull) = snapshot.fold.pull(n) else { continue };
-        let just_pushed = moved.iter().any(|u| u.name == pull.branch);
-        // A run that is signed may say more than the one before; what others found is no matter of new records.
-        let may_rise = pull.proof.level == Level::P0 || pull.proof.level == Level::P1;
-        if pull.status != PullStatus::Open || pull.author != agent.name || !may_rise || just_pushed {
-            continue;
-        }
-        let proof = work(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof(&view)?;
-        if proof.level <= pull.proof.level {
-            continue;
-        }
-        let more = if pull.proof.level == Level::P0 { "proven now" } else { "now proven by more than before" };
-        messages.push(format!("{}#{n} is {more}, proof {}", snapshot.project, shown(&proof)));
-        let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
-        draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
-    }
-    Ok(())
-}
-
-fn work(
-    view: &View,
-    branch: &RefName,
-    agent: &AgentActor,
-    issue: Option<u64>,
-    head: Oid,
-    fresh: &[&Taken],
-) -> Result<Work, Refusal> {
-    let work = Work::new(view, branch, &agent.name, issue, head);
-    let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
-    Ok(work.with_records(fresh.iter().map(|taken| taken.record.clone())))
-}
-
-/// The issue for which `start` offered this branch.
-fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
-    snapshot.fold.work_of(&agent.name).find(|(_, work)| work.worker.branch == *branch).map(|(n, _)| n)
-}
-
-/// The best common ancestor of a head with its target; the head itself where there is none.
-pub(crate) fn merge_base(objects: &dyn Objects, target: Option<Oid>, head: Oid) -> Result<Oid, Refusal> {
-    let failed = |e: git::store::ReadError| Refusal::new(Code::TryLater, "merge base", e.to_string(), "git fetch");
-    match target {
-        None => Ok(head),
-        Some(target) => Ok(history::merge_base(objects, target, head).map_err(failed)?.unwrap_or(head)),
-    }
-}
-
-fn author(agent: &AgentActor) -> Author {
-    Author { agent: agent.name.clone(), credential: agent.credential.clone(), intent: None }
-}
-
-/// `P1 (cargo test: 12 passed)`.
-pub(crate) fn shown(proof: &Proof) -> String {
-    if proof.command.is_empty() {
-        return proof.level.to_string();
-    }
-    let tests = proof.tests.as_ref().map_or(String::new(), |t| format!(": {} passed, {} failed", t.passed, t.failed));
-    // In Markdown it stands between backticks, so it holds none.
-    format!("{} (`{}`{tests})", proof.level, crate::state::snippet(&proof.command, 60).replace('`', "'"))
-}
-
-fn missing_record(proof: &Proof) -> Option<String> {
-    (proof.level == Level::P0).then(|| {
-        "no passing record of this very tree yet: commit, then `forge run -- <your tests>`, then `git push`".to_owned()
-    })
 }

@@ -3,9 +3,9 @@
 //! Invariant: a fold of events and of what pushes brought; the same in a clone, as far as owners are known there.
 
 use hooks::reruns;
-use notes_schema::event::{Level, Outcome};
+use notes_schema::event::{CheckState, Level, Outcome};
 use notes_schema::trace::Record;
-use notes_schema::{AgentName, Oid};
+use notes_schema::{AgentName, Oid, Sha256};
 
 use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::{PullState, Rerun};
@@ -19,17 +19,23 @@ pub fn own_level(known: &KnownRecord) -> Level {
 /// The level of a passing record. `root` says who answers for whom.
 pub fn level_of(snapshot: &Snapshot, root: &Snapshot, known: &KnownRecord, record: &Record) -> Level {
     let own = own_level(known);
-    let reruns = reruns_on(snapshot, root, known.tree);
-    if reruns.is_empty() {
+    if snapshot.fold.checks.is_empty() && !snapshot.fold.reruns.contains_key(&known.tree) {
         return own;
     }
-    reruns::level(own, &root.fold.owner(&known.agent), &reruns::run_of(record.last()), &reruns)
+    let run = reruns::run_of(record.last());
+    let reruns = reruns_of(snapshot, root, known, run);
+    reruns::level(own, &root.fold.owner(&known.agent), &run, &reruns)
 }
 
-/// The re-runs on a tree as the rules count them, oldest first. Another source of re-runs adds its own here.
-pub fn reruns_on(snapshot: &Snapshot, root: &Snapshot, tree: Oid) -> Vec<reruns::Rerun> {
-    let all = snapshot.fold.reruns.get(&tree).into_iter().flatten();
-    all.map(|rerun| counted(root, rerun)).collect()
+/// The re-runs that count for a run that `known` records, oldest first: that a registered CI passed the tree, whatever it
+/// ran, and what others recorded. A check that failed refutes nothing, for nobody knows that it ran the same. Whoever says
+/// both means what it recorded.
+pub fn reruns_of(snapshot: &Snapshot, root: &Snapshot, known: &KnownRecord, run: Sha256) -> Vec<reruns::Rerun> {
+    let (owner, of) = (|agent: &AgentName| root.fold.owner(agent), root.fold.owner(&known.agent));
+    let said = snapshot.fold.checks.on(known.tree).into_iter().filter(|said| said.word.state == CheckState::Success);
+    let passed = said.map(|said| reruns::Rerun { owner: owner(said.by), of: of.clone(), run, passed: true });
+    let recorded = snapshot.fold.reruns.get(&known.tree).into_iter().flatten();
+    passed.chain(recorded.map(|rerun| counted(root, rerun))).collect()
 }
 
 /// A re-run as the rules count it.

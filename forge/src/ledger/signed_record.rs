@@ -75,3 +75,118 @@ fn certified(certificate: &[u8], commit: Oid, name: &RefName) -> Result<String, 
     }
     signed_by(signer::NAMESPACE, text, armor).ok_or_else(|| "its push certificate is not validly signed".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use git::object::{Mode, NewCommit, Object, Signature, TreeEntry, tree};
+    use git::store::ReadError;
+    use russh::keys::ssh_key::{HashAlg, LineEnding};
+    use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
+    use std::collections::HashMap;
+
+    /// Objects in memory.
+    #[derive(Default)]
+    struct Memory(HashMap<Oid, Object>);
+
+    impl Memory {
+        fn add(&mut self, object: Object) -> Oid {
+            let id = object.id().unwrap();
+            self.0.insert(id, object);
+            id
+        }
+
+        fn holder(&mut self, files: &[(&str, &[u8])]) -> Oid {
+            let entries = files.iter().map(|(name, bytes)| TreeEntry {
+                mode: Mode::File,
+                name: name.as_bytes().to_vec(),
+                id: self.add(Object::new(Kind::Blob, bytes.to_vec())),
+            });
+            let entries = entries.collect();
+            let who = Signature { name: "alpha".into(), email: "alpha@forge".into(), seconds: 1 };
+            let tree = self.add(tree(entries));
+            let (author, committer) = (who.clone(), who);
+            self.add(NewCommit { tree, parents: vec![], author, committer, message: "r\n".into() }.encode(None))
+        }
+    }
+
+    impl Objects for Memory {
+        fn get(&self, id: Oid) -> Result<Object, ReadError> {
+            self.0.get(&id).cloned().ok_or(ReadError::Missing(id))
+        }
+        fn contains(&self, id: Oid) -> bool {
+            self.0.contains_key(&id)
+        }
+    }
+
+    fn sign(key: &PrivateKey, namespace: &str, text: &[u8]) -> Vec<u8> {
+        key.sign(namespace, HashAlg::Sha512, text).unwrap().to_pem(LineEnding::LF).unwrap().into_bytes()
+    }
+
+    fn record(json: &str) -> Record {
+        Record::decode_json(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_signature_is_over_the_file_beside_it_or_over_the_push_that_brought_it() {
+        let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
+        let fingerprint = key.public_key().fingerprint(HashAlg::Sha256).to_string();
+        let tree = "05".repeat(20);
+        let json = format!(
+            r#"{{"v":1,"id":"r1","project":"parser","agent":"alpha","nonce":"{}","head_tree":"{tree}",
+                "attempts":[{{"argv":["make"],"exit":0,"tree":"{tree}"}}]}}"#,
+            "01".repeat(16)
+        );
+        let (canonical, digest) = (record(&json).canonical(), record(&json).digest());
+        let name: RefName = "refs/notes/forge/in/alpha/r1".parse().unwrap();
+        let mut objects = Memory::default();
+        for (file, bytes) in [("record", canonical.as_slice()), ("record.json", json.as_bytes())] {
+            let armor = sign(&key, NAMESPACE, bytes);
+            let commit = objects.holder(&[(file, bytes), (FILE, &armor)]);
+            let signed = |objects: &mut Memory, kept: &[u8], push| RecordSignature {
+                key: fingerprint.clone(),
+                blob: objects.add(Object::new(Kind::Blob, kept.to_vec())),
+                push,
+            };
+            let own = signed(&mut objects, &armor, false);
+            assert_eq!(check_signature(&objects, &own, commit, &name, &digest), Ok(()), "{file}");
+            let another = RecordSignature { key: "SHA256:x".into(), ..own.clone() };
+            assert!(check_signature(&objects, &another, commit, &name, &digest).is_err(), "by another key");
+            assert!(check_signature(&objects, &own, commit, &name, &Sha256::of(b"?")).is_err(), "another record");
+            let commit_signature = signed(&mut objects, &sign(&key, "git", bytes), false);
+            assert!(check_signature(&objects, &commit_signature, commit, &name, &digest).is_err(), "for git");
+            // A push that names this commit under this name.
+            let text = |name: &str| format!("certificate version 0.1\n\n{} {commit} {name}\n", "0".repeat(40));
+            let certificate = |name: &str| {
+                let text = text(name).into_bytes();
+                [text.clone(), sign(&key, "git", &text)].concat()
+            };
+            let push = signed(&mut objects, &certificate(name.as_str()), true);
+            assert_eq!(check_signature(&objects, &push, commit, &name, &digest), Ok(()), "{file}");
+            let elsewhere = signed(&mut objects, &certificate("refs/notes/forge/in/alpha/r2"), true);
+            assert!(check_signature(&objects, &elsewhere, commit, &name, &digest).is_err(), "another ref");
+            let mut changed = certificate(name.as_str());
+            changed[0] = b'C';
+            let changed = signed(&mut objects, &changed, true);
+            assert!(check_signature(&objects, &changed, commit, &name, &digest).is_err(), "changed since");
+        }
+    }
+
+    #[test]
+    fn nothing_else_rides_along_and_nothing_large_is_read_as_a_signature() {
+        let mut objects = Memory::default();
+        let files = |objects: &mut Memory, names: &[&str]| {
+            let files: Vec<(&str, &[u8])> = names.iter().map(|name| (*name, name.as_bytes())).collect();
+            let commit = objects.holder(&files);
+            record_files(objects, commit).map(|(form, _, signature)| (form, signature.is_some()))
+        };
+        assert_eq!(files(&mut objects, &["record"]), Ok((Form::MessagePack, false)));
+        assert_eq!(files(&mut objects, &["record.json", FILE]), Ok((Form::Json, true)));
+        for names in [&["other"][..], &[FILE], &["record", "other"], &["record", "record.json"], &["record", FILE, "z"]]
+        {
+            assert!(files(&mut objects, names).is_err(), "{names:?}");
+        }
+        assert!(record_signer(b"x", &vec![b'-'; LONGEST + 1]).unwrap_err().contains("allowed"));
+        assert!(record_signer(b"x", b"no armor").unwrap_err().contains("no valid SSH signature"));
+    }
+}

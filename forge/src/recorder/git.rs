@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -77,6 +77,27 @@ impl<'a> Call<'a> {
         let why =
             said.lines().find(|line| !line.is_empty() && !line.starts_with("hint:")).unwrap_or("nothing").to_owned();
         Err(GitError::Failed { command: self.shown, why })
+    }
+
+    /// What it prints, unless that is more than `most` bytes; then it is stopped.
+    pub fn at_most(mut self, most: u64) -> Result<Option<Vec<u8>>, GitError> {
+        let what = || format!("git {}", self.shown);
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = self.command.spawn().map_err(io(what()))?;
+        let mut bytes = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(most + 1).read_to_end(&mut bytes).map_err(io(what()))?;
+        }
+        if bytes.len() as u64 > most {
+            // It may have ended by itself in the meantime.
+            let _ = child.kill();
+            child.wait().map_err(io(what()))?;
+            return Ok(None);
+        }
+        if child.wait().map_err(io(what()))?.success() {
+            return Ok(Some(bytes));
+        }
+        Err(GitError::Failed { command: self.shown, why: "nothing that helps".to_owned() })
     }
 
     /// What it prints, as one line of text.
@@ -164,6 +185,17 @@ impl Git {
     /// Paths that differ between two trees.
     pub fn differing(&self, a: Oid, b: Oid) -> Result<Vec<String>, GitError> {
         self.call(&["diff-tree", "-r", "--name-only", "-z", &a.to_string(), &b.to_string()]).list()
+    }
+
+    /// The patch from one tree to another in the one form that is replayed; nothing where it has more than `most` bytes.
+    pub fn patch(&self, from: Oid, to: Oid, most: u64) -> Result<Option<Vec<u8>>, GitError> {
+        let (from, to) = (from.to_string(), to.to_string());
+        let mut call = self.call(&[hooks::patch::FORM, &[&from, &to]].concat());
+        call.command.env_remove("GIT_DIFF_OPTS").env_remove("GIT_EXTERNAL_DIFF");
+        // What a partial clone lacks is not fetched: this never talks to a server.
+        call.command.env("GIT_NO_LAZY_FETCH", "1");
+        call.shown = "diff-tree".to_owned();
+        call.at_most(most)
     }
 
     /// What `start` put into the configuration.

@@ -9,6 +9,7 @@ mod capture;
 mod child;
 mod environment;
 mod git;
+mod patch;
 mod sign;
 mod store;
 mod terminal;
@@ -182,6 +183,9 @@ impl Workspace {
         match written {
             Ok(record) => {
                 let last = record.last();
+                if let Some(why) = &last.patch_omitted_why {
+                    streams.say(&format!("the patch to this tree is left out of the record: {why}"));
+                }
                 let tests = last
                     .tests
                     .as_ref()
@@ -261,7 +265,8 @@ impl Workspace {
             cwd,
             tree,
             patch: None,
-            patch_omitted: true,
+            patch_omitted: false,
+            patch_omitted_why: None,
             exit,
             signal,
             timed_out,
@@ -273,10 +278,11 @@ impl Workspace {
             max_rss_kib: None,
         };
         let base_tree = identity.base.and_then(|base| self.git.tree_of(&base.to_string()).ok());
-        let record = Record {
+        let before = store::previous(&self.git, &identity)?;
+        let mut record = Record {
             v: notes_schema::FORMAT_VERSION,
             id: ulid::Ulid::new().to_string(),
-            prev: store::previous(&self.git, &identity)?,
+            prev: before.as_ref().map(Record::digest),
             project: identity.project,
             issue: identity.issue,
             mode: None,
@@ -296,6 +302,7 @@ impl Workspace {
             trajectory_sha256: None,
             attempts: vec![attempt],
         };
+        patch::add(&self.git, &mut record, before.as_ref(), &allowed);
         record.check().map_err(|e| GitError::Unexpected(e.to_string()))?;
         Ok(record)
     }

@@ -81,8 +81,8 @@ fn blobs(mut answers: &[u8]) -> Vec<Record> {
     records
 }
 
-/// Digest of this agent's newest record for this project here.
-pub fn previous(git: &Git, identity: &Identity) -> Result<Option<Sha256>, GitError> {
-    let own = |record: &&Record| record.agent == identity.agent && record.project == identity.project;
-    Ok(newest(git)?.iter().find(own).map(Record::digest))
+/// This agent's newest record for this project here.
+pub fn previous(git: &Git, identity: &Identity) -> Result<Option<Record>, GitError> {
+    let own = |record: &Record| record.agent == identity.agent && record.project == identity.project;
+    Ok(newest(git)?.into_iter().find(own))
 }

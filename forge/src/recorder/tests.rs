@@ -144,6 +144,97 @@ fn failure_and_success_are_recorded_on_their_trees_and_chained() {
     assert_eq!(subject, "alpha sh lib.sh: exit 0");
 }
 
+impl Work {
+    /// The patch that a record carries, which stock git and the replay agree to make its tree of `from`.
+    fn replayed(&self, record: &Record, from: Oid) -> Vec<u8> {
+        let last = record.last();
+        let text = hooks::patch::inflate(last.patch.as_ref().unwrap_or_else(|| panic!("{last:?}"))).unwrap();
+        let stock = crate::away::Stock::open(self.path()).unwrap();
+        assert_eq!(::git::apply::apply(&stock, from, &text, &mut (1 << 30)).unwrap().tree, last.tree);
+        std::fs::write(self.path().join(".git/patch"), &text).unwrap();
+        let apply = format!(
+            "git read-tree {from} && {{ ! test -s .git/patch || git apply --cached .git/patch; }} && git write-tree"
+        );
+        let index = self.path().join(".git/other-index");
+        let output =
+            Command::new("sh").current_dir(self.path()).args(["-ec", &apply]).env("GIT_INDEX_FILE", index).output();
+        let output = output.unwrap();
+        let made = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(made.trim(), last.tree.to_string(), "{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+}
+
+#[test]
+fn records_carry_the_patches_from_tree_to_tree() {
+    let work = Work::new();
+    let base: Oid = work.git(&["rev-parse", "HEAD^{tree}"]).parse().unwrap();
+    work.file("new/blob", "\0\u{1}\n\0 no end");
+    work.run(&["sh", "lib.sh"]);
+    work.file("lib.sh", "exit 0\n");
+    std::fs::remove_file(work.path().join(".gitignore")).unwrap();
+    work.run(&["sh", "lib.sh"]);
+    work.run(&["sh", "lib.sh"]);
+    let records = work.records();
+    let [again, fixed, failed] = &records[..] else { panic!("{records:?}") };
+    assert!(!work.replayed(failed, base).is_empty());
+    let fix = String::from_utf8(work.replayed(fixed, failed.head_tree)).unwrap();
+    assert!(fix.contains("\n-exit 1\n+exit 0\n") && !fix.contains("blob"), "{fix}");
+    assert_eq!(work.replayed(again, fixed.head_tree), b"", "nothing changed, and that is claimed");
+    // Another `start`, another chain: what was done for one issue is no part of the next.
+    work.git(&["config", "--replace-all", "forge.nonce", &NONCE.replace("00", "ff")]);
+    work.run(&["sh", "lib.sh"]);
+    let next = &work.records()[0];
+    assert_eq!(next.prev, Some(again.digest()));
+    assert!(String::from_utf8_lossy(&work.replayed(next, base)).contains("blob"));
+}
+
+#[test]
+fn a_patch_that_holds_a_secret_is_left_out_and_the_next_begins_at_the_base() {
+    let work = Work::new();
+    let base: Oid = work.git(&["rev-parse", "HEAD^{tree}"]).parse().unwrap();
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    work.file("leak", &format!("here: {token}\n"));
+    let seen = work.run(&["true"]);
+    assert!(
+        seen.err.contains("is left out of the record: its line 7 looks like a secret (github-token)"),
+        "{}",
+        seen.err
+    );
+    let record = &work.records()[0];
+    assert!(record.last().patch.is_none() && record.last().patch_omitted);
+    assert!(record.texts().iter().all(|(_, text)| !text.contains("a1B2")));
+    work.file("leak", "nothing any more\n");
+    work.run(&["true"]);
+    work.replayed(&work.records()[0], base);
+}
+
+#[test]
+fn a_patch_that_does_not_fit_is_left_out_and_the_run_is_recorded() {
+    let work = Work::new();
+    // No compressor makes much of this.
+    let mut state = 1u32;
+    let noise: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + (state >> 24) as u8 % 26)
+    })
+    .take(1_000_000)
+    .collect();
+    work.file("noise", &noise);
+    let seen = work.run(&["sh", "-c", "yes | head -c 100000; exit 3"]);
+    assert_eq!(seen.exit, 3);
+    let why = work.records()[0].last().patch_omitted_why.clone().unwrap();
+    assert!(why.contains("bytes of it are left") && seen.err.contains(&why), "{why}: {}", seen.err);
+    assert_eq!(work.records()[0].last().exit, Some(3));
+    // What compresses well may be long.
+    work.file("noise", &"the same line again and again\n".repeat(100_000));
+    work.run(&["true"]);
+    assert!(work.records()[0].last().patch.is_some());
+    work.file("noise", &"0123456789abcdef".repeat(1 << 20));
+    work.run(&["true"]);
+    assert_eq!(work.records()[0].last().patch_omitted_why.as_deref(), Some("it has more than 8 MiB"));
+}
+
 #[test]
 fn the_snapshot_is_the_later_commits_tree_and_leaves_the_index_alone() {
     let work = Work::new();
@@ -382,6 +473,9 @@ fn the_script_records_what_the_program_would_in_every_shell() {
         let base: Oid = work.git(&["rev-parse", "HEAD"]).parse().unwrap();
         assert_eq!((record.agent.as_str(), record.issue, record.base_commit), ("alpha", Some(12), Some(base)));
         assert_eq!((record.key_fp.as_deref(), record.head_tree), (Some("SHA256:abc"), work.commit_tree()));
+        let text = work.replayed(record, record.base_tree.unwrap());
+        let git = Git::find(work.path()).unwrap();
+        assert_eq!(Some(text), git.patch(record.base_tree.unwrap(), record.head_tree, 1 << 20).unwrap(), "{shell:?}");
         let last = record.last();
         assert_eq!((last.exit, last.reasoning.as_deref()), (Some(7), Some("why\nwith [redacted:github-token]")));
         let out = last.stdout.as_ref().unwrap();
@@ -412,6 +506,36 @@ fn the_script_records_what_the_program_would_in_every_shell() {
         let subject =
             work.git(&["for-each-ref", "--count=1", "--format=%(authorname) %(authordate:raw)", refs::OUT_PREFIX]);
         assert!(subject.starts_with("alpha ") && subject.ends_with(" +0000"), "{subject}");
+    }
+}
+
+#[test]
+fn the_script_leaves_out_what_the_program_would_and_what_is_long() {
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let lines = |count| (0..count).map(|n: u32| format!("line {n}\n")).collect::<String>();
+    for shell in shells() {
+        let work = Work::new();
+        let why = |content: &str| {
+            work.file("new", content);
+            let seen = work.script(&shell, &[], &["true"]);
+            let why = work.records()[0].last().patch_omitted_why.clone();
+            assert_eq!(seen.err.contains("is left out of the record"), why.is_some(), "{shell:?}: {}", seen.err);
+            why.unwrap_or_default()
+        };
+        assert_eq!(
+            why(&format!("x\nhere: {token}\n")),
+            "something in it looks like a secret (github-token)",
+            "{shell:?}"
+        );
+        assert_eq!(
+            why("-----BEGIN RSA PRIVATE KEY-----\nQUJD\n-----END RSA PRIVATE KEY-----\n").split_once('(').unwrap().1,
+            "private-key)"
+        );
+        assert_eq!(why(&lines(30_000)), "it has more than 256 KiB, and this script stores it as it is", "{shell:?}");
+        assert_eq!(why(&lines(15_000)), "", "{shell:?}");
+        work.replayed(&work.records()[0], work.git(&["rev-parse", "HEAD^{tree}"]).parse().unwrap());
+        work.git(&["config", "--unset", "forge.base"]);
+        assert_eq!(why("x\n"), "no tree is known that it could start from", "{shell:?}");
     }
 }
 

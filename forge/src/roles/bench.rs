@@ -1,5 +1,6 @@
 //! `forge bench`: measures this server against stock git and prints the rows.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,11 +13,13 @@ use crate::bench;
 pub(super) enum Bench {
     /// Pushes, events, clones, fetches, polls and SSH, against stock git and sshd on the same disk.
     Wire(Wire),
+    /// What the rules add to a push, with a full record and with none.
+    Gate(Flags),
 }
 
-/// Flags of `forge bench wire`.
+/// Flags of every measurement.
 #[derive(Debug, clap::Args)]
-pub(super) struct Wire {
+pub(super) struct Flags {
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -26,9 +29,16 @@ pub(super) struct Wire {
     /// Of how many rounds a number is the median.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: Option<u16>,
-    /// Where both sides work: the disk that is measured. The system's directory for temporary files without it.
+    /// Where it works: the disk that is measured. The system's directory for temporary files without it.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+}
+
+/// Flags of `forge bench wire`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wire {
+    #[command(flatten)]
+    flags: Flags,
     /// Only some rows: clone, fetch, poll, refs, ssh, events, push, merge, history.
     #[arg(long, value_name = "ROWS")]
     only: Vec<String>,
@@ -37,12 +47,18 @@ pub(super) struct Wire {
     events: Option<u64>,
 }
 
+type Measure = fn(&bench::Options, &dyn Fn(File), &dyn Fn(&str)) -> Result<bench::Report, bench::BenchError>;
+
 /// Measures, and prints; fails when something could not be measured that should.
 pub(super) fn run(bench: Bench) -> ExitCode {
-    let Bench::Wire(Wire { json, quick, rounds, dir, only, events }) = bench;
+    let (measure, flags, only, events): (Measure, Flags, Vec<String>, Option<u64>) = match bench {
+        Bench::Wire(Wire { flags, only, events }) => (bench::wire, flags, only, events),
+        Bench::Gate(flags) => (bench::gate, flags, Vec::new(), None),
+    };
+    let Flags { json, quick, rounds, dir } = flags;
     let (rounds, dir) = (rounds.map(usize::from), dir.unwrap_or_else(std::env::temp_dir));
     let options = bench::Options { quick, rounds, events, only, dir };
-    let report = match bench::wire(&options, &log_as_a_server_does, &|said| eprintln!("bench: {said}")) {
+    let report = match measure(&options, &log_as_a_server_does, &|said| eprintln!("bench: {said}")) {
         Ok(report) => report,
         Err(error) => return super::fail(error),
     };
@@ -57,7 +73,7 @@ pub(super) fn run(bench: Bench) -> ExitCode {
 }
 
 /// What a server writes to its log while it is measured costs what it costs in service; it goes to a file.
-fn log_as_a_server_does(file: std::fs::File) {
+fn log_as_a_server_does(file: File) {
     let filter = EnvFilter::try_from_env("FORGE_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=warn"));
     let set =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::sync::Mutex::new(file));

@@ -7,6 +7,8 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use notes_schema::budget::{self, Budget};
 use notes_schema::names::hex;
 use rmpv::Value;
@@ -99,6 +101,8 @@ fn print(out: &mut String, value: &Value, depth: usize) {
                     Some(inner @ Value::Map(_)) => print(out, &inner, depth + 1),
                     _ => quote(out, &hex(bytes)),
                 },
+                // As in the JSON form of a record, which this is then.
+                (Some("patch"), Value::Binary(bytes)) => quote(out, &STANDARD.encode(bytes)),
                 _ => print(out, value, depth + 1),
             }
         }),
@@ -184,6 +188,20 @@ mod tests {
         assert_eq!(value["i"]["forge"], "ab".repeat(20));
         assert_eq!(value["p"], "0".repeat(64));
         assert_eq!(value["q"], 4);
+    }
+
+    #[test]
+    fn a_record_is_shown_in_its_json_form() {
+        let record = format!(
+            r#"{{"v":1,"id":"r1","project":"parser","agent":"alpha","nonce":"{}","head_tree":"{}","attempts":[
+                {{"argv":["true"],"exit":0,"tree":"{}","patch":"KLUv/SQAAQAAmenYUQ=="}}]}}"#,
+            "07".repeat(16),
+            "5".repeat(40),
+            "5".repeat(40)
+        );
+        let record = notes_schema::trace::Record::decode_json(record.as_bytes()).unwrap();
+        let shown = json(&record.canonical()).unwrap();
+        assert_eq!(notes_schema::trace::Record::decode_json(shown.as_bytes()).unwrap(), record);
     }
 
     #[test]

@@ -143,11 +143,13 @@ impl PullState {
     }
 
     pub(super) fn new_round(&mut self, fact: &PullRound) {
+        if fact.head != self.head {
+            self.last_refute = None;
+        }
         self.round = fact.round;
         self.head = fact.head;
         self.base = fact.base;
         self.proof = fact.proof.clone();
-        self.last_refute = None;
     }
 
     pub(super) fn challenged(&mut self, fact: &PullChallenged, at: &Happened) {

@@ -52,9 +52,9 @@ struct Command {
 /// `{"command": …, "body": …}`.
 pub(super) async fn action(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
     let format = Format::of(&headers, if is_json(&headers) { Format::Json } else { Format::Markdown });
-    let bytes = match collect(&door, body, of_command(&door), format).await {
+    let bytes = match collect(&door, body, of_command(&door)).await {
         Ok(bytes) => bytes,
-        Err(refused) => return *refused,
+        Err(torn) => return reply::refuse(&torn.refusal, torn.status, format),
     };
     let command = match understand(&headers, &bytes) {
         Ok(command) => command,
@@ -90,17 +90,24 @@ fn of_command(door: &Door) -> usize {
     usize::try_from(door.config.limits.body_bytes.saturating_add(WRAPPING)).unwrap_or(usize::MAX)
 }
 
+/// Why a body was not taken.
+pub(super) struct Torn {
+    /// What its sender is told.
+    pub refusal: Refusal,
+    /// As a status of HTTP, which has more of them.
+    pub status: StatusCode,
+}
+
 /// The whole body, within its limit in size and time.
-pub(super) async fn collect(door: &Door, body: Body, most: usize, format: Format) -> Result<Vec<u8>, Box<Response>> {
-    let limits = &door.config.limits;
-    let refuse = |why: String, status| Box::new(reply::refuse(&usage("request", why), status, format));
-    match timeout(limits.idle(), to_bytes(body, most)).await {
+pub(super) async fn collect(door: &Door, body: Body, most: usize) -> Result<Vec<u8>, Box<Torn>> {
+    let refuse = |why: &str, status| Err(Box::new(Torn { refusal: usage("request", why), status }));
+    match timeout(door.config.limits.idle(), to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(e)) if is_too_long(&e) => {
-            Err(refuse(format!("its body is longer than {most} bytes"), StatusCode::PAYLOAD_TOO_LARGE))
+            refuse(&format!("its body is longer than {most} bytes"), StatusCode::PAYLOAD_TOO_LARGE)
         }
-        Ok(Err(_)) => Err(refuse("its body was torn".to_owned(), StatusCode::BAD_REQUEST)),
-        Err(_) => Err(refuse("its body took too long".to_owned(), StatusCode::REQUEST_TIMEOUT)),
+        Ok(Err(_)) => refuse("its body was torn", StatusCode::BAD_REQUEST),
+        Err(_) => refuse("its body took too long", StatusCode::REQUEST_TIMEOUT),
     }
 }
 
@@ -125,9 +132,9 @@ struct Newcomer {
 
 /// `POST /agents/register {name, ssh_key?}`: a new agent and its token, shown this once.
 pub(super) async fn register(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
-    let bytes = match collect(&door, body, of_command(&door), Format::Json).await {
+    let bytes = match collect(&door, body, of_command(&door)).await {
         Ok(bytes) => bytes,
-        Err(refused) => return *refused,
+        Err(torn) => return reply::refuse(&torn.refusal, torn.status, Format::Json),
     };
     let understood = serde_json::from_slice(&bytes).map_err(|e| usage("register", e.to_string())).and_then(newcomer);
     let (line, key) = match understood {

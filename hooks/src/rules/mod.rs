@@ -20,6 +20,7 @@ pub mod no_changes_requested;
 pub mod no_secrets;
 pub mod nonce;
 pub mod open_pull;
+pub mod patches;
 pub mod proof;
 pub mod pusher;
 pub mod record_chain;

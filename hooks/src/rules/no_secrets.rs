@@ -1,17 +1,27 @@
-//! E12: no text of a record looks like a secret, for what is pushed is public for ever.
+//! E12: nothing in a record looks like a secret, neither its texts nor what its patches inflate to, for what is pushed is
+//! public for ever.
 
 use crate::record::{PushedRecord, RecordRule, drop_it};
-use crate::{Judgement, Repo, Verdict, secrets};
+use crate::{Judgement, Repo, Verdict, patch, secrets};
 
 /// See the module. Names the scanner's rule and the place, never the value.
 pub const RULE: RecordRule =
-    RecordRule { word: "E12", demands: "no text of a record holds what looks like a secret", judge };
+    RecordRule { word: "E12", demands: "no text and no patch of a record holds what looks like a secret", judge };
 
 fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
     let allowed = repo.allowed_secrets()?;
     for (place, text) in pushed.record.texts() {
         if let Some(finding) = secrets::find_except(&text, &allowed).first() {
             let why = format!("{place} at byte {} looks like a secret ({})", finding.offset, finding.rule);
+            return pushed.refuse(RULE.word, why, drop_it(pushed.name));
+        }
+    }
+    for (i, attempt) in pushed.record.attempts.iter().enumerate() {
+        let Some(frame) = &attempt.patch else { continue };
+        // What cannot be inflated is refused by E07.
+        let text = patch::unpack(repo, frame)?.unwrap_or_default();
+        if let Some((rule, line)) = patch::find_secret(&text, &allowed) {
+            let why = format!("attempts[{i}].patch in line {line} looks like a secret ({rule})");
             return pushed.refuse(RULE.word, why, drop_it(pushed.name));
         }
     }

@@ -18,7 +18,7 @@ fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
     let Some(prev) = pushed.record.prev else {
         return Ok(Verdict::Ok);
     };
-    if pushed.arrived.contains(&prev) || repo.record_maker(&prev)?.as_ref() == Some(pushed.agent) {
+    if pushed.arrived.get(&prev).is_some() || repo.record_maker(&prev)?.as_ref() == Some(pushed.agent) {
         return Ok(Verdict::Ok);
     }
     let why = "the record that its `prev` names has not arrived from you";

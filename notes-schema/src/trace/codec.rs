@@ -16,7 +16,7 @@ use crate::names::Sha256;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TraceError {
     /// They broke the budget before they were read.
-    #[error("the record has {0}")]
+    #[error("the record: {0}")]
     Overrun(Overrun),
     /// One field is larger than it may be.
     #[error("{field} holds {got}, {allowed} allowed")]

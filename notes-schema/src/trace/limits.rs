@@ -118,6 +118,10 @@ fn check_attempt(attempt: &Attempt, field: &dyn Fn(&str) -> String) -> Checked {
     if attempt.patch.is_some() && attempt.patch_omitted {
         return wrong(&field("patch"), "is there although patch_omitted says that it is not");
     }
+    most(&field("patch_omitted_why"), attempt.patch_omitted_why.as_ref().map_or(0, String::len), TEXT)?;
+    if attempt.patch_omitted_why.is_some() && !attempt.patch_omitted {
+        return wrong(&field("patch_omitted_why"), "is there although patch_omitted is not");
+    }
     for (name, output) in [("stdout", &attempt.stdout), ("stderr", &attempt.stderr)] {
         if let Some(output) = output {
             check_output(output, &field(name))?;

@@ -17,6 +17,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use codec::TraceError;
+pub use zstd::claimed;
 
 use crate::event::TestCounts;
 use crate::names::{AgentName, Oid, ProjectName, Sha256, hex};
@@ -105,7 +106,7 @@ pub struct Record {
     /// Digest of this agent's previous record here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prev: Option<Sha256>,
-    /// A check or challenge that was leased to the agent, when the record is not about its own work.
+    /// What it is about, when it is not about the agent's own work: `challenge/<digest of the record that is run again>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// What wrote the record; absent where it was made by hand.
@@ -135,6 +136,16 @@ impl Record {
     /// The attempt that counts as proof: the last.
     pub fn last(&self) -> &Attempt {
         self.attempts.last().expect("invariant: decoders refuse a record without attempts")
+    }
+
+    /// The tree that the patch of its first attempt starts from: where the record before it is of the same `start` and
+    /// carries the patch of its last attempt, that attempt's tree; else the base's. So a chain that was broken by a patch
+    /// that was left out begins anew, at a tree that a commit holds.
+    pub fn starts_from(&self, prev: Option<&Record>) -> Option<Oid> {
+        match prev.filter(|prev| prev.nonce == self.nonce && prev.last().patch.is_some()) {
+            Some(prev) => Some(prev.head_tree),
+            None => self.base_tree,
+        }
     }
 }
 
@@ -229,12 +240,16 @@ pub struct Attempt {
     pub cwd: String,
     /// The work tree it ran on.
     pub tree: Oid,
-    /// Difference from the previous attempt's tree, zstd. Base64 in JSON.
+    /// What `git diff-tree -r -p --text --full-index --no-renames` says of the tree before (see [`Record::starts_from`] for
+    /// the first) and this one, in one zstd frame. Base64 in JSON.
     #[serde(default, with = "codec::base64_bytes", skip_serializing_if = "Option::is_none")]
     pub patch: Option<Vec<u8>>,
     /// The recorder left the patch out.
     #[serde(default, skip_serializing_if = "is_default")]
     pub patch_omitted: bool,
+    /// Why it did, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch_omitted_why: Option<String>,
     /// Exit status; exactly one of `exit` and `signal` is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<i64>,

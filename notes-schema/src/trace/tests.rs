@@ -47,6 +47,7 @@ pub(crate) fn full() -> Record {
         tree: "0123456789012345678901234567890123456789".parse().unwrap(),
         patch: Some(vec![0x28, 0xb5, 0x2f, 0xfd, 0]),
         patch_omitted: false,
+        patch_omitted_why: None,
         exit: None,
         signal: Some(9),
         timed_out: true,
@@ -326,6 +327,32 @@ fn every_text_is_found_with_its_place() {
     }
 }
 
+#[test]
+fn why_a_patch_was_left_out_is_kept_and_only_then() {
+    let mut record = full();
+    record.attempts[1].patch_omitted_why = Some("more than 32 MiB".into());
+    let bytes = record.canonical();
+    assert_eq!(Record::decode_msgpack(&bytes).unwrap(), record);
+    assert_eq!(Record::decode_json(record.to_json().to_string().as_bytes()).unwrap(), record);
+    record.attempts[1].patch_omitted = false;
+    assert!(Record::decode_msgpack(&record.canonical()).unwrap_err().to_string().contains("patch_omitted_why"));
+}
+
+#[test]
+fn a_first_patch_starts_where_the_chain_is_whole_or_at_the_base() {
+    let (before, mut record) = (full(), full());
+    record.base_tree = Some(Oid::from_bytes([5; 20]));
+    assert_eq!(record.starts_from(None), record.base_tree, "it follows nothing");
+    assert_eq!(record.starts_from(Some(&before)), record.base_tree, "what it follows left its last patch out");
+    let mut whole = before;
+    (whole.attempts[1].patch, whole.attempts[1].patch_omitted) = (Some(vec![1]), false);
+    assert_eq!(record.starts_from(Some(&whole)), Some(whole.head_tree));
+    whole.nonce = Nonce::from_bytes([1; 16]);
+    assert_eq!(record.starts_from(Some(&whole)), record.base_tree, "what it follows is of another `start`");
+    record.base_tree = None;
+    assert_eq!(record.starts_from(Some(&whole)), None);
+}
+
 prop_compose! {
     fn any_output()(bytes: u64, lines in 0u64..1000, hash: Option<[u8; 32]>, head in ".{0,40}", tail in ".{0,40}") -> Output {
         Output { bytes, lines, sha256: hash.map(Sha256::from_bytes), head, tail }
@@ -340,7 +367,7 @@ prop_compose! {
     ) -> Attempt {
         Attempt {
             seq: 0, started_ms, dur_ms, argv, cwd: String::new(), tree: Oid::from_bytes(tree), patch, patch_omitted: false,
-            exit: (!signal).then_some(exit), signal: signal.then_some(15), timed_out, stderr: stdout.clone(), stdout,
+            patch_omitted_why: None, exit: (!signal).then_some(exit), signal: signal.then_some(15), timed_out, stderr: stdout.clone(), stdout,
             tests: Some(Tests { framework: "tap".into(), passed, ..Tests::default() }), reasoning, cpu_ms, max_rss_kib: None,
         }
     }

@@ -3,7 +3,7 @@
 //! Invariant: an agent posts a check only where it is registered for it, asked at the commit point; the same word again
 //! writes nothing.
 
-use notes_schema::event::{CheckPosted, CheckState};
+use notes_schema::event::{CheckPosted, CheckState, Proof, PullRound};
 use notes_schema::{AgentName, EntityId, Oid, ProjectName};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,10 @@ use super::super::{Args, Command, Context, Shape, Stdin, code};
 use super::{CheckLine, lines, name_of, tree_of};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
-use crate::ledger::{Author, Draft};
+use crate::gate;
+use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::Checks;
+use git::store::{Over, Store};
 
 /// Most words of one agent about one check and one tree: pending and its end, fifty times over.
 const MOST_WORDS: u64 = 100;
@@ -83,7 +85,7 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             })?
         }
     };
-    let posting = checked(context, posting)?;
+    let posting = checked(posting)?;
     let (commit, tree) = place(&project, args.word(1).unwrap_or(""))?;
     let (by, of) = (context.author()?, project.repository.name().clone());
     let agent = by.agent.clone();
@@ -96,7 +98,15 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         url: posting.url,
     };
     let name = of.clone();
-    let (existing, after) = context.commit(&project.repository, move |draft| post(draft, &by, &name, fact))?;
+    let (root, store) = (context.root.clone(), project.repository.store().clone());
+    let plan = move |draft: &mut Draft| {
+        let existing = post(draft, &by, &name, fact)?;
+        if !existing {
+            prove(draft, &root, &store, &by, tree)?;
+        }
+        Ok(existing)
+    };
+    let (existing, after) = context.commit(&project.repository, plan)?;
     let lines = lines(&after.fold.checks, tree, None);
     let line = lines.into_iter().find(|line| line.name == posting.name && line.by == agent);
     let line = line.ok_or_else(|| not_registered(&after.fold.checks, &of, &posting.name, &agent))?;
@@ -121,6 +131,25 @@ fn post(draft: &mut Draft, by: &Author, project: &ProjectName, fact: CheckPosted
         }
     }
     draft.event(by, &EntityId::Checks(by.agent.clone()), fact, None, &[]).map(|_| false)
+}
+
+/// The word of a registered CI counts as a re-run: states anew what the proofs of open pull requests on `tree` show.
+fn prove(draft: &mut Draft, root: &Snapshot, store: &Store, by: &Author, tree: Oid) -> Result<(), Refusal> {
+    let (snapshot, made) = (draft.snapshot().clone(), draft.made());
+    let objects = Over { made: &made, below: store };
+    for (n, pull) in snapshot.fold.open_pulls.values().filter_map(|n| Some((*n, snapshot.fold.pull(*n)?))) {
+        let known = pull.proof.record.and_then(|record| snapshot.records.get(&record));
+        let Some(known) = known.filter(|known| known.tree == tree) else { continue };
+        let Some(record) = gate::read_record(&objects, known) else { continue };
+        let level = gate::level_of(&snapshot, root, known, &record);
+        if level != pull.proof.level {
+            let by = Author { intent: None, ..by.clone() };
+            let proof = Proof { level, ..pull.proof.clone() };
+            let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
+            draft.event(&by, &EntityId::Pull(n), round, None, &[])?;
+        }
+    }
+    Ok(())
 }
 
 fn not_registered(checks: &Checks, project: &ProjectName, name: &str, agent: &AgentName) -> Refusal {
@@ -154,9 +183,10 @@ fn spelled(text: &str) -> Option<Posting> {
 }
 
 /// The same within its bounds, its description on one line.
-fn checked(context: &Context, posting: Posting) -> Result<Posting, Refusal> {
-    let name = name_of(context, &posting.name)?;
-    let refuse = |why: String| Err(Refusal::new(Code::Refused, format!("check {name}"), why, "help ci"));
+fn checked(posting: Posting) -> Result<Posting, Refusal> {
+    let refusal = |why: String| Refusal::new(Code::Refused, "check post", why, "help ci");
+    let refuse = |why: String| Err(refusal(why));
+    let name = name_of(&posting.name).map_err(refusal)?;
     let description: String = posting.description.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if description.len() > LONGEST_DESCRIPTION {
         return refuse(format!("its description is longer than {LONGEST_DESCRIPTION} bytes"));

@@ -188,6 +188,13 @@ impl Objects for Overlay<'_> {
         self.quarantine.contains(id) || self.store.contains(id)
     }
 
+    fn size(&self, id: Oid) -> Result<u64, ReadError> {
+        match self.quarantine.read(id)? {
+            Some(object) => Ok(object.data.len() as u64),
+            None => self.store.size(id),
+        }
+    }
+
     fn graph(&self) -> Option<std::sync::Arc<crate::graph::Graph>> {
         self.store.graph()
     }
