@@ -23,3 +23,4 @@ pub mod store;
 pub(crate) mod testing;
 pub mod trail;
 pub mod wire;
+pub(crate) mod zlib;

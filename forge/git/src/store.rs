@@ -420,4 +420,60 @@ mod tests {
             }
         }
     }
+
+    /// Blobs `from..to` in a pack of their own.
+    fn put_many(repo: &Repo, from: u32, to: u32) -> Vec<Oid> {
+        let mut builder = Builder::default();
+        let mut one = |n: u32| {
+            let object = Object::new(Kind::Blob, n.to_le_bytes().to_vec());
+            let id = object.id().expect("no collision");
+            builder.add(id, &object);
+            id
+        };
+        let ids = (from..to).map(&mut one).collect();
+        let (pack, stem) = (builder.finish(), repo.git_dir().join(format!("objects/pack/pack-{from:040x}")));
+        std::fs::write(stem.with_extension("pack"), &pack.pack).expect("written");
+        std::fs::write(stem.with_extension("idx"), &pack.index).expect("written");
+        ids
+    }
+
+    /// One large pack and many of a batch's size, as merging leaves them.
+    #[test]
+    #[ignore = "a measurement: cargo test --release -p git store::tests::lookups -- --ignored --nocapture"]
+    fn lookups_with_and_without_a_multi_pack_index() {
+        let absent: Vec<Oid> = put_many(&Repo::bare(), 1_000_000, 1_002_000);
+        let spread = |ids: &[Oid], seed: usize| -> Vec<Oid> {
+            (0..2000).map(|n| ids[(n * 7919 + seed) * 104_729 % ids.len()]).collect()
+        };
+        for packs in [8, 32, 64, 128] {
+            let repo = Repo::bare();
+            let large = put_many(&repo, 0, 100_000);
+            let small: Vec<Oid> =
+                (1..packs).flat_map(|n| put_many(&repo, 100_000 + n * 400, 100_400 + n * 400)).collect();
+            for with in [false, true] {
+                if with {
+                    repo.git(&["multi-pack-index", "write"]);
+                }
+                let store = repo.store();
+                let opened = std::time::Instant::now();
+                assert!(!store.contains(absent[0]));
+                let opened = opened.elapsed();
+                let timed = |ids: &[Oid], what: &dyn Fn(Oid) -> bool| {
+                    let began = std::time::Instant::now();
+                    let found = ids.iter().filter(|&&id| what(id)).count();
+                    (began.elapsed() / ids.len() as u32, found)
+                };
+                let known = store.known();
+                let read = |id| store.get(id).is_ok();
+                println!(
+                    "{packs} packs, multi-pack-index {with}: first {opened:?}, in the large one {:?}, in small ones {:?}, \
+                     absent {:?}, absent and looked for again {:?}",
+                    timed(&spread(&large, 1), &read),
+                    timed(&spread(&small, 2), &read),
+                    timed(&absent, &|id| known.kind(id).is_some()),
+                    timed(&absent, &|id| store.contains(id)),
+                );
+            }
+        }
+    }
 }

@@ -145,6 +145,8 @@ type DefaultBranch = (Option<RefName>, Option<Oid>);
 
 /// A proof as an event stated it, and the default branch before and after its batch: a policy may have come in between.
 struct Stated {
+    /// Ledger commit of its batch: what came later is no part of it.
+    at: Option<Oid>,
     round: u64,
     proof: Proof,
     policies: [DefaultBranch; 2],
@@ -162,7 +164,8 @@ impl Seen {
             let same = |s: &Stated| s.round == pull.round && s.proof == pull.proof;
             if !self.stated.get(&n).is_some_and(same) {
                 let policies = [self.was.clone(), default_branch(after)];
-                self.stated.insert(n, Stated { round: pull.round, proof: pull.proof.clone(), policies });
+                let (at, round, proof) = (after.tip, pull.round, pull.proof.clone());
+                self.stated.insert(n, Stated { at, round, proof, policies });
             }
         }
     }
@@ -320,19 +323,34 @@ fn of_pull(report: &mut Report, copy: &Replayed<'_>, n: u64, pull: &PullState) -
         of_other_tree(report, copy, n, pull, head);
         return Ok(());
     }
-    // The policy of that time judges, as the proof was stated by it.
-    let policies = copy.seen.policies_of(n, copy.snapshot);
-    for (at, then) in policies.iter().enumerate() {
-        let view = copy.alone.view(then, copy.objects, copy.seen.now_ms);
-        let work = Work::as_it_was(&view, n, pull)?;
-        let proof = work.proof(&view);
-        let agrees = proof.as_ref().is_ok_and(|proof| proof.record == pull.proof.record);
-        if agrees || at + 1 == policies.len() {
-            of_head(report, copy, pull, (&work, proof), &view);
-            break;
-        }
-    }
+    let then = judges(copy, n, pull);
+    let view = copy.alone.view(&then, copy.objects, copy.seen.now_ms);
+    let work = Work::as_it_was(&view, n, pull)?;
+    let proof = work.proof(&view);
+    of_head(report, copy, pull, (&work, proof), &view);
     Ok(())
+}
+
+/// The state by which a pull request's proof is judged: as it is now, by the policy of the time when the proof was stated;
+/// or as all of it was then, where that gives what was stated, and what came later gives something else.
+fn judges(copy: &Replayed<'_>, n: u64, pull: &PullState) -> Snapshot {
+    let agrees = |then: &Snapshot| {
+        let view = copy.alone.view(then, copy.objects, copy.seen.now_ms);
+        let proof = Work::as_it_was(&view, n, pull).ok().and_then(|work| work.proof(&view).ok());
+        proof.is_some_and(|proof| (proof.level, proof.record) == (pull.proof.level, pull.proof.record))
+    };
+    let mut now = copy.seen.policies_of(n, copy.snapshot);
+    if let Some(found) = now.iter().position(&agrees) {
+        return now.swap_remove(found);
+    }
+    let at = copy.seen.stated.get(&n).and_then(|stated| stated.at);
+    // The same ledger was replayed to its end before, so a part of it does not fail.
+    let then = at.and_then(|at| verify::replay_copy(copy.objects, at, &[], &mut |_, _| {}).ok());
+    let mut then = then.map_or_else(Vec::new, |then| copy.seen.policies_of(n, &then));
+    match then.iter().position(&agrees) {
+        Some(found) => then.swap_remove(found),
+        None => now.pop().unwrap_or_else(|| copy.snapshot.clone()),
+    }
 }
 
 /// A commit on the way to the head, or one that landed with more in it: the proof of the head is not one of its tree.

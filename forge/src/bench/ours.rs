@@ -4,7 +4,7 @@
 //! is written straight to the commit point, in the form in which the commands write it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notes_schema::event::{Commented, IssueClosed, IssueOpened, Proof, PullOpened};
@@ -15,16 +15,18 @@ use tokio::runtime::Runtime;
 use super::capture::{self, PushRequest};
 use super::error::{BenchError, io};
 use super::http::{Answer, Client};
+use super::timing::milliseconds;
 use crate::answer::{Code, Refusal};
 use crate::config::{Config, Layer};
 use crate::forge::Forge;
-use crate::ledger::Author;
+use crate::ledger::{Author, Repository};
 use crate::roles::serve::Server;
 
 /// A running server.
 pub struct Ours {
     runtime: Runtime,
     server: Option<Server>,
+    data: PathBuf,
     /// Its HTTP door.
     pub http: SocketAddr,
     /// Its SSH door.
@@ -53,12 +55,23 @@ impl Ours {
     pub fn start(data: &Path) -> Result<Ours, BenchError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forge").build();
         let runtime = runtime.map_err(io("the runtime"))?;
-        let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let layer = Layer { data: Some(data.to_owned()), ssh: Some(free), http: Some(free), ..Layer::default() };
-        let config = Config::from_layers([layer]).map_err(|e| unusable("forge serve", e))?;
-        let server = runtime.block_on(Server::start(config)).map_err(|e| unusable("forge serve", e))?;
+        let server = serve(&runtime, data)?;
         let (http, ssh) = (server.config.http, server.config.ssh);
-        Ok(Ours { runtime, server: Some(server), http, ssh })
+        Ok(Ours { runtime, server: Some(server), data: data.to_owned(), http, ssh })
+    }
+
+    /// Stops the server and starts another on the same data: milliseconds until that says what refs `project` has.
+    pub fn restart(&mut self, project: &str) -> Result<f64, BenchError> {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.stop()).map_err(|e| unusable("forge serve", e))?;
+        }
+        let (took, ()) = milliseconds(|| {
+            let server = serve(&self.runtime, &self.data)?;
+            (self.http, self.ssh) = (server.config.http, server.config.ssh);
+            self.server = Some(server);
+            self.upload_pack(&mut self.connect()?, project, &capture::ls_refs(&["refs/heads/main"])).map(drop)
+        })?;
+        Ok(took)
     }
 
     /// A new connection to its HTTP door.
@@ -143,6 +156,35 @@ impl Ours {
         repository.maintain().map_err(io("flushing refs"))
     }
 
+    /// Writes `count` events to issues of `project`, ten to each, and waits until refs on disk have followed.
+    pub fn long_threads(&self, project: &str, by: &Agent, count: u64) -> Result<(), BenchError> {
+        const EACH: u64 = 10;
+        let repository = self.repository(project)?;
+        let author = author(by)?;
+        let mut left = count;
+        while left > 0 {
+            let part = left.min(100 * EACH);
+            left -= part;
+            let author = author.clone();
+            let written = repository.commit(move |draft| {
+                let mut n = 0;
+                for at in 0..part {
+                    if at % EACH == 0 {
+                        n = draft.number();
+                        let fact = IssueOpened { title: format!("Question {n}"), labels: vec![], dedupe: None };
+                        draft.event(&author, &EntityId::Issue(n), fact, Some("It was asked."), &[])?;
+                    } else {
+                        draft.event(&author, &EntityId::Issue(n), Commented {}, Some("Looks right to me."), &[])?;
+                    }
+                }
+                Ok(())
+            });
+            written.map_err(refused("many events"))?;
+        }
+        self.forge().index().map_err(refused("the index"))?;
+        repository.maintain().map_err(io("flushing refs"))
+    }
+
     /// Opens a pull request from `branch`, which was pushed; its ref.
     pub fn open_pull(&self, project: &str, by: &Agent, branch: &str) -> Result<String, BenchError> {
         let repository = self.forge().project(&name(project)?).map_err(refused(project))?;
@@ -184,10 +226,9 @@ impl Ours {
         })
     }
 
-    /// The repository of `project` on disk.
-    pub fn git_dir(&self, project: &str) -> Result<std::path::PathBuf, BenchError> {
-        let repository = self.forge().project(&name(project)?).map_err(refused(project))?;
-        Ok(repository.git_dir().to_owned())
+    /// The repository of `project`.
+    pub fn repository(&self, project: &str) -> Result<Arc<Repository>, BenchError> {
+        self.forge().project(&name(project)?).map_err(refused(project))
     }
 }
 
@@ -198,6 +239,13 @@ impl Drop for Ours {
             drop(self.runtime.block_on(server.stop()));
         }
     }
+}
+
+fn serve(runtime: &Runtime, data: &Path) -> Result<Server, BenchError> {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let layer = Layer { data: Some(data.to_owned()), ssh: Some(free), http: Some(free), ..Layer::default() };
+    let config = Config::from_layers([layer]).map_err(|e| unusable("forge serve", e))?;
+    runtime.block_on(Server::start(config)).map_err(|e| unusable("forge serve", e))
 }
 
 /// One command over a connection that is kept.

@@ -10,11 +10,11 @@ use notes_schema::{AgentName, EntityId, ItemRef, Sha256, refs};
 use serde::Serialize;
 
 use super::context::Project;
-use super::{Args, Command, Context, Shape, Takes};
+use super::{Args, Command, Context, Shape, Takes, restate};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate;
-use crate::ledger::{Author, Draft, KnownRecord, Recorded, Snapshot};
+use crate::ledger::{Author, Draft, KnownRecord, Snapshot};
 use crate::state::elo::show_change;
 use crate::state::{PullState, PullStatus, Rerun};
 use git::store::Objects;
@@ -28,7 +28,7 @@ const SHORTEST: usize = 12;
 /// `challenge`.
 pub const CHALLENGE: Command = Command {
     name: "challenge",
-    aliases: &["verify", "rerun"],
+    aliases: &[],
     needs: Needs::Agent,
     shape: Shape::words(1, 256).flags(&[("record", Takes::Word)]),
     usage: "<ref|record> [--record <id|digest|newest> [text]]",
@@ -49,10 +49,17 @@ fn challenge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (by, root, store) = (context.author()?, context.root.clone(), project.repository.store().clone());
     let text = text.or_else(|| context.body.clone());
     let (name, wanted) = (reference.clone(), wanted.to_owned());
+    let proof = project.snapshot.fold.pull(reference.n).and_then(|pull| pull.proof.record);
+    let tree = proof.and_then(|record| project.snapshot.records.get(&record)).map(|known| known.tree);
+    let alike = tree.map_or_else(Vec::new, |tree| restate::proven_by(&project.snapshot, tree));
     let (said, after) = context.commit(&project.repository, move |draft| {
         let made = draft.made();
         let objects = git::store::Over { made: &made, below: store.as_ref() };
-        say(draft, &root, &objects, &by, &name, &wanted, text.as_deref())
+        let said = say(draft, &root, &objects, &by, &name, &wanted, text.as_deref())?;
+        if let Some(because) = said.digest {
+            restate::restate(draft, &root, &objects, &by, &alike, &[because])?;
+        }
+        Ok(said)
     })?;
     let waits = |refusal: Refusal| {
         let why = format!("it is counted, but the correction of a rating waits: {}", refusal.why);
@@ -253,14 +260,8 @@ fn say(
     }
     let outcome = reruns::outcome(record.last()).map_err(|why| refuse(format!("your run says nothing: {why}")))?;
     let level = {
-        let rerun = Rerun {
-            agent: by.agent.clone(),
-            of: proof.pull.author.clone(),
-            run,
-            record: known.digest,
-            outcome,
-            pull: reference.n,
-        };
+        let rerun =
+            Rerun { agent: by.agent.clone(), of: proof.pull.author.clone(), run, record: known.digest, outcome };
         let mut all = gate::reruns_of(&snapshot, root, &proof.known, run);
         all.push(gate::counted(root, &rerun));
         reruns::level(gate::own_level(&proof.known), &root.fold.owner(&proof.pull.author), &run, &all)
@@ -275,20 +276,12 @@ fn say(
         level,
     };
     let event = draft.event(by, &EntityId::Pull(reference.n), fact, text, &[])?;
-    settle_later(draft, &proof.pull, level, &event);
+    restate::settle_later(draft, &proof.pull, level, &event);
     // Its ref has done its work; the record stays in its month.
     if let Some(old) = snapshot.ref_id(&known.name) {
         draft.set_ref(&known.name, Some(old), None, None, None)?;
     }
     Ok(Done { outcome, record: known.digest, seq: event.q, digest: Some(event.digest) })
-}
-
-/// What landed is rated by its proof: where that turns, or turns back, the rating follows.
-fn settle_later(draft: &mut Draft, pull: &PullState, level: Level, event: &Recorded) {
-    let turned = (pull.proof.level == Level::PX) != (level == Level::PX);
-    if turned && pull.status == PullStatus::Merged && pull.issue.is_some() {
-        draft.outbox(event);
-    }
 }
 
 fn counted_before<'a>(snapshot: &'a Snapshot, known: &KnownRecord) -> Option<&'a Rerun> {

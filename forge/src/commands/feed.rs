@@ -24,6 +24,7 @@ use crate::state::elo::show_change;
 use crate::state::{IssueState, LastComment, PullState, PullStatus, Worker};
 use git::diff;
 use git::store::Objects as _;
+use hooks::policy::reaches;
 
 /// Most items of one section.
 const MOST: usize = 10;
@@ -437,7 +438,7 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
     let said_q = checks.as_ref().map_or(0, |checks| checks.seq);
     let approved = pull.live(Verdict::Approve).count() > 0;
     let blocked = pull.live(Verdict::RequestChanges).count() > 0;
-    let ready = approved && !blocked && pull.proof.level != Level::P0;
+    let ready = approved && !blocked && reaches(pull.proof.level, Level::P1);
     if ready {
         let newest = pull.live(Verdict::Approve).map(|r| r.q).max().unwrap_or(pull.last_q).max(said_q);
         let (text, next) = match super::pulls::still_missing(context, &reference, pull) {

@@ -19,6 +19,7 @@ mod merge;
 mod notes;
 mod projects;
 mod pulls;
+mod restate;
 mod review;
 mod submit;
 mod text;

@@ -1,6 +1,6 @@
 //! Pull requests: showing one, listing, closing.
 
-use notes_schema::event::{Level, Proof, PullClosed};
+use notes_schema::event::{Level, Proof, PullClosed, Verdict};
 use notes_schema::{AgentName, EntityId, ItemRef, Oid};
 use search::Kind;
 use serde::Serialize;
@@ -227,6 +227,11 @@ pub(super) fn next_for(
         }
         (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => line.next.clone(),
         (PullStatus::Open, Some(_)) if viewer == Some(&pull.author) => "feed --wait".to_owned(),
+        (PullStatus::Open, Some(line))
+            if line.rule == "level" && pull.live(Verdict::Approve).any(|review| Some(&review.agent) == viewer) =>
+        {
+            line.next.clone()
+        }
         // The verdict is on what was read, not on what was pushed meanwhile.
         (PullStatus::Open, Some(_)) if has_read => format!("review approve {path} --if-match {}", pull.head.short()),
         (PullStatus::Open, Some(_)) => format!("pr {path} --diff"),

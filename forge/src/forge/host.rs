@@ -93,17 +93,11 @@ struct RepositoryHost {
 impl Host for RepositoryHost {
     fn advertise(&self, service: Service, prefixes: &[String]) -> Advertisement {
         let snapshot = self.repository.snapshot();
-        let own = self.actor.agent().map(|a| format!("{}{}/", refs::IN_PREFIX, a.name));
-        let all = [String::new()];
-        let pushed: Vec<String> = ["refs/heads/", "refs/tags/"].map(str::to_owned).into_iter().chain(own).collect();
-        let mut shown: Vec<AdvertisedRef> = match (service, prefixes) {
-            (Service::ReceivePack, _) => below(&snapshot, &pushed),
-            (Service::UploadPack, []) => below(&snapshot, &all),
+        let mut shown = match (service, prefixes) {
+            (Service::ReceivePack, _) => shown_to_pusher(&snapshot, self.actor.agent()),
+            (Service::UploadPack, []) => below(&snapshot, &[String::new()]),
             (Service::UploadPack, prefixes) => below(&snapshot, prefixes),
         };
-        if let (Service::ReceivePack, Some(agent)) = (service, self.actor.agent()) {
-            shown.extend(folded_records(&snapshot, agent));
-        }
         shown.sort_by(|a, b| a.name.cmp(&b.name));
         let id = snapshot.default_tip();
         Advertisement {
@@ -186,6 +180,15 @@ impl Host for RepositoryHost {
             Err(refusal) => refuse_all(&refusal),
         }
     }
+}
+
+/// Heads, tags, and what the pusher itself brought: all that a push can rest on.
+fn shown_to_pusher(snapshot: &Snapshot, agent: Option<&AgentActor>) -> Vec<AdvertisedRef> {
+    let own = agent.map(|agent| format!("{}{}/", refs::IN_PREFIX, agent.name));
+    let prefixes: Vec<String> = ["refs/heads/", "refs/tags/"].map(str::to_owned).into_iter().chain(own).collect();
+    let mut shown = below(snapshot, &prefixes);
+    shown.extend(agent.into_iter().flat_map(|agent| folded_records(snapshot, agent)));
+    shown
 }
 
 /// The refs whose names begin with one of `prefixes`, none of which begins with another; costs by what it finds.

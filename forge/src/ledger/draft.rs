@@ -446,7 +446,7 @@ impl<'a> Draft<'a> {
             parents: before.into_iter().collect(),
             author: signature_of(&event.a, event.t),
             committer: signature_of(&AgentName::forge(), event.t),
-            message: message::event(&self.before.project, id, &event, &fact, text, cause),
+            message: message::event(&self.before.project, id, (event.q, digest), &fact, text, cause),
         };
         let tip = self.object(commit.encode(None))?;
         self.work.subjects.push_back(message::event_line(id, &event, &fact));

@@ -6,11 +6,11 @@ use notes_schema::{EntityId, Event, Fact, ProjectName, Sha256};
 /// Longest part of a body that is repeated in a message, in bytes.
 const LONGEST_BODY: usize = 4096;
 
-/// The message of an event's commit.
+/// The message of an event's commit: `q` is its number in the forge, `digest` that of its bytes.
 pub(super) fn event(
     project: &ProjectName,
     id: &EntityId,
-    event: &Event,
+    (q, digest): (u64, Sha256),
     fact: &Fact,
     text: Option<&str>,
     cause: &[Sha256],
@@ -20,11 +20,7 @@ pub(super) fn event(
         message.push_str(&text);
         message.push_str("\n\n");
     }
-    message.push_str(&format!(
-        "Forge-Entity: {project} {id}\nForge-Seq: {}\nForge-Id: {}\n",
-        event.q,
-        Sha256::of(&event.encode())
-    ));
+    message.push_str(&format!("Forge-Entity: {project} {id}\nForge-Seq: {q}\nForge-Id: {digest}\n"));
     for digest in cause {
         message.push_str(&format!("Forge-Cause: {digest}\n"));
     }

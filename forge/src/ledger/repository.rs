@@ -94,8 +94,11 @@ struct Queue {
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
 const LONGEST_TAIL: u64 = 512;
-/// Most batches since packs were last merged.
-const MOST_UNMERGED: u64 = 768;
+/// Most batches since packs were last merged. Merging takes seconds at most and has a thread of its own, so only one that
+/// hangs comes here: what bounds it is that each pack is mapped, and a process may have some 65,000 maps.
+const MOST_UNMERGED: u64 = 4096;
+/// After so many batches it is looked whether packs come near to filling the slots for them: there are 256 left then.
+const ROOM_EVERY: u64 = 32;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 const MOST_REMEMBERED: usize = 64 << 20;
 
@@ -411,12 +414,18 @@ impl Repository {
         snapshot
     }
 
-    /// Gives memory back, shortens the tail and merges packs when housekeeping cannot keep up; the writers wait for it.
+    /// Makes room for more packs, and where housekeeping cannot keep up gives memory back, shortens the tail and merges
+    /// packs; the writers wait for it. Nobody waits for a merge under way.
     fn hold_back(&self, written: u64) {
         let flushed = self.flushed.load(Ordering::Acquire);
         let far = written.saturating_sub(flushed) >= LONGEST_TAIL || self.store.remembered() >= MOST_REMEMBERED;
         if far && let Err(error) = self.flush() {
             tracing::error!(project = %self.name, %error, "refs on disk lag");
+        }
+        if written.is_multiple_of(ROOM_EVERY)
+            && let Err(error) = self.store.make_room()
+        {
+            tracing::error!(project = %self.name, %error, "there is no room for more packs");
         }
         if written.saturating_sub(self.merged.load(Ordering::Acquire)) >= MOST_UNMERGED {
             let merging = self.merging.lock().expect("invariant: no panic under this lock");
@@ -432,7 +441,8 @@ impl Repository {
         let (at, took) = *self.last_flush.lock().expect("invariant: no panic under this lock");
         // Or the writers would have to do it themselves, and wait.
         let tail = self.snapshot().number.saturating_sub(self.flushed.load(Ordering::Acquire));
-        let due = tail >= LONGEST_TAIL / 2 || at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE);
+        let near = tail >= LONGEST_TAIL / 2 || self.store.remembered() >= MOST_REMEMBERED / 2;
+        let due = near || at.is_none_or(|at| at.elapsed() > took * FLUSH_SHARE);
         due && self.is_behind()
     }
 
@@ -462,6 +472,11 @@ impl Repository {
             Ok(merging) => self.merge_under(merging),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Lets no packs be merged until what it gives is dropped: for tests and measurements.
+    pub(crate) fn hold_merging(&self) -> MutexGuard<'_, ()> {
+        self.merging.lock().expect("invariant: no panic under this lock")
     }
 
     fn merge_under(&self, _alone: MutexGuard<()>) -> std::io::Result<()> {

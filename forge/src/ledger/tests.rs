@@ -300,6 +300,29 @@ fn merging_small_packs_keeps_every_object_and_the_tail() {
     world.git("parser", &["fsck", "--full", "--strict"]);
 }
 
+#[test]
+fn nobody_waits_for_a_merge_and_every_pack_is_read_meanwhile() {
+    let world = World::new();
+    let open = world.open();
+    let merging = open.parser.hold_merging();
+    // More packs than a store is opened for, while one merge never ends. Flushes drop what is served from memory.
+    for n in 0..1100 {
+        open_issue(&open.parser, &n.to_string());
+        if n % 256 == 255 {
+            open.parser.flush().unwrap();
+        }
+    }
+    open.parser.flush().unwrap();
+    open.parser.flush().unwrap();
+    assert!(batch_files(&world.path("parser")).len() > 1100);
+    let (store, snapshot) = (open.parser.store(), open.parser.snapshot());
+    assert!(snapshot.fold.entities.values().all(|entity| store.contains(entity.tip)));
+    drop(merging);
+    open.parser.maintain().unwrap();
+    assert!(batch_files(&world.path("parser")).len() < 16);
+    assert!(snapshot.fold.entities.values().all(|entity| store.contains(entity.tip)));
+}
+
 fn batch_files(repository: &Path) -> Vec<PathBuf> {
     storage::batches(repository).unwrap().into_iter().map(|b| b.path).collect()
 }

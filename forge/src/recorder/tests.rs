@@ -562,3 +562,67 @@ fn the_script_is_clean_where_shellcheck_can_tell() {
     let Ok(output) = Command::new("shellcheck").args(["-s", "sh", script]).output() else { return };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+/// A key without a passphrase, and its fingerprint.
+fn key(work: &Work, name: &str) -> (String, String) {
+    let path = work.path().join(".git").join(name).display().to_string();
+    let keygen = |args: &[&str]| {
+        let output = Command::new("ssh-keygen").args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", &path]);
+    let fingerprint = keygen(&["-l", "-f", &path]).split(' ').nth(1).unwrap().to_owned();
+    (path, fingerprint)
+}
+
+/// Who signed the newest record, if anybody did.
+fn signer(work: &Work) -> Option<String> {
+    let newest =
+        work.git(&["for-each-ref", "--sort=-refname", "--count=1", "--format=%(refname)", "refs/notes/forge/out"]);
+    let blob = |name: &str| {
+        let output = Command::new("git")
+            .current_dir(work.path())
+            .args(["cat-file", "blob", &format!("{newest}:{name}")])
+            .output();
+        let output = output.unwrap();
+        output.status.success().then_some(output.stdout)
+    };
+    let signature = blob("record.sig")?;
+    Some(crate::ledger::record_signer(&blob("record").unwrap(), &signature).unwrap())
+}
+
+#[test]
+fn a_record_is_signed_with_the_key_that_is_named_or_goes_unsigned() {
+    let work = Work::new();
+    assert_eq!(work.run(&["true"]).exit, 0);
+    assert_eq!(signer(&work), None);
+    let (path, fingerprint) = key(&work, "one");
+    // The key that git signs with is taken where the forge knows the agent by it, and not otherwise.
+    work.git(&["config", "gpg.format", "ssh"]);
+    work.git(&["config", "user.signingkey", &path]);
+    assert_eq!(work.run(&["true"]).exit, 0);
+    assert_eq!(signer(&work), None);
+    work.git(&["config", "--replace-all", "forge.key", &fingerprint]);
+    assert_eq!(work.run(&["true"]).exit, 0);
+    assert_eq!(signer(&work), Some(fingerprint));
+    let (path, fingerprint) = key(&work, "two");
+    work.git(&["config", "forge.signingkey", &path]);
+    assert_eq!(work.run(&["true"]).exit, 0);
+    assert_eq!(signer(&work), Some(fingerprint));
+    // A key that is not there keeps nothing from being recorded.
+    work.git(&["config", "forge.signingkey", "~/nowhere"]);
+    let seen = work.run(&["sh", "lib.sh"]);
+    assert_eq!(seen.exit, 1);
+    assert!(seen.err.contains("not signed: ") && seen.err.contains("recorded "), "{}", seen.err);
+    assert_eq!(signer(&work), None);
+}
+
+#[test]
+fn a_record_of_a_challenge_names_it_and_may_be_pushed_whatever_came_of_it() {
+    let work = Work::new();
+    work.git(&["config", "forge.subject", "challenge/1"]);
+    let seen = work.run(&["sh", "lib.sh"]);
+    assert!(seen.exit == 1 && seen.err.contains("next: git push"), "{}", seen.err);
+    assert_eq!(work.records().last().unwrap().subject.as_deref(), Some("challenge/1"));
+}

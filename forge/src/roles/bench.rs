@@ -39,21 +39,25 @@ pub(super) struct Flags {
 pub(super) struct Wire {
     #[command(flatten)]
     flags: Flags,
-    /// Only some rows: clone, fetch, poll, refs, ssh, events, push.
+    /// Only some rows: clone, fetch, poll, refs, ssh, events, push, merge, history.
     #[arg(long, value_name = "ROWS")]
     only: Vec<String>,
+    /// Measures a project with so many events too, which takes minutes to make.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    events: Option<u64>,
 }
 
 type Measure = fn(&bench::Options, &dyn Fn(File), &dyn Fn(&str)) -> Result<bench::Report, bench::BenchError>;
 
 /// Measures, and prints; fails when something could not be measured that should.
 pub(super) fn run(bench: Bench) -> ExitCode {
-    let (measure, Flags { json, quick, rounds, dir }, only): (Measure, Flags, Vec<String>) = match bench {
-        Bench::Wire(Wire { flags, only }) => (bench::wire, flags, only),
-        Bench::Gate(flags) => (bench::gate, flags, Vec::new()),
+    let (measure, flags, only, events): (Measure, Flags, Vec<String>, Option<u64>) = match bench {
+        Bench::Wire(Wire { flags, only, events }) => (bench::wire, flags, only, events),
+        Bench::Gate(flags) => (bench::gate, flags, Vec::new(), None),
     };
-    let options =
-        bench::Options { quick, rounds: rounds.map(usize::from), only, dir: dir.unwrap_or_else(std::env::temp_dir) };
+    let Flags { json, quick, rounds, dir } = flags;
+    let (rounds, dir) = (rounds.map(usize::from), dir.unwrap_or_else(std::env::temp_dir));
+    let options = bench::Options { quick, rounds, events, only, dir };
     let report = match measure(&options, &log_as_a_server_does, &|said| eprintln!("bench: {said}")) {
         Ok(report) => report,
         Err(error) => return super::fail(error),

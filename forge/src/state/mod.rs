@@ -6,6 +6,7 @@
 mod agent;
 pub mod checks;
 pub mod elo;
+mod evidence;
 mod fold;
 mod issue;
 mod pull;
@@ -13,7 +14,8 @@ mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
-pub use fold::{Challenge, Entity, Fold, Happened, KeySpan, Rerun, Started, Work};
+pub use evidence::{Challenge, KeySpan, Rerun};
+pub use fold::{Entity, Fold, Happened, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};

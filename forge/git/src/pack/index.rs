@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use notes_schema::Oid;
+use sha1::{Digest as _, Sha1};
 
 /// One object of a pack.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +111,7 @@ pub fn has_good_trailer(file: &Path) -> io::Result<bool> {
     let length = fs::metadata(file)?.len();
     let Some(content) = length.checked_sub(20) else { return Ok(false) };
     let mut reader = io::BufReader::with_capacity(1 << 20, File::open(file)?);
-    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    let mut hasher = Sha1::new();
     let mut left = content;
     let mut piece = vec![0; 1 << 20];
     while left > 0 {
@@ -121,7 +122,7 @@ pub fn has_good_trailer(file: &Path) -> io::Result<bool> {
     }
     let mut trailer = [0; 20];
     reader.read_exact(&mut trailer)?;
-    Ok(hasher.try_finalize().is_ok_and(|id| id.as_bytes() == trailer))
+    Ok(hasher.finalize()[..] == trailer)
 }
 
 /// The objects of `pack` whose bytes are not those that its index recorded: where exactly it is damaged.

@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use notes_schema::Oid;
+use sha1::{Digest as _, Sha1};
 
 use super::index::{self, Entry};
 use super::scan;
@@ -116,7 +117,7 @@ fn copy(pack: &mut File, part: &Part, out: &mut Output) -> io::Result<()> {
 
 struct Output {
     file: BufWriter<File>,
-    hasher: gix::hash::Hasher,
+    hasher: Sha1,
     at: u64,
     synced: u64,
 }
@@ -124,7 +125,7 @@ struct Output {
 impl Output {
     fn new(path: &Path) -> io::Result<Output> {
         let file = BufWriter::with_capacity(256 << 10, File::create(path)?);
-        Ok(Output { file, hasher: gix::hash::hasher(gix::hash::Kind::Sha1), at: 0, synced: 0 })
+        Ok(Output { file, hasher: Sha1::new(), at: 0, synced: 0 })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -140,9 +141,7 @@ impl Output {
     }
 
     fn finish(mut self) -> io::Result<[u8; 20]> {
-        let id = self.hasher.try_finalize().map_err(|e| io::Error::other(e.to_string()))?;
-        let checksum: [u8; 20] =
-            id.as_bytes().try_into().map_err(|_| io::Error::other("a checksum of another size"))?;
+        let checksum: [u8; 20] = self.hasher.finalize().into();
         self.file.write_all(&checksum)?;
         self.file.flush()?;
         self.file.get_ref().sync_all()?;

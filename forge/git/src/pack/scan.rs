@@ -1,11 +1,10 @@
 //! Reading back a pack of our own: whole objects, no deltas, checked against its trailer.
 
-use std::io::Read as _;
-
 use notes_schema::Oid;
 
 use super::write::sha1;
 use crate::object::{Kind, Object, hash};
+use crate::zlib;
 
 /// One object of a pack and where it stands there.
 #[derive(Debug, Clone)]
@@ -97,20 +96,12 @@ fn read_entry(content: &[u8], start: usize) -> Result<Scanned, ScanError> {
     if size > (rest.len() as u64).saturating_mul(1100) {
         return Err(bad("a size that its bytes cannot hold"));
     }
-    let (data, used) = inflate(rest, size as usize).ok_or(bad("content that does not inflate to its size"))?;
+    let (data, used) = zlib::inflate(rest, size as usize).ok_or(bad("content that does not inflate to its size"))?;
     let object = Object::new(kind, data);
     let id = hash(kind, &object.data).map_err(|_| bad("an object built to collide"))?;
     let end = at + used;
     let crc32 = crc32fast::hash(&content[start..end]);
     Ok(Scanned { id, object, offset: start as u64, end: end as u64, crc32 })
-}
-
-fn inflate(bytes: &[u8], size: usize) -> Option<(Vec<u8>, usize)> {
-    let mut decoder = flate2::bufread::ZlibDecoder::new(bytes);
-    let mut data = Vec::with_capacity(size);
-    decoder.by_ref().take(size as u64 + 1).read_to_end(&mut data).ok()?;
-    // Reading to the end consumed the stream's checksum too; `total_in` is where the next entry begins.
-    (data.len() == size).then(|| (data, decoder.total_in() as usize))
 }
 
 #[cfg(test)]

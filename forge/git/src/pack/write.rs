@@ -3,13 +3,13 @@
 //! Invariant: a pack built here holds everything it was given and nothing refers outside of it by delta.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
 use notes_schema::Oid;
+use sha1::{Digest as _, Sha1};
 
 use super::index::Entry;
 use crate::object::{Kind, Object};
+use crate::zlib;
 
 /// A pack under construction.
 #[derive(Debug, Clone, Default)]
@@ -79,29 +79,10 @@ impl Builder {
     }
 }
 
-/// Deflaters between two uses: setting one up costs several times what deflating a small object does.
-static DEFLATERS: Mutex<Vec<Compress>> = Mutex::new(Vec::new());
-/// Most of them that are kept; each takes some 300 KB.
-const DEFLATERS_KEPT: usize = 4;
-
 /// Appends `object` as an entry of its own: header and zlib stream.
 pub(super) fn whole_entry(out: &mut Vec<u8>, object: &Object) {
     entry_header(out, object.kind, object.data.len() as u64);
-    let idle = DEFLATERS.lock().expect("invariant: no panic under this lock").pop();
-    let mut deflater = idle.unwrap_or_else(|| Compress::new(Compression::fast(), true));
-    deflater.reset();
-    loop {
-        let rest = &object.data[deflater.total_in() as usize..];
-        out.reserve(rest.len() / 2 + 64);
-        let status = deflater.compress_vec(rest, out, FlushCompress::Finish);
-        if status.expect("invariant: deflating has no way to fail") == Status::StreamEnd {
-            break;
-        }
-    }
-    let mut idle = DEFLATERS.lock().expect("invariant: no panic under this lock");
-    if idle.len() < DEFLATERS_KEPT {
-        idle.push(deflater);
-    }
+    zlib::deflate(&object.data, out);
 }
 
 fn entry_header(out: &mut Vec<u8>, kind: Kind, mut size: u64) {
@@ -121,13 +102,9 @@ fn entry_header(out: &mut Vec<u8>, kind: Kind, mut size: u64) {
     out.push(byte);
 }
 
-/// The SHA-1 of a file's bytes, for trailers.
+/// The SHA-1 of a file's bytes, for trailers: they guard against damage and nothing else, so collisions are not looked for.
 pub fn sha1(bytes: &[u8]) -> [u8; 20] {
-    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
-    hasher.update(bytes);
-    // Our own packs and indexes are hashed here: objects from outside were checked one by one when they came in.
-    let id = hasher.try_finalize().expect("invariant: a pack of checked objects does not collide");
-    *crate::object::from_gix(&id).as_bytes()
+    Sha1::digest(bytes).into()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a push is refused for the reasons and in the words of stock `git receive-pack` without hooks.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use notes_schema::Oid;
 
-use super::packed::{Entry, Packed, Peeled};
+use super::packed::{Entry, Peeled};
 use super::reflog::Log;
 use super::refs::Raw;
 use super::settings::{Deny, Settings};
@@ -26,11 +26,6 @@ use crate::wire::{
     AdvertisedRef, Advertisement, FetchOffer, Head, Host, Push, PushOffer, PushOutcome, RefUpdate, Service,
 };
 
-/// How long a tip that was shown may still be asked for.
-const REMEMBERED: Duration = Duration::from_secs(300);
-/// Most loose tips that are remembered, and most versions of `packed-refs`.
-const MOST_LOOSE: usize = 100_000;
-const MOST_PACKED: usize = 3;
 /// How long a look at the refs answers for what was not in it.
 const FRESH: Duration = Duration::from_millis(200);
 
@@ -61,53 +56,6 @@ You can set 'receive.denyDeleteCurrent' configuration variable to
 current branch, with or without a warning message.
 
 To squelch this message, you can set it to 'refuse'.";
-
-/// What was shown lately: a client under HTTP asks for it in another request, when the refs may have moved on.
-#[derive(Default)]
-pub(super) struct Seen {
-    loose: Mutex<HashMap<Oid, Instant>>,
-    /// Versions of the file, each with when it was shown last.
-    packed: Mutex<VecDeque<(Arc<Packed>, Instant)>>,
-}
-
-impl Seen {
-    fn note(&self, packed: &Arc<Packed>, loose: impl Iterator<Item = Oid>) {
-        let mut versions = self.packed.lock().expect("invariant: no panic under this lock");
-        let now = Instant::now();
-        match versions.back_mut() {
-            Some((newest, shown)) if Arc::ptr_eq(newest, packed) => *shown = now,
-            _ => versions.push_back((packed.clone(), now)),
-        }
-        if versions.len() > MOST_PACKED {
-            versions.pop_front();
-        }
-        drop(versions);
-        let mut tips = self.loose.lock().expect("invariant: no panic under this lock");
-        if tips.len() > MOST_LOOSE {
-            tips.retain(|_, since| since.elapsed() < REMEMBERED);
-        }
-        if tips.len() <= MOST_LOOSE {
-            tips.extend(loose.map(|id| (id, now)));
-        }
-    }
-
-    fn holds(&self, id: Oid, is_shown: impl Fn(&str) -> bool) -> bool {
-        let recent = |since: &Instant| since.elapsed() < REMEMBERED;
-        let loose = self.loose.lock().expect("invariant: no panic under this lock").get(&id).is_some_and(recent);
-        let versions = || self.packed.lock().expect("invariant: no panic under this lock").clone();
-        let names = |packed: &Arc<Packed>| {
-            let tip = |e: &&Entry| e.id == id || e.peeled == Peeled::To(id);
-            packed.entries().iter().filter(tip).any(|e| is_shown(e.name.as_str()))
-        };
-        loose || versions().iter().any(|(packed, shown)| recent(shown) && names(packed))
-    }
-
-    /// Forgets all: what was shown under other settings may be hidden now.
-    pub(super) fn forget(&self) {
-        self.loose.lock().expect("invariant: no panic under this lock").clear();
-        self.packed.lock().expect("invariant: no panic under this lock").clear();
-    }
-}
 
 /// The repository on behalf of one client.
 pub(super) struct PlainHost {
@@ -178,7 +126,7 @@ impl PlainHost {
         shown.shallow = shallow::read(refs.dir())?.into_iter().collect();
         if service == Service::UploadPack {
             let head = shown.head.iter().filter_map(|head| head.id);
-            self.repository.seen.note(&packed, loose_tips.into_iter().chain(head));
+            self.repository.seen.note(&packed, loose_tips.into_iter().chain(head), Instant::now());
         }
         Ok(shown)
     }
@@ -441,7 +389,7 @@ impl Host for PlainHost {
         let hidden = self.settings.hidden(Service::UploadPack);
         self.tips(false).contains(&id)
             || self.tips(true).contains(&id)
-            || self.repository.seen.holds(id, |name| !hidden.hides(name))
+            || self.repository.seen.holds(id, Instant::now(), |name| !hidden.hides(name))
     }
 
     fn store(&self) -> Arc<Store> {

@@ -15,6 +15,7 @@ mod packed;
 mod place;
 mod reflog;
 mod refs;
+mod seen;
 pub mod settings;
 mod shallow;
 mod transaction;
@@ -38,9 +39,10 @@ use crate::pack::intake::{self, Limits};
 use crate::store::{Objects as _, Store};
 use crate::wire::{Host, Service};
 use config::Values;
-use host::{PlainHost, Seen};
+use host::PlainHost;
 use packed::Stamp;
 use refs::Refs;
+use seen::Seen;
 use settings::Settings;
 
 /// How many repositories are kept open.

@@ -12,8 +12,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use notes_schema::{Oid, names::hex};
 use tempfile::NamedTempFile;
 
@@ -21,6 +19,7 @@ use crate::disk::sync_dir;
 use crate::object::Object;
 use crate::pack::intake::{Kept, Quarantine};
 use crate::pack::write::Builder;
+use crate::zlib;
 
 /// Keeps the objects of `quarantine` in the repository `git_dir`; fewer than `unpack_limit` of them as loose ones.
 pub(super) fn land(quarantine: Quarantine, git_dir: &Path, unpack_limit: u64) -> io::Result<()> {
@@ -56,6 +55,7 @@ fn temporary(dir: &Path, prefix: &str, bytes: &[u8]) -> io::Result<NamedTempFile
 fn unpack(objects: &[(Oid, Object)], dir: &Path) -> io::Result<()> {
     let mut waiting: Vec<(NamedTempFile, PathBuf)> = Vec::new();
     let mut touched = BTreeSet::new();
+    let mut deflated = Vec::new();
     for (id, object) in objects {
         let id = id.to_string();
         let fan = dir.join(&id[..2]);
@@ -68,11 +68,12 @@ fn unpack(objects: &[(Oid, Object)], dir: &Path) -> io::Result<()> {
             Err(e) if e.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(&fan)?.is_dir() => {}
             Err(e) => return Err(e),
         }
-        let file = tempfile::Builder::new().prefix("tmp_obj_").tempfile_in(&fan)?;
-        let mut deflate = ZlibEncoder::new(file, Compression::fast());
-        write!(deflate, "{} {}\0", object.kind.as_str(), object.data.len())?;
-        deflate.write_all(&object.data)?;
-        let file = deflate.finish()?;
+        let mut file = tempfile::Builder::new().prefix("tmp_obj_").tempfile_in(&fan)?;
+        let mut whole = format!("{} {}\0", object.kind.as_str(), object.data.len()).into_bytes();
+        whole.extend_from_slice(&object.data);
+        deflated.clear();
+        zlib::deflate(&whole, &mut deflated);
+        file.write_all(&deflated)?;
         file.as_file().set_permissions(Permissions::from_mode(0o444))?;
         touched.insert(fan);
         waiting.push((file, path));

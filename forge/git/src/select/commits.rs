@@ -36,9 +36,13 @@ const QUEUED: u16 = 1 << 7;
 const LISTED: u16 = 1 << 8;
 const LOADED: u16 = 1 << 9;
 const ABSENT: u16 = 1 << 10;
+/// It stood in the commit-graph.
+const GRAPHED: u16 = 1 << 11;
 
-/// How many commits a walk looks at beyond the last that seemed to matter, in case dates lie.
+/// How many commits a walk looks at beyond the last that seemed to matter, in case dates lie. One that must be read itself
+/// counts as eight: without a commit-graph, looking further would cost more than all the rest of a small fetch.
 const SLOP: usize = 512;
+const SLOP_READ: usize = 8;
 /// The most commits that this repository itself may be cut at.
 const MOST_GRAFTS: u64 = 41 * 1_000_000;
 
@@ -113,7 +117,9 @@ impl Commits {
             return Ok(facts.marks & LOADED != 0);
         }
         let id = facts.id;
-        let Some(read) = self.read(id)? else {
+        let known = self.graph.as_ref().and_then(|graph| graph.node(id));
+        let graphed = if known.is_some() { GRAPHED } else { 0 };
+        let Some(read) = known.map_or_else(|| self.read(id), |known| Ok(Some(known)))? else {
             self.facts[node as usize].marks |= ABSENT;
             return Ok(false);
         };
@@ -127,14 +133,11 @@ impl Commits {
         let parents = self.parents.len() as u32 - first;
         let facts = &mut self.facts[node as usize];
         (facts.tree, facts.date, facts.first, facts.parents) = (tree, date, first, parents);
-        facts.marks |= LOADED;
+        facts.marks |= LOADED | graphed;
         Ok(true)
     }
 
     fn read(&self, id: Oid) -> Result<Option<graph::Node>, ReadError> {
-        if let Some(known) = self.graph.as_ref().and_then(|graph| graph.node(id)) {
-            return Ok(Some(known));
-        }
         match self.store.get_kind(id, Kind::Commit) {
             Ok(object) => match graph::read_node(&object.data) {
                 Ok(read) => Ok(Some(read)),
@@ -211,13 +214,13 @@ impl Commits {
             self.reach(&mut walk, node, mark)?;
         }
         let mut slop = SLOP;
-        while let Some(&(date, _, _)) = walk.queue.peek() {
+        while let Some(&(date, _, node)) = walk.queue.peek() {
             if walk.open == 0 {
                 if walk.listed.is_empty() {
                     break;
                 }
                 if date < walk.oldest {
-                    slop -= 1;
+                    slop = slop.saturating_sub(if self.is(node, GRAPHED) { 1 } else { SLOP_READ });
                     if slop == 0 {
                         break;
                     }

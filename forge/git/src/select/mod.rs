@@ -16,6 +16,7 @@ pub mod trees;
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use notes_schema::Oid;
 
 use crate::object::{Kind, Malformed, tag_target};
@@ -57,6 +58,8 @@ pub struct Selected {
 pub struct Selection {
     /// The objects.
     pub objects: Vec<Selected>,
+    /// Trees that were read to find them, as they came: whoever needs one has it without reading it again.
+    pub trees: IdMap<Bytes>,
 }
 
 /// Why nothing was selected.
@@ -408,7 +411,7 @@ impl<'a> Work<'a> {
             let found = self.found.iter().rev().filter(|one| one.kind == kind);
             objects.extend(found.map(|one| Selected { resembles: self.settled(one), ..*one }));
         }
-        Ok(Selection { objects })
+        Ok(Selection { objects, trees: self.trees.into_read() })
     }
 
     /// What stood in the place of something sent was sent too, or the client has it: unless a filter kept it from both,

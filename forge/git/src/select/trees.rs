@@ -133,6 +133,12 @@ impl Trees {
         Ok(data)
     }
 
+    /// The trees that are kept.
+    pub fn into_read(mut self) -> IdMap<Bytes> {
+        self.young.extend(self.old);
+        self.young
+    }
+
     /// The content of the tree `id`, which a client has and we may lack.
     pub fn find(&mut self, id: Oid) -> Option<Bytes> {
         self.get(id).ok()

@@ -5,5 +5,6 @@ mod against_stock;
 mod fetch;
 mod fetch_raw;
 pub(crate) mod harness;
+mod measure;
 mod push;
 mod raw;

@@ -65,7 +65,7 @@ fn commit(ground: &Ground, issues: &[u64]) -> Result<f64, BenchError> {
 /// How many bytes the commit point writes for a batch of [`BATCH`] events.
 fn bytes_of_a_batch(ground: &Ground, issue: u64) -> Result<usize, BenchError> {
     let number = ground.ours.commenter(PLAIN, &ground.agents[0], issue)?(BATCH)?;
-    let packs = ground.ours.git_dir(PLAIN)?.join("objects/pack");
+    let packs = ground.ours.repository(PLAIN)?.git_dir().join("objects/pack");
     let prefix = format!("pack-b{number:015x}");
     for entry in std::fs::read_dir(&packs).map_err(io(packs.display()))? {
         let entry = entry.map_err(io(packs.display()))?;

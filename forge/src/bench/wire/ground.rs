@@ -31,7 +31,7 @@ pub struct Ground {
     /// Stock's copy.
     pub stock: Stock,
     /// An empty repository of stock's, for its advertisement.
-    empty: PathBuf,
+    pub empty: PathBuf,
     /// Another with as many refs as [`MANY`] has closed issues; made when it is first needed.
     stock_many: Option<Stock>,
     seeded: bool,

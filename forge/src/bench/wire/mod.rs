@@ -6,6 +6,8 @@ mod clone;
 mod events;
 mod fetch;
 mod ground;
+mod history;
+mod merge;
 mod push;
 mod refs;
 mod ssh;
@@ -25,6 +27,8 @@ pub struct Options {
     pub quick: bool,
     /// Of how many rounds a number is the median.
     pub rounds: Option<usize>,
+    /// How many events the repository with very many has; without it, those rows are left out.
+    pub events: Option<u64>,
     /// Names of groups of rows; without any, all.
     pub only: Vec<String>,
     /// Where both sides work.
@@ -48,6 +52,8 @@ struct Sizes {
     /// Closed entities of the two projects that are polled.
     few: u64,
     many: u64,
+    /// Events of the project with very many.
+    history: u64,
     /// Requests per round that are too short to be measured one by one.
     repeat: usize,
 }
@@ -66,6 +72,7 @@ impl Sizes {
                 events: 8,
                 few: 1_000,
                 many: 100_000,
+                history: 0,
                 repeat: 20,
             },
             true => Sizes {
@@ -78,10 +85,12 @@ impl Sizes {
                 events: 1,
                 few: 10,
                 many: 200,
+                history: 0,
                 repeat: 2,
             },
         };
         sizes.rounds = options.rounds.unwrap_or(sizes.rounds);
+        sizes.history = options.events.unwrap_or(0);
         sizes
     }
 }
@@ -97,6 +106,9 @@ const GROUPS: &[(&str, Group)] = &[
     ("ssh", ssh::rows),
     ("events", events::rows),
     ("push", push::rows),
+    ("merge", merge::rows),
+    // Takes minutes to make, so only where it is asked for; last, since it starts the server anew.
+    ("history", history::rows),
 ];
 
 /// Measures. `log` gets a file for what the server logs meanwhile, `say` a line now and then.
@@ -117,7 +129,8 @@ pub fn run(options: &Options, log: &dyn Fn(File), say: &dyn Fn(&str)) -> Result<
     let mut ground = Ground::prepare(scratch.path(), sizes)?;
     let mut rows = Vec::new();
     for (name, group) in GROUPS {
-        if options.only.is_empty() || options.only.iter().any(|only| only == name) {
+        let asked = options.only.is_empty() || options.only.iter().any(|only| only == name);
+        if asked && (*name != "history" || sizes.history > 0) {
             say(name);
             rows.extend(group(&mut ground)?);
         }

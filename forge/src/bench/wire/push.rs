@@ -62,7 +62,7 @@ fn stock_one_by_one(stock: &Stock, pushes: &[PushRequest]) -> Result<f64, BenchE
 }
 
 /// Pushes of all agents at once, each over a connection of its own.
-fn at_once(ground: &Ground, project: &str, pushes: &[PushRequest]) -> Result<f64, BenchError> {
+pub fn at_once(ground: &Ground, project: &str, pushes: &[PushRequest]) -> Result<f64, BenchError> {
     let pushers = ground.agents.len();
     let clients: Result<Vec<_>, BenchError> = (0..pushers).map(|_| ground.ours.connect()).collect();
     let took = together(clients?, |at, mut client| {

@@ -3,20 +3,19 @@
 //! Invariant: an agent posts a check only where it is registered for it, asked at the commit point; the same word again
 //! writes nothing.
 
-use notes_schema::event::{CheckPosted, CheckState, Proof, PullRound};
+use notes_schema::event::{CheckPosted, CheckState};
 use notes_schema::{AgentName, EntityId, Oid, ProjectName};
 use serde::{Deserialize, Serialize};
 
 use super::super::context::Project;
 use super::super::text::inline;
-use super::super::{Args, Command, Context, Shape, Stdin, code};
+use super::super::{Args, Command, Context, Shape, Stdin, code, restate};
 use super::{CheckLine, lines, name_of, tree_of};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
-use crate::gate;
-use crate::ledger::{Author, Draft, Snapshot};
+use crate::ledger::{Author, Draft};
 use crate::state::Checks;
-use git::store::{Over, Store};
+use git::store::Over;
 
 /// Most words of one agent about one check and one tree: pending and its end, fifty times over.
 const MOST_WORDS: u64 = 100;
@@ -99,14 +98,18 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     };
     let name = of.clone();
     let (root, store) = (context.root.clone(), project.repository.store().clone());
+    // The word of a registered CI counts as a re-run of the proofs on that tree.
+    let pulls = restate::proven_by(&project.snapshot, tree);
     let plan = move |draft: &mut Draft| {
         let existing = post(draft, &by, &name, fact)?;
         if !existing {
-            prove(draft, &root, &store, &by, tree)?;
+            let made = draft.made();
+            restate::restate(draft, &root, &Over { made: &made, below: store.as_ref() }, &by, &pulls, &[])?;
         }
         Ok(existing)
     };
     let (existing, after) = context.commit(&project.repository, plan)?;
+    context.forge.settle(&project.repository)?;
     let lines = lines(&after.fold.checks, tree, None);
     let line = lines.into_iter().find(|line| line.name == posting.name && line.by == agent);
     let line = line.ok_or_else(|| not_registered(&after.fold.checks, &of, &posting.name, &agent))?;
@@ -131,25 +134,6 @@ fn post(draft: &mut Draft, by: &Author, project: &ProjectName, fact: CheckPosted
         }
     }
     draft.event(by, &EntityId::Checks(by.agent.clone()), fact, None, &[]).map(|_| false)
-}
-
-/// The word of a registered CI counts as a re-run: states anew what the proofs of open pull requests on `tree` show.
-fn prove(draft: &mut Draft, root: &Snapshot, store: &Store, by: &Author, tree: Oid) -> Result<(), Refusal> {
-    let (snapshot, made) = (draft.snapshot().clone(), draft.made());
-    let objects = Over { made: &made, below: store };
-    for (n, pull) in snapshot.fold.open_pulls.values().filter_map(|n| Some((*n, snapshot.fold.pull(*n)?))) {
-        let known = pull.proof.record.and_then(|record| snapshot.records.get(&record));
-        let Some(known) = known.filter(|known| known.tree == tree) else { continue };
-        let Some(record) = gate::read_record(&objects, known) else { continue };
-        let level = gate::level_of(&snapshot, root, known, &record);
-        if level != pull.proof.level {
-            let by = Author { intent: None, ..by.clone() };
-            let proof = Proof { level, ..pull.proof.clone() };
-            let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
-            draft.event(&by, &EntityId::Pull(n), round, None, &[])?;
-        }
-    }
-    Ok(())
 }
 
 fn not_registered(checks: &Checks, project: &ProjectName, name: &str, agent: &AgentName) -> Refusal {

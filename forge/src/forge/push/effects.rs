@@ -168,7 +168,11 @@ fn proof_arrived(
         if proof.level <= pull.proof.level {
             continue;
         }
-        let more = if pull.proof.level == Level::P0 { "proven now" } else { "now proven by more than before" };
+        let more = match (pull.proof.level, proof.level) {
+            (_, Level::PX) => "of a tree that others found wanting",
+            (Level::P0, _) => "proven now",
+            (Level::P1 | Level::P2 | Level::P3 | Level::PX, _) => "now proven by more than before",
+        };
         messages.push(format!("{}#{n} is {more}, proof {}", snapshot.project, shown(&proof)));
         let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
         draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;

@@ -20,12 +20,13 @@ use notes_schema::Oid;
 use sha1::{Digest as _, Sha1};
 
 use self::plan::{Base, Place, Plan};
-use self::sink::{Sink, Zlib};
+use self::sink::Sink;
 use super::delta;
 use super::reader::{Damaged, Form, Pack};
 use crate::object::{Kind, Object};
 use crate::select::Selection;
 use crate::store::{Objects as _, ReadError, Store};
+use crate::zlib;
 
 /// What the client can read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -129,8 +130,8 @@ pub(super) fn write_after(
         sink.copy(before.body)?;
     }
     let emitted = vec![Emitted::default(); plan.steps.len()];
-    let mut emit =
-        Emit { store, packs: &packs, plan, options, sink, emitted, kept: Kept::default(), tools: Tools::new() };
+    let (kept, encoder, deflated) = Default::default();
+    let mut emit = Emit { store, packs: &packs, plan, options, sink, emitted, kept, encoder, deflated };
     let (deltas, reused) = emit.all(progress)?;
     let (bytes, checksum) = emit.sink.finish()?;
     let (deltas, reused) = (deltas + deltas_before, reused + reused_before);
@@ -147,7 +148,9 @@ struct Emit<'a, 'o> {
     sink: Sink<'o>,
     emitted: Vec<Emitted>,
     kept: Kept,
-    tools: Tools,
+    encoder: delta::Encoder,
+    /// What was deflated last.
+    deflated: Vec<u8>,
 }
 
 /// Where an entry begins in what is sent (zero: nowhere yet), and how many deltas lead to it.
@@ -171,17 +174,6 @@ enum How {
 struct Kept {
     objects: HashMap<Oid, Object>,
     bytes: usize,
-}
-
-struct Tools {
-    zlib: Zlib,
-    encoder: delta::Encoder,
-}
-
-impl Tools {
-    fn new() -> Self {
-        Tools { zlib: Zlib::new(), encoder: delta::Encoder::default() }
-    }
 }
 
 impl Emit<'_, '_> {
@@ -259,21 +251,27 @@ impl Emit<'_, '_> {
             return self.whole(number, Some(object));
         }
         let base = self.object(base_id, base_place)?.data;
-        if target.len() < base.len() / 32 || !self.tools.encoder.encode(&base, target, target.len() / 2) {
+        if target.len() < base.len() / 32 || !self.encoder.encode(&base, target, target.len() / 2) {
             return self.whole(number, Some(object));
         }
-        let deflated = self.tools.zlib.deflate(&self.tools.encoder.delta)?.len();
+        self.deflated.clear();
+        zlib::deflate(&self.encoder.delta, &mut self.deflated);
+        let deflated = self.deflated.len();
         let most = match self.whole_size(step.place)? {
             Some(size) => size,
             None if deflated <= target.len() / 8 => usize::MAX,
-            None => Zlib::new().deflate(target)?.len(),
+            None => {
+                let mut whole = Vec::new();
+                zlib::deflate(target, &mut whole);
+                whole.len()
+            }
         };
         // A base is named in a few bytes, or in twenty.
         if deflated + 20 >= most {
             return self.whole(number, Some(object));
         }
-        self.delta_header(number, self.tools.encoder.delta.len() as u64)?;
-        self.sink.write(self.tools.zlib.out())?;
+        self.delta_header(number, self.encoder.delta.len() as u64)?;
+        self.sink.write(&self.deflated)?;
         Ok(How::MadeDelta)
     }
 
@@ -308,7 +306,12 @@ impl Emit<'_, '_> {
             None => self.object(self.plan.id(number), place)?,
         };
         self.sink.header(kind_code(object.kind), object.data.len() as u64)?;
-        self.tools.zlib.deflate_into(&object.data, &mut self.sink)?;
+        self.deflated.clear();
+        zlib::deflate_in_pieces(&object.data, &mut self.deflated, |out| {
+            self.sink.write(out)?;
+            out.clear();
+            Ok(())
+        })?;
         Ok(How::Made)
     }
 
@@ -329,23 +332,21 @@ impl Emit<'_, '_> {
         if let Some(object) = self.kept.objects.get(&id) {
             return Ok(object.clone());
         }
-        let object = match self.inflate(place)? {
-            Some(object) => object,
-            None => self.read(id)?,
+        let object = match self.in_memory(id) {
+            Some(object) => checked(id, object)?,
+            None => match self.inflate(place)? {
+                Some(object) => object,
+                None => checked(id, self.store.get(id)?)?,
+            },
         };
         self.kept.put(id, &object);
         Ok(object)
     }
 
-    /// An object by whatever way the store knows.
-    fn read(&self, id: Oid) -> Result<Object, ReadError> {
-        let object = self.store.get(id)?;
-        let mut hasher = Sha1::new_with_prefix(format!("{} {}\0", object.kind.as_str(), object.data.len()));
-        hasher.update(&object.data);
-        if hasher.finalize()[..] == id.as_bytes()[..] {
-            return Ok(object);
-        }
-        Err(ReadError::Store { id, why: "its content has another id; see `git fsck`".to_owned() })
+    /// What was written or read a moment ago.
+    fn in_memory(&self, id: Oid) -> Option<Object> {
+        let tree = self.plan.selection.trees.get(&id).map(|data| Object::new(Kind::Tree, data.clone()));
+        tree.or_else(|| self.store.recent(id))
     }
 
     /// What lies whole in a pack, without asking who else may have it.
@@ -359,10 +360,20 @@ impl Emit<'_, '_> {
             return Ok(None);
         }
         let raw = pack.checked(place.position)?;
-        let data = self.tools.zlib.inflate(raw.stream, raw.size as usize);
+        let data = zlib::inflate(raw.stream, raw.size as usize);
         let bad = || pack.damaged(place.position, "it does not inflate to its size");
-        data.map(|data| Some(Object { kind, data })).ok_or_else(bad)
+        data.map(|(data, _)| Some(Object::new(kind, data))).ok_or_else(bad)
     }
+}
+
+/// The object that was read by another way than by a pack's entry, if that is what it should be.
+fn checked(id: Oid, object: Object) -> Result<Object, ReadError> {
+    let mut hasher = Sha1::new_with_prefix(format!("{} {}\0", object.kind.as_str(), object.data.len()));
+    hasher.update(&object.data);
+    if hasher.finalize()[..] == id.as_bytes()[..] {
+        return Ok(object);
+    }
+    Err(ReadError::Store { id, why: "its content has another id; see `git fsck`".to_owned() })
 }
 
 impl Kept {

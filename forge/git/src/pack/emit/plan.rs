@@ -43,7 +43,7 @@ pub(super) struct Step {
 
 /// The steps, one for each selected object.
 pub(super) struct Plan<'a> {
-    selection: &'a Selection,
+    pub(super) selection: &'a Selection,
     packs: &'a [Arc<Pack>],
     /// The pack that had what was looked for last.
     last: Cell<usize>,

@@ -4,8 +4,6 @@
 
 use std::io::{self, Read, Write};
 
-use bytes::Bytes;
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use sha1::{Digest as _, Sha1};
 
 use super::EmitError;
@@ -115,68 +113,5 @@ impl<'o> Sink<'o> {
         self.buffer = buffer;
         self.buffer.clear();
         done
-    }
-}
-
-/// Deflates and inflates one stream after the other without setting up anew.
-pub(super) struct Zlib {
-    compress: Compress,
-    decompress: Decompress,
-    out: Vec<u8>,
-}
-
-impl Zlib {
-    pub(super) fn new() -> Self {
-        Zlib { compress: Compress::new(Compression::fast(), true), decompress: Decompress::new(true), out: Vec::new() }
-    }
-
-    /// What was deflated last.
-    pub(super) fn out(&self) -> &[u8] {
-        &self.out
-    }
-
-    pub(super) fn deflate(&mut self, data: &[u8]) -> io::Result<&[u8]> {
-        self.out.clear();
-        self.stream(data, |_| Ok(()))?;
-        Ok(&self.out)
-    }
-
-    /// Deflates into `sink`, holding a piece at a time.
-    pub(super) fn deflate_into(&mut self, data: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
-        self.out.clear();
-        self.stream(data, |out| {
-            sink.write(out)?;
-            out.clear();
-            Ok(())
-        })
-    }
-
-    fn stream(&mut self, data: &[u8], mut full: impl FnMut(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
-        self.compress.reset();
-        loop {
-            if self.out.capacity() - self.out.len() < 1024 {
-                self.out.reserve(PIECE);
-            }
-            let rest = &data[self.compress.total_in() as usize..];
-            let status = self.compress.compress_vec(rest, &mut self.out, FlushCompress::Finish);
-            let status = status.map_err(io::Error::other)?;
-            full(&mut self.out)?;
-            if status == Status::StreamEnd {
-                return Ok(());
-            }
-        }
-    }
-
-    /// What `stream` inflates to, when that is exactly `size` bytes.
-    pub(super) fn inflate(&mut self, stream: &[u8], size: usize) -> Option<Bytes> {
-        // A deflated byte yields at most about 1,032 bytes, so a size beyond that lies.
-        if size > stream.len().saturating_mul(1100) {
-            return None;
-        }
-        self.decompress.reset(true);
-        // One byte more, so that a stream that is too long shows itself.
-        let mut data = Vec::with_capacity(size + 1);
-        let status = self.decompress.decompress_vec(stream, &mut data, FlushDecompress::Finish).ok()?;
-        (status == Status::StreamEnd && data.len() == size).then(|| Bytes::from(data))
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn select(repo: &Repo, revs: &[&str]) -> Selection {
         |object: &Selected| [Kind::Commit, Kind::Tag, Kind::Tree, Kind::Blob].iter().position(|&k| k == object.kind);
     objects.reverse();
     objects.sort_by_key(rank);
-    Selection { objects }
+    of(objects)
 }
 
 pub(crate) fn emit(store: &Store, selection: &Selection, options: &Options) -> (Vec<u8>, Written) {
@@ -183,10 +183,14 @@ fn chains_that_were_pushed_too_deep_are_broken() {
     let rest = (1..130).map(|n| entry(&data[n], Some((ids[n - 1], &data[n - 1]))));
     add_pack(&repo, &std::iter::once(entry(&data[0], None)).chain(rest).collect::<Vec<_>>());
     let objects = ids.iter().rev().map(|id| blob(*id, None)).collect();
-    let (pack, written) = emit(&repo.store(), &Selection { objects }, &WHOLE);
+    let (pack, written) = emit(&repo.store(), &of(objects), &WHOLE);
     assert_eq!((written.deltas, written.reused), (127, 128));
     assert_eq!(deepest(&pack), usize::from(DEEPEST));
     Repo::bare().git_bytes(&["index-pack", "--stdin", "--strict"], &pack);
+}
+
+fn of(objects: Vec<Selected>) -> Selection {
+    Selection { objects, ..Selection::default() }
 }
 
 fn blob(id: Oid, resembles: Option<Resembles>) -> Selected {
@@ -197,20 +201,21 @@ fn blob(id: Oid, resembles: Option<Resembles>) -> Selected {
 fn entry(data: &[u8], base: Option<(Oid, &[u8])>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut sink = Sink::new(&mut out);
-    let mut zlib = Zlib::new();
+    let mut deflated = Vec::new();
     match base {
         None => {
             sink.header(3, data.len() as u64).unwrap();
-            zlib.deflate_into(data, &mut sink).unwrap();
+            zlib::deflate(data, &mut deflated);
         }
         Some((id, base)) => {
             let mut encoder = delta::Encoder::default();
             assert!(encoder.encode(base, data, usize::MAX));
             sink.header(REF_DELTA, encoder.delta.len() as u64).unwrap();
             sink.write(id.as_bytes()).unwrap();
-            zlib.deflate_into(&encoder.delta, &mut sink).unwrap();
+            zlib::deflate(&encoder.delta, &mut deflated);
         }
     }
+    sink.write(&deflated).unwrap();
     sink.finish().unwrap();
     out.truncate(out.len() - 20);
     out
@@ -236,7 +241,7 @@ fn a_cycle_over_two_packs_is_broken() {
     add_pack(&repo, &[entry(&data[1], None), entry(&data[3], Some((ids[2], &data[2]))), entry(&data[2], None)]);
     for order in [[0, 2, 1, 3], [1, 3, 0, 2], [0, 3, 1, 2], [1, 2, 0, 3]] {
         let objects = order.map(|n| blob(ids[n], None)).to_vec();
-        let (pack, written) = emit(&repo.store(), &Selection { objects }, &WHOLE);
+        let (pack, written) = emit(&repo.store(), &of(objects), &WHOLE);
         assert!(written.deltas <= 1, "{written:?}");
         let client = Repo::bare();
         client.git_bytes(&["index-pack", "--stdin", "--strict"], &pack);
@@ -245,7 +250,7 @@ fn a_cycle_over_two_packs_is_broken() {
     // What objects resemble can run in circles as well.
     let resembling = |n: usize, to: usize| blob(ids[n], Some(Resembles { id: ids[to], held: false }));
     let objects = vec![resembling(0, 1), resembling(1, 2), resembling(2, 3), resembling(3, 0)];
-    let (pack, written) = emit(&repo.store(), &Selection { objects }, &REFS);
+    let (pack, written) = emit(&repo.store(), &of(objects), &REFS);
     assert!((1..=3).contains(&written.deltas), "{written:?}");
     Repo::bare().git_bytes(&["index-pack", "--stdin", "--strict"], &pack);
 }
@@ -257,7 +262,7 @@ fn a_delta_that_lies_there_is_copied_when_the_client_has_its_base() {
     let ids = data.each_ref().map(|data| Object::new(Kind::Blob, data.clone()).id().unwrap());
     add_pack(&repo, &[entry(&data[0], None), entry(&data[1], Some((ids[0], &data[0])))]);
     let held = Some(Resembles { id: ids[0], held: true });
-    let thin = Selection { objects: vec![blob(ids[1], held)] };
+    let thin = of(vec![blob(ids[1], held)]);
     for ofs_delta in [true, false] {
         let (pack, written) = emit(&repo.store(), &thin, &Options { thin: true, ofs_delta });
         assert_eq!((written.deltas, written.reused), (1, 1));
@@ -267,7 +272,7 @@ fn a_delta_that_lies_there_is_copied_when_the_client_has_its_base() {
         client.git_bytes(&["index-pack", "--stdin", "--fix-thin", "--strict"], &pack);
         assert_eq!(client.git_bytes(&["cat-file", "blob", &ids[1].to_string()], b""), data[1]);
     }
-    let unknown = Selection { objects: vec![blob(ids[1], None)] };
+    let unknown = of(vec![blob(ids[1], None)]);
     for (selection, options) in [(&thin, WHOLE), (&unknown, THIN)] {
         let (pack, written) = emit(&repo.store(), selection, &options);
         assert_eq!((written.deltas, written.reused), (0, 0));
@@ -301,7 +306,7 @@ fn what_is_only_in_memory_is_sent() {
     assert!(written.deltas > 5, "{written:?}");
     take(&repo, &Repo::bare(), &pack, "main");
     let missing = blob(id("0123456789012345678901234567890123456789"), None);
-    let error = write(&store, &Selection { objects: vec![missing] }, &WHOLE, &mut Vec::new(), &mut |_| {});
+    let error = write(&store, &of(vec![missing]), &WHOLE, &mut Vec::new(), &mut |_| {});
     assert!(matches!(error, Err(EmitError::Read(ReadError::Missing(_)))), "{error:?}");
 }
 

@@ -2,11 +2,12 @@
 
 use std::io::{ErrorKind, Read};
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{FlushDecompress, Status};
 use notes_schema::Oid;
 
 use super::{Base, Entry, Intake, Limits, PackError};
 use crate::object::{self, Kind, Object};
+use crate::zlib;
 
 /// Bytes to parse, wherever they come from. An empty `fill` is the end.
 pub(super) trait Input {
@@ -255,16 +256,10 @@ fn fixed<const N: usize>(input: &mut impl Input, at: u64) -> Result<[u8; N], Pac
 }
 
 /// Inflates zlib streams of known size, one after the other.
+#[derive(Default)]
 pub(super) struct Inflater {
-    zlib: Decompress,
     /// What came out last.
     pub(super) out: Vec<u8>,
-}
-
-impl Default for Inflater {
-    fn default() -> Self {
-        Inflater { zlib: Decompress::new(true), out: Vec::new() }
-    }
 }
 
 impl Inflater {
@@ -272,7 +267,7 @@ impl Inflater {
     pub(super) fn inflate(&mut self, input: &mut impl Input, size: u64, at: u64) -> Result<(), PackError> {
         let bad = |why| PackError::BadEntry { at, why };
         let size = usize::try_from(size).map_err(|_| bad("its size is absurd"))?;
-        self.zlib.reset(true);
+        let mut inflater = zlib::inflater();
         self.out.clear();
         loop {
             if self.out.len() == self.out.capacity() {
@@ -282,12 +277,11 @@ impl Inflater {
             }
             let ahead = input.fill()?;
             let ended = ahead.is_empty();
-            let (in_before, out_before) = (self.zlib.total_in(), self.out.len());
-            let status = self
-                .zlib
+            let (in_before, out_before) = (inflater.total_in(), self.out.len());
+            let status = inflater
                 .decompress_vec(ahead, &mut self.out, FlushDecompress::None)
                 .map_err(|_| bad("its zlib stream is damaged"))?;
-            let used = (self.zlib.total_in() - in_before) as usize;
+            let used = (inflater.total_in() - in_before) as usize;
             input.consume(used);
             if self.out.len() > size {
                 return Err(bad("it inflates to more than it declares"));

@@ -136,17 +136,23 @@ where
             writer.flush().await?;
         }
         "fetch" => version2(host, arguments, writer).await?,
-        "object-info" if offer(host).await?.object_info => {
-            let asked = asked(host, &offer(host).await?, Request::default(), true);
+        "object-info" => {
+            let offer = offer(host).await?;
+            if !offer.object_info {
+                return Err(unknown_command(&name));
+            }
+            let asked = asked(host, &offer, Request::default(), true);
             let answer = working(&asked, move |asked| object_info::answer(asked, &arguments)).await?;
             writer.write_all(&answer).await?;
             writer.flush().await?;
         }
-        other => {
-            return Err(WireError::Refused(format!("unknown command `{other}`: ls-refs and fetch are known")));
-        }
+        other => return Err(unknown_command(other)),
     }
     Ok(true)
+}
+
+fn unknown_command(name: &str) -> WireError {
+    WireError::Refused(format!("unknown command `{name}`: ls-refs and fetch are known"))
 }
 
 /// A command's name and its framed arguments.

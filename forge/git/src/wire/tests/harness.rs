@@ -28,7 +28,7 @@ pub const HIDDEN: &str = "refs/hidden/";
 
 pub struct BareHost {
     dir: PathBuf,
-    store: Arc<Store>,
+    pub store: Arc<Store>,
     /// What is shown in place of the refs on disk.
     pub ahead: Mutex<Option<Advertisement>>,
     pub offer: Mutex<FetchOffer>,
