@@ -294,28 +294,45 @@ pub fn open_pull_of<'a>(snapshot: &'a Snapshot, branch: &RefName) -> Option<(u64
 
 /// Longest command that an event repeats from a record, in bytes.
 const LONGEST_COMMAND: usize = 200;
-/// How many records of one agent are looked at for one head.
+/// How many records of one agent on one tree are read, and how many of its others.
 const CONSIDERED: usize = 32;
+const OTHERS: usize = 4;
 
-/// Records that may speak for a head with `tree`: the author's on that tree and its newest others, oldest first.
-fn records<'a>(
+type ReadRecord<'a> = (&'a Arc<KnownRecord>, Record);
+
+/// The author's records on `tree`, oldest first.
+fn records_on<'a>(snapshot: &'a Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<ReadRecord<'a>> {
+    let newest = snapshot.records_on(tree).rev().filter(|known| known.agent == *author).take(CONSIDERED);
+    oldest_first(objects, newest)
+}
+
+/// The author's newest records on other trees, oldest first: what was run last says why nothing proves the head, and a
+/// merge may land another tree than the head's.
+fn newest_others<'a>(
     snapshot: &'a Snapshot,
     objects: &dyn Objects,
     author: &AgentName,
     tree: Oid,
-) -> Vec<(&'a Arc<KnownRecord>, Record)> {
-    // Several records often come in one push, so only their place in the order tells which is the newest.
-    let mine: Vec<(usize, &Arc<KnownRecord>)> = snapshot.records_of(author).enumerate().collect();
-    let of = |same: bool| mine.iter().rev().filter(move |(_, r)| (r.tree == tree) == same).copied();
-    let mut chosen: Vec<(usize, &Arc<KnownRecord>)> = of(true).take(CONSIDERED).chain(of(false).take(4)).collect();
-    chosen.sort_by_key(|(at, _)| *at);
-    chosen.into_iter().filter_map(|(_, known)| Some((known, read_record(objects, known)?))).collect()
+) -> Vec<ReadRecord<'a>> {
+    oldest_first(objects, snapshot.records_of(author).rev().filter(|known| known.tree != tree).take(OTHERS))
+}
+
+fn oldest_first<'a>(objects: &dyn Objects, newest: impl Iterator<Item = &'a Arc<KnownRecord>>) -> Vec<ReadRecord<'a>> {
+    let mut read: Vec<ReadRecord<'a>> =
+        newest.filter_map(|known| Some((known, read_record(objects, known)?))).collect();
+    read.reverse();
+    read
 }
 
 /// A record's content. A forge keeps the canonical form; where there is none, a record stands as it was pushed.
 pub fn read_record(objects: &dyn Objects, known: &KnownRecord) -> Option<Record> {
     let blob = objects.get(known.blob).ok()?;
     Record::decode_msgpack(&blob.data).or_else(|_| Record::decode_json(&blob.data)).ok()
+}
+
+fn levels_of(view: &View, records: &[ReadRecord<'_>]) -> BTreeMap<Sha256, Level> {
+    let level = |known: &KnownRecord, record| (known.digest, level_of(view.snapshot, view.root, known, record));
+    records.iter().map(|(known, record)| level(known, record)).collect()
 }
 
 /// A pull request as the gate judges it. `records` and `mergeable` are gathered by the caller and live longer.
@@ -338,7 +355,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// A branch, of which only the proof is asked.
+    /// A branch, of which only the proof is asked: records on its tree are read and no others, for each push asks.
     pub fn new(
         view: &View,
         branch: &RefName,
@@ -347,10 +364,7 @@ impl Work {
         head: Oid,
     ) -> Result<Work, ReadError> {
         let tree = view.objects.commit(head)?.tree;
-        let records = records(view.snapshot, view.objects, author, tree);
-        let level = |(known, record): &(&Arc<KnownRecord>, Record)| {
-            (known.digest, level_of(view.snapshot, view.root, known, record))
-        };
+        let records = records_on(view.snapshot, view.objects, author, tree);
         Ok(Work {
             pull: None,
             branch: branch.clone(),
@@ -358,7 +372,7 @@ impl Work {
             issue,
             head,
             tree,
-            levels: records.iter().map(level).collect(),
+            levels: levels_of(view, &records),
             records: records.into_iter().map(|(_, record)| record).collect(),
             reviews: Vec::new(),
             mergeable: Mergeability::Unknown("it has not been submitted".to_owned()),
@@ -370,9 +384,13 @@ impl Work {
         })
     }
 
-    /// The same, about to be submitted for the first time: what it changes since `base` is looked at.
-    pub fn submitted(self, view: &View, base: Oid) -> Work {
+    /// The same, about to be submitted for the first time: what it changes since `base` is looked at, and what its author
+    /// ran besides.
+    pub fn submitted(mut self, view: &View, base: Oid) -> Work {
         let changed = view.policy().and_then(|policy| changes::of_pull(view.objects, &policy.policy, base, self.head));
+        let others = newest_others(view.snapshot, view.objects, &self.author, self.tree);
+        self.levels.extend(levels_of(view, &others));
+        self.records.splice(0..0, others.into_iter().map(|(_, record)| record));
         Work { base, changed, ..self }
     }
 

@@ -116,7 +116,7 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let tree = store.commit(commit).map_err(missing)?.tree;
     let Some((n, pull)) = pull_of(&project.snapshot, store.as_ref(), commit) else {
         // Not submitted: what was recorded of this very tree, by whomever.
-        let attempts = attempts(&project, project.snapshot.records.values().filter(|r| r.tree == tree));
+        let attempts = attempts(&project, project.snapshot.records_on(tree));
         let level = gate::best_on(&project.snapshot, &context.root, store.as_ref(), None, tree);
         let standing = Standing::default();
         return Ok(Answer::of(&Traced { commit, tree, level, reference: None, standing, attempts }));

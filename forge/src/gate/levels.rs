@@ -54,8 +54,7 @@ pub fn best_on(
     tree: Oid,
 ) -> Level {
     let mut best = Level::P0;
-    let on_tree = snapshot.records.values().filter(|known| known.tree == tree);
-    for known in on_tree.filter(|known| author.is_none_or(|author| known.agent == *author)) {
+    for known in snapshot.records_on(tree).filter(|known| author.is_none_or(|author| known.agent == *author)) {
         let Some(record) = super::read_record(objects, known) else { continue };
         let own_work = author.is_none() || record.subject.is_none();
         if own_work && record.last().succeeded() {

@@ -99,6 +99,7 @@ pub struct Snapshot {
     pub records: OrdMap<Sha256, Arc<KnownRecord>>,
     /// The same records by agent, in the order in which they came.
     records_of: OrdMap<AgentName, Vector<Arc<KnownRecord>>>,
+    records_on: OrdMap<Oid, Vector<Arc<KnownRecord>>>,
     /// In a project: what must follow in `forge.git`, with the number of the batch that asked for it.
     pub outbox: Vector<(u64, Oid, OutboxLine)>,
     /// In `forge.git`: how far each project's outbox has been worked off.
@@ -131,6 +132,7 @@ impl Snapshot {
             owners: OrdMap::new(),
             records: OrdMap::new(),
             records_of: OrdMap::new(),
+            records_on: OrdMap::new(),
             outbox: Vector::new(),
             cursors: OrdMap::new(),
             seq_reserved: 0,
@@ -184,6 +186,11 @@ impl Snapshot {
         self.records_of.get(agent).into_iter().flatten()
     }
 
+    /// Everybody's records whose last run was on `tree`, oldest first.
+    pub fn records_on(&self, tree: Oid) -> impl DoubleEndedIterator<Item = &Arc<KnownRecord>> {
+        self.records_on.get(&tree).into_iter().flatten()
+    }
+
     /// Takes in what a batch says besides its events and ref lines. `commit` is its ledger commit.
     pub(super) fn absorb(&mut self, read: &ReadBatch) {
         let batch = &read.batch;
@@ -230,6 +237,7 @@ impl Snapshot {
             batch,
         });
         self.records.insert(line.h, known.clone());
+        self.records_on.entry(known.tree).or_default().push_back(known.clone());
         self.records_of.entry(agent.clone()).or_default().push_back(known);
     }
 
