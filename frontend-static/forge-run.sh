@@ -547,7 +547,8 @@ omitted=$(patch_from "$base_tree") || [ -n "$omitted" ] || omitted='it could not
 [ -z "$omitted" ] || say "the patch to this tree is left out of the record: $omitted"
 cwd=${here#"$top"}
 cwd=${cwd#/}
-id=$started-$$
+# Of two runs in one second the later one sorts behind.
+id=$started-$(printf %07d $$)
 {
 	printf '{"v": 1, "id": "%s", "project": "%s", "agent": "%s", "nonce": "%s",\n' "$id" "$project" "$agent" "$nonce"
 	case $issue in '' | *[!0-9]*) ;; *) printf '"issue": %s,\n' "$issue" ;; esac

@@ -159,6 +159,32 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "a measurement: cargo test --release -p git zlib::tests::what_a_small -- --ignored --nocapture"]
+    fn what_a_small_object_costs() {
+        let commit = "tree 9d1dcfdaf1a6857c5f83dc27019c7600e1ffaff8\nparent 41b2c1f0aa7e0c1d2e4b5a6978877665544332211\n\
+                      author alpha <alpha@forge> 1700000000 +0000\ncommitter forge <forge@forge> 1700000000 +0000\n\n\
+                      closed: fixed by parser#57\n\nForge-Entity: parser issues/42\nForge-Seq: 8812\n";
+        let mut general = Compress::new(Compression::fast(), true);
+        for data in [commit.as_bytes(), &commit.repeat(4).as_bytes()[..1024], &commit.repeat(20).as_bytes()[..4096]] {
+            let mut out = Vec::with_capacity(8 << 10);
+            let mut timed = |what: &mut dyn FnMut(&mut Vec<u8>)| {
+                let began = std::time::Instant::now();
+                for _ in 0..10_000 {
+                    out.clear();
+                    what(&mut out);
+                }
+                (began.elapsed() / 10_000, out.len())
+            };
+            let ours = timed(&mut |out| small::deflate(data, out));
+            let kept = timed(&mut |out| {
+                general.reset();
+                general.compress_vec(data, out, FlushCompress::Finish).expect("deflated");
+            });
+            println!("{} bytes: {ours:?} here, {kept:?} by a general deflater that was set up before", data.len());
+        }
+    }
+
+    #[test]
     fn few_states_are_kept() {
         let data = vec![7; 3 * small::LARGEST];
         std::thread::scope(|scope| {
