@@ -20,6 +20,10 @@ usage() {
 }
 
 limit=0 reasoning='' again=''
+if [ "${0##*/}" = forge ] && [ "${1-}" != run ]; then
+	say "this script only records runs, and ${1:-nothing} is none; next: forge run -- <command>"
+	exit 2
+fi
 [ "${1-}" = run ] && shift
 while [ $# -gt 0 ]; do
 	case $1 in

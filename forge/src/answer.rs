@@ -75,6 +75,14 @@ impl Refusal {
         }
     }
 
+    /// The same as the answer to a command: its next command goes the way that this one came.
+    pub fn to_a_command(mut self) -> Self {
+        if let Some(rest) = self.next.strip_prefix("ssh forge ") {
+            self.next = rest.to_owned();
+        }
+        self
+    }
+
     /// The same refusal under the word of the rule that made it, for example `E08`.
     pub fn by_rule(mut self, rule: impl Into<String>) -> Self {
         self.rule = rule.into();

@@ -120,6 +120,13 @@ impl<'a> Candidate<'a> {
         self.mine().find(|record| record.last().tree == tree && tests_passed::counts(policy, record.last()))
     }
 
+    /// For which other issue the author ran the tip's tree, where it did.
+    pub(crate) fn issue_of_run(&self) -> Option<u64> {
+        let on_tip = self.records.iter().rev().filter(|record| record.last().tree == self.tree);
+        let theirs = on_tip.filter(|record| record.agent == *self.author && record.subject.is_none());
+        theirs.filter_map(|record| record.issue).find(|issue| Some(*issue) != self.issue)
+    }
+
     /// Records of the author's that may be about this work, newest first.
     fn mine(&self) -> impl Iterator<Item = &'a Record> {
         let (author, issue) = (self.author, self.issue);

@@ -151,7 +151,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Parses, authorises and runs one command. Reads `body` only where the command takes one.
 pub async fn dispatch(forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead + Send + Unpin)) -> Reply {
     let mut args = Args::default();
-    let outcome = answer(forge, &call, body, &mut args).await;
+    let outcome = answer(forge, &call, body, &mut args).await.map_err(Refusal::to_a_command);
     let json = call.json || args.has("json");
     match outcome {
         Ok(answer) => Reply {

@@ -25,7 +25,7 @@ struct Created {
 impl Render for Created {
     fn markdown(&self) -> String {
         format!(
-            "# {0}\n\nEmpty. You may push its first history once; then `{1}` moves through merge:\n\n    git push {2} HEAD:refs/heads/{1} --tags\n\nssh: {3}\nhttp: {4}\n---\nnext: project show {0}\n",
+            "# {0}\n\nEmpty. You may push its first history once; then `{1}` moves through merge:\n\n    git remote add origin {2}\n    git push origin HEAD:refs/heads/{1} --tags\n\nssh: {3}\nhttp: {4}\n---\nnext: project show {0}\n",
             self.project, self.default_branch, self.clone_url, self.ssh_url, self.http_url
         )
     }

@@ -66,9 +66,9 @@ impl Render for Begun {
             }
         });
         out.push_str("\nPaste this (twice does no harm):\n\n```sh\n");
-        let inside = format!("[ \"$(git config forge.project)\" = {project} ]");
-        out.push_str(&format!("{inside} || git clone {} || git -C {project} fetch\n", self.clone_from));
-        out.push_str(&format!("{inside} || cd {project}\n"));
+        let inside = format!("[ \"$(basename \"$(git config remote.origin.url)\" .git)\" = {project} ]");
+        out.push_str(&format!("{inside} || [ -d {project} ] || git clone {}\n", self.clone_from));
+        out.push_str(&format!("{inside} || cd {project}\ngit fetch -q\n"));
         match &self.base {
             Some(base) => out
                 .push_str(&format!("git checkout -q {0} 2>/dev/null || git checkout -q -b {0} {base}\n", self.branch)),

@@ -38,6 +38,6 @@ pub(super) fn check(root: &Snapshot, agent: &AgentName, certificate: &Certificat
             let bytes = [&certificate.text[..], &certificate.signature].concat();
             Ok(Signature { key, push: true, bytes })
         }
-        Some(_) | None => refuse(format!("{key} signed it, which is no key of {agent}")),
+        Some(_) | None => refuse(format!("{key} signed it, which is no key of {agent}; `key add` makes it one")),
     }
 }

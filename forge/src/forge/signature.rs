@@ -43,7 +43,10 @@ pub(super) fn check(
 ) -> Result<Signature, hooks::Refusal> {
     let key = record_signer(file, armor).map_err(|why| not_its_makers(name, why))?;
     if root.fold.keys.get(&key) != Some(agent) {
-        return Err(not_its_makers(name, format!("{key} signed it, which is no key of {agent}")));
+        return Err(not_its_makers(
+            name,
+            format!("{key} signed it, which is no key of {agent}; `key add` makes it one"),
+        ));
     }
     Ok(Signature { key, push: false, bytes: armor.to_vec() })
 }

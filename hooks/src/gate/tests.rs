@@ -151,7 +151,8 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
     let cases: Vec<(&str, Vec<Record>, &str, &str)> = vec![
         ("none", vec![], "E00", "git push"),
         ("only beta's", vec![by_beta()], "E00", "git push"),
-        ("for another issue", vec![for_another_issue()], "E00", "git push"),
+        ("for another issue", vec![for_another_issue()], "E00", "ssh forge start parser/12"),
+        ("for another issue, on the tip", vec![other_tree(), for_another_issue()], "E08", "ssh forge start parser/12"),
         ("on another tree", vec![other_tree()], "E08", again),
         ("exit 101", vec![run(|a| a.exit = Some(101))], "E09", again),
         ("killed", vec![run(|a| (a.exit, a.signal) = (None, Some(9)))], "E09", again),
@@ -482,16 +483,17 @@ fn a_later_run_of_another_command_takes_no_proof_away() {
 fn a_level_that_is_demanded_is_asked_of_the_record_that_proves() {
     let sign = "git config forge.signingkey ~/.ssh/forge && forge run --again && git push";
     let again = "ssh forge challenge parser/47";
+    let other_tree = "git commit -a && forge run --again && git push";
     for (level, demanded, next) in [
         (Level::P2, "P2", None),
         (Level::P3, "P2", None),
         (Level::P3, "P3", None),
         (Level::P1, "P2", Some(sign)),
         (Level::P2, "P3", Some(again)),
-        (Level::PX, "P3", Some(again)),
-        (Level::PX, "P1", Some(again)),
+        (Level::PX, "P3", Some(other_tree)),
+        (Level::PX, "P1", Some(other_tree)),
         // What is refuted is worse than nothing at all.
-        (Level::PX, "P0", Some(again)),
+        (Level::PX, "P0", Some(other_tree)),
     ] {
         let mut parts = under(&format!("[require]\nlevel = \"{demanded}\""), "a");
         parts.levels.insert(record().digest(), level);

@@ -23,6 +23,9 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         if candidate.demands(&base.policy)?.level == Level::P0 {
             return Ok(Finding::NotApplicable("the policy demands no record".to_owned()));
         }
+        if let Some(finding) = for_another_issue(repo, candidate, "E00") {
+            return Ok(finding);
+        }
         return Ok(Finding::Missing {
             code: "E00",
             why: format!(
@@ -38,7 +41,10 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         return Ok(Finding::NotApplicable("the policy demands no record of this very tree".to_owned()));
     }
     if tested == candidate.tree {
-        return Ok(Finding::Satisfied(format!("P1: {} recorded a run on tree {}", record.agent, tested.short())));
+        return Ok(Finding::Satisfied(format!("{} recorded a run on tree {}", record.agent, tested.short())));
+    }
+    if let Some(finding) = for_another_issue(repo, candidate, "E08") {
+        return Ok(finding);
     }
     // The tested tree is often not here, since it was never committed: then its paths cannot be named.
     let differing = repo.differing_paths(tested, candidate.tree, NAMED + 1).unwrap_or_default();
@@ -50,4 +56,12 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     let (last, tip) = (tested.short(), candidate.tree.short());
     let why = format!("the last recorded run was on tree {last}, and the tip has tree {tip}{differ}");
     Ok(Finding::Missing { code: "E08", why, next: "forge run --again && git push".to_owned() })
+}
+
+/// A clone records for the issue that was started last in it; whoever goes back to an earlier branch has to say so.
+fn for_another_issue(repo: &dyn Repo, candidate: &Candidate<'_>, code: &'static str) -> Option<Finding> {
+    let (issue, other) = (candidate.issue?, candidate.issue_of_run()?);
+    let why = format!("the run of this tree was recorded for issue {other}, and this branch answers issue {issue}");
+    let next = format!("ssh forge start {}/{issue}", repo.project());
+    Some(Finding::Missing { code, why, next })
 }
