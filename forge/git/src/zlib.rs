@@ -1,7 +1,9 @@
 //! Whole zlib streams: what they take is kept between two uses, since setting a deflater up costs several times what
 //! deflating a small object does, and small objects do without one.
 //!
-//! Invariant: at most a few states are kept, whatever was done at once; none of them remembers a stream.
+//! Invariant: at most a few states are kept, whatever was done at once; none of them remembers a stream. A deflater whose
+//! stream was left unfinished is never kept: setting it back does not close the block that it had open, and what it wrote
+//! next could not be read.
 
 mod small;
 
@@ -23,12 +25,14 @@ static INFLATERS: Mutex<Vec<Decompress>> = Mutex::new(Vec::new());
 pub(crate) struct Lent<T: 'static> {
     state: Option<T>,
     home: &'static Mutex<Vec<T>>,
+    /// Whether it may go back as it is.
+    whole: bool,
 }
 
 impl<T> Lent<T> {
-    fn new(home: &'static Mutex<Vec<T>>, anew: impl FnOnce() -> T) -> Self {
+    fn new(home: &'static Mutex<Vec<T>>, whole: bool, anew: impl FnOnce() -> T) -> Self {
         let kept = home.lock().expect("invariant: no panic under this lock").pop();
-        Lent { state: Some(kept.unwrap_or_else(anew)), home }
+        Lent { state: Some(kept.unwrap_or_else(anew)), home, whole }
     }
 }
 
@@ -48,6 +52,9 @@ impl<T> DerefMut for Lent<T> {
 
 impl<T> Drop for Lent<T> {
     fn drop(&mut self) {
+        if !self.whole {
+            return;
+        }
         let mut home = self.home.lock().expect("invariant: no panic under this lock");
         if home.len() < KEPT {
             home.extend(self.state.take());
@@ -57,7 +64,7 @@ impl<T> Drop for Lent<T> {
 
 /// An inflater, ready for a stream.
 pub(crate) fn inflater() -> Lent<Decompress> {
-    let mut inflater = Lent::new(&INFLATERS, || Decompress::new(true));
+    let mut inflater = Lent::new(&INFLATERS, true, || Decompress::new(true));
     inflater.reset(true);
     inflater
 }
@@ -77,7 +84,7 @@ pub(crate) fn deflate_in_pieces(
         small::deflate(data, out);
         return full(out);
     }
-    let mut deflater = Lent::new(&DEFLATERS, || Compress::new(Compression::fast(), true));
+    let mut deflater = Lent::new(&DEFLATERS, false, || Compress::new(Compression::fast(), true));
     deflater.reset();
     loop {
         let rest = &data[deflater.total_in() as usize..];
@@ -85,6 +92,7 @@ pub(crate) fn deflate_in_pieces(
         let status = deflater.compress_vec(rest, out, FlushCompress::Finish);
         full(out)?;
         if status.expect("invariant: deflating has no way to fail") == Status::StreamEnd {
+            deflater.whole = true;
             return Ok(());
         }
     }
@@ -181,6 +189,19 @@ mod tests {
                 general.compress_vec(data, out, FlushCompress::Finish).expect("deflated");
             });
             println!("{} bytes: {ours:?} here, {kept:?} by a general deflater that was set up before", data.len());
+        }
+    }
+
+    #[test]
+    fn a_stream_that_was_left_unfinished_spoils_none_after_it() {
+        use rand::{RngCore as _, SeedableRng as _};
+        let mut noise = vec![0; 50 * small::LARGEST];
+        rand::rngs::StdRng::seed_from_u64(1).fill_bytes(&mut noise);
+        for _ in 0..3 * KEPT {
+            let failed = deflate_in_pieces(&noise, &mut Vec::new(), |_| Err(io::ErrorKind::BrokenPipe.into()));
+            assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            back(&vec![7; 3 * small::LARGEST]);
+            back(&noise);
         }
     }
 
