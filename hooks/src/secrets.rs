@@ -176,7 +176,7 @@ impl Redactor {
         if self.inside_key {
             let Some(end) = line.find(KEY_END) else {
                 // A key that never ends must not swallow the log: its lines hold base64 and headers alone.
-                if is_key_body(line) {
+                if is_key_body(line.as_bytes()) {
                     return String::new();
                 }
                 self.inside_key = false;
@@ -247,32 +247,38 @@ fn private_keys(text: &str) -> Vec<Finding> {
     while let Some(begin) = key_begins(text, at) {
         let after_label = begin + KEY_BEGIN.len();
         let end = if ends_left { text[after_label..].find(KEY_END).map(|end| after_label + end) } else { None };
-        let stop = match end {
-            Some(end) => {
-                let label_end = text[end + KEY_END.len()..].find("-----").map(|at| end + KEY_END.len() + at + 5);
-                let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
-                label_end.filter(|stop| *stop <= line_end).unwrap_or(line_end)
-            }
-            None => {
-                ends_left = false;
-                let line_end = text[after_label..].find('\n').map_or(text.len(), |at| after_label + at);
-                let body = text[line_end..].split_inclusive('\n').skip(1).take_while(|line| is_key_body(line));
-                let first = if line_end < text.len() { 1 } else { 0 };
-                let stop = line_end + first + body.map(str::len).sum::<usize>();
-                if text[..stop].ends_with('\n') { stop - 1 } else { stop }
-            }
-        };
+        ends_left = end.is_some();
+        let stop = key_stops(text.as_bytes(), begin, end);
         found.push(Finding { rule: KEY_RULE, offset: begin, len: stop - begin });
         at = stop;
     }
     found
 }
 
+/// Where the key that begins at `begin` stops; `end` is where the next [`KEY_END`] stands. Nothing beyond the next marker
+/// is looked at, or else a line of keys would be read once for each of them.
+fn key_stops(text: &[u8], begin: usize, end: Option<usize>) -> usize {
+    let line_end = |from: usize| text[from..].iter().position(|b| *b == b'\n').map_or(text.len(), |at| from + at);
+    if let Some(end) = end {
+        let label = end + KEY_END.len();
+        let mut rest = text[label..].windows(5).enumerate();
+        return match rest.find(|(_, five)| *five == b"-----" || five[0] == b'\n') {
+            Some((at, b"-----")) => label + at + 5,
+            Some((at, _)) => label + at,
+            None => line_end(label),
+        };
+    }
+    let first = line_end(begin + KEY_BEGIN.len());
+    let body = text[first..].split_inclusive(|b| *b == b'\n').skip(1).take_while(|line| is_key_body(line));
+    let stop = first + usize::from(first < text.len()) + body.map(<[u8]>::len).sum::<usize>();
+    if text[..stop].ends_with(b"\n") { stop - 1 } else { stop }
+}
+
 /// Whether a line could stand inside a PEM block.
-fn is_key_body(line: &str) -> bool {
-    let line = line.trim();
-    let header = line.starts_with("Proc-Type:") || line.starts_with("DEK-Info:") || line.starts_with("Comment:");
-    header || line.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'=')
+fn is_key_body(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let header = [&b"Proc-Type:"[..], b"DEK-Info:", b"Comment:"].iter().any(|name| line.starts_with(name));
+    header || line.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
 }
 
 /// Whether a value stands for a secret instead of being one.
@@ -470,6 +476,27 @@ mod tests {
         let clean: String =
             ["-----BEGIN PRIVATE KEY-----\n", "QUJD\n", "test a ... ok\n"].iter().map(|l| redactor.line(l)).collect();
         assert_eq!(clean, "[redacted:private-key]\ntest a ... ok\n");
+    }
+
+    /// Were the rest read again for each key or marker, this would take minutes.
+    #[test]
+    fn long_text_of_markers_is_read_once() {
+        let key = "-----BEGIN PRIVATE KEY-----x-----END PRIVATE KEY-----";
+        for (piece, each) in [
+            (key, true),
+            ("-----BEGIN PRIVATE KEY-----\n", false),
+            ("-----BEGIN PRIVATE KEY-----", false),
+            ("-----BEGIN -----END ", false),
+            ("-----BEGIN PRIVATE KEY-----END ", false),
+            ("Comment:-----BEGIN PRIVATE KEY-----\n", false),
+        ] {
+            let times = (8 << 20) / piece.len();
+            let keys = private_keys(&piece.repeat(times));
+            assert!(!each || keys.len() == times && keys.iter().all(|found| found.len == key.len()), "{piece:?}");
+            assert!(keys.windows(2).all(|two| two[0].offset + two[0].len <= two[1].offset), "{piece:?}");
+        }
+        let line = key.repeat(8 << 20 >> 6);
+        assert_eq!(find(&line).len(), 8 << 20 >> 6);
     }
 
     #[test]
