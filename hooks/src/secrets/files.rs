@@ -8,7 +8,7 @@ use std::sync::{LazyLock, OnceLock};
 use notes_schema::{Oid, Sha256};
 use regex::bytes::Regex;
 
-use super::{Also, KEY_BEGIN, KEY_RULE, PATTERNS, is_placeholder, looks_random, private_keys};
+use super::{Also, KEY_BEGIN, KEY_END, KEY_RULE, PATTERNS, is_placeholder, key_stops, looks_random};
 
 /// Most bytes of new files that one push is searched for.
 const MOST_BYTES: u64 = 256 << 20;
@@ -36,11 +36,13 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("jwt", &["eyJ"]),
 ];
 
-/// A private key with something in it: the marker alone stands in every program that reads keys.
-const KEY: &str = concat!(
-    r"^-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
-    r"(?:[^A-Za-z0-9]|\\[nr]|(?:Proc-Type|DEK-Info|Version|Comment|Hash):[^\n]{0,120}\n){0,80}[A-Za-z0-9+/]{40}"
-);
+/// What may stand between a key's marker and its body: so many signs and headers.
+const MOST_FILLING: usize = 80;
+/// Longest header that is skipped, in bytes.
+const LONGEST_HEADER: usize = 120;
+const HEADERS: &[&[u8]] = &[b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:", b"Hash:"];
+/// Shortest body, in bytes: the marker alone stands in every program that reads keys.
+const SHORTEST_BODY: usize = 40;
 
 struct Known {
     rule: &'static str,
@@ -66,7 +68,7 @@ static KINDS: LazyLock<Vec<Known>> = LazyLock::new(|| {
     KNOWN.iter().map(known).collect()
 });
 
-static WHOLE_KEY: LazyLock<Regex> = LazyLock::new(|| compile(KEY));
+static ENDS: LazyLock<Regex> = LazyLock::new(|| compile(KEY_END));
 
 fn compile(pattern: &str) -> Regex {
     Regex::new(pattern).expect("invariant: the patterns are constant and tested")
@@ -105,13 +107,18 @@ impl Searched {
         }
         self.bytes = all;
         let (mut at, mut counted, mut line) = (0, 0, 1);
+        let mut ends = Ends::default();
         while let Some(begin) = BEGINS.find_at(bytes, at) {
             if self.places.len() >= MOST_PLACES {
                 self.skipped += 1;
                 return;
             }
             at = begin.end();
-            let Some((rule, value)) = secret_at(bytes, begin.start(), begin.as_bytes()) else { continue };
+            let secret = match begin.as_bytes() == KEY_BEGIN.as_bytes() {
+                true => key_at(bytes, begin.start(), &mut ends),
+                false => token_at(bytes, begin.start(), begin.as_bytes()),
+            };
+            let Some((rule, value)) = secret else { continue };
             line += bytes[counted..begin.start()].iter().filter(|byte| **byte == b'\n').count();
             counted = begin.start();
             at = at.max(begin.start() + value.len());
@@ -128,11 +135,8 @@ impl Searched {
     }
 }
 
-/// The secret that begins at `at` with `begin`, if it is one.
-fn secret_at<'b>(bytes: &'b [u8], at: usize, begin: &[u8]) -> Option<(&'static str, &'b [u8])> {
-    if begin == KEY_BEGIN.as_bytes() {
-        return key_at(bytes, at);
-    }
+/// The token that begins at `at` with `begin`, if it is one.
+fn token_at<'b>(bytes: &'b [u8], at: usize, begin: &[u8]) -> Option<(&'static str, &'b [u8])> {
     // In the middle of a word it is part of the word. That also keeps the time linear: no two begin in one word.
     let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-';
     if at.checked_sub(1).is_some_and(|before| in_word(&bytes[before])) {
@@ -155,17 +159,83 @@ fn secret_at<'b>(bytes: &'b [u8], at: usize, begin: &[u8]) -> Option<(&'static s
 }
 
 /// The private key that begins at `at`, as long as [`super::find`] has it, so that one digest lists it for both.
-fn key_at(bytes: &[u8], at: usize) -> Option<(&'static str, &[u8])> {
-    let window = &bytes[at..bytes.len().min(at + LONGEST_KEY)];
-    if !WHOLE_KEY.is_match(window) {
+fn key_at<'b>(bytes: &'b [u8], at: usize, ends: &mut Ends) -> Option<(&'static str, &'b [u8])> {
+    let window = &bytes[..bytes.len().min(at + LONGEST_KEY)];
+    if !has_body(after_marker(&window[at..])?) {
         return None;
     }
-    let text = match std::str::from_utf8(window) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&window[..error.valid_up_to()]).ok()?,
-    };
-    let found = private_keys(text).into_iter().next()?;
-    Some((KEY_RULE, window.get(found.offset..found.offset + found.len)?))
+    let end = ends.after(bytes, at + KEY_BEGIN.len()).filter(|end| end + KEY_END.len() <= window.len());
+    Some((KEY_RULE, &window[at..key_stops(window, at, end)]))
+}
+
+/// Where keys end. What was found is remembered, or else a file of keys without an end would be read for each of them.
+#[derive(Default)]
+struct Ends {
+    asked: bool,
+    next: Option<usize>,
+}
+
+impl Ends {
+    /// The first end at or after `at`, which never goes back.
+    fn after(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
+        if !self.asked || self.next.is_some_and(|next| next < at) {
+            self.next = ENDS.find_at(bytes, at).map(|end| end.start());
+            self.asked = true;
+        }
+        self.next
+    }
+}
+
+/// What follows the whole marker `-----BEGIN … PRIVATE KEY-----`, if `text` begins with one.
+fn after_marker(text: &[u8]) -> Option<&[u8]> {
+    const LONGEST_KIND: usize = 40;
+    const LONGEST_LABEL: usize = LONGEST_KIND + "PRIVATE KEY BLOCK".len();
+    let text = text.get(KEY_BEGIN.len()..)?;
+    let len = text.iter().take(LONGEST_LABEL + 1).position(|b| *b == b'-')?;
+    let label = text[..len].strip_suffix(b" BLOCK").unwrap_or(&text[..len]);
+    let kind = label.strip_suffix(b"PRIVATE KEY")?;
+    let named =
+        kind.len() <= LONGEST_KIND && kind.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b' ');
+    text[len..].strip_prefix(b"-----").filter(|_| named)
+}
+
+/// Whether a key's body follows: base64, after line breaks (written out, too), quotes, comment signs and headers. Another
+/// marker ends it, so that no two markers look at the same bytes.
+fn has_body(mut text: &[u8]) -> bool {
+    let mut filled = 0;
+    while let Some(first) = text.first().filter(|_| filled <= MOST_FILLING) {
+        let long = text.iter().take(SHORTEST_BODY).take_while(|b| is_base64(b)).count();
+        if long == SHORTEST_BODY {
+            return true;
+        }
+        let skipped = match text {
+            [b'\\', b'n' | b'r', ..] => 2,
+            _ if first.is_ascii_alphanumeric() => match header_len(text) {
+                Some(len) => len,
+                None => return false,
+            },
+            // Slashes are comment signs; a row of them counts as one.
+            _ if long > 0 => text[..long].iter().take_while(|b| !b.is_ascii_alphanumeric()).count(),
+            _ => 1,
+        };
+        // Of a sign of several bytes the first counts.
+        filled += usize::from(!matches!(first, 0x80..0xC0));
+        text = &text[skipped..];
+    }
+    false
+}
+
+fn is_base64(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
+/// How long the header is that `text` begins with, with its line break.
+fn header_len(text: &[u8]) -> Option<usize> {
+    let name = HEADERS.iter().find(|name| text.starts_with(name))?;
+    let value = text[name.len()..].iter().take(LONGEST_HEADER + 1).position(|b| *b == b'\n')?;
+    let header = &text[..name.len() + value + 1];
+    let marked = header.windows(KEY_BEGIN.len()).any(|part| part == KEY_BEGIN.as_bytes());
+    (!marked).then_some(header.len())
 }
 
 /// Whether a value of the right form was typed to show the form.
@@ -266,6 +336,45 @@ mod tests {
             format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\r\nVersion: GnuPG\r\n\r\n{body}\r\n"),
         ] {
             assert_eq!(found(text.as_bytes()), [(KEY_RULE, 1)], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_the_body_is_bounded() {
+        let body = "a1B2c3D4e5F6g7H8j9K0".repeat(2);
+        let key = |filling: &str, body: &str| found(format!("-----BEGIN PRIVATE KEY-----{filling}{body}").as_bytes());
+        for filling in ["\n", "\\r\\n", "\n/// ", "\n│ ", &"\n".repeat(80), &"Hash: x\n".repeat(80), "\u{fe}\n", "+/+ "]
+        {
+            assert_eq!(key(filling, &body), [(KEY_RULE, 1)], "{filling:?}");
+            assert_eq!(key(filling, &body[1..]), [], "{filling:?}: one less");
+        }
+        for filling in [&"\n".repeat(81), &"Hash: x\n".repeat(81), "\nHash ", "\nx ", &format!("Hash:{:121}\n", "")] {
+            assert_eq!(key(filling, &body), [], "{filling:?}");
+        }
+        for label in ["private key", "PRIVATE KEYS", "PRIVATE KEY--x", &format!("{:41}PRIVATE KEY", "")] {
+            assert_eq!(found(format!("-----BEGIN {label}-----\n{body}").as_bytes()), [], "{label}");
+        }
+        let inner = format!("-----BEGIN PRIVATE KEY-----\nHash:-----BEGIN PRIVATE KEY-----\n{body}\n");
+        assert_eq!(found(inner.as_bytes()), [(KEY_RULE, 2)], "a header hides no key");
+    }
+
+    /// Were bytes read again for each marker before them, this would take minutes.
+    #[test]
+    fn files_of_markers_are_read_once() {
+        let body = "a1B2c3D4e5F6g7H8j9K0".repeat(2);
+        let marker = "-----BEGIN PRIVATE KEY-----";
+        for (piece, found_most) in [
+            (format!("Hash:{marker}\n"), false),
+            (format!("{marker}{body}-----END PRIVATE KEY-----"), true),
+            (format!("{marker}{body}\n-\n"), true),
+            (format!("{marker}\n{}", "Hash: x\n".repeat(81)), false),
+            (format!("{marker}{}", "/".repeat(39)), false),
+            ("-----BEGIN ".to_owned(), false),
+        ] {
+            let times = (8 << 20) / piece.len();
+            let mut searched = Searched::default();
+            searched.file(oid(), piece.repeat(times).as_bytes());
+            assert_eq!(searched.places.len(), if found_most { MOST_PLACES.min(times) } else { 0 }, "{piece:?}");
         }
     }
 
