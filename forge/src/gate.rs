@@ -204,7 +204,7 @@ impl hooks::Repo for View<'_> {
             return Ok(known.clone());
         }
         let arrived = self.arrived.ok_or_else(|| Undecided("what the push brings was not searched".to_owned()))?;
-        let found = Arc::new(arrived::search(self.objects, arrived)?);
+        let found = Arc::new(arrived::search(self.objects, arrived, self.allowed_secrets()?)?);
         Ok(self.searched.get_or_init(|| found).clone())
     }
 

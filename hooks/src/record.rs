@@ -389,5 +389,13 @@ mod tests {
             "{refusal}"
         );
         assert!(!refusal.line().contains(&secret));
+
+        let mut repo = Fake::new();
+        repo.allows[0] = "# a long list\n".repeat(10_000);
+        let incoming = Incoming { name: &at, form: Form::MessagePack, bytes: &bytes };
+        let RecordVerdict::Refused(refusal) = judge(&repo, &agent("alpha"), &[incoming]).remove(0) else { panic!() };
+        let list =
+            "(github-token); fixtures are listed in `.forge/secrets.allow`, which lists nothing now, for it is longer";
+        assert!(refusal.why.contains(list), "{refusal}");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use hooks::secrets::Searched;
+use hooks::secrets::{Allowed, Searched};
 use hooks::{Bringing, Undecided};
 use notes_schema::Oid;
 
@@ -35,9 +35,9 @@ impl Arrived for Overlay<'_> {
     }
 }
 
-/// Searches the files of a push.
-pub(super) fn search(objects: &dyn Objects, arrived: &dyn Arrived) -> Result<Searched, Undecided> {
-    let mut searched = Searched::default();
+/// Searches the files of a push for what is not listed as a fixture.
+pub(super) fn search(objects: &dyn Objects, arrived: &dyn Arrived, listed: Allowed) -> Result<Searched, Undecided> {
+    let mut searched = Searched::allowing(listed);
     for id in arrived.files()? {
         searched.file(id, &objects.get_kind(id, Kind::Blob).map_err(undecided)?.data);
     }

@@ -10,9 +10,13 @@ pub const RULE: RecordRule =
 
 fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
     let allowed = repo.allowed_secrets()?;
+    let remark = match allowed.remark() {
+        remark if remark.is_empty() => remark,
+        remark => format!("; fixtures are listed in `{}`{remark}", secrets::ALLOW_PATH),
+    };
     for (place, text) in pushed.record.texts() {
         if let Some(finding) = secrets::find_except(&text, &allowed).first() {
-            let why = format!("{place} at byte {} looks like a secret ({})", finding.offset, finding.rule);
+            let why = format!("{place} at byte {} looks like a secret ({}){remark}", finding.offset, finding.rule);
             return pushed.refuse(RULE.word, why, drop_it(pushed.name));
         }
     }
@@ -21,7 +25,7 @@ fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
         // What cannot be inflated is refused by E07.
         let text = patch::unpack(repo, frame)?.unwrap_or_default();
         if let Some((rule, line)) = patch::find_secret(&text, &allowed) {
-            let why = format!("attempts[{i}].patch in line {line} looks like a secret ({rule})");
+            let why = format!("attempts[{i}].patch in line {line} looks like a secret ({rule}){remark}");
             return pushed.refuse(RULE.word, why, drop_it(pushed.name));
         }
     }

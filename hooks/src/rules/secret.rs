@@ -55,23 +55,29 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
         place.line, place.rule
     );
     let shown = |(path, place): (&str, &Place)| format!("{}  {path}:{} {}", place.digest, place.line, place.rule);
-    let details = std::iter::once((path, place)).chain(named).take(LISTED).map(shown);
+    // Once for each value: the lines are appended to a list that has a longest length.
+    let mut seen = BTreeSet::new();
+    let values = std::iter::once((path, place)).chain(named).filter(|(_, place)| seen.insert(place.digest));
+    let details = values.take(LISTED).map(shown);
     let refusal = Refusal::new(RULE.word, pushed.what(), why, next(repo, pushed, &found)?).with_details(details);
     Ok(Verdict::Refused(refusal))
 }
 
 /// The list that judges, and where it stands: on the default branch; while there is none, in the push that makes it.
-fn allowed(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(Allowed, &'static str), Undecided> {
+fn allowed(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(Allowed, String), Undecided> {
     let head = repo.default_branch();
-    if repo.ref_exists(&head)? {
-        return Ok((repo.allowed_secrets()?, "on the default branch"));
-    }
-    let mut pushed_so_far = pushed.earlier.iter().chain(std::iter::once(pushed.update));
-    let list = match pushed_so_far.find(|update| update.name == head).and_then(|update| update.new) {
-        Some(founding) => repo.allowed_secrets_in(founding)?,
-        None => Allowed::default(),
+    let (list, whose) = if repo.ref_exists(&head)? {
+        (repo.allowed_secrets()?, "on the default branch")
+    } else {
+        let mut pushed_so_far = pushed.earlier.iter().chain(std::iter::once(pushed.update));
+        let list = match pushed_so_far.find(|update| update.name == head).and_then(|update| update.new) {
+            Some(founding) => repo.allowed_secrets_in(founding)?,
+            None => Allowed::default(),
+        };
+        (list, "of the push that makes the default branch")
     };
-    Ok((list, "of the push that makes the default branch"))
+    let remark = list.remark();
+    Ok((list, format!("{whose}{remark}")))
 }
 
 /// More history than is walked lies between: git finds the commit faster where it was made.
@@ -206,6 +212,27 @@ mod tests {
         repo.allows = [String::new(), list];
         assert_eq!(pushes(&repo, "maker", "refs/heads/main"), Ok(()));
         assert!(pushes(&repo, "maker", branch).is_err(), "without the default branch there is no list");
+    }
+
+    #[test]
+    fn each_value_is_printed_once_and_a_list_that_is_too_long_is_named() {
+        let mut repo = holding("a.env");
+        repo.files[1].1 = format!("{0}\n{0}\n", token()).repeat(450);
+        repo.files.push(("b.env".into(), format!("{0} {0}x", token())));
+        let branch = "refs/heads/alpha/x";
+        let refusal = pushes(&repo, "alpha", branch).unwrap_err();
+        let line = |value: String, place| format!("{}  {place} github-token", Sha256::of(value.as_bytes()));
+        assert_eq!(refusal.details, [line(token(), "a.env:1"), line(format!("{}x", token()), "b.env:1")]);
+        assert!(refusal.why.contains(", and so do 901 more places; "), "{}", refusal.why);
+
+        repo.allows[0] = refusal.details.join("\n");
+        assert_eq!(pushes(&repo, "alpha", branch), Ok(()));
+        repo.allows[0].push_str(&"\n# long".repeat(10_000));
+        let why = pushes(&repo, "alpha", branch).unwrap_err().why;
+        assert!(
+            why.ends_with(" on the default branch, which lists nothing now, for it is longer than 64 KiB"),
+            "{why}"
+        );
     }
 
     #[test]

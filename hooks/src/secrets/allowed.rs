@@ -13,9 +13,10 @@ pub const PATH: &str = ".forge/secrets.allow";
 pub const LONGEST: usize = 64 << 10;
 
 /// The listed values.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
     digests: Arc<BTreeSet<Sha256>>,
+    too_long: bool,
 }
 
 impl Allowed {
@@ -23,8 +24,9 @@ impl Allowed {
     /// Answers the list, and the number of the first line that is neither.
     pub fn parse(text: &str) -> (Allowed, Option<usize>) {
         let mut digests = BTreeSet::new();
-        let mut wrong = (text.len() > LONGEST).then_some(0);
-        for (at, line) in text.lines().enumerate().take_while(|_| text.len() <= LONGEST) {
+        let too_long = text.len() > LONGEST;
+        let mut wrong = too_long.then_some(0);
+        for (at, line) in text.lines().enumerate().take_while(|_| !too_long) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -34,7 +36,17 @@ impl Allowed {
                 Err(_) => wrong = wrong.or(Some(at + 1)),
             }
         }
-        (Allowed { digests: Arc::new(digests) }, wrong)
+        (Allowed { digests: Arc::new(digests), too_long }, wrong)
+    }
+
+    /// What a refusal adds where the list is longer than what is read; nothing else tells why its fixtures are refused.
+    pub fn remark(&self) -> String {
+        let most = LONGEST >> 10;
+        if self.too_long {
+            format!(", which lists nothing now, for it is longer than {most} KiB")
+        } else {
+            String::new()
+        }
     }
 
     /// Whether a value is listed.

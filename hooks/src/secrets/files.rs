@@ -8,7 +8,7 @@ use std::sync::{LazyLock, OnceLock};
 use notes_schema::{Oid, Sha256};
 use regex::bytes::Regex;
 
-use super::{Also, KEY_BEGIN, KEY_END, KEY_RULE, PATTERNS, is_placeholder, key_stops, looks_random};
+use super::{Allowed, Also, KEY_BEGIN, KEY_END, KEY_RULE, PATTERNS, is_placeholder, key_stops, looks_random};
 
 /// Most bytes of new files that one push is searched for.
 const MOST_BYTES: u64 = 256 << 20;
@@ -94,14 +94,26 @@ pub struct Searched {
     pub places: Vec<Place>,
     /// How many files were not searched, or not to their end, for there was too much.
     pub skipped: u64,
+    allowed: Allowed,
     bytes: u64,
+    too_much: bool,
+    too_many: bool,
 }
 
 impl Searched {
+    /// A search that passes over listed fixtures: however many there are, they use up no place.
+    pub fn allowing(allowed: Allowed) -> Self {
+        Searched { allowed, ..Searched::default() }
+    }
+
     /// Searches one more file.
     pub fn file(&mut self, blob: Oid, bytes: &[u8]) {
         let all = self.bytes.saturating_add(bytes.len() as u64);
-        if all > MOST_BYTES || self.places.len() >= MOST_PLACES {
+        if self.places.len() >= MOST_PLACES {
+            return self.skip_too_many();
+        }
+        if all > MOST_BYTES {
+            self.too_much = true;
             self.skipped += 1;
             return;
         }
@@ -110,8 +122,7 @@ impl Searched {
         let mut ends = Ends::default();
         while let Some(begin) = BEGINS.find_at(bytes, at) {
             if self.places.len() >= MOST_PLACES {
-                self.skipped += 1;
-                return;
+                return self.skip_too_many();
             }
             at = begin.end();
             let secret = match begin.as_bytes() == KEY_BEGIN.as_bytes() {
@@ -119,19 +130,28 @@ impl Searched {
                 false => token_at(bytes, begin.start(), begin.as_bytes()),
             };
             let Some((rule, value)) = secret else { continue };
+            at = at.max(begin.start() + value.len());
+            let digest = Sha256::of(value);
+            if self.allowed.has_digest(&digest) {
+                continue;
+            }
             line += bytes[counted..begin.start()].iter().filter(|byte| **byte == b'\n').count();
             counted = begin.start();
-            at = at.max(begin.start() + value.len());
-            self.places.push(Place { blob, rule, line, digest: Sha256::of(value) });
+            self.places.push(Place { blob, rule, line, digest });
         }
+    }
+
+    fn skip_too_many(&mut self) {
+        self.too_many = true;
+        self.skipped += 1;
     }
 
     /// What is to be said of files that were not searched.
     pub fn gap(&self) -> Option<String> {
-        let most = MOST_BYTES >> 20;
-        (self.skipped > 0).then(|| {
-            format!("{} new files were not searched for secrets: {most} MiB of one push are searched", self.skipped)
-        })
+        let bytes = self.too_much.then(|| format!("{} MiB of one push are searched", MOST_BYTES >> 20));
+        let places = self.too_many.then(|| format!("the search ends at {MOST_PLACES} places that no list names"));
+        let why = [bytes, places].into_iter().flatten().collect::<Vec<_>>().join(", and ");
+        (self.skipped > 0).then(|| format!("{} new files were not searched for secrets: {why}", self.skipped))
     }
 }
 
@@ -393,5 +413,26 @@ mod tests {
         searched.file(oid(), token.repeat(MOST_PLACES + 5).as_bytes());
         searched.file(oid(), b"");
         assert_eq!((searched.places.len(), searched.skipped), (MOST_PLACES, 2));
+        let places = "the search ends at 10000 places that no list names";
+        assert_eq!(searched.gap().unwrap(), format!("2 new files were not searched for secrets: {places}"));
+        let mut searched = Searched { bytes: MOST_BYTES - token.len() as u64 * 10_001, ..Searched::default() };
+        searched.file(oid(), b"0".repeat(MOST_BYTES as usize >> 4).as_slice());
+        searched.file(oid(), token.repeat(10_001).as_bytes());
+        let both = format!("256 MiB of one push are searched, and {places}");
+        assert_eq!(searched.gap().unwrap(), format!("2 new files were not searched for secrets: {both}"));
+    }
+
+    #[test]
+    fn listed_fixtures_use_up_no_place() {
+        let token = |tail: &str| format!("ghp_{}{tail}", "a1B2c3D4e5F6g7H8j9K0".repeat(2));
+        let (allowed, _) = Allowed::parse(&Sha256::of(token("").as_bytes()).to_string());
+        let mut searched = Searched::allowing(allowed);
+        let fixtures = format!("{}\n", token("")).repeat(MOST_PLACES + 5);
+        searched.file(oid(), format!("{fixtures}{}", token("x")).as_bytes());
+        searched.file(oid(), token("y").as_bytes());
+        let found: Vec<_> = searched.places.iter().map(|place| (place.line, place.digest)).collect();
+        let digest = |tail: &str| Sha256::of(token(tail).as_bytes());
+        assert_eq!(found, [(MOST_PLACES + 6, digest("x")), (1, digest("y"))]);
+        assert_eq!(searched.gap(), None);
     }
 }
