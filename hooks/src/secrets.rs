@@ -185,13 +185,11 @@ impl Redactor {
             self.inside_key = false;
             let rest = &line[end + KEY_END.len()..];
             let rest = rest.find("-----").map_or("", |at| &rest[at + 5..]);
-            return if rest.trim().is_empty() { String::new() } else { self.strike(rest) };
+            return if rest.trim().is_empty() { String::new() } else { self.line(rest) };
         }
-        if let Some(begin) = key_begins(line, 0)
-            && !line[begin..].contains(KEY_END)
-        {
-            self.inside_key = true;
-        }
+        // The last key of the line goes on where no end follows its marker.
+        let ended = line.rfind(KEY_END).map_or(0, |end| end + KEY_END.len());
+        self.inside_key = key_begins(line, ended).is_some();
         self.strike(line)
     }
 
@@ -471,6 +469,16 @@ mod tests {
         let clean: String = lines.iter().map(|line| redactor.line(line)).collect();
         assert_eq!(clean, "x\n[redacted:private-key]\ny\n");
         assert_eq!(redactor.counts(), [("private-key".to_owned(), 1)]);
+        // A second one begins where the first ends.
+        let (begin, end) = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
+        let whole = format!("{begin}x{end}");
+        for text in
+            [format!("{whole}{begin}\nQUJD\n{end}\ny\n"), format!("{begin}\nQUJD\n{end} {begin}\nQUJD\n{end}\ny\n")]
+        {
+            let mut redactor = Redactor::default();
+            let clean: String = text.split_inclusive('\n').map(|line| redactor.line(line)).collect();
+            assert!(!clean.contains("QUJD") && clean.ends_with("y\n"), "{clean}");
+        }
         // One that never ends swallows only what could be part of it.
         let mut redactor = Redactor::default();
         let clean: String =
