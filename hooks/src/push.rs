@@ -83,6 +83,11 @@ pub fn judge_content(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Result<(), Refu
     ask(content_rules(pushed.update), repo, pushed)
 }
 
+/// What `other` is told where a refusal by `rule` means that nothing of their push may be kept.
+pub fn beside(rule: &str, other: &PushedRef<'_>) -> Option<Refusal> {
+    (rule == secret::RULE.word).then(|| secret::beside(other))
+}
+
 /// Those of [`CONTENT_RULES`] that an update is asked.
 pub fn content_rules(update: &RefUpdate) -> &'static [PushRule] {
     // What a record says is judged by rules of its own.

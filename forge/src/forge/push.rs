@@ -241,8 +241,22 @@ fn sort_out(
             *result = Err(gate::refused(refusal));
         }
     }
+    refuse_beside(agent, &mut sorted);
     sorted.searched = view.search();
     sorted
+}
+
+/// A record comes with the branch that it proves: where that one is refused for what it holds, its objects must not stay.
+fn refuse_beside(agent: &AgentActor, sorted: &mut Sorted) {
+    let rules: Vec<String> =
+        sorted.updates.iter().filter_map(|(_, result)| Some(result.as_ref().err()?.rule.clone())).collect();
+    for (update, result) in sorted.updates.iter_mut().filter(|(_, result)| result.is_ok()) {
+        let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
+        let pushed = PushedRef { agent: &agent.name, update: &update, earlier: &[] };
+        if let Some(refusal) = rules.iter().find_map(|rule| rules::beside(rule, &pushed)) {
+            *result = Err(gate::refused(refusal));
+        }
+    }
 }
 
 fn bad_record(name: &RefName, why: String) -> Refusal {

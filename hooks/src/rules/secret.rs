@@ -43,8 +43,9 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
         places.iter().filter(move |place| place.blob == *blob).map(move |place| (path.as_str(), *place))
     });
     let Some((path, place)) = named.next() else {
-        // What was found comes with another ref of this push.
-        return Ok(Verdict::Ok);
+        // It comes with another ref of this push, or with none. What is kept of a push can be had by a later one that
+        // sends less, so nothing is kept of this one.
+        return Ok(Verdict::Refused(beside(pushed)));
     };
     let others = named.clone().count();
     let more = if others == 0 { String::new() } else { format!(", and so do {others} more places") };
@@ -58,6 +59,13 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let details = std::iter::once((path, place)).chain(named).take(LISTED).map(shown);
     let refusal = Refusal::new(RULE.word, pushed.what(), why, next(repo, pushed, &found)?).with_details(details);
     Ok(Verdict::Refused(refusal))
+}
+
+/// The answer to a ref that comes along with what is refused.
+pub(crate) fn beside(pushed: &PushedRef<'_>) -> Refusal {
+    let why =
+        "nothing is taken of a push in which something looks like a secret; mend what is named beside other refs first";
+    Refusal::new(RULE.word, pushed.what(), why, "git push")
 }
 
 /// The list that judges, and where it stands: on the default branch; while there is none, in the push that makes it.
