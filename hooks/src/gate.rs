@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::command::{quote, reference};
 use crate::policy::{Demands, Policy, PolicyError, Risk, Strategy};
+use crate::reruns;
 use crate::rules::{
     agreement, approval, base, checks, files, landed, level, mergeable, merger, no_changes_requested, proof,
     sound_policy, tests_passed, tests_touched,
@@ -332,7 +333,7 @@ pub(crate) fn proof_on(policy: &Policy, candidate: &Candidate<'_>, tree: Oid) ->
         return Proof::none();
     };
     let last = record.last();
-    if tests_passed::complaint(last).is_some() {
+    if !reruns::in_full(last) || tests_passed::complaint(last).is_some() {
         return Proof::none();
     }
     let digest = record.digest();

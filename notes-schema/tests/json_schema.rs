@@ -154,6 +154,9 @@ fn bad() -> Vec<(String, Value)> {
     change("/attempts/0/argv", json!(vec!["x"; limits::ARGS + 1]));
     change("/attempts/0/cwd", json!("a/../../x"));
     change("/attempts/0/cwd", json!("/x"));
+    change("/attempts/0/argv", json!(["\0"]));
+    change("/attempts/0/argv", json!(["a", "b\0"]));
+    change("/attempts/0/cwd", json!("x\0y"));
     change("/attempts/0/exit", json!(1));
     change("/attempts/1/exit", Value::Null);
     change("/attempts/0/dur_ms", json!(0.5));

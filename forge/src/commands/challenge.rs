@@ -51,7 +51,7 @@ fn challenge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (name, wanted) = (reference.clone(), wanted.to_owned());
     let proof = project.snapshot.fold.pull(reference.n).and_then(|pull| pull.proof.record);
     let tree = proof.and_then(|record| project.snapshot.records.get(&record)).map(|known| known.tree);
-    let alike = tree.map_or_else(Vec::new, |tree| restate::proven_by(&project.snapshot, tree));
+    let alike = restate::proven_by(&project.snapshot, &tree.into_iter().collect());
     let (said, after) = context.commit(&project.repository, move |draft| {
         let made = draft.made();
         let objects = git::store::Over { made: &made, below: store.as_ref() };

@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use super::context::Project;
 use super::text::inline;
-use super::{Args, Command, Context, Shape, code};
+use super::{Args, Command, Context, Shape, code, restate};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
 use crate::gate::View;
 use crate::ledger::Author;
 use crate::state::checks::{self, Said};
 use crate::state::{Checks, PullState, WRITTEN_NAMES};
-use git::store::Objects as _;
+use git::store::{Objects as _, Over};
 use hooks::Repo as _;
 
 pub use post::CHECK_POST;
@@ -26,6 +26,8 @@ pub use post::CHECK_POST;
 const LONGEST_NAME: usize = 100;
 /// Most registrations of a project.
 const MOST_REGISTERED: usize = 128;
+/// Most pull requests of which one commit states another level: a batch holds no more than 128 chains.
+const RESTATED: usize = 64;
 
 /// What was said of a check, as answers show it.
 #[derive(Debug, Clone, Serialize)]
@@ -191,6 +193,13 @@ fn change(context: &Context, args: &Args, register: bool) -> Result<Answer, Refu
         return Err(Refusal::new(Code::NotFound, agent.as_str(), why, "help register"));
     }
     let (posts, what, list) = (agent.clone(), name.clone(), format!("check list {of}"));
+    // What it said of a tree counted like a re-run of the proofs on it.
+    let mut pulls = match register {
+        true => Vec::new(),
+        false => restate::proven_by(&project.snapshot, &project.snapshot.fold.checks.trees(&name, &agent)),
+    };
+    let later = pulls.split_off(pulls.len().min(RESTATED));
+    let (root, store) = (context.root.clone(), project.repository.store().clone());
     let (seq, _) = context.commit(&project.repository, move |draft| {
         let checks = &draft.snapshot().fold.checks;
         let before = draft.snapshot().fold.max_q;
@@ -201,14 +210,33 @@ fn change(context: &Context, args: &Args, register: bool) -> Result<Answer, Refu
                 check_room(checks, &posts, &list)?;
                 draft.event(&by, &id, CheckRegistered { name: what }, None, &[]).map(|event| event.q)
             }
-            (false, true) => draft.event(&by, &id, CheckDropped { name: what }, None, &[]).map(|event| event.q),
+            (false, true) => {
+                let dropped = draft.event(&by, &id, CheckDropped { name: what }, None, &[])?.q;
+                let made = draft.made();
+                restate::restate(draft, &root, &Over { made: &made, below: store.as_ref() }, &by, &pulls, &[])?;
+                Ok(dropped)
+            }
             (false, false) => {
                 let why = format!("{posts} is not registered for it");
                 Err(Refusal::new(Code::NotFound, format!("check {what}"), why, list))
             }
         }
     })?;
+    restate_later(context, &project, &later)?;
+    context.forge.settle(&project.repository)?;
     Ok(Answer::of(&Changed { project: of, name, agent, registered: register, seq }))
+}
+
+/// States the levels of those that one batch had no room for.
+fn restate_later(context: &Context, project: &Project, pulls: &[u64]) -> Result<(), Refusal> {
+    for pulls in pulls.chunks(RESTATED).map(<[u64]>::to_vec) {
+        let (by, root, store) = (context.author()?, context.root.clone(), project.repository.store().clone());
+        context.commit(&project.repository, move |draft| {
+            let made = draft.made();
+            restate::restate(draft, &root, &Over { made: &made, below: store.as_ref() }, &by, &pulls, &[])
+        })?;
+    }
+    Ok(())
 }
 
 fn maintains(context: &Context, by: &Author, project: &ProjectName) -> Result<(), Refusal> {

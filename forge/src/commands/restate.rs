@@ -2,6 +2,8 @@
 //!
 //! Invariant: what is stated is what counting gives; a rating follows where a proof that landed turns.
 
+use std::collections::HashSet;
+
 use notes_schema::event::{Level, Proof, PullRound};
 use notes_schema::{EntityId, Oid, Sha256};
 
@@ -11,11 +13,11 @@ use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::{PullState, PullStatus};
 use git::store::Objects;
 
-/// The pull requests, not closed, whose proof is of `tree`. Looks through all, so it is asked outside the committer.
-pub(super) fn proven_by(snapshot: &Snapshot, tree: Oid) -> Vec<u64> {
+/// The pull requests, not closed, whose proof is of one of `trees`. Looks through all, so it is asked outside the committer.
+pub(super) fn proven_by(snapshot: &Snapshot, trees: &HashSet<Oid>) -> Vec<u64> {
     let of = |pull: &PullState| Some(snapshot.records.get(&pull.proof.record?)?.tree);
     let live = snapshot.fold.pulls().filter(|(_, pull)| pull.status != PullStatus::Closed);
-    live.filter(|(_, pull)| of(pull) == Some(tree)).map(|(n, _)| n).collect()
+    live.filter(|(_, pull)| of(pull).is_some_and(|tree| trees.contains(&tree))).map(|(n, _)| n).collect()
 }
 
 /// States the level that follows by now of each of `pulls`, where it is another.

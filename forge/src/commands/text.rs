@@ -31,7 +31,7 @@ pub(super) fn quote(author: &AgentName, when: &str, text: &str) -> String {
 }
 
 /// Characters that break or reorder a line, or that people do not see and models read.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
 }
 

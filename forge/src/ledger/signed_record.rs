@@ -10,7 +10,7 @@ use notes_schema::trace::Record;
 use notes_schema::{Oid, RefName, Sha256};
 
 use super::signer::{self, signed_by};
-use git::object::Kind;
+use git::object::{Kind, Mode};
 use git::store::Objects;
 
 /// What `ssh-keygen -Y sign -n` is told, so that a signature for one purpose is none for another.
@@ -19,11 +19,32 @@ pub const NAMESPACE: &str = "synstack-trace@v1";
 pub const FILE: &str = "record.sig";
 /// Longest signature, in bytes.
 const LONGEST: usize = 16 << 10;
-/// Where a certificate's signature begins.
-const ARMOR: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
+/// Where a signature begins, and where it ends.
+const ARMOR: [&[u8]; 2] = [b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----"];
 
-/// The files of a record's commit: the record, and at most a signature.
+/// The files of a record's commit as it arrives: the record, and at most a signature. What else the commit led to would be
+/// kept and served with it, and nobody searches that.
 pub fn record_files(objects: &dyn Objects, commit: Oid) -> Result<(Form, Bytes, Option<Bytes>), String> {
+    let holder = objects.commit(commit).map_err(|e| e.to_string())?;
+    if !holder.parents.is_empty() {
+        return Err("its commit has a parent, and a record's commit stands alone".to_owned());
+    }
+    let tree = objects.tree(holder.tree).map_err(|e| e.to_string())?;
+    if let Some(entry) = tree.iter().find(|entry| !matches!(entry.mode, Mode::File | Mode::Executable)) {
+        return Err(format!(
+            "`{}` in its tree is no regular file",
+            String::from_utf8_lossy(&entry.name).escape_debug()
+        ));
+    }
+    let (form, file, signature) = kept_files(objects, commit)?;
+    if signature.as_deref().is_some_and(|armor| !is_bare(armor)) {
+        return Err(format!("its `{FILE}` holds more, or less, than one armored SSH signature"));
+    }
+    Ok((form, file, signature))
+}
+
+/// The same of one that was taken, by whatever was asked of it then.
+fn kept_files(objects: &dyn Objects, commit: Oid) -> Result<(Form, Bytes, Option<Bytes>), String> {
     let tree = objects.commit(commit).and_then(|c| objects.tree(c.tree)).map_err(|e| e.to_string())?;
     let mut found = tree.iter().filter_map(|e| Some((Form::of_blob(&e.name)?, e.id)));
     let (form, id) = found.next().ok_or("its tree holds neither `record` nor `record.json`")?;
@@ -33,6 +54,13 @@ pub fn record_files(objects: &dyn Objects, commit: Oid) -> Result<(Form, Bytes, 
     }
     let blob = |id| objects.get_kind(id, Kind::Blob).map(|object| object.data).map_err(|e| e.to_string());
     Ok((form, blob(id)?, signature.map(|e| blob(e.id)).transpose()?))
+}
+
+/// Whether nothing stands around or between the lines of one signature. What they enclose is read as base64.
+fn is_bare(armor: &[u8]) -> bool {
+    let bare = armor.trim_ascii();
+    let ends = |bytes: &&[u8]| *bytes == ARMOR[1];
+    bare.starts_with(ARMOR[0]) && bare.ends_with(ARMOR[1]) && bare.windows(ARMOR[1].len()).filter(ends).count() == 1
 }
 
 /// The fingerprint of the key that signed a record's file, or what is wrong with the signature.
@@ -53,7 +81,7 @@ pub fn check_signature(
     digest: &Sha256,
 ) -> Result<(), String> {
     let kept = objects.get_kind(signed.blob, Kind::Blob).map_err(|e| e.to_string())?.data;
-    let (form, file, _) = record_files(objects, commit)?;
+    let (form, file, _) = kept_files(objects, commit)?;
     let record = match form {
         Form::MessagePack => Record::decode_msgpack(&file),
         Form::Json => Record::decode_json(&file),
@@ -67,7 +95,7 @@ pub fn check_signature(
 
 /// The key that signed a push which brought `commit` as `name`.
 fn certified(certificate: &[u8], commit: Oid, name: &RefName) -> Result<String, String> {
-    let at = certificate.windows(ARMOR.len()).position(|bytes| bytes == ARMOR);
+    let at = certificate.windows(ARMOR[0].len()).position(|bytes| bytes == ARMOR[0]);
     let (text, armor) = certificate.split_at(at.ok_or("its push certificate holds no signature")?);
     let line = format!(" {commit} {name}");
     if !String::from_utf8_lossy(text).lines().any(|said| said.ends_with(&line)) {
@@ -79,7 +107,7 @@ fn certified(certificate: &[u8], commit: Oid, name: &RefName) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use git::object::{Mode, NewCommit, Object, Signature, TreeEntry, tree};
+    use git::object::{NewCommit, Object, Signature, TreeEntry, tree};
     use git::store::ReadError;
     use russh::keys::ssh_key::{HashAlg, LineEnding};
     use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
@@ -97,8 +125,12 @@ mod tests {
         }
 
         fn holder(&mut self, files: &[(&str, &[u8])]) -> Oid {
+            self.holding(files, Mode::File, vec![])
+        }
+
+        fn holding(&mut self, files: &[(&str, &[u8])], mode: Mode, parents: Vec<Oid>) -> Oid {
             let entries = files.iter().map(|(name, bytes)| TreeEntry {
-                mode: Mode::File,
+                mode,
                 name: name.as_bytes().to_vec(),
                 id: self.add(Object::new(Kind::Blob, bytes.to_vec())),
             });
@@ -106,7 +138,7 @@ mod tests {
             let who = Signature { name: "alpha".into(), email: "alpha@forge".into(), seconds: 1 };
             let tree = self.add(tree(entries));
             let (author, committer) = (who.clone(), who);
-            self.add(NewCommit { tree, parents: vec![], author, committer, message: "r\n".into() }.encode(None))
+            self.add(NewCommit { tree, parents, author, committer, message: "r\n".into() }.encode(None))
         }
     }
 
@@ -181,11 +213,29 @@ mod tests {
             record_files(objects, commit).map(|(form, _, signature)| (form, signature.is_some()))
         };
         assert_eq!(files(&mut objects, &["record"]), Ok((Form::MessagePack, false)));
-        assert_eq!(files(&mut objects, &["record.json", FILE]), Ok((Form::Json, true)));
+        assert!(files(&mut objects, &["record.json", FILE]).unwrap_err().contains("armored"), "no signature");
         for names in [&["other"][..], &[FILE], &["record", "other"], &["record", "record.json"], &["record", FILE, "z"]]
         {
             assert!(files(&mut objects, names).is_err(), "{names:?}");
         }
+        let before = objects.holder(&[("secret", b"s")]);
+        let record: &[(&str, &[u8])] = &[("record", b"r")];
+        let regular = objects.holding(record, Mode::Executable, vec![]);
+        assert!(record_files(&objects, regular).is_ok());
+        let link = objects.holding(record, Mode::Link, vec![]);
+        assert_eq!(record_files(&objects, link).unwrap_err(), "`record` in its tree is no regular file");
+        let follows = objects.holding(record, Mode::File, vec![before]);
+        assert!(record_files(&objects, follows).unwrap_err().contains("stands alone"));
+        let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
+        let armor = sign(&key, NAMESPACE, b"x");
+        let mut signed = |armor: &[u8]| {
+            let commit = objects.holder(&[("record", b"x"), (FILE, armor)]);
+            record_files(&objects, commit).is_ok()
+        };
+        assert!(signed(&armor) && signed(&[b"\n".as_slice(), &armor, b"\n\n"].concat()));
+        let around =
+            [[b"note\n".as_slice(), &armor].concat(), [&armor, b"note\n".as_slice()].concat(), armor.repeat(2)];
+        assert!(!around.iter().any(|armor| signed(armor)));
         assert!(record_signer(b"x", &vec![b'-'; LONGEST + 1]).unwrap_err().contains("allowed"));
         assert!(record_signer(b"x", b"no armor").unwrap_err().contains("no valid SSH signature"));
     }

@@ -3,6 +3,7 @@
 //! Invariant: a word counts only while its agent is registered for that check, and only if it was said since. So a
 //! maintainer who drops an agent drops at once whatever it said.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -107,6 +108,15 @@ impl Checks {
         let key = (name.to_owned(), agent.clone());
         let since = self.registered.get(&key)?;
         self.words.get(&tree)?.get(&key).map(Arc::as_ref).filter(|word| word.q > *since)
+    }
+
+    /// The trees of which `agent` said something of `name` that counts. Looks through all, so it is asked outside the
+    /// committer.
+    pub fn trees(&self, name: &str, agent: &AgentName) -> HashSet<Oid> {
+        let key = (name.to_owned(), agent.clone());
+        let Some(since) = self.registered.get(&key) else { return HashSet::new() };
+        let said = |words: &OrdMap<Key, Arc<Word>>| words.get(&key).is_some_and(|word| word.q > *since);
+        self.words.iter().filter(|(_, words)| said(words)).map(|(tree, _)| *tree).collect()
     }
 
     pub(super) fn register(&mut self, name: &str, agent: &AgentName, q: u64) {

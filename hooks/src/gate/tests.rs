@@ -159,6 +159,13 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
         ("timed out", vec![run(|a| a.timed_out = true)], "E09", again),
         ("no test ran", vec![run(|a| a.tests = tests(0, 0))], "E09", again),
         ("failures hidden by the exit status", vec![run(|a| a.tests = tests(5, 1))], "E09", again),
+        (
+            "redacted",
+            vec![run(|a| a.argv.push("--token=[redacted:assignment]".to_owned()))],
+            "E09",
+            "ssh forge help proof",
+        ),
+        ("cut", vec![run(|a| a.argv.push("[more arguments left out]".to_owned()))], "E09", "ssh forge help proof"),
         ("passed, then failed on the same tree", vec![record(), run(|a| a.exit = Some(1))], "E09", again),
     ];
     for (which, records, code, next) in cases {

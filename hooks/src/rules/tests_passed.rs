@@ -1,12 +1,12 @@
-//! E09: the last recorded run was of a command that counts and ended by itself with status 0; where test counts were read,
-//! tests ran and none failed.
+//! E09: the last recorded run was of a command that counts, stands there in full and ended by itself with status 0; where
+//! test counts were read, tests ran and none failed.
 
 use notes_schema::event::Level;
 use notes_schema::trace::Attempt;
 
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::policy::Policy;
-use crate::{Repo, Undecided};
+use crate::{Repo, Undecided, reruns};
 
 const AGAIN: &str = "forge run --again && git push";
 
@@ -47,6 +47,11 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         );
         let typed = policy.commands.first().map_or(String::new(), crate::policy::Command::typed);
         return missing("E09", why, format!("forge run -- {typed} && git push"));
+    }
+    if !reruns::in_full(last) {
+        let why =
+            "a run of a command that was redacted or cut can be repeated by nobody, and proves nothing".to_owned();
+        return missing("E09", why, "ssh forge help proof".to_owned());
     }
     if let Some(why) = complaint(last) {
         return missing("E09", why, AGAIN.to_owned());

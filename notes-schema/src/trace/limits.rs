@@ -110,6 +110,12 @@ fn check_attempt(attempt: &Attempt, field: &dyn Fn(&str) -> String) -> Checked {
     if attempt.argv.first().is_none_or(String::is_empty) {
         return wrong(&field("argv"), "must begin with the command's name");
     }
+    // No program can be given one, so what holds one was never run, and nobody can run it again.
+    for (name, words) in [("argv", attempt.argv.as_slice()), ("cwd", std::slice::from_ref(&attempt.cwd))] {
+        if words.iter().any(|word| word.contains('\0')) {
+            return wrong(&field(name), "must hold no zero byte");
+        }
+    }
     most(&field("cwd"), attempt.cwd.len(), PATH)?;
     check_relative(&field("cwd"), &attempt.cwd)?;
     if attempt.exit.is_some() == attempt.signal.is_some() {

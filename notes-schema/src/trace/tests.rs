@@ -297,6 +297,8 @@ fn rules_that_types_cannot_hold_are_checked() {
         ("head_tree must be the tree", |json| json["head_tree"] = "0123456789012345678901234567890123456789".into()),
         ("attempts must hold", |json| json["attempts"] = serde_json::json!([])),
         ("attempts[0].argv must begin", |json| json["attempts"][0]["argv"] = serde_json::json!([])),
+        ("attempts[0].argv must hold no zero", |json| json["attempts"][0]["argv"][1] = "a\0b".into()),
+        ("attempts[0].cwd must hold no zero", |json| json["attempts"][0]["cwd"] = "a\0b".into()),
         ("attempts[0].cwd must be a path", |json| json["attempts"][0]["cwd"] = "a/../../x".into()),
         ("attempts[0].exit must be there", |json| json["attempts"][0]["exit"] = serde_json::Value::Null),
         ("attempts[0].exit must be there", |json| json["attempts"][0]["signal"] = 9.into()),
@@ -361,7 +363,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_attempt()(
-        started_ms: u64, dur_ms: u64, argv in prop::collection::vec(".{1,12}", 1..4), tree: [u8; 20], exit in -2i64..300,
+        started_ms: u64, dur_ms: u64, argv in prop::collection::vec("[^\\x00\n]{1,12}", 1..4), tree: [u8; 20], exit in -2i64..300,
         signal: bool, timed_out: bool, patch: Option<Vec<u8>>, stdout in prop::option::of(any_output()),
         reasoning in prop::option::of(".{0,40}"), passed: u64, cpu_ms: Option<u64>,
     ) -> Attempt {

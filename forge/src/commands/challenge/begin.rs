@@ -11,7 +11,7 @@ use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::AgentActor;
 use crate::commands::context::Project;
 use crate::commands::text::inline;
-use crate::commands::work::{CloneUrls, git_config, shell_word};
+use crate::commands::work::{CloneUrls, git_config, shell_line, shell_word};
 use crate::commands::{Context, Door, projects};
 use crate::gate;
 use crate::ledger::{Author, Draft, Snapshot};
@@ -70,10 +70,11 @@ impl Render for Begun {
             out.push_str(&format!("git config {}\n", args.join(" ")));
         }
         let run = format!("forge run -- {}", command.join(" "));
-        match self.cwd.as_str() {
-            "" => out.push_str(&format!("{run}\n")),
-            cwd => out.push_str(&format!("(cd {} && {run})\n", shell_word(cwd))),
-        }
+        let run = match self.cwd.as_str() {
+            "" => run,
+            cwd => format!("(cd {} && {run})", shell_word(&format!("./{cwd}"))),
+        };
+        out.push_str(&format!("{}\n", shell_line(&run)));
         out.push_str(&format!("{}\n{}\n```\n\n", self.push, self.finish));
         out.push_str("Exit 0 confirms, anything else refutes. Without the program `forge`: `ssh forge recorder`.\n");
         out.push_str(&format!("---\nnext: {}\n", self.next));
@@ -95,7 +96,7 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
         give_out(draft, &root, &objects, &by, &name, nonce)
     })?;
     let last = proof.record.last();
-    if last.argv.iter().any(|word| word.contains("[redacted") || word.contains("[more arguments left out")) {
+    if !hooks::reruns::in_full(last) {
         let why = "its command was not recorded in full, so nobody can run it again";
         return Err(Refusal::new(
             Code::Refused,

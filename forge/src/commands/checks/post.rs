@@ -3,6 +3,8 @@
 //! Invariant: an agent posts a check only where it is registered for it, asked at the commit point; the same word again
 //! writes nothing.
 
+use std::collections::HashSet;
+
 use notes_schema::event::{CheckPosted, CheckState};
 use notes_schema::{AgentName, EntityId, Oid, ProjectName};
 use serde::{Deserialize, Serialize};
@@ -99,7 +101,7 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let name = of.clone();
     let (root, store) = (context.root.clone(), project.repository.store().clone());
     // The word of a registered CI counts as a re-run of the proofs on that tree.
-    let pulls = restate::proven_by(&project.snapshot, tree);
+    let pulls = restate::proven_by(&project.snapshot, &HashSet::from([tree]));
     let plan = move |draft: &mut Draft| {
         let existing = post(draft, &by, &name, fact)?;
         if !existing {
