@@ -9,12 +9,19 @@ BENCH ?=
 # How long each parser is fuzzed.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check kill bench bench-gate large fuzz setup
+# Where generated cases begin: the same in each run of `make test`, so that it fails for what was changed; `make cases`
+# draws others.
+export PROPTEST_RNG_SEED ?= 20261129
+# How many sets of others.
+SETS ?= 10
+
+.PHONY: help demo test check cases kill bench bench-gate large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
 	@echo 'make test    everything CI runs: formatting, lints, documents, all tests'
 	@echo 'make check   formatting, lints and documents alone'
+	@echo 'make cases   $(SETS) other sets of generated cases for each test that has them (SETS=n; a failure prints its seed)'
 	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
 	@echo 'make large   clone, fetch and push of a large repository, with the memory that the server takes'
@@ -37,6 +44,17 @@ test: setup
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) build --locked -p forge
 	$(CARGO) test --locked --workspace
+
+# The tests that take generated cases.
+cases: setup
+	$(CARGO) test --locked --workspace --exclude tests --no-run
+	@set -e; for set in $$(seq $(SETS)); do \
+	  seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \
+	  for of in "notes-schema" "hooks" "search" "git log:: graph:: history:: apply:: diff:: pack:: wire::ls_refs zlib::" \
+	    "forge web::markdown ledger:: recorder::capture state::elo"; do \
+	    set -- $$of; crate=$$1; shift; PROPTEST_RNG_SEED=$$seed $(CARGO) test --locked -q -p $$crate -- "$$@"; \
+	  done; \
+	done
 
 kill: setup
 	$(CARGO) build --locked -p forge

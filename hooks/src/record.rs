@@ -203,7 +203,10 @@ fn decode(incoming: &Incoming<'_>) -> Result<Taken, Refusal> {
     if refs::incoming_record(incoming.name).is_none_or(|(_, id)| id != record.id) {
         return Err(refuse("E02", format!("its id is {}, and the ref must end with it", record.id)));
     }
-    let canonical = record.canonical();
+    let canonical = match incoming.form {
+        Form::MessagePack => incoming.bytes.to_vec(),
+        Form::Json => record.canonical(),
+    };
     Ok(Taken { digest: Sha256::of(&canonical), canonical, record })
 }
 

@@ -17,7 +17,7 @@ use super::store::{Objects, ReadError};
 /// Longest chain of tags on tags.
 const DEEPEST_TAG: usize = 64;
 /// How many commits a range looks at beyond the last that seemed to matter, in case dates lie.
-const SLOP: usize = 256;
+pub(super) const SLOP: usize = 256;
 
 const LEFT: u8 = 1;
 const RIGHT: u8 = 2;
@@ -93,12 +93,6 @@ pub fn range<O: Objects + ?Sized>(
     not: &[Oid],
     limit: usize,
 ) -> Result<Vec<(Oid, Commit)>, ReadError> {
-    let ids = range_ids(objects, tip, not)?;
-    ids.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
-}
-
-/// The ids of [`range`], all of them.
-pub(crate) fn range_ids<O: Objects + ?Sized>(objects: &O, tip: Oid, not: &[Oid]) -> Result<Vec<Oid>, ReadError> {
     let mut walk = Walk::new(objects);
     walk.start(tip, LEFT)?;
     for &id in not {
@@ -116,7 +110,7 @@ pub(crate) fn range_ids<O: Objects + ?Sized>(objects: &O, tip: Oid, not: &[Oid])
         }
     }
     order.retain(|id| walk.marks(*id) & RIGHT == 0);
-    Ok(order)
+    order.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
 }
 
 /// What stands at `path` (names joined by slashes) in `tree`.

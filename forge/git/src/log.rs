@@ -4,6 +4,10 @@
 //! parent is followed, and the commit is not shown. With the commit-graph and its filters most commits are passed without
 //! a look at their trees.
 //!
+//! In a range a parent that is left out brings in nothing when it is known to be left out, and else it counts. Git knows by
+//! the moment at which it looks, the youngest commit first, so the same walk is made here: what is hidden spreads while
+//! the rest is looked at, and what turns out to be hidden later is struck out at the end.
+//!
 //! Invariant: reads only, never recurses, and looks at no more commits than it is allowed.
 
 use std::cmp::Reverse;
@@ -14,6 +18,7 @@ use notes_schema::Oid;
 
 use super::diff::{self, DiffError};
 use super::graph::{Commits, Node, PathKeys};
+use super::history::SLOP;
 use super::object::Mode;
 use super::store::{Objects, ReadError};
 use super::trail::{Standing, Trail};
@@ -79,14 +84,39 @@ struct Waiting {
     trail: Option<Arc<Trail>>,
 }
 
+/// The part of the list that was asked for.
+struct Page {
+    listed: Listed,
+    after: Option<Oid>,
+    limit: usize,
+}
+
+impl Page {
+    /// Takes the next commit; answers whether the page is full, and the commit behind it.
+    fn add(&mut self, line: Line) -> bool {
+        if let Some(after) = self.after {
+            self.after = (line.id != after).then_some(after);
+        } else if self.listed.lines.len() < self.limit {
+            self.listed.lines.push(line);
+        } else {
+            self.listed.more = true;
+        }
+        self.listed.more
+    }
+}
+
 struct Walk<'o, O: ?Sized> {
     commits: Commits<'o, O>,
     /// The youngest first; among those of one second the one met first.
     queue: BinaryHeap<(i64, Reverse<u64>, Oid)>,
     /// What waits for each commit; `None` once it was looked at.
     met: HashMap<Oid, Option<Waiting>>,
-    /// Where the question ends: of these alone the range consists.
-    within: Option<HashSet<Oid>>,
+    /// How many of those that wait are not known to be hidden.
+    open: usize,
+    /// The parents of every commit that was read, as far as a range needs them.
+    read: HashMap<Oid, Vec<Oid>>,
+    /// What is known to be reached from where the range begins, so far.
+    hidden: HashSet<Oid>,
     /// The commits at which a range begins: they are not listed, but who has what they have changed nothing.
     bottom: HashSet<Oid>,
     follow: bool,
@@ -98,73 +128,129 @@ pub fn log<O: Objects + ?Sized>(objects: &O, query: &Query) -> Result<Listed, Di
         commits: Commits::new(objects),
         queue: BinaryHeap::new(),
         met: HashMap::new(),
-        within: None,
+        open: 0,
+        read: HashMap::new(),
+        hidden: query.not.iter().copied().collect(),
         bottom: query.not.iter().copied().collect(),
         follow: query.follow,
     };
-    if !query.not.is_empty() {
-        walk.within = Some(super::history::range_ids(objects, query.tip, query.not)?.into_iter().collect());
+    let mut page = Page { listed: Listed::default(), after: query.after, limit: query.limit };
+    let followed = Followed::new(query.path);
+    for &id in query.not {
+        walk.meet(id, &followed, None)?;
+        walk.hide_parents(id);
     }
-    let mut listed = Listed::default();
-    let mut behind = query.after.is_none();
-    walk.meet(query.tip, &Followed::new(query.path), None)?;
-    let mut looked_at = 0;
-    while let Some((id, waiting)) = walk.next() {
+    walk.meet(query.tip, &followed, None)?;
+    // Of a range nothing is certain before its end: a commit may still turn out to be hidden.
+    let mut of_range = Vec::new();
+    let (mut looked_at, mut slop) = (0, SLOP);
+    while slop > 0 {
+        slop -= usize::from(walk.open == 0);
+        let Some((id, waiting)) = walk.next() else { break };
+        if walk.hidden.contains(&id) {
+            walk.spread(id, waiting)?;
+            continue;
+        }
         if looked_at >= query.most {
-            (listed.more, listed.exhausted) = (true, true);
-            break;
+            page.listed.exhausted = true;
+            if query.not.is_empty() {
+                break;
+            }
+            walk.pass(waiting)?;
+            continue;
         }
         looked_at += 1;
         let path = waiting.followed.path.clone();
         if !walk.look(id, waiting)? {
             continue;
         }
-        if behind && listed.lines.len() >= query.limit {
-            listed.more = true;
+        let line = Line { id, path };
+        if !query.not.is_empty() {
+            of_range.push(line);
+        } else if page.add(line) {
             break;
         }
-        if behind {
-            listed.lines.push(Line { id, path });
-        }
-        behind |= query.after == Some(id);
     }
-    Ok(listed)
+    of_range.retain(|line| !walk.hidden.contains(&line.id));
+    of_range.into_iter().any(|line| page.add(line));
+    page.listed.more |= page.listed.exhausted;
+    Ok(page.listed)
 }
 
 impl<O: Objects + ?Sized> Walk<'_, O> {
-    fn is_within(&self, id: Oid) -> bool {
-        self.within.as_ref().is_none_or(|within| within.contains(&id))
-    }
-
     /// Whether a parent counts when it is asked what a commit changed.
     fn is_relevant(&self, id: Oid) -> bool {
-        self.is_within(id) || self.bottom.contains(&id)
+        !self.hidden.contains(&id) || self.bottom.contains(&id)
+    }
+
+    /// Reads a commit. Whoever is hidden hides the parents of every commit that was read.
+    fn node(&mut self, id: Oid) -> Result<Node, ReadError> {
+        let node = self.commits.node(id)?;
+        if !self.bottom.is_empty() {
+            self.read.entry(id).or_insert_with(|| node.parents.clone());
+        }
+        Ok(node)
     }
 
     /// Lets a commit wait, unless it did before: whoever came first says under which name the file is looked for.
     fn meet(&mut self, id: Oid, followed: &Arc<Followed>, trail: Option<Arc<Trail>>) -> Result<(), ReadError> {
-        if self.met.contains_key(&id) || !self.is_within(id) {
+        if self.met.contains_key(&id) {
             return Ok(());
         }
-        let node = self.commits.node(id)?;
+        let node = self.node(id)?;
         self.queue.push((node.seconds, Reverse(self.met.len() as u64), id));
+        self.open += usize::from(!self.hidden.contains(&id));
         self.met.insert(id, Some(Waiting { node, followed: followed.clone(), trail }));
         Ok(())
     }
 
     fn next(&mut self) -> Option<(Oid, Waiting)> {
         let (_, _, id) = self.queue.pop()?;
+        self.open -= usize::from(!self.hidden.contains(&id));
         let waiting = self.met.get_mut(&id)?.take()?;
         Some((id, waiting))
+    }
+
+    /// Hides a commit; answers whether it was not hidden before.
+    fn hide(&mut self, id: Oid) -> bool {
+        let newly = self.hidden.insert(id);
+        self.open -= usize::from(newly && matches!(self.met.get(&id), Some(Some(_))));
+        newly
+    }
+
+    /// Hides what a hidden commit is known to reach.
+    fn hide_parents(&mut self, id: Oid) {
+        let mut from = vec![id];
+        while let Some(id) = from.pop() {
+            for parent in self.read.get(&id).cloned().unwrap_or_default() {
+                if self.hide(parent) {
+                    from.push(parent);
+                }
+            }
+        }
+    }
+
+    /// Goes on behind a hidden commit.
+    fn spread(&mut self, id: Oid, waiting: Waiting) -> Result<(), ReadError> {
+        for &parent in &waiting.node.parents {
+            self.hide(parent);
+            self.meet(parent, &waiting.followed, None)?;
+            self.hide_parents(parent);
+        }
+        self.hide_parents(id);
+        Ok(())
+    }
+
+    /// Goes on behind a commit that is not looked at.
+    fn pass(&mut self, waiting: Waiting) -> Result<(), ReadError> {
+        waiting.node.parents.into_iter().try_for_each(|parent| self.meet(parent, &waiting.followed, None))
     }
 
     /// Whether the commit changed what stands at the path; its parents wait from here on, as far as they matter.
     fn look(&mut self, id: Oid, waiting: Waiting) -> Result<bool, DiffError> {
         let Waiting { node, followed, trail } = waiting;
         if followed.path.is_empty() {
-            for parent in node.parents {
-                self.meet(parent, &followed, None)?;
-            }
+            self.pass(Waiting { node, followed, trail })?;
             return Ok(true);
         }
         let first_is_same = !self.commits.may_change(id, &followed.keys);
@@ -180,7 +266,7 @@ impl<O: Objects + ?Sized> Walk<'_, O> {
         };
         let (mut relevant, mut others, mut changed) = (Vec::new(), Vec::new(), Vec::new());
         for &parent in &node.parents {
-            let tree = self.commits.node(parent)?.tree;
+            let tree = self.node(parent)?.tree;
             let theirs = Arc::new(self.trail(tree, &followed, Some(&mine))?);
             let same = theirs.end() == mine.end();
             if same && self.is_relevant(parent) {

@@ -14,11 +14,13 @@ fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
         remark if remark.is_empty() => remark,
         remark => format!("; fixtures are listed in `{}`{remark}", secrets::ALLOW_PATH),
     };
-    for (place, text) in pushed.record.texts() {
-        if let Some(finding) = secrets::find_except(&text, &allowed).first() {
-            let why = format!("{place} at byte {} looks like a secret ({}){remark}", finding.offset, finding.rule);
-            return pushed.refuse(RULE.word, why, drop_it(pushed.name));
-        }
+    let told = pushed.record.find_text(|place, text| {
+        let found = secrets::find_except(text, &allowed);
+        let finding = found.first()?;
+        Some(format!("{place} at byte {} looks like a secret ({}){remark}", finding.offset, finding.rule))
+    });
+    if let Some(why) = told {
+        return pushed.refuse(RULE.word, why, drop_it(pushed.name));
     }
     for (i, attempt) in pushed.record.attempts.iter().enumerate() {
         let Some(frame) = &attempt.patch else { continue };

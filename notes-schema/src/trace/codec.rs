@@ -2,9 +2,9 @@
 //!
 //! Invariant: sizes are checked before anything is allocated for foreign bytes.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use rmpv::Value;
+use rmpv::ValueRef;
 use serde::Deserialize;
 use serde::de::{Error as _, SeqAccess, Visitor};
 
@@ -70,8 +70,7 @@ impl Record {
     /// Decodes canonical MessagePack; anything that is not canonical is refused.
     pub fn decode_msgpack(bytes: &[u8]) -> Result<Record, TraceError> {
         budget::check(bytes, budget::TRACE).map_err(TraceError::Overrun)?;
-        let value = rmpv::decode::read_value(&mut &bytes[..]).map_err(shape)?;
-        check_version(value.as_map().and_then(|map| map.iter().find(|(k, _)| k.as_str() == Some("v"))?.1.as_u64()))?;
+        check_version(rmp_serde::from_slice::<Version>(bytes).map_err(shape)?.v)?;
         let record: Record = rmp_serde::from_slice(bytes).map_err(shape)?;
         record.check()?;
         if record.canonical() == bytes { Ok(record) } else { Err(TraceError::NotCanonical) }
@@ -79,16 +78,11 @@ impl Record {
 
     /// Decodes the JSON form: hexadecimal ids, digests and nonce, base64 patches, any order, defaults spelled or not.
     pub fn decode_json(bytes: &[u8]) -> Result<Record, TraceError> {
-        #[derive(Deserialize)]
-        struct Version {
-            v: Option<u64>,
-        }
         if bytes.len() > limits::JSON_BYTES {
             let (got, allowed) = (bytes.len(), limits::JSON_BYTES);
             return Err(TraceError::Overrun(Overrun::Bytes { got, allowed }));
         }
-        let version: Version = serde_json::from_slice(bytes).map_err(shape)?;
-        check_version(version.v)?;
+        check_version(serde_json::from_slice::<Version>(bytes).map_err(shape)?.v)?;
         let mut record: Record = serde_json::from_slice(bytes).map_err(shape)?;
         for (i, attempt) in record.attempts.iter_mut().enumerate() {
             if attempt.seq == 0 {
@@ -102,8 +96,11 @@ impl Record {
 
     /// The canonical MessagePack: keys sorted, shortest integers, defaults absent.
     pub fn canonical(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        rmpv::encode::write_value(&mut bytes, &self.value()).expect("invariant: writing to memory");
+        let declared = crate::envelope::encode(self);
+        let mut value = read(&declared);
+        sort_keys(&mut value);
+        let mut bytes = Vec::with_capacity(declared.len());
+        rmpv::encode::write_value_ref(&mut bytes, &value).expect("invariant: writing to memory");
         bytes
     }
 
@@ -117,19 +114,22 @@ impl Record {
         serde_json::to_value(self).expect("invariant: records are maps with text keys")
     }
 
-    /// Every text in the record with its place (`attempts[0].stdout.tail`), for whoever must read all of it.
-    pub fn texts(&self) -> Vec<(String, String)> {
-        let mut found = Vec::new();
-        collect_texts(self.value(), String::new(), &mut found);
-        found
+    /// Shows every text in the record with its place (`attempts[0].stdout.tail`), for whoever must read all of it; the
+    /// first answer ends it.
+    pub fn find_text<T>(&self, mut look: impl FnMut(&str, &str) -> Option<T>) -> Option<T> {
+        find_text(&read(&crate::envelope::encode(self)), &mut String::new(), &mut look)
     }
+}
 
-    fn value(&self) -> Value {
-        let bytes = crate::envelope::encode(self);
-        let mut value = rmpv::decode::read_value(&mut &bytes[..]).expect("invariant: just encoded");
-        sort_keys(&mut value);
-        value
-    }
+/// The format that bytes claim, whatever else they say.
+#[derive(Deserialize)]
+struct Version {
+    v: Option<u64>,
+}
+
+/// What was just encoded, without a copy of its texts.
+fn read(encoded: &[u8]) -> ValueRef<'_> {
+    rmpv::decode::read_value_ref(&mut &encoded[..]).expect("invariant: just encoded")
 }
 
 fn shape(error: impl fmt::Display) -> TraceError {
@@ -145,36 +145,47 @@ fn check_version(v: Option<u64>) -> Result<(), TraceError> {
     }
 }
 
-fn sort_keys(value: &mut Value) {
+fn sort_keys(value: &mut ValueRef) {
     match value {
-        Value::Map(entries) => {
+        ValueRef::Map(entries) => {
             entries.iter_mut().for_each(|(_, inner)| sort_keys(inner));
-            entries.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
+            entries.sort_by(|(a, _), (b, _)| text_of(a).cmp(&text_of(b)));
         }
-        Value::Array(items) => items.iter_mut().for_each(sort_keys),
-        Value::Nil | Value::Boolean(_) | Value::Integer(_) | Value::F32(_) | Value::F64(_) => {}
-        Value::String(_) | Value::Binary(_) | Value::Ext(..) => {}
+        ValueRef::Array(items) => items.iter_mut().for_each(sort_keys),
+        ValueRef::Nil | ValueRef::Boolean(_) | ValueRef::Integer(_) | ValueRef::F32(_) | ValueRef::F64(_) => {}
+        ValueRef::String(_) | ValueRef::Binary(_) | ValueRef::Ext(..) => {}
     }
 }
 
-fn collect_texts(value: Value, place: String, found: &mut Vec<(String, String)>) {
+fn find_text<T>(
+    value: &ValueRef,
+    place: &mut String,
+    look: &mut impl FnMut(&str, &str) -> Option<T>,
+) -> Option<T> {
+    let here = place.len();
+    let mut inside = |step: fmt::Arguments, inner: &ValueRef| {
+        place.write_fmt(step).expect("invariant: writing to memory");
+        let found = find_text(inner, place, look);
+        place.truncate(here);
+        found
+    };
     match value {
-        Value::Map(entries) => {
-            for (key, inner) in entries {
-                let dot = if place.is_empty() { "" } else { "." };
-                let place = format!("{place}{dot}{}", key.as_str().unwrap_or("?"));
-                collect_texts(inner, place, found);
-            }
+        ValueRef::Map(entries) => entries.iter().find_map(|(key, inner)| {
+            let dot = if here == 0 { "" } else { "." };
+            inside(format_args!("{dot}{}", text_of(key).unwrap_or("?")), inner)
+        }),
+        ValueRef::Array(items) => {
+            items.iter().enumerate().find_map(|(i, inner)| inside(format_args!("[{i}]"), inner))
         }
-        Value::Array(items) => {
-            for (i, inner) in items.into_iter().enumerate() {
-                collect_texts(inner, format!("{place}[{i}]"), found);
-            }
-        }
-        Value::String(text) => found.extend(text.into_str().map(|text| (place, text))),
-        Value::Nil | Value::Boolean(_) | Value::Integer(_) | Value::F32(_) | Value::F64(_) => {}
-        Value::Binary(_) | Value::Ext(..) => {}
+        ValueRef::String(_) => look(place, text_of(value)?),
+        ValueRef::Nil | ValueRef::Boolean(_) | ValueRef::Integer(_) | ValueRef::F32(_) | ValueRef::F64(_) => None,
+        ValueRef::Binary(_) | ValueRef::Ext(..) => None,
     }
+}
+
+fn text_of<'a>(value: &'a ValueRef) -> Option<&'a str> {
+    let ValueRef::String(text) = value else { return None };
+    text.as_str()
 }
 
 /// Reads attempts and stops at the first one too many.

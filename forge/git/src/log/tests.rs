@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::Store;
 use crate::testing::Repo;
 
 fn query(tip: Oid, path: &str) -> Query<'_> {
@@ -19,49 +20,80 @@ fn by_git(repo: &Repo, options: &[&str], path: &str) -> Vec<String> {
 
 const PATHS: [&str; 8] = ["", "d0", "d1", "d0/f0", "d1/f1", "d2/f2", "none", "d0/f0/none"];
 
+/// What `git log -- path` lists, of everything and in a range, with and without a graph and its filters.
+fn assert_as_git(shape: &[(Vec<usize>, u64)], tip: usize, not: usize) -> Result<(), TestCaseError> {
+    let repo = Repo::new();
+    let ids = crate::graph::tests::history(&repo, shape);
+    let (tip, not) = (ids[tip % ids.len()], [ids[not % ids.len()]]);
+    for graph in [false, true] {
+        if graph {
+            repo.git(&["commit-graph", "write", "--reachable", "--changed-paths"]);
+        }
+        let store = repo.store();
+        for path in PATHS {
+            let theirs = by_git(&repo, &[&tip.to_string()], path);
+            assert_pages(&store, query(tip, path), &theirs)?;
+            let between = format!("{}..{tip}", not[0]);
+            let theirs = by_git(&repo, &[&between], path);
+            assert_pages(&store, Query { not: &not, ..query(tip, path) }, &theirs)?;
+        }
+    }
+    Ok(())
+}
+
+/// In pages of two the same commits come as at once, and the last page says so.
+fn assert_pages(store: &Store, query: Query<'_>, theirs: &[String]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(shown(&log(store, &query).expect("readable")), theirs, "{:?}", query);
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = log(store, &Query { after, limit: 2, ..query }).expect("readable");
+        prop_assert!(page.lines.len() == 2 || !page.more);
+        after = page.lines.last().map(|line| line.id);
+        paged.extend(shown(&page));
+        if !page.more {
+            prop_assert_eq!(paged, theirs);
+            return Ok(());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any shape of history, any path, with and without a graph and its filters: what `git log -- path` lists.
+    /// Any shape of history, any path. Honest dates: with others git itself gives up being exact.
     #[test]
     fn lists_what_git_lists(
-        shape in prop::collection::vec((prop::collection::vec(0usize..6, 0..3), 0usize..3), 3..40),
+        shape in prop::collection::vec(prop::collection::vec(0usize..6, 0..3), 3..40),
         tip in 0usize..40,
         not in 0usize..40,
     ) {
-        let repo = Repo::new();
-        // Honest dates, some alike: with others git itself gives up being exact.
         let shape: Vec<(Vec<usize>, u64)> =
-            shape.into_iter().enumerate().map(|(n, (parents, _))| (parents, 1000 + n as u64)).collect();
-        let ids = crate::graph::tests::history(&repo, &shape);
-        let (tip, not) = (ids[tip % ids.len()], [ids[not % ids.len()]]);
-        for graph in [false, true] {
-            if graph {
-                repo.git(&["commit-graph", "write", "--reachable", "--changed-paths"]);
-            }
-            let store = repo.store();
-            for path in PATHS {
-                let all = log(&store, &query(tip, path)).expect("readable");
-                let theirs = by_git(&repo, &[&tip.to_string()], path);
-                prop_assert_eq!(shown(&all), theirs.clone(), "{} {}", path, graph);
-                let range = log(&store, &Query { not: &not, ..query(tip, path) }).expect("readable");
-                let between = format!("{}..{tip}", not[0]);
-                prop_assert_eq!(shown(&range), by_git(&repo, &[&between], path), "{} {} {}", between, path, graph);
-                // In pages of two the same commits come, and the last page says so.
-                let (mut paged, mut after) = (Vec::new(), None);
-                loop {
-                    let page = log(&store, &Query { after, limit: 2, ..query(tip, path) }).expect("readable");
-                    prop_assert!(page.lines.len() == 2 || !page.more);
-                    after = page.lines.last().map(|line| line.id);
-                    paged.extend(shown(&page));
-                    if !page.more {
-                        break;
-                    }
-                }
-                prop_assert_eq!(paged, theirs);
-            }
-        }
+            shape.into_iter().enumerate().map(|(n, parents)| (parents, 1000 + n as u64)).collect();
+        assert_as_git(&shape, tip, not)?;
     }
+}
+
+/// A merge looks at its elder parent while nobody knows yet that the other one reaches it: what is as there came from
+/// there.
+#[test]
+fn a_parent_that_is_hidden_later_counts() {
+    let back: [&[usize]; 5] = [&[], &[0], &[0], &[0], &[3, 0]];
+    let shape: Vec<(Vec<usize>, u64)> =
+        back.iter().enumerate().map(|(n, back)| (back.to_vec(), 1000 + n as u64)).collect();
+    assert_as_git(&shape, 4, 3).expect("as git lists");
+}
+
+#[test]
+fn a_range_that_is_given_up_says_so_and_lists_nothing_hidden() {
+    let repo = Repo::new();
+    let shape: Vec<(Vec<usize>, u64)> = (0..30).map(|n| (vec![0], 1000 + n as u64)).collect();
+    let ids = crate::graph::tests::history(&repo, &shape);
+    let store = repo.store();
+    let all = Query { not: &[ids[9]], ..query(ids[29], "d0") };
+    let (whole, cut) = (log(&store, &all), log(&store, &Query { most: 4, ..all }));
+    let (whole, cut) = (whole.expect("readable"), cut.expect("readable"));
+    assert!(!whole.exhausted && !whole.more && cut.exhausted && cut.more, "{whole:?} {cut:?}");
+    assert!(!cut.lines.is_empty() && whole.lines.starts_with(&cut.lines) && cut.lines.len() < whole.lines.len());
 }
 
 #[test]
