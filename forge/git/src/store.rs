@@ -244,6 +244,8 @@ impl Store {
 
     /// Serves `objects`, which are durable in a pack already, from memory.
     pub fn remember(&self, objects: impl IntoIterator<Item = (Oid, Object)>) {
+        // What comes may take a while to make, and readers should not wait for it.
+        let objects: Vec<(Oid, Object)> = objects.into_iter().collect();
         let mut recent = self.recent.write().expect("invariant: no panic under this lock");
         for (id, object) in objects {
             recent.new.bytes += object.data.len();

@@ -25,6 +25,10 @@ impl Runner for Pytest {
             return;
         }
         let bare = line.trim_matches(['=', ' ']);
+        // `5 passed in 0.1s`, `no tests ran in 0.1s`: most lines begin otherwise.
+        if !bare.starts_with(|c: char| c.is_ascii_digit() || c == 'n') {
+            return;
+        }
         let Some((counts, time)) = bare.rsplit_once(" in ") else { return };
         let is_time = |text: &str| text.strip_suffix('s').is_some_and(|number| number.parse::<f64>().is_ok());
         if !is_time(time.split(' ').next().unwrap_or("")) {
