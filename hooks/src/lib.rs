@@ -13,6 +13,7 @@ pub mod patch;
 pub mod policy;
 pub mod push;
 pub mod record;
+mod next_run;
 mod repo;
 pub mod reruns;
 mod rules;

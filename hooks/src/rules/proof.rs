@@ -3,7 +3,7 @@
 use notes_schema::event::Level;
 
 use crate::gate::{Candidate, Finding, GateRule};
-use crate::{Repo, Undecided};
+use crate::{Repo, Undecided, next_run};
 
 /// How many differing paths are named.
 const NAMED: usize = 5;
@@ -33,7 +33,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
                  `git push` sends it",
                 candidate.author
             ),
-            next: "git push".to_owned(),
+            next: next_run::required(&base.policy, None).unwrap_or("git push".to_owned()),
         });
     };
     let tested = record.last().tree;
@@ -55,7 +55,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     let differ = if paths.is_empty() { String::new() } else { format!("; they differ in {paths}") };
     let (last, tip) = (tested.short(), candidate.tree.short());
     let why = format!("the last recorded run was on tree {last}, and the tip has tree {tip}{differ}");
-    Ok(Finding::Missing { code: "E08", why, next: "forge run --again && git push".to_owned() })
+    Ok(Finding::Missing { code: "E08", why, next: next_run::AGAIN.to_owned() })
 }
 
 /// A clone records for the issue that was started last in it; whoever goes back to an earlier branch has to say so.
