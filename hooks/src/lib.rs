@@ -9,11 +9,11 @@
 pub mod command;
 pub mod counts;
 pub mod gate;
+mod next_run;
 pub mod patch;
 pub mod policy;
 pub mod push;
 pub mod record;
-mod next_run;
 mod repo;
 pub mod reruns;
 mod rules;

@@ -231,7 +231,6 @@ pub(crate) fn drop_it(name: &RefName) -> String {
     format!("git update-ref -d {}{} && git push", refs::OUT_PREFIX, id(name))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

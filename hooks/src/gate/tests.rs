@@ -437,10 +437,8 @@ fn what_a_record_cites_is_in_its_tree() {
         parts.submit().err().map(|refusal| (refusal.rule, refusal.next))
     };
     let e10 = |next: &str| Some(("E10".to_owned(), next.to_owned()));
-    let check = format!(
-        "cd \"$(git rev-parse --show-toplevel)\" && forge run -- git diff --check {} HEAD && git push",
-        oid(3)
-    );
+    let check =
+        format!("cd \"$(git rev-parse --show-toplevel)\" && forge run -- git diff --check {} HEAD && git push", oid(3));
     assert_eq!(cites("", None), None);
     assert_eq!(cites("src", Some("locked")), None);
     assert_eq!(cites("elsewhere", None), e10(&check));

@@ -5,8 +5,8 @@ use notes_schema::event::Level;
 use notes_schema::trace::Attempt;
 
 use crate::gate::{Candidate, Finding, GateRule};
-use crate::policy::Policy;
 use crate::next_run::{self, AGAIN};
+use crate::policy::Policy;
 use crate::{Repo, Undecided, reruns};
 
 /// See the module.
