@@ -189,6 +189,7 @@ fn a_run_on_the_tips_tree_counts_whatever_ran_on_other_trees_later() {
 fn the_differing_paths_are_named_and_cleaned() {
     let mut parts = Parts { records: vec![run(|a| a.tree = oid(9))], ..parts() };
     parts.repo.paths = Ok((1..=9).map(|n| format!("src/{n}\n.rs")).collect());
+    parts.repo.found.extend((1..=9).map(|n| (format!("src/{n}\n.rs"), crate::Found::Other)));
     let why = parts.submit().unwrap_err().why;
     assert!(
         why.ends_with("they differ in `src/1 .rs`, `src/2 .rs`, `src/3 .rs`, `src/4 .rs`, `src/5 .rs` and more"),
@@ -196,6 +197,19 @@ fn the_differing_paths_are_named_and_cleaned() {
     );
     parts.repo.paths = Err(Undecided("the tested tree is not here".into()));
     assert_eq!(parts.submit().unwrap_err().rule, "E08", "that it differs is certain all the same");
+}
+
+#[test]
+fn files_that_only_the_work_tree_of_the_run_had_are_named_and_committed() {
+    let mut parts = Parts { records: vec![run(|a| a.tree = oid(9))], ..parts() };
+    parts.repo.paths = Ok(["a", "kept", "b\n", "c", "d"].map(str::to_owned).to_vec());
+    parts.repo.found.insert("kept".into(), crate::Found::Other);
+    let refusal = parts.submit().unwrap_err();
+    let ends =
+        "; the tip lacks `a`, `b `, `c` and more: commit what belongs to it, and name the rest in `.git/info/exclude`";
+    assert!(refusal.why.ends_with(ends), "{refusal}");
+    let next = format!("git add -A && git commit -q --allow-empty -m 'What the run was on' && {AGAIN}");
+    assert_eq!(refusal.next, next);
 }
 
 #[test]

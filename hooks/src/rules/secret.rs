@@ -117,10 +117,7 @@ fn next(repo: &dyn Repo, pushed: &PushedRef<'_>, new: Oid, found: &Bringing) -> 
                 false => format!("git -C \"$d\" restore --staged --source={before} -- {known} && "),
             };
             let commit = format!("git -C \"$d\" commit -qn --allow-empty --allow-empty-message -C {new}");
-            (
-                format!("--no-checkout \"$d\" {before}"),
-                format!("git -C \"$d\" read-tree {new} && {restore}{commit}"),
-            )
+            (format!("--no-checkout \"$d\" {before}"), format!("git -C \"$d\" read-tree {new} && {restore}{commit}"))
         }
         None if found.is_root => (
             format!("--no-checkout \"$d\" {new}"),
