@@ -91,7 +91,7 @@ impl Render for Begun {
         let get = &self.recorder;
         out.push_str(&format!("    {get} > ~/bin/forge && chmod +x ~/bin/forge && export PATH=~/bin:$PATH\n"));
         out.push_str("Runs signed with your key show more (P2): git config --global forge.signingkey ~/.ssh/forge\n");
-        out.push_str(&format!("---\nnext: submit {}\n", self.branch));
+        out.push_str(&format!("---\nnext: {} && {}\n", self.push, self.submit));
         out
     }
 }

@@ -343,6 +343,9 @@ fn what_nobody_could_repeat_is_passed_over() {
     assert!(seen.err.contains("again: `sh -c echo first`; what was recorded after it"), "{}", seen.err);
 }
 
+/// Runs words, or the last ones again where there are none.
+type Recorder<'w> = Box<dyn Fn(&[&str]) -> Seen + 'w>;
+
 #[test]
 fn a_run_in_an_ignored_directory_is_repeated_from_the_top_by_both_recorders() {
     let work = Work::new();
@@ -352,7 +355,7 @@ fn a_run_in_an_ignored_directory_is_repeated_from_the_top_by_both_recorders() {
     let script = |shell: &[&'static str], words: &[&str]| {
         work.script_in("build", shell, if words.is_empty() { &["--again"] } else { &[] }, words)
     };
-    let mut recorders: Vec<Box<dyn Fn(&[&str]) -> Seen>> = vec![Box::new(program)];
+    let mut recorders: Vec<Recorder<'_>> = vec![Box::new(program)];
     for shell in shells() {
         recorders.push(Box::new(move |words| script(&shell, words)));
     }

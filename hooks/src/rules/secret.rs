@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use notes_schema::{Oid, refs};
+use notes_schema::Oid;
 
 use crate::command::{exclude, pathspecs, quote};
 use crate::push::{PushRule, PushedRef};
@@ -148,16 +148,16 @@ fn next(repo: &dyn Repo, pushed: &PushedRef<'_>, new: Oid, found: &Bringing) -> 
         true => String::new(),
         false => format!("{} && ", exclude(were_new.into_iter())),
     };
-    let (force, agent) = (if found.forced { " -f" } else { "" }, pushed.agent);
-    let records = format!("{}*:{}{agent}/*", refs::OUT_PREFIX, refs::IN_PREFIX);
+    let force = if found.forced { " -f" } else { "" };
+    // Records go along where the clone is set up to send them.
+    let records = "$(git config --get-all remote.origin.push '^refs/notes/')";
     Ok(format!(
         "d=$(mktemp -d) && git worktree add -q --detach {begin} && {make} && c=$(git -C \"$d\" rev-parse HEAD) && \
          git worktree remove -f \"$d\" && \
          git for-each-ref --format=\"update %(refname) $c\" --points-at={new} refs/heads | git update-ref --stdin && \
-         git reset -q -- {} && {exclude}git push{force} origin \"$c:\"{} {}",
+         git reset -q -- {} && {exclude}git push{force} origin \"$c:\"{} {records}",
         pathspecs(all.into_iter()),
-        quote(name.as_str()),
-        quote(&records)
+        quote(name.as_str())
     ))
 }
 
@@ -204,7 +204,7 @@ mod tests {
                 "d=$(mktemp -d) && git worktree add -q --detach {begin} && {make} && c=$(git -C \"$d\" rev-parse HEAD) && \
                  git worktree remove -f \"$d\" && git for-each-ref --format=\"update %(refname) $c\" --points-at={new} \
                  refs/heads | git update-ref --stdin && git reset -q -- {end} \
-                 'refs/notes/forge/out/*:refs/notes/forge/in/alpha/*'"
+                 $(git config --get-all remote.origin.push '^refs/notes/')"
             )
         };
         let exclude = |path: &str| format!("printf '%s\\n' {path} >> \"$(git rev-parse --git-path info/exclude)\"");
