@@ -2,7 +2,7 @@
 //!
 //! Invariant: never writes. Packs appear in the directory through [`super::pack::write`] alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -294,6 +294,21 @@ impl Store {
             repository.try_find_header(object::to_gix(id)).map_err(|e| ReadError::Store { id, why: e.to_string() })
         })?;
         Ok(header.map(|header| (header.kind().into(), header.size())))
+    }
+
+    /// The commits whose ids begin with `prefix`, at least four and at most 40 hexadecimal digits, sorted. What cannot be
+    /// looked through has none.
+    pub fn commits_beginning(&self, prefix: &str) -> Vec<Oid> {
+        let Ok(wanted) = gix::hash::Prefix::from_hex(prefix) else { return Vec::new() };
+        let mut found = HashSet::new();
+        self.with_gix(|repository| repository.objects.lookup_prefix(wanted, Some(&mut found)).ok());
+        let mut ids: BTreeSet<Oid> = found.iter().map(|id| object::from_gix(id)).collect();
+        let recent = self.recent.read().expect("invariant: no panic under this lock");
+        for generation in [&recent.new, &recent.old] {
+            ids.extend(generation.objects.keys().filter(|id| id.to_string().starts_with(prefix)));
+        }
+        drop(recent);
+        ids.into_iter().filter(|id| self.kind(*id).is_ok_and(|kind| kind == Some(Kind::Commit))).collect()
     }
 
     /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.

@@ -82,7 +82,7 @@ fn after_approval(context: &Context, project: &Project, n: u64) -> String {
     let Some(gate) = gate else { return format!("pr {path}") };
     match gate.lines.into_iter().find(|line| !line.ok) {
         None => format!("merge {path}"),
-        Some(line) if line.rule == "level" => line.next,
+        Some(line) if line.rule == "level" && line.next.starts_with("challenge ") => line.next,
         Some(_) => "feed --wait".to_owned(),
     }
 }
