@@ -402,11 +402,48 @@ if [ -z "$scratch" ]; then
 	exit "$status"
 fi
 
+# The words as they are recorded.
+recorded_words() {
+	comma='' before='' room=8000 words=0
+	for word; do
+		words=$((words + 1)) room=$((room - ${#word}))
+		if [ $words -gt 250 ] || [ $room -lt 0 ]; then
+			printf '%s"[more arguments left out]"' "$comma"
+			break
+		fi
+		case $before in
+		-*[Pp]assword | -*[Pp]asswd | -*[Ss]ecret | -*[Tt]oken | -*api-key | -*apikey | -*access-key | -*api_key)
+			printf '%s"[redacted:command-option]"' "$comma"
+			echo 'command-option 1' >>"$scratch/redactions"
+			;;
+		*) printf '%s%s' "$comma" "$(redacted "$word" 8192)" ;;
+		esac
+		comma=', ' before=$word
+	done
+}
+
 here=$(pwd)
-{
-	printf 'cd %s|| exit 2\nset -- ' "$(quoted "$here")"
-	for word; do quoted "$word"; done
-} >"$scratch/last" && mv "$scratch/last" "$last"
+cwd=${here#"$top"}
+cwd=${cwd#/}
+placed=yes
+[ -z "$cwd" ] || [ "$(git cat-file -t "$tree:$cwd" 2>/dev/null)" = tree ] || placed=''
+recorded_words "$@" >"$scratch/argv"
+if grep -q -e '\[redacted' -e '\[more arguments left out\]' "$scratch/argv"; then
+	say "a word of the command is struck out or left out: nobody can run it again, so it proves nothing;" \
+		"keep secrets in the environment or a file"
+else
+	# shellcheck disable=SC2016
+	{
+		if [ "$placed" ]; then
+			printf 'cd %s|| exit 2\nset -- ' "$(quoted "$here")"
+		else
+			# What no commit takes in, others do not have: they enter it from the top, in words that say so.
+			printf 'cd %s|| exit 2\nset -- ' "$(quoted "$top")"
+			for word in sh -c 'cd "./$0" && exec "$@"' "$cwd"; do quoted "$word"; done
+		fi
+		for word; do quoted "$word"; done
+	} >"$scratch/last" && mv "$scratch/last" "$last"
+fi
 
 # Each stream goes on to where it went, into `wc`, and into the keeper: none of them holds more than a little of it.
 tees='' keepers=''
@@ -549,8 +586,6 @@ base_tree=''
 [ -z "$base" ] || base_tree=$(git rev-parse --verify --quiet "$base^{tree}") || base_tree=''
 omitted=$(patch_from "$base_tree") || [ -n "$omitted" ] || omitted='it could not be made'
 [ -z "$omitted" ] || say "the patch to this tree is left out of the record: $omitted"
-cwd=${here#"$top"}
-cwd=${cwd#/}
 # Of two runs in one second the later one sorts behind.
 id=$started-$(printf %07d $$)
 {
@@ -567,22 +602,7 @@ id=$started-$(printf %07d $$)
 	printf '"env": {"os": "%s", "arch": "%s", "cpus": %d},\n' \
 		"$(uname -s | tr '[:upper:]' '[:lower:]')" "$(uname -m)" "$cpus"
 	printf '"head_tree": "%s",\n"attempts": [{"argv": [' "$tree"
-	comma='' before='' room=8000 words=0
-	for word; do
-		words=$((words + 1)) room=$((room - ${#word}))
-		if [ $words -gt 250 ] || [ $room -lt 0 ]; then
-			printf '%s"[more arguments left out]"' "$comma"
-			break
-		fi
-		case $before in
-		-*[Pp]assword | -*[Pp]asswd | -*[Ss]ecret | -*[Tt]oken | -*api-key | -*apikey | -*access-key | -*api_key)
-			printf '%s"[redacted:command-option]"' "$comma"
-			echo 'command-option 1' >>"$scratch/redactions"
-			;;
-		*) printf '%s%s' "$comma" "$(redacted "$word" 8192)" ;;
-		esac
-		comma=', ' before=$word
-	done
+	cat "$scratch/argv"
 	printf '],\n"tree": "%s", ' "$tree"
 	if [ -z "$omitted" ]; then
 		printf '"patch": "%s",\n' "$(frame "$scratch/patch")"
@@ -624,12 +644,13 @@ write() {
 }
 write || unrecorded "git could not write it; next: forge run --again"
 
+[ "$placed" ] || say "it ran in \`$cwd\`, which no commit would hold; next: forge run --again"
 tests=$(cat "$scratch/out/tests" 2>/dev/null || cat "$scratch/err/tests" 2>/dev/null)
 tests=$(printf '%s' "$tests" | sed -n 's/.*"passed": \([0-9]*\), "failed": \([0-9]*\).*/, \1 passed, \2 failed/p')
 if [ -n "$subject" ]; then
 	# Of another's work a failure says as much.
 	next='git push'
-elif [ "$ended" != 'exit 0' ]; then
+elif [ "$ended" != 'exit 0' ] || [ -z "$placed" ]; then
 	next='forge run --again'
 elif [ "$(git rev-parse --verify --quiet 'HEAD^{tree}')" = "$tree" ]; then
 	next='git push'

@@ -261,6 +261,10 @@ impl hooks::Repo for View<'_> {
         }))
     }
 
+    fn stands_at(&self, tree: Oid, path: &str) -> Result<bool, Undecided> {
+        Ok(history::entry_at(self.objects, tree, path).map_err(undecided)?.is_some())
+    }
+
     fn standing(&self, agent: &AgentName) -> Standing {
         match Tier::of(self.root.fold.rating(agent, Track::Antfarm)) {
             Tier::Bronze => Standing::Bronze,

@@ -129,7 +129,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Records of the author's that may be about this work, newest first.
-    fn mine(&self) -> impl Iterator<Item = &'a Record> {
+    pub(crate) fn mine(&self) -> impl Iterator<Item = &'a Record> {
         let (author, issue) = (self.author, self.issue);
         let counts = move |record: &&Record| {
             // What names a subject is about somebody else's work.

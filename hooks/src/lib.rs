@@ -9,6 +9,7 @@
 pub mod command;
 pub mod counts;
 pub mod gate;
+mod next_run;
 pub mod patch;
 pub mod policy;
 pub mod push;

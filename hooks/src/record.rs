@@ -224,14 +224,14 @@ pub fn not_its_makers(name: &RefName, why: impl AsRef<str>) -> Refusal {
     Refusal::new("E03", what(name), why, drop_it(name))
 }
 
-/// Drops a record that can never be taken, so that it is not sent again with each push.
-pub(crate) fn drop_it(name: &RefName) -> String {
-    format!("{} && git push", forget(name))
+/// E02, where what a ref brings is no record at all: its commit, or the files in it, are of another shape.
+pub fn misshapen(name: &RefName, why: impl AsRef<str>) -> Refusal {
+    Refusal::new("E02", what(name), why, drop_it(name))
 }
 
-/// Takes a record out of what the clone sends.
-pub(crate) fn forget(name: &RefName) -> String {
-    format!("git update-ref -d {}{}", refs::OUT_PREFIX, id(name))
+/// Drops a record that can never be taken, so that it is not sent again with each push.
+pub(crate) fn drop_it(name: &RefName) -> String {
+    format!("git update-ref -d {}{} && git push", refs::OUT_PREFIX, id(name))
 }
 
 #[cfg(test)]
@@ -273,25 +273,25 @@ mod tests {
                 "with beta's nonce",
                 with(|r| r.nonce = nonce(2)),
                 "E04",
-                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/12",
+                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge start parser/12",
             ),
             (
                 "with no known nonce",
                 with(|r| r.nonce = nonce(9)),
                 "E04",
-                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/12",
+                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge start parser/12",
             ),
             (
                 "with no known nonce or issue",
                 with(|r| (r.nonce, r.issue) = (nonce(9), None)),
                 "E04",
-                "git update-ref -d refs/notes/forge/out/r1 && ssh forge feed",
+                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge feed",
             ),
             (
                 "for another issue",
                 with(|r| r.issue = Some(13)),
                 "E04",
-                "git update-ref -d refs/notes/forge/out/r1 && ssh forge start parser/13",
+                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge start parser/13",
             ),
             ("for the nonce's issue", with(|r| r.issue = None), "", ""),
             (
@@ -304,7 +304,7 @@ mod tests {
                 "with a challenge's nonce, about own work",
                 with(|r| (r.nonce, r.issue) = (nonce(3), None)),
                 "E04",
-                "git update-ref -d refs/notes/forge/out/r1 && ssh forge challenge parser/47",
+                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge challenge parser/47",
             ),
             ("after an unknown one", with(|r| r.prev = Some(Sha256::of(b"?"))), "E05", drop),
             (

@@ -129,6 +129,10 @@ pub trait Repo {
     fn tree_of(&self, commit: Oid) -> Result<Option<Oid>, Undecided>;
     /// What stands at `path` in `tree`.
     fn found_at(&self, tree: Oid, path: &str) -> Result<Option<Found>, Undecided>;
+    /// Whether anything stands at `path` in `tree`.
+    fn stands_at(&self, tree: Oid, path: &str) -> Result<bool, Undecided> {
+        Ok(self.found_at(tree, path)?.is_some())
+    }
     /// How well an agent is proven: what its approvals weigh hangs on it.
     fn standing(&self, agent: &AgentName) -> Standing;
     /// The time of the judgement, milliseconds since 1970.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::command::one_line;
+
 /// Why something may not land, in words for one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -18,13 +20,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal; line breaks and other control characters become spaces.
+    /// A refusal; line breaks and other control characters become spaces, and in the command they are spelled.
     pub fn new(rule: &str, what: impl AsRef<str>, why: impl AsRef<str>, next: impl AsRef<str>) -> Self {
         Refusal {
             rule: rule.to_owned(),
             what: plain(what.as_ref()),
             why: plain(why.as_ref()),
-            next: plain(next.as_ref()),
+            next: one_line(next.as_ref()),
             details: Vec::new(),
         }
     }

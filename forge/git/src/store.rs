@@ -2,7 +2,7 @@
 //!
 //! Invariant: never writes. Packs appear in the directory through [`super::pack::write`] alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -298,6 +298,25 @@ impl Store {
         Ok(header.map(|header| (header.kind().into(), header.size())))
     }
 
+    /// The commits whose ids begin with `prefix`, at least four and at most 40 hexadecimal digits, sorted. What cannot be
+    /// looked through has none.
+    pub fn commits_beginning(&self, prefix: &str) -> Vec<Oid> {
+        let is_commit = |id: &Oid| self.kind(*id).is_ok_and(|kind| kind == Some(Kind::Commit));
+        if let Ok(id) = prefix.parse::<Oid>() {
+            return Some(id).filter(is_commit).into_iter().collect();
+        }
+        let Ok(wanted) = gix::hash::Prefix::from_hex(prefix) else { return Vec::new() };
+        let mut found = HashSet::new();
+        self.with_gix(|repository| repository.objects.lookup_prefix(wanted, Some(&mut found)).ok());
+        let mut ids: BTreeSet<Oid> = found.iter().map(|id| object::from_gix(id)).collect();
+        let recent = self.recent.read().expect("invariant: no panic under this lock");
+        for generation in [&recent.new, &recent.old] {
+            ids.extend(generation.objects.keys().filter(|id| id.to_string().starts_with(prefix)));
+        }
+        drop(recent);
+        ids.into_iter().filter(is_commit).collect()
+    }
+
     /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.
     pub(crate) fn known(&self) -> Known {
         let mut repository = self.gix();
@@ -377,14 +396,44 @@ mod tests {
     use crate::testing::Repo;
 
     fn put(repo: &Repo, n: usize) -> Oid {
+        put_object(repo, n, &Object::new(Kind::Blob, n.to_string().into_bytes()))
+    }
+
+    fn put_object(repo: &Repo, n: usize, object: &Object) -> Oid {
         let mut builder = Builder::default();
-        let object = Object::new(Kind::Blob, n.to_string().into_bytes());
         let id = object.id().expect("no collision");
-        builder.add(id, &object);
+        builder.add(id, object);
         let (pack, stem) = (builder.finish(), repo.git_dir().join(format!("objects/pack/pack-{n:040x}")));
         std::fs::write(stem.with_extension("idx"), &pack.index).expect("written");
         std::fs::write(stem.with_extension("pack"), &pack.pack).expect("written");
         id
+    }
+
+    #[test]
+    fn commits_are_found_by_how_their_ids_begin_wherever_they_are() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        // Messages by which two ids begin alike.
+        let [one, two] = [20220, 23740].map(|n| {
+            let who = "a <a@b> 1700000000 +0000";
+            let tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+            let text = format!("tree {tree}\nauthor {who}\ncommitter {who}\n\n{n}\n");
+            Object::new(Kind::Commit, text.into_bytes())
+        });
+        let packed = put_object(&repo, 1, &one);
+        let remembered = two.id().expect("no collision");
+        store.remember([(remembered, two)]);
+        let mut both = [packed, remembered];
+        both.sort();
+        assert_eq!(store.commits_beginning("d0abd85"), both);
+        for id in both {
+            assert_eq!(store.commits_beginning(&id.to_string()), [id]);
+            assert_eq!(store.commits_beginning(&id.to_string()[..12]), [id]);
+        }
+        let blob = put(&repo, 2).to_string();
+        for nothing in [&blob, &blob[..7], "0000000", "no hex", "d0a"] {
+            assert_eq!(store.commits_beginning(nothing), [], "{nothing}");
+        }
     }
 
     #[test]

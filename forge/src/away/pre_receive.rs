@@ -202,7 +202,7 @@ fn judge_records(
                 Err(why) => judged.refused.push(record::not_its_makers(&update.name, why)),
             },
             Err(why) => {
-                judged.refused.push(Refusal::new("E02", update.name.as_str(), why, "ssh forge help record"));
+                judged.refused.push(record::misshapen(&update.name, why));
             }
         }
     }

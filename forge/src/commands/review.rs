@@ -4,6 +4,8 @@ use notes_schema::event::{Reviewed, Verdict};
 use notes_schema::{EntityId, ItemRef, Oid};
 use serde::Serialize;
 
+use super::context::Project;
+use super::pulls::gate_of;
 use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::Needs;
@@ -61,14 +63,28 @@ fn review(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     }
     let expected = context.if_match.clone();
     let name = reference.clone();
-    let (head, q) = context
-        .commit(&project.repository, move |draft| {
-            give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref())
-        })?
-        .0;
-    let path = format!("{}/{n}", reference.project);
-    let next = if verdict == Verdict::Approve { format!("merge {path}") } else { "feed --wait".to_owned() };
+    let ((head, q), snapshot) = context.commit(&project.repository, move |draft| {
+        give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref())
+    })?;
+    let next = match verdict {
+        Verdict::Approve => after_approval(context, &Project { snapshot, ..project }, n),
+        Verdict::RequestChanges | Verdict::Comment => "feed --wait".to_owned(),
+    };
     Ok(Answer::of(&Given { reference, verdict: verdict.as_str(), head, seq: q, next }))
+}
+
+/// Whoever approved merges where nothing else is missing, or runs the proof again where it shows too little. All else is for
+/// others to do.
+fn after_approval(context: &Context, project: &Project, n: u64) -> String {
+    let path = format!("{}/{n}", project.repository.name());
+    // The review is written: what cannot be looked up now is no reason to refuse it.
+    let gate = project.snapshot.fold.pull(n).and_then(|pull| gate_of(context, project, n, pull).ok());
+    let Some(gate) = gate else { return format!("pr {path}") };
+    match gate.lines.into_iter().find(|line| !line.ok) {
+        None => format!("merge {path}"),
+        Some(line) if line.rule == "level" && line.next.starts_with("challenge ") => line.next,
+        Some(_) => "feed --wait".to_owned(),
+    }
 }
 
 /// Verdict, reference and text, in whichever order they came.

@@ -1,5 +1,6 @@
 //! Other people's words in Markdown answers: always marked, never able to pose as ours.
 
+use hooks::command::is_invisible;
 use notes_schema::AgentName;
 
 /// One line of somebody's text: control characters gone, and what Markdown would act on escaped.
@@ -28,11 +29,6 @@ pub(super) fn quote(author: &AgentName, when: &str, text: &str) -> String {
         out.push('\n');
     }
     out
-}
-
-/// Characters that break or reorder a line, or that people do not see and models read.
-pub(super) fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `3 agents`, `1 agent`.

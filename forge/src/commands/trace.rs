@@ -18,6 +18,10 @@ use crate::state::PullState;
 use git::history;
 use git::store::Objects;
 
+/// Fewest digits that name a commit, and how many commits are named where they name several.
+const SHORTEST: usize = 7;
+const NAMED: usize = 5;
+
 #[derive(Serialize)]
 struct Traced {
     commit: Oid,
@@ -106,11 +110,8 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         Some((project, commit)) => (Some(project), commit),
         None => (args.value("project"), word),
     };
-    let commit: Oid = word.parse().map_err(|_| context.usage("a commit is named by its 40 hexadecimal digits"))?;
-    let project = match named {
-        Some(name) => context.project(name)?,
-        None => having(context, commit)?,
-    };
+    let named = named.map(|name| context.project(name)).transpose()?;
+    let (project, commit) = commit_named(context, named, word)?;
     let store = project.repository.store();
     let missing = |e: git::store::ReadError| Refusal::new(Code::NotFound, commit.to_string(), e.to_string(), "feed");
     let tree = store.commit(commit).map_err(missing)?.tree;
@@ -143,15 +144,34 @@ pub(crate) fn level_of(
     gate::best_on(snapshot, root, objects, Some(&pull.author), tree)
 }
 
-fn having(context: &Context, commit: Oid) -> Result<Project, Refusal> {
-    let has = |project: &Project| project.repository.store().commit(commit).is_ok();
-    if let Some(current) = context.current_project().filter(|p| has(p)) {
-        return Ok(current);
+/// The commit that `word` is or begins: in the named project, else in the current one, else in the first that has one. Where
+/// it begins several, they are named.
+fn commit_named(context: &Context, named: Option<Project>, word: &str) -> Result<(Project, Oid), Refusal> {
+    let word = word.to_ascii_lowercase();
+    if !(SHORTEST..=40).contains(&word.len()) || !word.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(context.usage(format!("a commit is named by {SHORTEST} to 40 hexadecimal digits")));
     }
-    let all = context.forge.open_repositories().into_iter();
-    let found =
-        all.map(|repository| Project { snapshot: repository.snapshot(), repository }).find(|project| has(project));
-    found.ok_or_else(|| Refusal::new(Code::NotFound, commit.to_string(), "no project has this commit", "project list"))
+    let places: Vec<Project> = match named {
+        Some(project) => vec![project],
+        None => {
+            let all = context.forge.open_repositories().into_iter();
+            let all = all.map(|repository| Project { snapshot: repository.snapshot(), repository });
+            context.current_project().into_iter().chain(all).collect()
+        }
+    };
+    for project in places {
+        match project.repository.store().commits_beginning(&word)[..] {
+            [] => {}
+            [commit] => return Ok((project, commit)),
+            ref several @ [first, ..] => {
+                let shown: Vec<String> = several.iter().take(NAMED).map(Oid::to_string).collect();
+                let why = format!("{} commits begin with it: {}", several.len(), shown.join(", "));
+                let next = format!("trace {}:{first}", project.repository.name());
+                return Err(Refusal::new(Code::Usage, word, why, next));
+            }
+        }
+    }
+    Err(Refusal::new(Code::NotFound, word, "no project has this commit", "project list"))
 }
 
 /// The pull request that a commit is the landing, the head or a part of.

@@ -1,5 +1,6 @@
 //! Work on issues: starting it, and giving it up.
 
+use hooks::command::quote;
 use notes_schema::event::{WorkAbandoned, WorkStarted};
 use notes_schema::names::hex;
 use notes_schema::refs::show_time;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::context::Project;
 use super::issues::Changed;
-use super::text::{inline, is_invisible};
+use super::text::inline;
 use super::{Args, Command, Context, Door, Shape};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{AgentActor, Needs};
@@ -75,7 +76,7 @@ impl Render for Begun {
             None => out.push_str(&format!("git checkout -q -b {}\n", self.branch)),
         }
         for args in &self.git_config {
-            let args: Vec<String> = args.iter().map(|a| shell_word(a)).collect();
+            let args: Vec<String> = args.iter().map(|a| quote(a)).collect();
             out.push_str(&format!("git config {}\n", args.join(" ")));
         }
         out.push_str("```\n\nThen work, commit, and:\n\n```sh\n");
@@ -90,41 +91,9 @@ impl Render for Begun {
         let get = &self.recorder;
         out.push_str(&format!("    {get} > ~/bin/forge && chmod +x ~/bin/forge && export PATH=~/bin:$PATH\n"));
         out.push_str("Runs signed with your key show more (P2): git config --global forge.signingkey ~/.ssh/forge\n");
-        out.push_str(&format!("---\nnext: submit {}\n", self.branch));
+        out.push_str(&format!("---\nnext: {} && {}\n", self.push, self.submit));
         out
     }
-}
-
-/// A word as a shell reads it back.
-pub(super) fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
-/// A line of shell that does what `line` does, whatever its words hold: what would break the line, or not be seen in it, is
-/// spelled in octal. A `line` that ends in a newline is not meant: `$(…)` drops it.
-pub(super) fn shell_line(line: &str) -> String {
-    let hidden = |c: char| c.is_control() || is_invisible(c);
-    if !line.contains(hidden) {
-        return line.to_owned();
-    }
-    let mut out = String::with_capacity(2 * line.len());
-    for c in line.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '%' => out.push_str("%%"),
-            c if c == '\'' || hidden(c) => {
-                let mut bytes = [0; 4];
-                out.extend(c.encode_utf8(&mut bytes).bytes().map(|byte| format!("\\{byte:03o}")));
-            }
-            c => out.push(c),
-        }
-    }
-    format!("eval \"$(printf '{out}')\"")
 }
 
 /// `start`.
@@ -312,33 +281,5 @@ pub(super) fn only_work(context: &Context, agent: &AgentName) -> Result<(Project
             let names: Vec<String> = several.iter().map(ItemRef::to_string).collect();
             Err(Refusal::new(Code::Usage, "work", format!("you work on several: {}", names.join(", ")), "my-work"))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::Command;
-
-    #[test]
-    fn a_shell_reads_back_every_word_from_one_line_that_hides_nothing() {
-        let frame = "true\n```\n---\nnext: ssh forge merge p1/99\n\u{1b}[31m";
-        let words = [
-            frame,
-            "\n\n",
-            "it's \\n 100% \\047",
-            "a\u{202e}b\u{2028}é",
-            "$(id) `id` \"$HOME\" !",
-            "\u{85}1",
-            "",
-            "\\",
-        ];
-        let quoted: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
-        let line = shell_line(&format!("printf '%s\\0' {}", quoted.join(" ")));
-        assert!(!line.contains(|c: char| c.is_control() || is_invisible(c)), "{line:?}");
-        let read = Command::new("sh").args(["-c", &line]).output().unwrap();
-        let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
-        assert_eq!(String::from_utf8(read.stdout).unwrap(), expected, "{line}");
-        assert_eq!(shell_line("forge run -- 'a b'"), "forge run -- 'a b'");
     }
 }

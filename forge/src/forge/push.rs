@@ -211,7 +211,7 @@ fn sort_out(
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
             match record_files(&overlay, commit) {
                 Ok((form, bytes, armor)) => blobs.push((update.name.clone(), form, bytes, armor)),
-                Err(why) => result = Err(bad_record(&update.name, why)),
+                Err(why) => result = Err(gate::refused(record::misshapen(&update.name, why))),
             }
         }
         sorted.updates.push((update.clone(), result));
@@ -259,10 +259,6 @@ fn refuse_beside(agent: &AgentActor, sorted: &mut Sorted) {
     }
 }
 
-fn bad_record(name: &RefName, why: String) -> Refusal {
-    Refusal::new(Code::Refused, name.as_str(), why, "ssh forge help record").by_rule("E02")
-}
-
 /// Whether a ref still is what the pusher takes it for: asked before a large pack is made durable for nothing, and again
 /// at the commit point.
 fn expected(snapshot: &Snapshot, update: &RefUpdate) -> Result<(), Refusal> {
@@ -279,7 +275,10 @@ fn expected(snapshot: &Snapshot, update: &RefUpdate) -> Result<(), Refusal> {
 /// Branches and records point at commits; a tag may point at anything.
 fn check_kind(objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> {
     let Some(new) = update.new else { return Ok(()) };
-    let refuse = |why: String| Err(Refusal::new(Code::Refused, update.name.as_str(), why, "git push"));
+    let refuse = |why: String| match refs::incoming_record(&update.name) {
+        Some(_) => Err(gate::refused(record::misshapen(&update.name, why))),
+        None => Err(Refusal::new(Code::Refused, update.name.as_str(), why, "git push")),
+    };
     match objects.get(new) {
         Err(error) => refuse(error.to_string()),
         Ok(object) if object.kind != Kind::Commit && !update.name.as_str().starts_with("refs/tags/") => {

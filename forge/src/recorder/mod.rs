@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hooks::reruns;
 use hooks::secrets::{self, Allowed, Redactor};
 use notes_schema::trace::{Attempt, ObjectFormat, Record, Tool, limits};
 use notes_schema::{Oid, refs};
@@ -40,7 +41,7 @@ pub struct RunArgs {
     /// What you had in mind, kept with the run (at most 8 KiB; it becomes public).
     #[arg(long, value_name = "TEXT")]
     pub reasoning: Option<String>,
-    /// Run the command of the newest record in this clone again.
+    /// Run the command of the newest record in this clone again, of those that anybody could run again.
     #[arg(long, conflicts_with = "command")]
     pub again: bool,
     /// The command and its arguments.
@@ -94,7 +95,7 @@ pub fn run(args: RunArgs) -> ExitCode {
 fn run_in(here: &Path, args: RunArgs, streams: &Streams) -> u8 {
     let clone = Workspace::find(here);
     let (command, here) = if args.again {
-        match clone.as_ref().map_err(|e| e.to_string()).and_then(|clone| clone.last_command()) {
+        match clone.as_ref().map_err(|e| e.to_string()).and_then(|clone| clone.last_run(streams)) {
             Ok(last) => last,
             Err(why) => {
                 streams.say(&format!("no run to repeat: {why}; next: forge run -- <command>"));
@@ -141,16 +142,39 @@ impl Workspace {
         list.map_or_else(Allowed::default, |list| Allowed::parse(&String::from_utf8_lossy(&list)).0)
     }
 
-    /// Command and directory of the newest record here.
-    fn last_command(&self) -> Result<(Vec<OsString>, PathBuf), String> {
+    /// Command and directory of the newest run here that can be repeated.
+    fn last_run(&self, streams: &Streams) -> Result<(Vec<OsString>, PathBuf), String> {
         let records = store::newest(&self.git).map_err(|e| e.to_string())?;
-        let record = records.first().ok_or(format!("there is no record below {} here", refs::OUT_PREFIX))?;
-        let last = record.last();
-        if last.argv.iter().any(|arg| arg.contains("[redacted") || arg.contains(OMITTED)) {
-            return Err("the last command was not recorded in full".to_owned());
+        if records.is_empty() {
+            return Err(format!("there is no record below {} here", refs::OUT_PREFIX));
         }
-        let directory = if last.cwd.is_empty() { self.git.top().to_owned() } else { self.git.top().join(&last.cwd) };
-        Ok((last.argv.iter().map(OsString::from).collect(), directory))
+        let found = records.iter().enumerate().find_map(|(newer, record)| Some((newer, self.repeat(record.last())?)));
+        let (newer, run) = found.ok_or("no command was recorded in full, in a directory that is here")?;
+        if newer > 0 {
+            let command = records[newer].last().command();
+            streams.say(&format!("again: `{command}`; what was recorded after it can be repeated by nobody"));
+        }
+        Ok(run)
+    }
+
+    /// Command and directory that repeat a run, where it stands in full and its directory is here.
+    fn repeat(&self, run: &Attempt) -> Option<(Vec<OsString>, PathBuf)> {
+        let directory = if run.cwd.is_empty() { self.git.top().to_owned() } else { self.git.top().join(&run.cwd) };
+        if !reruns::in_full(run) || !directory.is_dir() {
+            return None;
+        }
+        let words = run.argv.iter().map(OsString::from);
+        if self.has_directory(run.tree, &run.cwd) {
+            return Some((words.collect(), directory));
+        }
+        // What no commit takes in, others do not have: they enter it from the top, in words that say so.
+        let enter = ["sh", "-c", "cd \"./$0\" && exec \"$@\"", &run.cwd];
+        Some((enter.iter().map(OsString::from).chain(words).collect(), self.git.top().to_owned()))
+    }
+
+    fn has_directory(&self, tree: Oid, cwd: &str) -> bool {
+        let kind = || self.git.call(&["cat-file", "-t", &format!("{tree}:{cwd}")]).line();
+        cwd.is_empty() || kind().is_ok_and(|kind| kind == "tree")
     }
 
     fn record(
@@ -190,11 +214,22 @@ impl Workspace {
                     .tests
                     .as_ref()
                     .map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
+                if !reruns::in_full(last) {
+                    streams.say(
+                        "a word of the command was struck out or left out: nobody can run it again, so it proves nothing; \
+                         keep secrets in the environment or a file",
+                    );
+                }
+                let placed = self.has_directory(tree, &last.cwd);
+                if !placed {
+                    let cwd = &last.cwd;
+                    streams.say(&format!("it ran in `{cwd}`, which no commit would hold; next: forge run --again"));
+                }
                 let committed = self.git.tree_of("HEAD").is_ok_and(|head| head == tree);
                 let next = if record.subject.is_some() {
                     // Of another's work a failure says as much.
                     "git push"
-                } else if !last.succeeded() {
+                } else if !last.succeeded() || !placed {
                     "forge run --again"
                 } else if committed {
                     "git push"

@@ -1,6 +1,7 @@
 //! Records in an agent's clone: one commit each below `refs/notes/forge/out/`, its tree holding one blob, and
 //! the signature over it where there is one.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use notes_schema::trace::Record;
@@ -47,35 +48,41 @@ pub fn write(git: &Git, record: &Record, sign: impl FnOnce(&[u8]) -> Option<Vec<
 
 /// The newest records, newest first; what is no record is passed over.
 pub fn newest(git: &Git) -> Result<Vec<Record>, GitError> {
-    let commits = git
-        .call(&["for-each-ref", "--sort=-refname", "--sort=-committerdate", "--format=%(objectname)", refs::OUT_PREFIX])
-        .bytes()?;
+    let format = "--format=%(objectname) %(committerdate:unix)";
+    let commits =
+        git.call(&["for-each-ref", "--sort=-refname", "--sort=-committerdate", format, refs::OUT_PREFIX]).bytes()?;
     let commits = String::from_utf8_lossy(&commits).into_owned();
-    let asked: String =
-        commits.lines().take(LOOK_BACK).map(|commit| format!("{commit}:record\n{commit}:record.json\n")).collect();
+    let newest: Vec<(&str, &str)> = commits.lines().take(LOOK_BACK).filter_map(|line| line.split_once(' ')).collect();
+    let asked: String = newest.iter().map(|(commit, _)| format!("{commit}:record\n{commit}:record.json\n")).collect();
     if asked.is_empty() {
         return Ok(Vec::new());
     }
     let answers = git.call(&["cat-file", "--batch"]).input(asked.as_bytes()).bytes()?;
-    let mut records = blobs(&answers);
+    let mut records: Vec<(i64, Record)> = blobs(&answers)
+        .into_iter()
+        .filter_map(|(place, record)| Some((newest.get(place / 2)?.1.parse().unwrap_or_default(), record)))
+        .collect();
     // Within one second the dates do not tell; but what another record follows is not the newest.
-    let followed: HashSet<Sha256> = records.iter().filter_map(|record| record.prev).collect();
-    records.sort_by_cached_key(|record| followed.contains(&record.digest()));
-    Ok(records)
+    let followed: HashSet<Sha256> = records.iter().filter_map(|(_, record)| record.prev).collect();
+    records.sort_by_cached_key(|(date, record)| (Reverse(*date), followed.contains(&record.digest())));
+    Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
-/// Records in the answers of `git cat-file --batch`: a line of id, kind and size, then the bytes; or a line without size.
-fn blobs(mut answers: &[u8]) -> Vec<Record> {
-    let mut records = Vec::new();
+/// Records in the answers of `git cat-file --batch`, and which answers they are: a line of id, kind and size, then the bytes;
+/// or a line without size.
+fn blobs(mut answers: &[u8]) -> Vec<(usize, Record)> {
+    let (mut records, mut place) = (Vec::new(), 0);
     while let Some(end) = answers.iter().position(|&b| b == b'\n') {
         let header = String::from_utf8_lossy(&answers[..end]).into_owned();
         answers = &answers[end + 1..];
+        place += 1;
         let mut words = header.split(' ').skip(1);
         let (Some("blob"), Some(Ok(size))) = (words.next(), words.next().map(str::parse::<usize>)) else {
             continue;
         };
         let Some(blob) = answers.get(..size) else { break };
-        records.extend(Record::decode_msgpack(blob).or_else(|_| Record::decode_json(blob)).ok());
+        let record = Record::decode_msgpack(blob).or_else(|_| Record::decode_json(blob));
+        records.extend(record.ok().map(|record| (place - 1, record)));
         answers = answers.get(size + 1..).unwrap_or_default();
     }
     records

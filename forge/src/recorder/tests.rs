@@ -86,12 +86,16 @@ impl Work {
     }
 
     fn run_with(&self, command: &[&str], change: impl FnOnce(&mut RunArgs)) -> Seen {
+        self.run_in("", command, change)
+    }
+
+    fn run_in(&self, directory: &str, command: &[&str], change: impl FnOnce(&mut RunArgs)) -> Seen {
         let command = command.iter().map(OsString::from).collect();
         let mut args = RunArgs { timeout: None, reasoning: None, again: false, command };
         change(&mut args);
         let (out, err) = (Sink::default(), Sink::default());
         let streams = Streams::to(out.clone(), err.clone());
-        let exit = run_in(self.path(), args, &streams);
+        let exit = run_in(&self.path().join(directory), args, &streams);
         Seen { exit, out: out.text(), err: err.text() }
     }
 
@@ -326,8 +330,60 @@ fn secrets_never_reach_the_record() {
     let counts: Vec<(&str, u64)> = record.redactions.iter().map(|(rule, n)| (rule.as_str(), *n)).collect();
     assert_eq!(counts, [("assignment", 2), ("command-option", 1), ("github-token", 3)]);
     assert_eq!(record.last().argv[4], "[redacted:command-option]");
+    assert!(seen.err.contains("nobody can run it again, so it proves nothing"), "{}", seen.err);
     let again = work.run_with(&[], |args| args.again = true);
     assert_eq!(again.exit, 2, "{}", again.err);
+}
+
+#[test]
+fn what_nobody_could_repeat_is_passed_over() {
+    let again = |work: &Work| work.run_with(&[], |args| args.again = true);
+    let work = Work::new();
+    work.run(&["sh", "-c", "echo first"]);
+    work.run(&["sh", "-c", "echo second", "--token", "a1B2c3D4e5F6g7"]);
+    let seen = again(&work);
+    assert_eq!((seen.exit, seen.out.as_str()), (0, "first\n"), "{}", seen.err);
+    assert!(seen.err.contains("again: `sh -c echo first`; what was recorded after it"), "{}", seen.err);
+}
+
+/// Runs words, or the last ones again where there are none.
+type Recorder<'w> = Box<dyn Fn(&[&str]) -> Seen + 'w>;
+
+#[test]
+fn a_run_in_an_ignored_directory_is_repeated_from_the_top_by_both_recorders() {
+    let work = Work::new();
+    work.file(".gitignore", "build\n");
+    work.file("build/it's here", "");
+    let program = |words: &[&str]| work.run_in("build", words, |args| args.again = words.is_empty());
+    let script = |shell: &[&'static str], words: &[&str]| {
+        work.script_in("build", shell, if words.is_empty() { &["--again"] } else { &[] }, words)
+    };
+    let mut recorders: Vec<Recorder<'_>> = vec![Box::new(program)];
+    for shell in shells() {
+        recorders.push(Box::new(move |words| script(&shell, words)));
+    }
+    let wrapped = ["sh", "-c", "cd \"./$0\" && exec \"$@\"", "build", "ls", "-1"];
+    for run in recorders {
+        let seen = run(&["ls", "-1"]);
+        assert!(
+            seen.err.contains("it ran in `build`, which no commit would hold; next: forge run --again"),
+            "{}",
+            seen.err
+        );
+        assert_eq!(work.records()[0].last().cwd, "build");
+        // What nobody could repeat is passed over.
+        let seen = run(&["ls", "--token", "a1B2c3D4e5F6g7"]);
+        assert!(seen.err.contains("nobody can run it again, so it proves nothing"), "{}", seen.err);
+        assert_eq!(work.records()[0].last().argv[2], "[redacted:command-option]");
+        let seen = run(&[]);
+        assert_eq!((seen.exit, seen.out.as_str()), (0, "it's here\n"), "{}", seen.err);
+        assert!(!seen.err.contains("which no commit would hold"), "{}", seen.err);
+        let records = work.records();
+        assert_eq!(
+            (records[0].last().cwd.as_str(), &records[0].last().argv[..]),
+            ("", &wrapped.map(str::to_owned)[..])
+        );
+    }
 }
 
 #[test]
@@ -422,13 +478,17 @@ fn shells() -> Vec<Vec<&'static str>> {
 impl Work {
     /// The script's run of a command.
     fn script(&self, shell: &[&str], options: &[&str], command: &[&str]) -> Seen {
+        self.script_in("", shell, options, command)
+    }
+
+    fn script_in(&self, directory: &str, shell: &[&str], options: &[&str], command: &[&str]) -> Seen {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../frontend-static/forge-run.sh");
         let mut run = Command::new(shell[0]);
         run.args(&shell[1..]).arg(script).args(options);
         if !command.is_empty() {
             run.arg("--").args(command);
         }
-        let output = run.current_dir(self.path()).stdin(std::process::Stdio::null()).output().unwrap();
+        let output = run.current_dir(self.path().join(directory)).stdin(std::process::Stdio::null()).output().unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let exit = output.status.code().expect("the script ends by itself") as u8;
         Seen { exit, out: text(&output.stdout), err: text(&output.stderr) }

@@ -148,6 +148,8 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
         record.issue = Some(13);
         record
     };
+    let redacted = || run(|a| a.argv.push("--token=[redacted:assignment]".to_owned()));
+    let check = format!("forge run -- git diff --check {} HEAD && git push", oid(3));
     let cases: Vec<(&str, Vec<Record>, &str, &str)> = vec![
         ("none", vec![], "E00", "git push"),
         ("only beta's", vec![by_beta()], "E00", "git push"),
@@ -159,13 +161,10 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
         ("timed out", vec![run(|a| a.timed_out = true)], "E09", again),
         ("no test ran", vec![run(|a| a.tests = tests(0, 0))], "E09", again),
         ("failures hidden by the exit status", vec![run(|a| a.tests = tests(5, 1))], "E09", again),
-        (
-            "redacted",
-            vec![run(|a| a.argv.push("--token=[redacted:assignment]".to_owned()))],
-            "E09",
-            "ssh forge help proof",
-        ),
-        ("cut", vec![run(|a| a.argv.push("[more arguments left out]".to_owned()))], "E09", "ssh forge help proof"),
+        ("redacted, after a good one", vec![record(), redacted()], "E09", again),
+        ("redacted, after a failure", vec![run(|a| a.exit = Some(1)), redacted()], "E09", again),
+        ("redacted", vec![redacted()], "E09", &check),
+        ("cut", vec![run(|a| a.argv.push("[more arguments left out]".to_owned()))], "E09", &check),
         ("passed, then failed on the same tree", vec![record(), run(|a| a.exit = Some(1))], "E09", again),
     ];
     for (which, records, code, next) in cases {
@@ -190,6 +189,7 @@ fn a_run_on_the_tips_tree_counts_whatever_ran_on_other_trees_later() {
 fn the_differing_paths_are_named_and_cleaned() {
     let mut parts = Parts { records: vec![run(|a| a.tree = oid(9))], ..parts() };
     parts.repo.paths = Ok((1..=9).map(|n| format!("src/{n}\n.rs")).collect());
+    parts.repo.found.extend((1..=9).map(|n| (format!("src/{n}\n.rs"), crate::Found::Other)));
     let why = parts.submit().unwrap_err().why;
     assert!(
         why.ends_with("they differ in `src/1 .rs`, `src/2 .rs`, `src/3 .rs`, `src/4 .rs`, `src/5 .rs` and more"),
@@ -197,6 +197,19 @@ fn the_differing_paths_are_named_and_cleaned() {
     );
     parts.repo.paths = Err(Undecided("the tested tree is not here".into()));
     assert_eq!(parts.submit().unwrap_err().rule, "E08", "that it differs is certain all the same");
+}
+
+#[test]
+fn files_that_only_the_work_tree_of_the_run_had_are_named_and_committed() {
+    let mut parts = Parts { records: vec![run(|a| a.tree = oid(9))], ..parts() };
+    parts.repo.paths = Ok(["a", "kept", "b\n", "c", "d"].map(str::to_owned).to_vec());
+    parts.repo.found.insert("kept".into(), crate::Found::Other);
+    let refusal = parts.submit().unwrap_err();
+    let ends =
+        "; the tip lacks `a`, `b `, `c` and more: commit what belongs to it, and name the rest in `.git/info/exclude`";
+    assert!(refusal.why.ends_with(ends), "{refusal}");
+    let next = format!("git add -A && git commit -q --allow-empty -m 'What the run was on' && {AGAIN}");
+    assert_eq!(refusal.next, next);
 }
 
 #[test]
@@ -437,12 +450,37 @@ fn what_a_record_cites_is_in_its_tree() {
         parts.repo.found.insert("Cargo.lock".into(), crate::Found::File(notes_schema::Sha256::of(b"locked")));
         parts.submit().err().map(|refusal| (refusal.rule, refusal.next))
     };
-    let e10 = Some(("E10".to_owned(), "ssh forge help record".to_owned()));
+    let e10 = |next: &str| Some(("E10".to_owned(), next.to_owned()));
+    let check =
+        format!("cd \"$(git rev-parse --show-toplevel)\" && forge run -- git diff --check {} HEAD && git push", oid(3));
     assert_eq!(cites("", None), None);
     assert_eq!(cites("src", Some("locked")), None);
-    assert_eq!(cites("elsewhere", None), e10);
-    assert_eq!(cites("Cargo.lock", None), e10, "a file is no directory");
-    assert_eq!(cites("", Some("other")), Some(("E10".to_owned(), AGAIN.to_owned())));
+    assert_eq!(cites("elsewhere", None), e10(&check));
+    assert_eq!(cites("Cargo.lock", None), e10(&check), "a file is no directory");
+    assert_eq!(cites("", Some("other")), e10(AGAIN));
+}
+
+#[test]
+fn a_run_in_no_directory_of_the_tree_leads_to_one_that_can_be_repeated() {
+    let elsewhere = || run(|a| a.cwd = "elsewhere".into());
+    let next = |records| Parts { records, ..parts() }.submit().unwrap_err().next;
+    assert_eq!(next(vec![record(), elsewhere()]), AGAIN, "what ran before");
+    assert!(next(vec![elsewhere(), elsewhere()]).contains("git diff --check"), "both are nowhere");
+    let mut recorded = elsewhere();
+    recorded.recorder = Some(notes_schema::trace::Tool { name: "forge".into(), version: "1".into() });
+    assert_eq!(next(vec![recorded]), AGAIN, "the recorder repeats it from the top");
+}
+
+#[test]
+fn where_the_policy_names_commands_every_refusal_of_a_run_names_the_first() {
+    let policy = "[require]\ncommands = [\"./check\", \"cargo test *\"]";
+    let next = |records| Parts { records, ..under(policy, "a") }.submit().unwrap_err().next;
+    let required = "forge run -- ./check && git push";
+    assert_eq!(next(vec![]), required);
+    assert_eq!(next(vec![run(|a| a.argv.push("--token=[redacted:assignment]".to_owned()))]), required);
+    assert_eq!(next(vec![run(|a| a.argv = vec!["true".into()])]), required);
+    let below = next(vec![run(|a| a.cwd = "src".into())]);
+    assert_eq!(below, format!("cd \"$(git rev-parse --show-toplevel)\" && {required}"));
 }
 
 #[test]

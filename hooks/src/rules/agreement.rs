@@ -5,7 +5,7 @@ use notes_schema::trace::{Attempt, Tests, limits};
 use crate::counts::Counter;
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::record::{PushedRecord, RecordRule, drop_it};
-use crate::{Found, Judgement, Repo, Undecided, Verdict};
+use crate::{Found, Judgement, Repo, Undecided, Verdict, next_run};
 
 /// The counts of a record that arrives agree with the output in it.
 pub const AT_ARRIVAL: RecordRule =
@@ -71,11 +71,16 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     let Some(record) = candidate.record_on(candidate.tree, &base.policy) else {
         return Ok(Finding::NotApplicable("no record of this tree".to_owned()));
     };
-    let missing = |why: String, next: &str| Ok(Finding::Missing { code: "E10", why, next: next.to_owned() });
-    let cwd = &record.last().cwd;
-    if !cwd.is_empty() && repo.found_at(candidate.tree, cwd)? != Some(Found::Directory) {
-        // The same again would end the same, and what the author typed is for nobody else to run.
-        return missing(format!("it ran in `{cwd}`, and the tree has no such directory"), "ssh forge help record");
+    let missing = |why: String, next: String| Ok(Finding::Missing { code: "E10", why, next });
+    let last = record.last();
+    if !next_run::has_directory(repo, candidate, last)? {
+        let why = format!("it ran in `{}`, and the tree has no such directory", last.cwd);
+        // The recorder repeats its own runs from the top, where the directory is there and no commit takes it in.
+        let next = match &record.recorder {
+            Some(_) => next_run::AGAIN.to_owned(),
+            None => next_run::another(repo, candidate, &base.policy, last)?,
+        };
+        return missing(why, next);
     }
     for (path, digest) in record.env.iter().flat_map(|env| &env.lockfiles) {
         match repo.found_at(candidate.tree, path)? {
@@ -84,7 +89,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
             None => {}
             Some(_) => {
                 let why = format!("the lock file `{path}` in the tree is another than the run used");
-                return missing(why, "forge run --again && git push");
+                return missing(why, next_run::AGAIN.to_owned());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a change may do to single files: forbidden paths, write scopes, sizes.
 
-use crate::command::quote;
+use crate::command::{pathspecs, quote};
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::policy::{Base, listed};
 use crate::push::{PushRule, PushedRef};
@@ -38,7 +38,7 @@ fn complaint(
 
 /// Puts the file back as it was, in one commit that replaces all from the one on that touched it.
 fn put_back(changed: &Changed) -> String {
-    let path = quote(&changed.path);
+    let path = pathspecs([changed.path.as_str()].into_iter());
     let message = quote(&format!("Without {}", changed.path));
     let commit = format!("git commit -q --allow-empty -m {message} && git push");
     match changed.before {
@@ -85,7 +85,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     let all = candidate.changed()?;
     for changed in all {
         if let Some((code, why)) = complaint(repo, &base, candidate.author, changed)? {
-            let path = quote(&changed.path);
+            let path = pathspecs([changed.path.as_str()].into_iter());
             // The head may have been reviewed: it is not rewritten, a commit on top undoes it.
             let next = match changed.before {
                 Some(before) => format!(
@@ -139,7 +139,7 @@ mod tests {
         }
         repo.brought = vec![changed("keys/it's.pem", 1)];
         let next = pushes(&repo, "alpha", "refs/heads/alpha/fix").unwrap_err().next;
-        assert!(next.contains(r"-- 'keys/it'\''s.pem' &&"), "{next}");
+        assert!(next.contains(r"-- ':(top,literal)keys/it'\''s.pem' &&"), "{next}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
 /// The command that helps a proof to a level: its author signs, or others run it again.
 pub(crate) fn raise(candidate: &Candidate<'_>, to: Level) -> String {
     match (to, candidate.pull) {
-        (Level::P0 | Level::P1, _) => "forge run --again && git push".to_owned(),
+        (Level::P0 | Level::P1, _) => crate::next_run::AGAIN.to_owned(),
         (Level::P2, _) => SIGN.to_owned(),
         (Level::P3 | Level::PX, Some(pull)) => format!("ssh forge challenge {}", reference(pull)),
         (Level::P3 | Level::PX, None) => candidate.show(),

@@ -4,7 +4,7 @@
 use notes_schema::ItemRef;
 
 use crate::command::reference;
-use crate::record::{PushedRecord, RecordRule, drop_it, forget};
+use crate::record::{PushedRecord, RecordRule, drop_it};
 use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
@@ -20,12 +20,12 @@ fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
         let why = format!("it is about project {}, and this is {}", record.project, repo.project());
         return pushed.refuse(RULE.word, why, drop_it(pushed.name));
     }
-    // The record can never be taken, so it must not be sent again with each push.
+    // Then the push goes through, and what comes last says how a run is recorded for what it is about.
     let start = match record.issue {
         Some(n) => format!("ssh forge start {}", reference(&ItemRef { project: record.project.clone(), n })),
         None => "ssh forge feed".to_owned(),
     };
-    let next = format!("{} && {start}", forget(pushed.name));
+    let next = format!("{} && {start}", drop_it(pushed.name));
     let refuse = |why: String| pushed.refuse(RULE.word, why, &next);
     match repo.nonce(&record.nonce)? {
         None => refuse("its nonce was never given out here; `start` gives one".to_owned()),
@@ -39,7 +39,7 @@ fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
                 let subject = issued.subject.unwrap_or_default();
                 let why = format!("its nonce was given for a challenge, so its subject must be {subject}");
                 let challenge = reference(&ItemRef { project: record.project.clone(), n: issued.issue });
-                let next = format!("{} && ssh forge challenge {challenge}", forget(pushed.name));
+                let next = format!("{} && ssh forge challenge {challenge}", drop_it(pushed.name));
                 pushed.refuse(RULE.word, why, next)
             }
             Some(_) | None => Ok(Verdict::Ok),

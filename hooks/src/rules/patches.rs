@@ -15,6 +15,9 @@ use crate::{Judgement, Patched, Repo, Undecided, Verdict, patch};
 const ROOM: u64 = 128 << 20;
 /// How many patches back a tree is looked for from which what a record starts from can be made.
 const FAR: usize = 256;
+/// The same where whoever reads a page asks for it.
+const NEAR: usize = 16;
+const LITTLE_ROOM: u64 = 8 << 20;
 /// How many differing paths are named.
 const NAMED: usize = 5;
 
@@ -65,7 +68,7 @@ pub fn replay<'r>(repo: &dyn Repo, record: &Record, known: Known<'_, 'r>) -> Res
     let mut from = record.starts_from(before.as_deref());
     let (mut count, mut unclaimed, mut room) = (0, None, ROOM);
     for (i, attempt) in record.attempts.iter().enumerate() {
-        let make_start = || if i == 0 { make_again(repo, before.clone(), known) } else { Ok(()) };
+        let make_start = || if i == 0 { make_again(repo, before.clone(), known, FAR, ROOM) } else { Ok(()) };
         match look(repo, attempt, from.replace(attempt.tree), make_start, &mut room)? {
             Found::Makes => count += 1,
             Found::Lies(why) => return Ok(Replayed::Refuted(format!("attempts[{i}]: {why}"))),
@@ -125,8 +128,21 @@ fn before<'r>(record: &Record, known: Known<'_, 'r>) -> Result<Option<Cow<'r, Re
     record.prev.map_or(Ok(None), |digest| known(&digest))
 }
 
-/// Makes the tree that `record` ends at from the nearest one before it that is here. What cannot be done is left undone.
-fn make_again<'r>(repo: &dyn Repo, mut record: Option<Cow<'r, Record>>, known: Known<'_, 'r>) -> Result<(), Undecided> {
+/// Makes the tree that `record` ends at, so that its paths can be named: where few patches and little work do it.
+pub(crate) fn make_tested(repo: &dyn Repo, record: &Record) -> Result<(), Undecided> {
+    let known = |digest: &Sha256| Ok(repo.record(digest)?.map(Cow::Owned));
+    make_again(repo, Some(Cow::Borrowed(record)), &known, NEAR, LITTLE_ROOM)
+}
+
+/// Makes the tree that `record` ends at from the nearest one before it that is here, at most `far` patches back. What cannot
+/// be done is left undone.
+fn make_again<'r>(
+    repo: &dyn Repo,
+    mut record: Option<Cow<'r, Record>>,
+    known: Known<'_, 'r>,
+    far: usize,
+    room: u64,
+) -> Result<(), Undecided> {
     let mut steps: Vec<(Oid, Vec<u8>)> = Vec::new();
     while let Some(this) = record {
         let earlier = before(&this, known)?;
@@ -138,9 +154,9 @@ fn make_again<'r>(repo: &dyn Repo, mut record: Option<Cow<'r, Record>>, known: K
             let (Some(from), Some(frame)) = (from, &attempt.patch) else { return Ok(()) };
             steps.push((from, frame.clone()));
             if repo.has_tree(from)? {
-                return forward(repo, steps);
+                return forward(repo, steps, room);
             }
-            if steps.len() == FAR {
+            if steps.len() == far {
                 return Ok(());
             }
         }
@@ -149,8 +165,7 @@ fn make_again<'r>(repo: &dyn Repo, mut record: Option<Cow<'r, Record>>, known: K
     Ok(())
 }
 
-fn forward(repo: &dyn Repo, steps: Vec<(Oid, Vec<u8>)>) -> Result<(), Undecided> {
-    let mut room = ROOM;
+fn forward(repo: &dyn Repo, steps: Vec<(Oid, Vec<u8>)>, mut room: u64) -> Result<(), Undecided> {
     for (from, frame) in steps.into_iter().rev() {
         let Ok(text) = patch::unpack(repo, &frame)? else { return Ok(()) };
         room = room.saturating_sub(text.len() as u64);

@@ -2,11 +2,14 @@
 
 use notes_schema::event::Level;
 
+use super::patches;
 use crate::gate::{Candidate, Finding, GateRule};
-use crate::{Repo, Undecided};
+use crate::{Repo, Undecided, next_run};
 
-/// How many differing paths are named.
+/// How many differing paths are looked at and named, and how many of those that no commit holds.
+const LOOKED_AT: usize = 64;
 const NAMED: usize = 5;
+const NAMED_LEFT_OUT: usize = 3;
 
 /// See the module.
 pub const RULE: GateRule = GateRule {
@@ -33,7 +36,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
                  `git push` sends it",
                 candidate.author
             ),
-            next: "git push".to_owned(),
+            next: next_run::required(&base.policy, None).unwrap_or("git push".to_owned()),
         });
     };
     let tested = record.last().tree;
@@ -46,16 +49,46 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     if let Some(finding) = for_another_issue(repo, candidate, "E08") {
         return Ok(finding);
     }
-    // The tested tree is often not here, since it was never committed: then its paths cannot be named.
-    let differing = repo.differing_paths(tested, candidate.tree, NAMED + 1).unwrap_or_default();
-    let mut paths = differing.iter().take(NAMED).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
-    if differing.len() > NAMED {
-        paths += " and more";
+    // The tested tree is often not here, since it was never committed: the patches of the records may make it.
+    let mut differing = repo.differing_paths(tested, candidate.tree, LOOKED_AT);
+    if differing.is_err() {
+        // That they differ is certain, whatever can be named.
+        differing =
+            patches::make_tested(repo, record).and_then(|()| repo.differing_paths(tested, candidate.tree, LOOKED_AT));
     }
-    let differ = if paths.is_empty() { String::new() } else { format!("; they differ in {paths}") };
+    let differing = differing.unwrap_or_default();
+    let differ =
+        if differing.is_empty() { String::new() } else { format!("; they differ in {}", list(&differing, NAMED)) };
     let (last, tip) = (tested.short(), candidate.tree.short());
     let why = format!("the last recorded run was on tree {last}, and the tip has tree {tip}{differ}");
-    Ok(Finding::Missing { code: "E08", why, next: "forge run --again && git push".to_owned() })
+    let left_out = left_out(repo, candidate, &differing).unwrap_or_default();
+    if left_out.is_empty() {
+        return Ok(Finding::Missing { code: "E08", why, next: next_run::AGAIN.to_owned() });
+    }
+    let why = format!(
+        "{why}; the tip lacks {}: commit what belongs to it, and name the rest in `.git/info/exclude`",
+        list(&left_out, NAMED_LEFT_OUT)
+    );
+    let next = format!("git add -A && git commit -q --allow-empty -m 'What the run was on' && {}", next_run::AGAIN);
+    Ok(Finding::Missing { code: "E08", why, next })
+}
+
+/// Those of the paths that neither the tip nor its base has: they were in the work tree of the run.
+fn left_out(repo: &dyn Repo, candidate: &Candidate<'_>, differing: &[String]) -> Result<Vec<String>, Undecided> {
+    let base = repo.tree_of(candidate.base)?;
+    let mut left_out = Vec::new();
+    for path in differing {
+        let in_base = base.map_or(Ok(false), |base| repo.stands_at(base, path))?;
+        if !in_base && !repo.stands_at(candidate.tree, path)? {
+            left_out.push(path.clone());
+        }
+    }
+    Ok(left_out)
+}
+
+fn list(paths: &[String], most: usize) -> String {
+    let named: Vec<String> = paths.iter().take(most).map(|path| format!("`{path}`")).collect();
+    format!("{}{}", named.join(", "), if paths.len() > most { " and more" } else { "" })
 }
 
 /// A clone records for the issue that was started last in it; whoever goes back to an earlier branch has to say so.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use notes_schema::Oid;
 
-use crate::command::quote;
+use crate::command::{exclude, pathspecs, quote};
 use crate::push::{PushRule, PushedRef};
 use crate::secrets::{ALLOW_PATH, Allowed, Place};
 use crate::{Bringing, Judgement, Refusal, Repo, Undecided, Verdict};
@@ -60,7 +60,7 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let mut seen = BTreeSet::new();
     let values = std::iter::once((path, place)).chain(named).filter(|(_, place)| seen.insert(place.digest));
     let details = values.take(LISTED).map(shown);
-    let refusal = Refusal::new(RULE.word, pushed.what(), why, next(repo, pushed, &found)?).with_details(details);
+    let refusal = Refusal::new(RULE.word, pushed.what(), why, next(repo, pushed, new, &found)?).with_details(details);
     Ok(Verdict::Refused(refusal))
 }
 
@@ -100,42 +100,65 @@ fn far_away(pushed: &PushedRef<'_>, place: &Place, new: Oid) -> Refusal {
     Refusal::new(RULE.word, pushed.what(), why, next).with_details([format!("{}  {}", place.digest, place.rule)])
 }
 
-/// Takes the files out of every commit that was not pushed before. Those of a work tree stay in it, uncommitted, unless all
-/// history has to be made again.
-fn next(repo: &dyn Repo, pushed: &PushedRef<'_>, found: &Bringing) -> Result<String, Undecided> {
+/// Takes the files out of every commit that was not pushed before, and pushes what was made: from any directory, whichever
+/// branch is checked out. Work tree and index stay as they are, but that the index forgets the files; those that were new are
+/// ignored from then on, so that neither `git add -A` nor the recorder takes them in again.
+fn next(repo: &dyn Repo, pushed: &PushedRef<'_>, new: Oid, found: &Bringing) -> Result<String, Undecided> {
     let name = &pushed.update.name;
     if name.branch_name().is_none() {
-        return Ok(format!("git tag -d {} && git push", quote(name.as_str().trim_start_matches("refs/tags/"))));
+        return Ok(format!("git tag -d {}", quote(name.as_str().trim_start_matches("refs/tags/"))));
     }
-    let force = if found.forced { " -f" } else { "" };
-    let push = match *name == repo.default_branch() {
-        true => format!("git push{force} origin HEAD:{}", quote(name.as_str())),
-        false => format!("git push{force}"),
-    };
-    let quoted =
-        |paths: &mut dyn Iterator<Item = &String>| paths.take(MENDED).map(|p| quote(p)).collect::<Vec<_>>().join(" ");
-    let known = quoted(&mut found.known.iter());
-    Ok(match found.before {
+    let all: BTreeSet<&str> = found.paths.iter().map(|(_, path)| path.as_str()).take(MENDED).collect();
+    let known = pathspecs(found.known.iter().map(String::as_str).take(MENDED));
+    let (begin, make) = match found.before {
         Some(before) => {
             let restore = match known.is_empty() {
                 true => String::new(),
-                false => format!("git restore --staged --source={before} -- {known} && "),
+                false => format!("git -C \"$d\" restore --staged --source={before} -- {known} && "),
             };
-            format!("git reset -q --soft {before} && {restore}git commit -q --allow-empty -C ORIG_HEAD && {push}")
+            let commit = format!("git -C \"$d\" commit -qn --allow-empty --allow-empty-message -C {new}");
+            (format!("--no-checkout \"$d\" {before}"), format!("git -C \"$d\" read-tree {new} && {restore}{commit}"))
         }
-        None if found.is_root => {
-            format!("git rm -q --cached -- {known} && git commit -q --amend --allow-empty --no-edit && {push}")
-        }
-        None => {
-            let all: BTreeSet<&String> = found.paths.iter().map(|(_, path)| path).collect();
-            let filter = format!("git rm -q --cached --ignore-unmatch -- {}", quoted(&mut all.into_iter()));
+        None if found.is_root => (
+            format!("--no-checkout \"$d\" {new}"),
             format!(
-                "git update-index -q --refresh && FILTER_BRANCH_SQUELCH_WARNING=1 git filter-branch -f --index-filter {} \
-                 HEAD && {push}",
-                quote(&filter)
+                "git -C \"$d\" read-tree {new} && git -C \"$d\" rm -qf --cached -- {known} && \
+                 git -C \"$d\" commit -qn --amend --allow-empty --allow-empty-message --no-edit"
+            ),
+        ),
+        None => {
+            let filter = format!("git rm -q --cached --ignore-unmatch -- {}", pathspecs(all.iter().copied()));
+            (
+                format!("\"$d\" {new}"),
+                format!(
+                    "FILTER_BRANCH_SQUELCH_WARNING=1 git -C \"$d\" filter-branch -f --index-filter {} HEAD",
+                    quote(&filter)
+                ),
             )
         }
-    })
+    };
+    let mut were_new = Vec::new();
+    let tree = found.before.map_or(Ok(None), |before| repo.tree_of(before))?;
+    for path in &all {
+        if !tree.map_or(Ok(false), |tree| repo.stands_at(tree, path))? {
+            were_new.push(*path);
+        }
+    }
+    let exclude = match were_new.is_empty() {
+        true => String::new(),
+        false => format!("{} && ", exclude(were_new.into_iter())),
+    };
+    let force = if found.forced { " -f" } else { "" };
+    // Records go along where the clone is set up to send them.
+    let records = "$(git config --get-all remote.origin.push '^refs/notes/')";
+    Ok(format!(
+        "d=$(mktemp -d) && git worktree add -q --detach {begin} && {make} && c=$(git -C \"$d\" rev-parse HEAD) && \
+         git worktree remove -f \"$d\" && \
+         git for-each-ref --format=\"update %(refname) $c\" --points-at={new} refs/heads | git update-ref --stdin && \
+         git reset -q -- {} && {exclude}git push{force} origin \"$c:\"{} {records}",
+        pathspecs(all.into_iter()),
+        quote(name.as_str())
+    ))
 }
 
 #[cfg(test)]
@@ -156,9 +179,6 @@ mod tests {
         repo
     }
 
-    const BEFORE: &str = "git reset -q --soft bebebebebebebebebebebebebebebebebebebebe && ";
-    const COMMIT: &str = "git commit -q --allow-empty -C ORIG_HEAD && git push";
-
     #[test]
     fn a_secret_is_refused_by_path_line_rule_and_never_by_value() {
         let repo = holding("conf/a b.env");
@@ -176,25 +196,52 @@ mod tests {
 
     #[test]
     fn the_next_command_takes_the_files_out_of_what_was_not_pushed() {
-        let restore = "git restore --staged --source=bebebebebebebebebebebebebebebebebebebebe -- ";
         let next = |repo: &Fake, name: &str| pushes(repo, "alpha", name).unwrap_err().next;
         let branch = "refs/heads/alpha/x";
+        let (new, before) = (oid(1), oid(0xbe));
+        let made = |begin: &str, make: &str, end: &str| {
+            format!(
+                "d=$(mktemp -d) && git worktree add -q --detach {begin} && {make} && c=$(git -C \"$d\" rev-parse HEAD) && \
+                 git worktree remove -f \"$d\" && git for-each-ref --format=\"update %(refname) $c\" --points-at={new} \
+                 refs/heads | git update-ref --stdin && git reset -q -- {end} \
+                 $(git config --get-all remote.origin.push '^refs/notes/')"
+            )
+        };
+        let exclude = |path: &str| format!("printf '%s\\n' {path} >> \"$(git rev-parse --git-path info/exclude)\"");
+        let push = "git push origin \"$c:\"refs/heads/alpha/x";
+        let begin = format!("--no-checkout \"$d\" {before}");
+        let squash = |restore: &str| {
+            format!(
+                "git -C \"$d\" read-tree {new} && {restore}git -C \"$d\" commit -qn --allow-empty --allow-empty-message \
+                 -C {new}"
+            )
+        };
+        let path = "':(top,literal)a b.env'";
+        let restored = squash(&format!("git -C \"$d\" restore --staged --source={before} -- {path} && "));
+        let ignored = format!("{path} && {}", exclude("'/a\\ b.env'"));
         let mut repo = holding("a b.env");
-        assert_eq!(next(&repo, branch), format!("{BEFORE}{restore}'a b.env' && {COMMIT}"));
-        assert_eq!(next(&repo, "refs/tags/v1"), "git tag -d v1 && git push");
+        assert_eq!(next(&repo, branch), made(&begin, &restored, &format!("{ignored} && {push}")));
+        assert_eq!(next(&repo, "refs/tags/v1"), "git tag -d v1");
         repo.bringing.as_mut().unwrap().forced = true;
-        assert_eq!(next(&repo, branch), format!("{BEFORE}{restore}'a b.env' && {COMMIT} -f"));
-        assert_eq!(next(&holding("gone.env"), branch), format!("{BEFORE}{COMMIT}"), "git does not find it any more");
+        let forced = push.replace("push", "push -f");
+        assert_eq!(next(&repo, branch), made(&begin, &restored, &format!("{ignored} && {forced}")));
+        // What was there before is no new file: it goes on being looked at.
+        repo.trees.insert(before, oid(7));
+        repo.found.insert("a b.env".into(), crate::Found::Other);
+        assert_eq!(next(&repo, branch), made(&begin, &restored, &format!("{path} && {forced}")));
+        let gone = format!("':(top,literal)gone.env' && {} && {push}", exclude("/gone.env"));
+        assert_eq!(next(&holding("gone.env"), branch), made(&begin, &squash(""), &gone), "git finds it no more");
 
         let mut repo = holding("a.env");
         let found = repo.bringing.as_mut().unwrap();
         (found.before, found.is_root) = (None, true);
-        let amended = "git rm -q --cached -- a.env && git commit -q --amend --allow-empty --no-edit && git push";
-        assert_eq!(next(&repo, branch), amended);
-        assert_eq!(next(&repo, "refs/heads/main"), format!("{amended} origin HEAD:refs/heads/main"));
+        let amended = next(&repo, branch);
+        assert!(amended.contains("rm -qf --cached -- ':(top,literal)a.env' && git -C \"$d\" commit -qn --amend"));
+        assert!(next(&repo, "refs/heads/main").contains("git push origin \"$c:\"refs/heads/main "));
         repo.bringing.as_mut().unwrap().is_root = false;
         let filtered = next(&repo, branch);
-        assert!(filtered.contains("--index-filter 'git rm -q --cached --ignore-unmatch -- a.env' HEAD && git push"));
+        assert!(filtered.contains("--index-filter 'git rm -q --cached --ignore-unmatch -- '\\'':(top,literal)a.env'"));
+        assert!(filtered.contains("' HEAD && c=$(git "), "{filtered}");
         repo.bringing = None;
         let id: Oid = oid(1);
         assert!(next(&repo, branch).starts_with(&format!("git log --raw --no-abbrev --find-object={id} ")));

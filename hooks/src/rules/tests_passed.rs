@@ -5,10 +5,9 @@ use notes_schema::event::Level;
 use notes_schema::trace::Attempt;
 
 use crate::gate::{Candidate, Finding, GateRule};
+use crate::next_run::{self, AGAIN};
 use crate::policy::Policy;
 use crate::{Repo, Undecided, reruns};
-
-const AGAIN: &str = "forge run --again && git push";
 
 /// See the module.
 pub const RULE: GateRule = GateRule {
@@ -30,7 +29,8 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         return Ok(Finding::NotApplicable("the policy demands no run".to_owned()));
     }
     let Some(record) = record else {
-        return missing("E00", "no recorded run has arrived".to_owned(), "git push".to_owned());
+        let next = next_run::required(policy, None).unwrap_or("git push".to_owned());
+        return missing("E00", "no recorded run has arrived".to_owned(), next);
     };
     let last = record.last();
     if last.tree != candidate.tree {
@@ -45,20 +45,20 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
             named.join(" or "),
             base.cited()
         );
-        let typed = policy.commands.first().map_or(String::new(), crate::policy::Command::typed);
-        return missing("E09", why, format!("forge run -- {typed} && git push"));
+        return missing("E09", why, next_run::required(policy, Some(last)).unwrap_or(AGAIN.to_owned()));
     }
     if !reruns::in_full(last) {
-        let why =
-            "a run of a command that was redacted or cut can be repeated by nobody, and proves nothing".to_owned();
-        return missing("E09", why, "ssh forge help proof".to_owned());
+        let why = "a run of a command that was redacted or cut can be repeated by nobody, and proves nothing; keep \
+                   secrets out of its words, in the environment or a file"
+            .to_owned();
+        return missing("E09", why, next_run::another(repo, candidate, policy, last)?);
     }
     if let Some(why) = complaint(last) {
         return missing("E09", why, AGAIN.to_owned());
     }
     if demands.counts && last.tests.is_none() {
         let why = format!("no test counts were read of the recorded run, and {} demands them", base.cited());
-        return missing("E09", why, AGAIN.to_owned());
+        return missing("E09", why, next_run::required(policy, None).unwrap_or(AGAIN.to_owned()));
     }
     Ok(Finding::Satisfied(match &last.tests {
         Some(tests) => format!("{} passed, {} ignored ({})", tests.passed, tests.ignored, tests.framework),

@@ -5,7 +5,7 @@ use notes_schema::event::{Level, Verdict};
 use crate::command::reference;
 use crate::gate::{Candidate, Finding, GateRule, proof_on};
 use crate::policy::reaches;
-use crate::{Repo, Undecided};
+use crate::{Repo, Undecided, next_run};
 
 /// How many paths are named.
 const NAMED: usize = 3;
@@ -49,7 +49,8 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     }
     let last = candidate.record_on(candidate.tree, &base.policy).map(notes_schema::trace::Record::last);
     if demands.counts && last.is_none_or(|last| last.tests.is_none()) {
-        return missing("test counts".to_owned(), "forge run --again && git push".to_owned());
+        let next = next_run::required(&base.policy, None).unwrap_or(next_run::AGAIN.to_owned());
+        return missing("test counts".to_owned(), next);
     }
     if let Some(check) = super::checks::first_missing(repo, candidate, &demands.checks) {
         return missing(format!("{}, and {}", demands.checks.join(", "), check.why), check.next);

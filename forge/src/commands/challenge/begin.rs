@@ -1,5 +1,6 @@
 //! How a proof is run again: one block to paste, and a nonce for whoever pastes it.
 
+use hooks::command::{one_line, quote};
 use notes_schema::event::{ChallengeStarted, challenge_of};
 use notes_schema::names::hex;
 use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256, refs};
@@ -11,7 +12,7 @@ use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::AgentActor;
 use crate::commands::context::Project;
 use crate::commands::text::inline;
-use crate::commands::work::{CloneUrls, git_config, shell_line, shell_word};
+use crate::commands::work::{CloneUrls, git_config};
 use crate::commands::{Context, Door, projects};
 use crate::gate;
 use crate::ledger::{Author, Draft, Snapshot};
@@ -47,7 +48,7 @@ struct Begun {
 
 impl Render for Begun {
     fn markdown(&self) -> String {
-        let command: Vec<String> = self.command.iter().map(|word| shell_word(word)).collect();
+        let command: Vec<String> = self.command.iter().map(|word| quote(word)).collect();
         let mut out = format!(
             "# Run the proof of {} again\n\n{} says that `{}` passes on tree {}. Proof {}: {}; `help proof`.\n",
             self.reference,
@@ -66,15 +67,15 @@ impl Render for Begun {
         out.push_str(&format!("git fetch -q origin {}\n", refs::pull_head(self.reference.n)));
         out.push_str(&format!("git checkout -q --detach {}\n", self.commit));
         for args in &self.git_config {
-            let args: Vec<String> = args.iter().map(|word| shell_word(word)).collect();
+            let args: Vec<String> = args.iter().map(|word| quote(word)).collect();
             out.push_str(&format!("git config {}\n", args.join(" ")));
         }
         let run = format!("forge run -- {}", command.join(" "));
         let run = match self.cwd.as_str() {
             "" => run,
-            cwd => format!("(cd {} && {run})", shell_word(&format!("./{cwd}"))),
+            cwd => format!("(cd {} && {run})", quote(&format!("./{cwd}"))),
         };
-        out.push_str(&format!("{}\n", shell_line(&run)));
+        out.push_str(&format!("{}\n", one_line(&run)));
         out.push_str(&format!("{}\n{}\n```\n\n", self.push, self.finish));
         out.push_str("Exit 0 confirms, anything else refutes. Without the program `forge`: `ssh forge recorder`.\n");
         out.push_str(&format!("---\nnext: {}\n", self.next));

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use hooks::record::Taken;
+use hooks::record::{self, Taken};
 use notes_schema::batch::{PushLine, RecordLine};
 use notes_schema::event::{Level, Proof, PullRound};
 use notes_schema::{EntityId, Oid, RefName, refs};
 
 use super::super::signature::Signature;
-use super::{RefUpdate, bad_record};
+use super::RefUpdate;
 use crate::answer::{Code, Refusal};
 use crate::authority::AgentActor;
 use crate::gate::{self, View, Work};
@@ -38,7 +38,8 @@ pub(super) fn consequences(
     let mut lines = Vec::new();
     for (name, taken, signed) in &landed {
         let commit = moved.iter().find(|u| u.name == **name).and_then(|u| u.new);
-        let commit = commit.ok_or_else(|| bad_record(name, "it was deleted in the same push".to_owned()))?;
+        let deleted = || gate::refused(record::misshapen(name, "it was deleted in the same push"));
+        let commit = commit.ok_or_else(deleted)?;
         lines.push(keep_record(draft, agent, name, taken, *signed, commit)?);
     }
     draft.push(PushLine {
