@@ -10,10 +10,10 @@ mod levels;
 mod patches;
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hooks::gate::{Candidate, Check, GateLine, Mergeability, Merging, Review};
+use hooks::gate::{Accepted, Candidate, Check, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
 use hooks::secrets::{Allowed, Searched};
 use hooks::{Bringing, Changed, Found, IssuedNonce, Patched, Repo as _, Undecided};
@@ -302,28 +302,25 @@ const LONGEST_COMMAND: usize = 200;
 const CONSIDERED: usize = 32;
 const OTHERS: usize = 4;
 
-type ReadRecord<'a> = (&'a Arc<KnownRecord>, Record);
-
 /// The author's records on `tree`, oldest first.
-fn records_on<'a>(snapshot: &'a Snapshot, objects: &dyn Objects, author: &AgentName, tree: Oid) -> Vec<ReadRecord<'a>> {
-    let newest = snapshot.records_on(tree).rev().filter(|known| known.agent == *author).take(CONSIDERED);
-    oldest_first(objects, newest)
+fn records_on(view: &View, author: &AgentName, tree: Oid) -> Vec<Accepted> {
+    let on_tree = view.snapshot.records_on(tree).rev().filter(|known| known.agent == *author);
+    oldest_first(view, on_tree.take(CONSIDERED))
 }
 
 /// The author's newest records on other trees, oldest first: what was run last says why nothing proves the head, and a
 /// merge may land another tree than the head's.
-fn newest_others<'a>(
-    snapshot: &'a Snapshot,
-    objects: &dyn Objects,
-    author: &AgentName,
-    tree: Oid,
-) -> Vec<ReadRecord<'a>> {
-    oldest_first(objects, snapshot.records_of(author).rev().filter(|known| known.tree != tree).take(OTHERS))
+fn newest_others(view: &View, author: &AgentName, tree: Oid) -> Vec<Accepted> {
+    oldest_first(view, view.snapshot.records_of(author).rev().filter(|known| known.tree != tree).take(OTHERS))
 }
 
-fn oldest_first<'a>(objects: &dyn Objects, newest: impl Iterator<Item = &'a Arc<KnownRecord>>) -> Vec<ReadRecord<'a>> {
-    let mut read: Vec<ReadRecord<'a>> =
-        newest.filter_map(|known| Some((known, read_record(objects, known)?))).collect();
+fn oldest_first<'a>(view: &View, newest: impl Iterator<Item = &'a Arc<KnownRecord>>) -> Vec<Accepted> {
+    let read = |known: &Arc<KnownRecord>| {
+        let record = read_record(view.objects, known)?;
+        let level = level_of(view.snapshot, view.root, known, &record);
+        Some(Accepted { record, digest: known.digest, level })
+    };
+    let mut read: Vec<Accepted> = newest.filter_map(read).collect();
     read.reverse();
     read
 }
@@ -334,11 +331,6 @@ pub fn read_record(objects: &dyn Objects, known: &KnownRecord) -> Option<Record>
     Record::decode_msgpack(&blob.data).or_else(|_| Record::decode_json(&blob.data)).ok()
 }
 
-fn levels_of(view: &View, records: &[ReadRecord<'_>]) -> BTreeMap<Sha256, Level> {
-    let level = |known: &KnownRecord, record| (known.digest, level_of(view.snapshot, view.root, known, record));
-    records.iter().map(|(known, record)| level(known, record)).collect()
-}
-
 /// A pull request as the gate judges it. `records` and `mergeable` are gathered by the caller and live longer.
 pub struct Work {
     pull: Option<ItemRef>,
@@ -347,8 +339,7 @@ pub struct Work {
     issue: Option<u64>,
     head: Oid,
     tree: Oid,
-    records: Vec<Record>,
-    levels: BTreeMap<Sha256, Level>,
+    records: Vec<Accepted>,
     reviews: Vec<Review>,
     mergeable: Mergeability,
     target: RefName,
@@ -368,7 +359,6 @@ impl Work {
         head: Oid,
     ) -> Result<Work, ReadError> {
         let tree = view.objects.commit(head)?.tree;
-        let records = records_on(view.snapshot, view.objects, author, tree);
         Ok(Work {
             pull: None,
             branch: branch.clone(),
@@ -376,8 +366,7 @@ impl Work {
             issue,
             head,
             tree,
-            levels: levels_of(view, &records),
-            records: records.into_iter().map(|(_, record)| record).collect(),
+            records: records_on(view, author, tree),
             reviews: Vec::new(),
             mergeable: Mergeability::Unknown("it has not been submitted".to_owned()),
             target: view.default_branch(),
@@ -392,9 +381,7 @@ impl Work {
     /// ran besides.
     pub fn submitted(mut self, view: &View, base: Oid) -> Work {
         let changed = view.policy().and_then(|policy| changes::of_pull(view.objects, &policy.policy, base, self.head));
-        let others = newest_others(view.snapshot, view.objects, &self.author, self.tree);
-        self.levels.extend(levels_of(view, &others));
-        self.records.splice(0..0, others.into_iter().map(|(_, record)| record));
+        self.records.splice(0..0, newest_others(view, &self.author, self.tree));
         Work { base, changed, ..self }
     }
 
@@ -456,9 +443,10 @@ impl Work {
         self.tree
     }
 
-    /// Adds records that are not among the accepted ones; what they show is P1.
-    pub fn with_records(mut self, more: impl IntoIterator<Item = Record>) -> Work {
-        self.records.extend(more);
+    /// Adds records, by their digests, that are not among the accepted ones; what they show is P1.
+    pub fn with_records(mut self, more: impl IntoIterator<Item = (Sha256, Record)>) -> Work {
+        let arriving = |(digest, record)| Accepted { record, digest, level: Level::P1 };
+        self.records.extend(more.into_iter().map(arriving));
         self
     }
 
@@ -472,7 +460,6 @@ impl Work {
             head: self.head,
             tree: self.tree,
             records: &self.records,
-            levels: &self.levels,
             reviews: &self.reviews,
             mergeable: &self.mergeable,
             target: &self.target,

@@ -1,9 +1,7 @@
 //! Judges work that is submitted or about to land, and lists what is still missing.
 
-use std::collections::BTreeMap;
-
 use notes_schema::event::{self, Level, Proof};
-use notes_schema::trace::Record;
+use notes_schema::trace::{Attempt, Record};
 use notes_schema::{AgentName, ItemRef, Oid, RefName, Sha256};
 use serde::Serialize;
 
@@ -71,6 +69,17 @@ pub struct Merging<'a> {
     pub strategy: Strategy,
 }
 
+/// An accepted record, or one that is about to be.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// What it says.
+    pub record: Record,
+    /// Its identity.
+    pub digest: Sha256,
+    /// What it shows: P1 for having arrived, more or less where it is signed, confirmed or refuted.
+    pub level: Level,
+}
+
 /// Work that wants to land.
 #[derive(Debug, Clone)]
 pub struct Candidate<'a> {
@@ -87,9 +96,7 @@ pub struct Candidate<'a> {
     /// The tip's tree.
     pub tree: Oid,
     /// Accepted records of this project that may be about it, in the order of arrival. Only the author's count.
-    pub records: &'a [Record],
-    /// What more is known of some of them than that they arrived: signed, confirmed, refuted. The others show P1.
-    pub levels: &'a BTreeMap<Sha256, Level>,
+    pub records: &'a [Accepted],
     /// All reviews of its pull request, oldest first.
     pub reviews: &'a [Review],
     /// Whether it would merge.
@@ -118,20 +125,31 @@ impl<'a> Candidate<'a> {
 
     /// The author's newest record of a command that counts on `tree`.
     pub(crate) fn record_on(&self, tree: Oid, policy: &Policy) -> Option<&'a Record> {
-        self.mine().find(|record| record.last().tree == tree && tests_passed::counts(policy, record.last()))
+        self.accepted_on(tree, policy).map(|accepted| &accepted.record)
+    }
+
+    fn accepted_on(&self, tree: Oid, policy: &Policy) -> Option<&'a Accepted> {
+        let counts = |run: &Attempt| run.tree == tree && tests_passed::counts(policy, run);
+        self.accepted().find(|accepted| counts(accepted.record.last()))
     }
 
     /// For which other issue the author ran the tip's tree, where it did.
     pub(crate) fn issue_of_run(&self) -> Option<u64> {
-        let on_tip = self.records.iter().rev().filter(|record| record.last().tree == self.tree);
-        let theirs = on_tip.filter(|record| record.agent == *self.author && record.subject.is_none());
-        theirs.filter_map(|record| record.issue).find(|issue| Some(*issue) != self.issue)
+        let all = self.records.iter().rev().map(|accepted| &accepted.record);
+        let theirs = all.filter(|record| record.agent == *self.author && record.subject.is_none());
+        let on_tip = theirs.filter(|record| record.last().tree == self.tree);
+        on_tip.filter_map(|record| record.issue).find(|issue| Some(*issue) != self.issue)
     }
 
     /// Records of the author's that may be about this work, newest first.
     pub(crate) fn mine(&self) -> impl Iterator<Item = &'a Record> {
+        self.accepted().map(|accepted| &accepted.record)
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = &'a Accepted> {
         let (author, issue) = (self.author, self.issue);
-        let counts = move |record: &&Record| {
+        let counts = move |accepted: &&Accepted| {
+            let record = &accepted.record;
             // What names a subject is about somebody else's work.
             record.agent == *author
                 && record.subject.is_none()
@@ -329,17 +347,16 @@ pub fn proof_of_landed(repo: &dyn Repo, candidate: &Candidate<'_>, tree: Oid) ->
 }
 
 pub(crate) fn proof_on(policy: &Policy, candidate: &Candidate<'_>, tree: Oid) -> Proof {
-    let Some(record) = candidate.record_on(tree, policy) else {
+    let Some(accepted) = candidate.accepted_on(tree, policy) else {
         return Proof::none();
     };
-    let last = record.last();
+    let last = accepted.record.last();
     if !reruns::in_full(last) || tests_passed::complaint(last).is_some() {
         return Proof::none();
     }
-    let digest = record.digest();
     Proof {
-        level: candidate.levels.get(&digest).copied().unwrap_or(Level::P1),
-        record: Some(digest),
+        level: accepted.level,
+        record: Some(accepted.digest),
         command: last.command(),
         tests: last.tests.as_ref().map(|tests| tests.counts()),
     }

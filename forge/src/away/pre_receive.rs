@@ -16,7 +16,7 @@ use hooks::push::{self, PushedRef};
 use hooks::record::{self, Form, Incoming, RecordVerdict};
 use hooks::{Refusal, Undecided, Verdict};
 use notes_schema::trace::Record;
-use notes_schema::{AgentName, Oid, ProjectName, RefName, refs};
+use notes_schema::{AgentName, Oid, ProjectName, RefName, Sha256, refs};
 
 use super::{Alone, Stock, StockError};
 use crate::gate::{Arrived, View, Work};
@@ -192,7 +192,7 @@ fn judge_records(
     updates: &[push::RefUpdate],
     pusher: Option<&AgentName>,
     skip: &[&str],
-) -> Vec<Record> {
+) -> Vec<(Sha256, Record)> {
     let mut blobs: BTreeMap<AgentName, Vec<(&RefName, Form, bytes::Bytes)>> = BTreeMap::new();
     for update in updates {
         let (Some((owner, _)), Some(new)) = (refs::incoming_record(&update.name), update.new) else { continue };
@@ -201,9 +201,7 @@ fn judge_records(
                 Ok(_) => blobs.entry(owner).or_default().push((&update.name, form, bytes)),
                 Err(why) => judged.refused.push(record::not_its_makers(&update.name, why)),
             },
-            Err(why) => {
-                judged.refused.push(record::misshapen(&update.name, why));
-            }
+            Err(why) => judged.refused.push(record::misshapen(&update.name, why)),
         }
     }
     let mut arrived = Vec::new();
@@ -213,7 +211,9 @@ fn judge_records(
         let verdicts = record::judge_except(view, pusher.unwrap_or(owner), &incoming, skip);
         for verdict in verdicts {
             match verdict {
-                RecordVerdict::New(taken) | RecordVerdict::AlreadyKnown(taken) => arrived.push(taken.record),
+                RecordVerdict::New(taken) | RecordVerdict::AlreadyKnown(taken) => {
+                    arrived.push((taken.digest, taken.record))
+                }
                 RecordVerdict::Refused(refusal) => judged.refused.push(refusal),
             }
         }
@@ -254,16 +254,16 @@ fn judge_default_branch(
     view: &View,
     stock: &Stock,
     updates: &[push::RefUpdate],
-    arrived: Vec<Record>,
+    arrived: Vec<(Sha256, Record)>,
 ) -> Result<(), String> {
     let head = snapshot.head.clone().unwrap_or_else(RefName::head);
     let Some(tip) = updates.iter().find(|u| u.name == head).and_then(|u| u.new) else { return Ok(()) };
     let tree = stock.commit(tip).map_err(|e| e.to_string())?.tree;
-    let mut records: Vec<Record> = held(snapshot, stock).map(|(_, record)| record).collect();
-    records.extend(arrived);
+    let held = held(snapshot, stock).map(|(known, record)| (known.digest, record));
+    let records: Vec<(Sha256, Record)> = held.chain(arrived).collect();
     // Whose record speaks for it: nobody is known to have made the commits, so whoever ran this tree, or ran last.
-    let on_tree = records.iter().rev().find(|record| record.last().tree == tree);
-    let author = on_tree.or(records.last()).map_or_else(nobody, |record| record.agent.clone());
+    let on_tree = records.iter().rev().find(|(_, record)| record.last().tree == tree);
+    let author = on_tree.or(records.last()).map_or_else(nobody, |(_, record)| record.agent.clone());
     let work = Work::new(view, &head, &author, None, tip).map_err(|e| e.to_string())?.with_records(records);
     // A first push changes nothing: there is no policy yet by which it could be looked at.
     let work = work.submitted(view, snapshot.ref_id(&head).unwrap_or(tip));

@@ -160,7 +160,10 @@ impl Writer<'_> {
                 self.out.push('\n');
                 self.line_start = true;
             }
-            Event::Rule => self.out.push_str("<hr>\n"),
+            Event::Rule => {
+                self.end_next();
+                self.out.push_str("<hr>\n");
+            }
             Event::Html(raw) | Event::InlineHtml(raw) => {
                 self.line_start = false;
                 self.out.push_str(&escape(&raw));
@@ -174,6 +177,10 @@ impl Writer<'_> {
     }
 
     fn push(&mut self, open: &str, close: &'static str, inline: bool) {
+        if !inline {
+            // In an item without paragraphs, text and blocks follow each other.
+            self.end_next();
+        }
         let (open, close) = if self.open.len() >= MAX_DEPTH { ("", "") } else { (open, close) };
         self.out.push_str(open);
         self.open.push(Open { close, link: false, inline });
@@ -538,6 +545,15 @@ mod tests {
             let out = linked(&text.concat());
             prop_assert_eq!(well_formed(&out), Ok(()));
             prop_assert!(!out.contains(['\u{202e}', '\u{0}']), "{out}");
+        }
+    }
+
+    #[test]
+    fn a_suggestion_ends_where_a_block_begins() {
+        for block in ["> x", "***", "    - x", "|a|b|\n  |-|-|\n  |c|", "```\n  x\n  ```"] {
+            let out = plain(&format!("- → feed\n  {block}\n"));
+            assert_eq!(well_formed(&out), Ok(()), "{out}");
+            assert!(out.contains("<li><span class=\"next\">→ <b>feed</b></span>"), "{out}");
         }
     }
 

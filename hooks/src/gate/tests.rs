@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::testing::{Fake, agent, name, oid, record};
 
@@ -53,6 +55,11 @@ impl Parts {
     fn with<T>(&self, look: impl FnOnce(&Fake, &Candidate<'_>) -> T) -> T {
         let (branch, author, pull) = (name("refs/heads/alpha/fix"), agent("alpha"), "parser#47".parse().unwrap());
         let merging = self.merging.map(|(by, strategy)| (agent(by), strategy));
+        let accepted = |record: &Record| {
+            let digest = record.digest();
+            Accepted { record: record.clone(), digest, level: self.levels.get(&digest).copied().unwrap_or(Level::P1) }
+        };
+        let records: Vec<Accepted> = self.records.iter().map(accepted).collect();
         let candidate = Candidate {
             pull: Some(&pull),
             branch: &branch,
@@ -60,8 +67,7 @@ impl Parts {
             issue: Some(12),
             head: oid(4),
             tree: oid(5),
-            records: &self.records,
-            levels: &self.levels,
+            records: &records,
             reviews: &self.reviews,
             mergeable: &self.mergeable,
             target: &name("refs/heads/main"),

@@ -157,11 +157,7 @@ fn sort_keys(value: &mut ValueRef) {
     }
 }
 
-fn find_text<T>(
-    value: &ValueRef,
-    place: &mut String,
-    look: &mut impl FnMut(&str, &str) -> Option<T>,
-) -> Option<T> {
+fn find_text<T>(value: &ValueRef, place: &mut String, look: &mut impl FnMut(&str, &str) -> Option<T>) -> Option<T> {
     let here = place.len();
     let mut inside = |step: fmt::Arguments, inner: &ValueRef| {
         place.write_fmt(step).expect("invariant: writing to memory");
@@ -174,9 +170,7 @@ fn find_text<T>(
             let dot = if here == 0 { "" } else { "." };
             inside(format_args!("{dot}{}", text_of(key).unwrap_or("?")), inner)
         }),
-        ValueRef::Array(items) => {
-            items.iter().enumerate().find_map(|(i, inner)| inside(format_args!("[{i}]"), inner))
-        }
+        ValueRef::Array(items) => items.iter().enumerate().find_map(|(i, inner)| inside(format_args!("[{i}]"), inner)),
         ValueRef::String(_) => look(place, text_of(value)?),
         ValueRef::Nil | ValueRef::Boolean(_) | ValueRef::Integer(_) | ValueRef::F32(_) | ValueRef::F64(_) => None,
         ValueRef::Binary(_) | ValueRef::Ext(..) => None,

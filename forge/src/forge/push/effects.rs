@@ -193,7 +193,7 @@ fn proof_now(
     gate::clock::timed(|| {
         let work = Work::new(view, branch, &agent.name, issue, head);
         let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
-        work.with_records(fresh.iter().map(|taken| taken.record.clone())).proof(view)
+        work.with_records(fresh.iter().map(|taken| (taken.digest, taken.record.clone()))).proof(view)
     })
 }
 
