@@ -441,6 +441,10 @@ impl Forge {
             tracing::error!(%error, "the index lags");
         }
         for repository in self.all_repositories() {
+            repository.leave_doubt();
+            if let Err(error) = self.settle_what_waits(&repository) {
+                tracing::warn!(project = %repository.name(), why = %error, "ratings wait");
+            }
             if let Err(error) = self.write_notes(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "notes lag");
             }

@@ -2,10 +2,12 @@
 //!
 //! Invariant: one writer at a time, and whoever waits longest commits for all that queued meanwhile; there is no timer,
 //! so an idle forge answers at once. Leading is handed on, never raced for: a writer that comes back at once cannot get
-//! ahead of those that wait, which would make batches of one. After an unknown outcome the repository is read-only until it is opened again.
+//! ahead of those that wait, which would make batches of one.
+//! Invariant: whose batch may or may not be on disk is told that this is unknown, never yes. The repository takes no writes
+//! until that batch has been written again, whole, and read back from the disk as a restart reads it.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,12 +19,15 @@ use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
 
 use super::draft::{Built, Draft};
+use super::recover::Taken;
 use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
 use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
+use git::object::Object;
+use git::pack::write::Pack;
 use git::store::{Objects as _, Store};
 
 /// Milliseconds since 1970; injected, so that tests and replays own time.
@@ -90,6 +95,8 @@ struct Queue {
     led: bool,
 }
 
+/// The word of a refusal that is none: it may have been done, and then it was done once.
+const UNKNOWN: &str = "unknown";
 /// How far behind the ledger the machine's clock may be, milliseconds.
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
@@ -135,6 +142,24 @@ impl Drop for Leading<'_> {
     }
 }
 
+/// Why a repository takes no writes.
+enum ReadOnly {
+    /// Something that only people can look into, and a restart.
+    Until(String),
+    /// It is not known whether its newest batch is on disk.
+    Doubt(Arc<Doubt>),
+}
+
+/// A batch that may or may not be on disk, complete, so that it can be written again.
+struct Doubt {
+    n: u64,
+    pack: Pack,
+    why: String,
+    /// Numbers of the forge-wide sequence that its events have. They stay in flight: no cursor may pass what can still
+    /// turn out to be there.
+    taken: Vec<u64>,
+}
+
 /// One bare repository with its ledger.
 pub struct Repository {
     name: ProjectName,
@@ -154,7 +179,7 @@ pub struct Repository {
     merged: AtomicU64,
     /// Held while git writes the commit-graph.
     graph: Mutex<KeptGraph>,
-    read_only: Mutex<Option<String>>,
+    read_only: Mutex<Option<ReadOnly>>,
     listener: OnceLock<Listener>,
 }
 
@@ -176,7 +201,7 @@ impl Repository {
             merging: Mutex::default(),
             merged: AtomicU64::new(recovered.flushed.number),
             graph: Mutex::default(),
-            read_only: Mutex::new(recovered.damage),
+            read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
             listener: OnceLock::new(),
         })
     }
@@ -203,7 +228,27 @@ impl Repository {
 
     /// Why it takes no writes, if it does not.
     pub fn read_only(&self) -> Option<String> {
-        self.read_only.lock().expect("invariant: no panic under this lock").clone()
+        match &*self.read_only.lock().expect("invariant: no panic under this lock") {
+            None => None,
+            Some(ReadOnly::Until(why)) => Some(why.clone()),
+            Some(ReadOnly::Doubt(doubt)) => Some(doubt.why.clone()),
+        }
+    }
+
+    fn doubt(&self) -> Option<Arc<Doubt>> {
+        match &*self.read_only.lock().expect("invariant: no panic under this lock") {
+            Some(ReadOnly::Doubt(doubt)) => Some(doubt.clone()),
+            None | Some(ReadOnly::Until(_)) => None,
+        }
+    }
+
+    /// Tries to take writes again where the outcome of a batch is unknown: call it now and then. The next writer tries
+    /// too. Blocks.
+    pub fn leave_doubt(&self) {
+        if self.doubt().is_some() {
+            // Whoever leads settles it first; that it still cannot be settled was logged.
+            let _ = self.commit_here(|_| Ok(()));
+        }
     }
 
     /// Calls `listener` after every batch, before its writers are answered. Only the first call counts.
@@ -221,6 +266,14 @@ impl Repository {
         if !self.name.is_forge() && self.deps.sequence.is_short() {
             self.reserve_sequence()?;
         }
+        self.commit_here(plan)
+    }
+
+    fn commit_here<R, F>(&self, plan: F) -> Result<(R, Arc<Snapshot>), Refusal>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
+    {
         let (answer, answered) = sync_channel(1);
         let plan: Plan = Box::new(move |draft| plan(draft).map(|value| Box::new(value) as Box<dyn Any + Send>));
         let leads = {
@@ -251,6 +304,12 @@ impl Repository {
         self.commit(plan).map(drop)
     }
 
+    /// What it was opened with.
+    #[cfg(test)]
+    pub(super) fn deps(&self) -> &Deps {
+        &self.deps
+    }
+
     /// Counts the writers that wait.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> Box<dyn Fn() -> usize + Send + Sync> {
@@ -278,7 +337,8 @@ impl Repository {
         let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
         if failed {
             let why = "an earlier write failed unexpectedly".to_owned();
-            self.read_only.lock().expect("invariant: no panic under this lock").get_or_insert(why);
+            let mut read_only = self.read_only.lock().expect("invariant: no panic under this lock");
+            read_only.get_or_insert(ReadOnly::Until(why));
             // Who waits is refused by the loss of its answer.
             queue.jobs.clear();
         }
@@ -301,6 +361,7 @@ impl Repository {
 
     /// Commits one batch of what is queued. Called by the one that leads.
     fn lead(&self) {
+        self.settle_doubt();
         let before = self.snapshot();
         let mut answers: Vec<(Answerer, Outcome)> = Vec::new();
         if let Some(why) = self.refuses_writes(&before) {
@@ -325,11 +386,13 @@ impl Repository {
             answers.push((job.answer, outcome));
         }
         let taken = draft.taken().to_vec();
-        let after = if draft.is_empty() { Ok(before.clone()) } else { self.append(draft) };
+        let after = if draft.is_empty() { Ok(before.clone()) } else { self.append(draft, &taken) };
         if let Ok(snapshot) = &after {
             self.deps.sequence.saw_durable(snapshot.fold.max_q);
         }
-        self.deps.sequence.settle(&taken, false);
+        if self.doubt().is_none() {
+            self.deps.sequence.settle(&taken, false);
+        }
         match after {
             Ok(snapshot) => {
                 self.answer(answers, &snapshot);
@@ -358,7 +421,9 @@ impl Repository {
 
     fn refuses_writes(&self, before: &Snapshot) -> Option<String> {
         if let Some(why) = self.read_only() {
-            return Some(format!("the repository is read-only: {why}"));
+            let until =
+                if self.doubt().is_some() { "; it takes writes again by itself once the disk does" } else { "" };
+            return Some(format!("the repository is read-only: {why}{until}"));
         }
         let now = (self.deps.clock)();
         (now + CLOCK_TOLERANCE_MS < before.t)
@@ -373,7 +438,7 @@ impl Repository {
         }
     }
 
-    fn append(&self, mut draft: Draft) -> Result<Arc<Snapshot>, Refusal> {
+    fn append(&self, mut draft: Draft, taken: &[u64]) -> Result<Arc<Snapshot>, Refusal> {
         let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
         if let Some(forge) = &authority {
             draft.set_epoch(forge.epoch);
@@ -388,28 +453,69 @@ impl Repository {
                 tracing::error!(project = %self.name, %error, "batch not written");
                 return Err(self.refuse_all(&format!("the disk takes no writes: {error}")));
             }
-            Err(AppendError::Unknown(error)) => {
-                let why = format!("the outcome of batch {} is unknown: {error}", built.snapshot.number);
-                tracing::error!(project = %self.name, why, "repository is read-only until the forge is restarted");
-                *self.read_only.lock().expect("invariant: no panic under this lock") = Some(why.clone());
-                return Err(self.refuse_all(&why));
-            }
+            Err(AppendError::Unknown(error)) => return Err(self.begin_doubt(built, taken, &error)),
         }
-        Ok(self.publish(built))
-    }
-
-    fn publish(&self, built: Built) -> Arc<Snapshot> {
-        let Built { objects, snapshot, batch, refs, .. } = built;
-        if let Some(reserved) = batch.seq_reserved {
+        if let Some(reserved) = built.batch.seq_reserved {
             self.deps.sequence.extend(reserved);
         }
+        let Built { objects, snapshot, batch, refs, .. } = built;
+        Ok(self.publish(objects, snapshot, &batch, &refs))
+    }
+
+    /// From here on the repository takes no writes, until [`Repository::settle_doubt`].
+    fn begin_doubt(&self, built: Built, taken: &[u64], error: &std::io::Error) -> Refusal {
+        let n = built.snapshot.number;
+        let why = format!("whether batch {n} was written is unknown: {error}");
+        tracing::error!(project = %self.name, why, "the repository takes no writes until that batch could be written again");
+        let doubt = Doubt { n, pack: built.pack, why: why.clone(), taken: taken.to_vec() };
+        *self.read_only.lock().expect("invariant: no panic under this lock") = Some(ReadOnly::Doubt(Arc::new(doubt)));
+        let why = format!("{why}; look whether it was done before you ask again");
+        self.refuse_all(&why).by_rule(UNKNOWN)
+    }
+
+    /// Writes the batch again whose outcome is unknown, and goes on from what the disk then holds. Nobody is told yes for
+    /// it: its writers were told that it is unknown, and find it done. Called by the one that leads.
+    fn settle_doubt(&self) {
+        let Some(doubt) = self.doubt() else { return };
+        fault::point("doubt-before-rewrite");
+        let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
+        let before = self.snapshot();
+        let taken = storage::append_again(&self.git_dir, doubt.n, &doubt.pack)
+            .map_err(|error| error.to_string())
+            .and_then(|()| recover::reread(&before, &self.store, authority.as_deref()));
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(why) => {
+                tracing::warn!(project = %self.name, batch = doubt.n, why, "it is still unknown whether it was written");
+                return;
+            }
+        };
+        fault::point("doubt-rewritten");
+        let Taken { snapshot, read, made } = taken;
+        if let Some(reserved) = read.batch.seq_reserved {
+            self.deps.sequence.extend(reserved);
+        }
+        let snapshot = self.publish(made, snapshot, &read.batch, &read.refs);
+        self.deps.sequence.saw_durable(snapshot.fold.max_q);
+        self.deps.sequence.settle(&doubt.taken, false);
+        *self.read_only.lock().expect("invariant: no panic under this lock") = None;
+        tracing::info!(project = %self.name, batch = doubt.n, "it is written; the repository takes writes again");
+    }
+
+    fn publish(
+        &self,
+        objects: HashMap<Oid, Object>,
+        snapshot: Snapshot,
+        batch: &Batch,
+        refs: &[RefLine],
+    ) -> Arc<Snapshot> {
         self.store.remember(objects);
         let snapshot = Arc::new(snapshot);
         let before = self.snapshot.swap(snapshot.clone()).tip;
         fault::point("batch-published");
         if let Some(listener) = self.listener.get() {
             // The batch is durable whatever becomes of who listens.
-            contained(|| listener(&Published { snapshot: &snapshot, batch: &batch, before, refs: &refs }));
+            contained(|| listener(&Published { snapshot: &snapshot, batch, before, refs }));
         }
         snapshot
     }

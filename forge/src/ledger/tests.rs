@@ -1,5 +1,7 @@
 //! The ledger without a socket: append, reopen, damage, verify; with real git reading what was written.
 
+mod disk;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,6 +87,13 @@ impl World {
 
     fn verify(&self) -> Vec<String> {
         verify::verify(self.dir.path()).unwrap().faults
+    }
+}
+
+impl Open {
+    /// What `parser` was opened with.
+    fn parser_deps(&self) -> Deps {
+        self.parser.deps().clone()
     }
 }
 

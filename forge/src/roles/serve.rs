@@ -158,6 +158,10 @@ fn open_hint(source: &OpenError) -> &'static str {
 /// Serves until a signal; the role's whole life.
 pub fn run(args: Args) -> ExitCode {
     log_to_stderr(args.log_json);
+    if let Some(name) = crate::ledger::fault::asked_in_vain() {
+        let why = "a release build does not fail on purpose, and nobody should believe that it did";
+        return super::fail(format!("{name} is set: {why}\nnext: env -u {name} forge serve"));
+    }
     let (config, served) = match args.config() {
         Ok(settings) => settings,
         Err(e) => return super::fail(e),
