@@ -22,6 +22,8 @@ pub struct Forge {
     data: PathBuf,
     child: Option<Child>,
     plain: bool,
+    /// Its data directory is a filesystem of its own, of so many MiB.
+    disk: Option<u32>,
     ssh: u16,
     http: u16,
 }
@@ -47,10 +49,33 @@ impl Forge {
     pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
-        let mut forge = Forge { scratch, data, child: None, plain: false, ssh: 0, http: 0 };
+        let mut forge = Forge { scratch, data, child: None, plain: false, disk: None, ssh: 0, http: 0 };
         if let Err(died) = forge.try_up(env) {
             panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
+        forge
+    }
+
+    /// A new forge whose data directory is a filesystem of `mib` MiB, which is gone with the server. It is mounted where the
+    /// server alone sees it, in a namespace of its own, so that no privilege is needed; [`Forge::data`] leads into it.
+    ///
+    /// # Panics
+    /// Where the system lets nobody make such a filesystem: what it is for is then not shown.
+    #[track_caller]
+    pub fn start_on_small_disk(mib: u32) -> Forge {
+        let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
+        let data = scratch.path().join("data");
+        fs::create_dir(&data).expect("a directory");
+        let mut forge = Forge { scratch, data, child: None, plain: false, disk: Some(mib), ssh: 0, http: 0 };
+        if let Err(died) = forge.try_up(&[]) {
+            panic!(
+                "there is no small filesystem to try a full disk on: it takes `unshare --user --mount`, which root and most \
+                 systems allow (sysctl kernel.apparmor_restrict_unprivileged_userns=0 where AppArmor forbids it)\n\
+                 exit {}\n{}",
+                died.code, died.log
+            );
+        }
+        forge.data = PathBuf::from(format!("/proc/{}/root{}", forge.pid(), forge.data.display()));
         forge
     }
 
@@ -60,7 +85,7 @@ impl Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("served");
         fs::create_dir(&data).expect("a directory");
-        let mut forge = Forge { scratch, data, child: None, plain: true, ssh: 0, http: 0 };
+        let mut forge = Forge { scratch, data, child: None, plain: true, disk: None, ssh: 0, http: 0 };
         forge.up();
         forge
     }
@@ -82,7 +107,7 @@ impl Forge {
     /// Like [`Forge::beside`], not yet started.
     pub fn beside_stopped(&self, data: &Path) -> Forge {
         let scratch = Arc::clone(&self.scratch);
-        Forge { scratch, data: data.to_owned(), child: None, plain: false, ssh: 0, http: 0 }
+        Forge { scratch, data: data.to_owned(), child: None, plain: false, disk: None, ssh: 0, http: 0 }
     }
 
     /// Starts the server again on the same ports; panics unless it comes up.
@@ -98,7 +123,15 @@ impl Forge {
         assert!(self.child.is_none(), "it runs already");
         let log_start = self.log().len();
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        let mut command = Command::new(forge_bin());
+        let mut command = match self.disk {
+            None => Command::new(forge_bin()),
+            Some(mib) => {
+                let mut command = Command::new("unshare");
+                let mount = format!("mount -t tmpfs -o size={mib}m,mode=700 tmpfs data && exec \"$0\" \"$@\"");
+                command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount]).arg(forge_bin());
+                command
+            }
+        };
         // Settings of the machine are not settings of the test.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FORGE_")) {
             command.env_remove(name);

@@ -96,7 +96,7 @@ struct Queue {
 }
 
 /// The word of a refusal that is none: it may have been done, and then it was done once.
-const UNKNOWN: &str = "unknown";
+pub const UNKNOWN: &str = "unknown";
 /// How far behind the ledger the machine's clock may be, milliseconds.
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
@@ -356,7 +356,7 @@ impl Repository {
     }
 
     fn refuse_all(&self, why: &str) -> Refusal {
-        Refusal::new(Code::TryLater, format!("write to {}", self.name), why, "feed")
+        Refusal::new(Code::TryLater, format!("write to {}", self.name), why, "ssh forge feed")
     }
 
     /// Commits one batch of what is queued. Called by the one that leads.
