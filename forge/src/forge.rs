@@ -53,7 +53,7 @@ pub enum OpenError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// `forge.git` cannot be opened; nothing works without it.
-    #[error("forge.git: {0}; run `forge verify {}` and restore it from a mirror or backup", dir.display())]
+    #[error("forge.git: {source}; run `forge verify {}` and restore it from a mirror or backup", dir.display())]
     Root {
         /// What is wrong.
         #[source]
@@ -172,7 +172,10 @@ impl Forge {
         forge.open_projects()?;
         forge.index_what_is_behind(&reflects)?;
         for project in forge.open_repositories() {
-            forge.settle(&project).map_err(OpenError::Write)?;
+            // Nothing of it is lost where it cannot be written now: housekeeping tries again, and reads go on meanwhile.
+            if let Err(error) = forge.settle(&project) {
+                tracing::warn!(project = %project.name(), why = %error, "ratings wait");
+            }
         }
         forge.start_housekeeping();
         Ok(forge)

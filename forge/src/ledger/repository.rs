@@ -561,7 +561,8 @@ impl Repository {
     /// Brings refs on disk up to date. Writers and readers go on meanwhile.
     pub fn flush(&self) -> std::io::Result<()> {
         let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
-        if self.read_only().is_some() {
+        // What stands before a batch in doubt is as durable as ever.
+        if self.read_only().is_some() && self.doubt().is_none() {
             return Ok(());
         }
         let (snapshot, start) = (self.snapshot(), Instant::now());
