@@ -131,6 +131,7 @@ impl Forge {
         let sequence = Arc::new(Sequence::default());
         let deps = Deps {
             clock: clock.clone(),
+            accept_clock: config.accept_clock,
             sequence: sequence.clone(),
             signer: Arc::new(crate::ledger::Signer::new(signing_key)),
             authority: None,

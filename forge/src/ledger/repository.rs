@@ -46,6 +46,8 @@ pub fn system_clock() -> Clock {
 pub struct Deps {
     /// Time.
     pub clock: Clock,
+    /// Whether it is right, however far behind the ledger.
+    pub accept_clock: bool,
     /// The forge-wide sequence.
     pub sequence: Arc<Sequence>,
     /// The signing key of the current epoch.
@@ -426,8 +428,10 @@ impl Repository {
             return Some(format!("the repository is read-only: {why}{until}"));
         }
         let now = (self.deps.clock)();
-        (now + CLOCK_TOLERANCE_MS < before.t)
-            .then(|| "the machine's clock is more than a day behind the ledger; set it right".to_owned())
+        let is_behind = now.saturating_add(CLOCK_TOLERANCE_MS) < before.t && !self.deps.accept_clock;
+        let why =
+            "the machine's clock is more than a day behind the ledger: set it right, or start with --accept-clock";
+        is_behind.then(|| why.to_owned())
     }
 
     /// The forge's identity: first ledger commit of `forge.git`.

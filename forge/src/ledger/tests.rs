@@ -69,6 +69,7 @@ impl World {
         let sequence = Arc::new(Sequence::default());
         let deps = Deps {
             clock: Arc::new(move || time.fetch_add(1000, Ordering::SeqCst)),
+            accept_clock: false,
             sequence: sequence.clone(),
             signer: Arc::new(Signer::new(self.key.clone())),
             authority: None,

@@ -65,8 +65,14 @@ fn a_clock_that_fell_far_behind_is_refused_with_the_reason_and_reads_go_on() {
     let refused = open.parser.commit(|draft| Ok(draft.number())).unwrap_err();
     assert!(refused.code == Code::TryLater && refused.why.contains("clock"), "{refused}");
     assert!(open.parser.snapshot().fold.issue(n).is_some());
-    // A restart changes nothing, and once the clock is right writes go on.
+    // A restart changes nothing, but for somebody who says that it is right; once it is, writes go on.
+    let deps = Deps { accept_clock: true, ..open.parser_deps() };
     drop(open);
+    let told = Repository::open(&world.path("parser"), "parser".parse().unwrap(), deps).unwrap();
+    let t = told.snapshot().t;
+    add(&told, n, Commented {});
+    assert_eq!(told.snapshot().t, t, "time does not run backwards");
+    drop(told);
     let open = world.open();
     assert!(open.parser.commit(|draft| Ok(draft.number())).is_err());
     world.time.store(1001 * HOUR, Ordering::SeqCst);
