@@ -69,7 +69,9 @@ impl Death {
             // Small pushes ride in their batch; here none is small.
             env.push(("FORGE_LIMIT_MEMORY_BYTES", "64"));
         }
-        if forge.try_up(&env).is_err() {
+        if let Err(died) = forge.try_up(&env) {
+            // A release build refuses to start like this, and would show nothing.
+            assert_eq!(died.code, 128 + 6, "it should have died as it was told\n{}", died.log);
             return;
         }
         load.expect_refusals(self.disk.contains("EIO"));

@@ -6,6 +6,8 @@
 //! Invariant: whose batch may or may not be on disk is told that this is unknown, never yes. The repository takes no writes
 //! until that batch has been written again, whole, and read back from the disk as a restart reads it.
 
+mod doubt;
+
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -19,15 +21,15 @@ use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
 
 use super::draft::{Built, Draft};
-use super::recover::Taken;
 use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
 use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
+use doubt::ReadOnly;
+pub use doubt::UNKNOWN;
 use git::object::Object;
-use git::pack::write::Pack;
 use git::store::{Objects as _, Store};
 
 /// Milliseconds since 1970; injected, so that tests and replays own time.
@@ -97,8 +99,6 @@ struct Queue {
     led: bool,
 }
 
-/// The word of a refusal that is none: it may have been done, and then it was done once.
-pub const UNKNOWN: &str = "unknown";
 /// How far behind the ledger the machine's clock may be, milliseconds.
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
@@ -142,24 +142,6 @@ impl Drop for Leading<'_> {
     fn drop(&mut self) {
         self.0.hand_on(std::thread::panicking());
     }
-}
-
-/// Why a repository takes no writes.
-enum ReadOnly {
-    /// Something that only people can look into, and a restart.
-    Until(String),
-    /// It is not known whether its newest batch is on disk.
-    Doubt(Arc<Doubt>),
-}
-
-/// A batch that may or may not be on disk, complete, so that it can be written again.
-struct Doubt {
-    n: u64,
-    pack: Pack,
-    why: String,
-    /// Numbers of the forge-wide sequence that its events have. They stay in flight: no cursor may pass what can still
-    /// turn out to be there.
-    taken: Vec<u64>,
 }
 
 /// One bare repository with its ledger.
@@ -234,22 +216,6 @@ impl Repository {
             None => None,
             Some(ReadOnly::Until(why)) => Some(why.clone()),
             Some(ReadOnly::Doubt(doubt)) => Some(doubt.why.clone()),
-        }
-    }
-
-    fn doubt(&self) -> Option<Arc<Doubt>> {
-        match &*self.read_only.lock().expect("invariant: no panic under this lock") {
-            Some(ReadOnly::Doubt(doubt)) => Some(doubt.clone()),
-            None | Some(ReadOnly::Until(_)) => None,
-        }
-    }
-
-    /// Tries to take writes again where the outcome of a batch is unknown: call it now and then. The next writer tries
-    /// too. Blocks.
-    pub fn leave_doubt(&self) {
-        if self.doubt().is_some() {
-            // Whoever leads settles it first; that it still cannot be settled was logged.
-            let _ = self.commit_here(|_| Ok(()));
         }
     }
 
@@ -464,46 +430,6 @@ impl Repository {
         }
         let Built { objects, snapshot, batch, refs, .. } = built;
         Ok(self.publish(objects, snapshot, &batch, &refs))
-    }
-
-    /// From here on the repository takes no writes, until [`Repository::settle_doubt`].
-    fn begin_doubt(&self, built: Built, taken: &[u64], error: &std::io::Error) -> Refusal {
-        let n = built.snapshot.number;
-        let why = format!("whether batch {n} was written is unknown: {error}");
-        tracing::error!(project = %self.name, why, "the repository takes no writes until that batch could be written again");
-        let doubt = Doubt { n, pack: built.pack, why: why.clone(), taken: taken.to_vec() };
-        *self.read_only.lock().expect("invariant: no panic under this lock") = Some(ReadOnly::Doubt(Arc::new(doubt)));
-        let why = format!("{why}; look whether it was done before you ask again");
-        self.refuse_all(&why).by_rule(UNKNOWN)
-    }
-
-    /// Writes the batch again whose outcome is unknown, and goes on from what the disk then holds. Nobody is told yes for
-    /// it: its writers were told that it is unknown, and find it done. Called by the one that leads.
-    fn settle_doubt(&self) {
-        let Some(doubt) = self.doubt() else { return };
-        fault::point("doubt-before-rewrite");
-        let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
-        let before = self.snapshot();
-        let taken = storage::append_again(&self.git_dir, doubt.n, &doubt.pack)
-            .map_err(|error| error.to_string())
-            .and_then(|()| recover::reread(&before, &self.store, authority.as_deref()));
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(why) => {
-                tracing::warn!(project = %self.name, batch = doubt.n, why, "it is still unknown whether it was written");
-                return;
-            }
-        };
-        fault::point("doubt-rewritten");
-        let Taken { snapshot, read, made } = taken;
-        if let Some(reserved) = read.batch.seq_reserved {
-            self.deps.sequence.extend(reserved);
-        }
-        let snapshot = self.publish(made, snapshot, &read.batch, &read.refs);
-        self.deps.sequence.saw_durable(snapshot.fold.max_q);
-        self.deps.sequence.settle(&doubt.taken, false);
-        *self.read_only.lock().expect("invariant: no panic under this lock") = None;
-        tracing::info!(project = %self.name, batch = doubt.n, "it is written; the repository takes writes again");
     }
 
     fn publish(

@@ -1,6 +1,7 @@
 //! The ledger without a socket: append, reopen, damage, verify; with real git reading what was written.
 
 mod clock;
+#[cfg(debug_assertions)]
 mod disk;
 
 use std::fs;
