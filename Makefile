@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. `make help` lists the rest.
 
 CARGO ?= cargo
-# How often the long kill run kills the server.
+# How often the long kill run ends the server.
 KILLS ?= 60
 # Flags of the measurement.
 BENCH ?=
@@ -26,7 +26,7 @@ help:
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
 	@echo 'make large   clone, fetch and push of a large repository, with the memory that the server takes'
 	@echo 'make fuzz    $(FUZZ_SECONDS) s of foreign bytes for each parser that meets them (FUZZ_SECONDS=n; see fuzz/README.md)'
-	@echo 'make kill    $(KILLS) kills of a loaded server, nothing acknowledged lost (KILLS=n)'
+	@echo 'make kill    $(KILLS) kills, power cuts and disk errors under load, nothing acknowledged lost (KILLS=n)'
 
 setup:
 	@sh tests/setup.sh

@@ -31,6 +31,8 @@ pub struct Config {
     pub operators: Vec<AgentName>,
     /// Whether addresses other than loopback may be bound.
     pub allow_public: bool,
+    /// Whether the machine's clock is right though it is more than a day behind the ledger.
+    pub accept_clock: bool,
     /// Caps.
     pub limits: Limits,
     /// Which of the two public URLs were set and so do not follow the bound addresses.
@@ -222,6 +224,8 @@ pub struct Layer {
     pub operators: Option<Vec<AgentName>>,
     /// See [`Config::allow_public`].
     pub allow_public: Option<bool>,
+    /// See [`Config::accept_clock`].
+    pub accept_clock: Option<bool>,
     /// See [`Config::limits`].
     #[serde(default)]
     pub limits: LimitsLayer,
@@ -256,6 +260,7 @@ impl Layer {
             public_http: get("FORGE_PUBLIC_HTTP"),
             operators: operators.transpose()?,
             allow_public: variable(get, "FORGE_ALLOW_PUBLIC")?,
+            accept_clock: variable(get, "FORGE_ACCEPT_CLOCK")?,
             limits: LimitsLayer::from_env(get)?,
         })
     }
@@ -301,6 +306,7 @@ impl Default for Config {
             public_http: String::new(),
             operators: Vec::new(),
             allow_public: false,
+            accept_clock: false,
             limits: Limits::default(),
             pinned: (false, false),
         };
@@ -338,8 +344,8 @@ impl Config {
     }
 
     fn put(&mut self, layer: Layer) {
-        let Layer { data, ssh, http, read, registration, public_ssh, public_http, operators, allow_public, limits } =
-            layer;
+        let Layer { data, ssh, http, read, registration, public_ssh, public_http, .. } = layer;
+        let Layer { operators, allow_public, accept_clock, limits, .. } = layer;
         set(&mut self.data, data);
         set(&mut self.ssh, ssh);
         set(&mut self.http, http);
@@ -351,6 +357,7 @@ impl Config {
         set(&mut self.public_http, public_http.map(|url| url.trim_end_matches('/').to_owned()));
         set(&mut self.operators, operators);
         set(&mut self.allow_public, allow_public);
+        set(&mut self.accept_clock, accept_clock);
         limits.over(&mut self.limits);
     }
 

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::answer::{Code, Refusal};
 use crate::authority::{Actor, AgentActor, Scope};
 use crate::config::Config;
-use crate::ledger::{Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
+use crate::ledger::{self, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
 use git::pack::cache::PackCache;
@@ -53,7 +53,7 @@ pub enum OpenError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// `forge.git` cannot be opened; nothing works without it.
-    #[error("forge.git: {0}; run `forge verify {}` and restore it from a mirror or backup", dir.display())]
+    #[error("forge.git: {source}; run `forge verify {}` and restore it from a mirror or backup", dir.display())]
     Root {
         /// What is wrong.
         #[source]
@@ -131,6 +131,7 @@ impl Forge {
         let sequence = Arc::new(Sequence::default());
         let deps = Deps {
             clock: clock.clone(),
+            accept_clock: config.accept_clock,
             sequence: sequence.clone(),
             signer: Arc::new(crate::ledger::Signer::new(signing_key)),
             authority: None,
@@ -172,7 +173,10 @@ impl Forge {
         forge.open_projects()?;
         forge.index_what_is_behind(&reflects)?;
         for project in forge.open_repositories() {
-            forge.settle(&project).map_err(OpenError::Write)?;
+            // Nothing of it is lost where it cannot be written now: housekeeping tries again, and reads go on meanwhile.
+            if let Err(error) = forge.settle(&project) {
+                tracing::warn!(project = %project.name(), why = %error, "ratings wait");
+            }
         }
         forge.start_housekeeping();
         Ok(forge)
@@ -322,7 +326,9 @@ impl Forge {
 
     fn open_projects(self: &Arc<Self>) -> Result<(), OpenError> {
         let root = self.root();
-        for (name, _) in root.fold.projects().filter(|(name, _)| !name.is_forge()) {
+        let is_open =
+            |name: &ProjectName| self.projects.read().expect("invariant: no panic under this lock").contains_key(name);
+        for (name, _) in root.fold.projects().filter(|(name, _)| !name.is_forge() && !is_open(name)) {
             let slot = match Repository::open(&self.git_dir(name), name.clone(), self.deps.clone()) {
                 Ok(repository) => {
                     let repository = Arc::new(repository);
@@ -338,6 +344,15 @@ impl Forge {
             self.projects.write().expect("invariant: no panic under this lock").insert(name.clone(), slot);
         }
         Ok(())
+    }
+
+    /// Opens the projects whose makers were told that it is unknown whether they were made.
+    fn open_what_was_unknown(self: &Arc<Self>) {
+        // Whoever makes one right now serves it as well.
+        let Ok(_nobody_makes_one) = self.creating.try_lock() else { return };
+        if let Err(error) = self.open_projects() {
+            tracing::error!(%error, "a project cannot be opened");
+        }
     }
 
     fn git_dir(&self, name: &ProjectName) -> PathBuf {
@@ -362,11 +377,14 @@ impl Forge {
             }
             fs::remove_dir_all(&git_dir).map_err(|e| failed(e.to_string()))?;
         }
-        git::packed_refs::init_bare(&git_dir, default_branch).map_err(|e| failed(e.to_string()))?;
-        let repository =
-            Repository::open(&git_dir, name.clone(), self.deps.clone()).map_err(|e| failed(e.to_string()))?;
-        repository.begin(default_branch)?;
-        Ok(Arc::new(repository))
+        let made = || {
+            git::packed_refs::init_bare(&git_dir, default_branch).map_err(|e| failed(e.to_string()))?;
+            let repository =
+                Repository::open(&git_dir, name.clone(), self.deps.clone()).map_err(|e| failed(e.to_string()))?;
+            repository.begin(default_branch)?;
+            Ok(Arc::new(repository))
+        };
+        made().inspect_err(|_| unmake(&git_dir))
     }
 
     /// Makes a project: its repository first, then `register` makes it known in `forge.git`, which is the commit point;
@@ -378,12 +396,26 @@ impl Forge {
         register: impl FnOnce() -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
         let _one_at_a_time = self.creating.lock().expect("invariant: no panic under this lock");
+        self.root.leave_doubt();
+        if let Some(why) = self.root.read_only() {
+            // It may be this very project whose making is unknown; its repository must not be made anew.
+            return Err(Refusal::new(
+                Code::TryLater,
+                name.as_str(),
+                format!("forge.git takes no writes: {why}"),
+                "feed",
+            ));
+        }
         if self.root().fold.project(name).is_some() {
             let next = format!("project show {name}");
             return Err(Refusal::new(Code::Stale, name.as_str(), "the name is taken", next));
         }
         let repository = self.make_repository(name, default_branch)?;
-        let registered = register()?;
+        let registered = register().inspect_err(|refusal| {
+            if refusal.rule != ledger::UNKNOWN && self.root().fold.project(name).is_none() {
+                unmake(repository.git_dir());
+            }
+        })?;
         self.serve_repository(repository);
         Ok(registered)
     }
@@ -440,7 +472,13 @@ impl Forge {
         if let Err(error) = self.index_dirty() {
             tracing::error!(%error, "the index lags");
         }
+        self.root.leave_doubt();
+        self.open_what_was_unknown();
         for repository in self.all_repositories() {
+            repository.leave_doubt();
+            if let Err(error) = self.settle_what_waits(&repository) {
+                tracing::warn!(project = %repository.name(), why = %error, "ratings wait");
+            }
             if let Err(error) = self.write_notes(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "notes lag");
             }
@@ -508,6 +546,13 @@ impl Forge {
         let missing = || Refusal::new(Code::NotFound, name, "there is no such agent", "leaderboard");
         let name: AgentName = name.parse().map_err(|_| missing())?;
         if self.root().fold.agent(&name).is_some() { Ok(name) } else { Err(missing()) }
+    }
+}
+
+/// Removes what a creation made that was refused. Nobody knows of it; what stays is in nobody's way.
+fn unmake(git_dir: &Path) {
+    if let Err(error) = fs::remove_dir_all(git_dir) {
+        tracing::warn!(git_dir = %git_dir.display(), %error, "left by a creation that was refused");
     }
 }
 

@@ -22,8 +22,49 @@ pub struct Forge {
     data: PathBuf,
     child: Option<Child>,
     plain: bool,
+    /// Its data directory is a filesystem of its own, which lasts as long as this.
+    disk: Option<SmallDisk>,
     ssh: u16,
     http: u16,
+}
+
+/// A small filesystem, mounted where only those see it who enter the namespace of a process that waits for its end: that
+/// takes no privilege. It goes with that process.
+struct SmallDisk(Child);
+
+impl SmallDisk {
+    /// # Panics
+    /// Where the system lets nobody make such a filesystem: what it is for is then not shown.
+    #[track_caller]
+    fn mount(at: &Path, mib: u32) -> SmallDisk {
+        let mount =
+            format!("mount -t tmpfs -o size={mib}m,mode=700 tmpfs \"$0\" && echo mounted && exec sleep infinity");
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount]).arg(at);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("unshare runs");
+        let said = lines_of(&mut child).recv_timeout(PATIENCE);
+        assert!(
+            said.is_ok_and(|line| line == "mounted"),
+            "there is no small filesystem to try a full disk on: `unshare --user --mount` must be allowed, as it is for root \
+             and on most systems (where AppArmor forbids it: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+        );
+        SmallDisk(child)
+    }
+
+    /// A command that sees it.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        let target = self.0.id().to_string();
+        command.args(["--target", &target, "--user", "--mount", "--preserve-credentials", "--"]).arg(program);
+        command
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// A server that ended before it was ready.
@@ -47,10 +88,23 @@ impl Forge {
     pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
-        let mut forge = Forge { scratch, data, child: None, plain: false, ssh: 0, http: 0 };
+        let mut forge = Forge { scratch, data, child: None, plain: false, disk: None, ssh: 0, http: 0 };
         if let Err(died) = forge.try_up(env) {
             panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
+        forge
+    }
+
+    /// A new forge whose data directory is a filesystem of `mib` MiB; [`Forge::data`] leads into it.
+    #[track_caller]
+    pub fn start_on_small_disk(mib: u32) -> Forge {
+        let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
+        let data = scratch.path().join("data");
+        fs::create_dir(&data).expect("a directory");
+        let disk = SmallDisk::mount(&data, mib);
+        let data = PathBuf::from(format!("/proc/{}/root{}", disk.0.id(), data.display()));
+        let mut forge = Forge { scratch, data, child: None, plain: false, disk: Some(disk), ssh: 0, http: 0 };
+        forge.up();
         forge
     }
 
@@ -60,7 +114,7 @@ impl Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("served");
         fs::create_dir(&data).expect("a directory");
-        let mut forge = Forge { scratch, data, child: None, plain: true, ssh: 0, http: 0 };
+        let mut forge = Forge { scratch, data, child: None, plain: true, disk: None, ssh: 0, http: 0 };
         forge.up();
         forge
     }
@@ -82,7 +136,7 @@ impl Forge {
     /// Like [`Forge::beside`], not yet started.
     pub fn beside_stopped(&self, data: &Path) -> Forge {
         let scratch = Arc::clone(&self.scratch);
-        Forge { scratch, data: data.to_owned(), child: None, plain: false, ssh: 0, http: 0 }
+        Forge { scratch, data: data.to_owned(), child: None, plain: false, disk: None, ssh: 0, http: 0 }
     }
 
     /// Starts the server again on the same ports; panics unless it comes up.
@@ -98,7 +152,10 @@ impl Forge {
         assert!(self.child.is_none(), "it runs already");
         let log_start = self.log().len();
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
-        let mut command = Command::new(forge_bin());
+        let mut command = match &self.disk {
+            None => Command::new(forge_bin()),
+            Some(disk) => disk.command(forge_bin()),
+        };
         // Settings of the machine are not settings of the test.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FORGE_")) {
             command.env_remove(name);
@@ -106,7 +163,7 @@ impl Forge {
         command
             .arg("serve")
             .arg(if self.plain { "--plain" } else { "--data" })
-            .arg(&self.data)
+            .arg(self.data_in_namespace())
             .args(["--ssh", &format!("127.0.0.1:{}", self.ssh), "--http", &format!("127.0.0.1:{}", self.http)])
             .current_dir(self.scratch.path())
             .env("FORGE_LOG", "info,forge::web=warn")
@@ -171,6 +228,11 @@ impl Forge {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    }
+
+    /// The data directory as the server sees it.
+    fn data_in_namespace(&self) -> PathBuf {
+        if self.disk.is_some() { self.scratch.path().join("data") } else { self.data.clone() }
     }
 
     /// The data directory.

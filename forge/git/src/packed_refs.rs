@@ -3,13 +3,13 @@
 //! Invariant: after [`write`] returns the file is durable and no loose ref shadows it. Refs on disk are a cache of what
 //! the ledger says; they always equal one moment of it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use notes_schema::{Oid, RefName};
 
-use super::disk::{replace_file, sync_dir};
+use super::disk::{self, replace_file, sync_dir};
 
 /// A ref and, where it names an annotated tag, the object that the tag finally names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +110,10 @@ pub fn init_bare(git_dir: &Path, head: &RefName) -> io::Result<()> {
     }
     let config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n";
     for (name, text) in [("config", config.to_owned()), ("HEAD", format!("ref: {head}\n"))] {
-        let mut file = File::create(git_dir.join(name))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
+        let path = git_dir.join(name);
+        let mut file = disk::create(&path)?;
+        disk::write(&path, || file.write_all(text.as_bytes()))?;
+        disk::sync(&file, &path)?;
     }
     sync_dir(&git_dir.join("objects"))?;
     sync_dir(git_dir)?;

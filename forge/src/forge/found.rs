@@ -43,7 +43,18 @@ pub(super) fn found(root: &Repository, deps: &Deps) -> Result<(), OpenError> {
         root.begin(&main_branch()).map_err(OpenError::Write)?;
     }
     let key = deps.signer.public_openssh();
+    if is_founded(&root.snapshot(), &key) {
+        // Nor does it have to take writes just now: whoever reads is served.
+        return Ok(());
+    }
     root.commit(move |draft| begin_or_go_on(draft, key)).map(drop).map_err(OpenError::Write)
+}
+
+/// Whether nothing of what a forge begins with is missing, and `key` signs its newest epoch.
+fn is_founded(snapshot: &Snapshot, key: &str) -> bool {
+    let forge = EntityId::Project(ProjectName::forge());
+    let newest = snapshot.epochs.get_max().map(|(_, key)| key.as_str());
+    snapshot.fold.entities.contains_key(&forge) && newest == Some(key) && snapshot.ref_id(&main_branch()).is_some()
 }
 
 fn begin_or_go_on(draft: &mut Draft, key: String) -> Result<(), Refusal> {
@@ -119,3 +130,49 @@ Who the agents are, which projects there are, and every rating, as git refs:
 
 This branch is generated; pushes to it are refused.
 ";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::super::Forge;
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_forge_whose_clock_fell_behind_starts_and_takes_writes_once_that_is_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicU64::new(10 * 86_400_000));
+        let open = |accept_clock| {
+            let mut config = Config::default();
+            (config.data, config.accept_clock) = (dir.path().to_owned(), accept_clock);
+            let time = time.clone();
+            Forge::open_at(&config, Arc::new(move || time.load(Ordering::SeqCst)))
+        };
+        let end = |forge: Arc<Forge>| {
+            forge.close();
+            // Housekeeping may hold it for another moment.
+            let mut forge = forge;
+            while let Err(shared) = Arc::try_unwrap(forge) {
+                forge = shared;
+                std::thread::yield_now();
+            }
+        };
+        let write = |forge: &Forge| {
+            let set = |draft: &mut Draft| {
+                let tip = draft.snapshot().ref_id(&main_branch());
+                draft.set_ref(&RefName::branch("x").unwrap(), None, tip, None, None)
+            };
+            forge.root_repository().commit(set).map(drop)
+        };
+        end(open(false).unwrap());
+        time.store(5 * 86_400_000, Ordering::SeqCst);
+        let forge = open(false).unwrap();
+        assert!(write(&forge).unwrap_err().why.contains("--accept-clock"));
+        end(forge);
+        let forge = open(true).unwrap();
+        write(&forge).unwrap();
+        end(forge);
+    }
+}

@@ -45,6 +45,14 @@ impl Forge {
         Ok(())
     }
 
+    /// Settles what a merge could not because `forge.git` took no writes then, or because the merge was written after its
+    /// outcome had been unknown.
+    pub(super) fn settle_what_waits(self: &Arc<Self>, project: &Arc<Repository>) -> Result<(), Refusal> {
+        let newest = project.snapshot().outbox.last().map_or(0, |(n, _, _)| *n);
+        let done = self.root().cursors.get(project.name()).map_or(0, |(n, _)| *n);
+        if newest > done { self.settle(project) } else { Ok(()) }
+    }
+
     /// Settles what fits into one batch; whether there may be more.
     fn settle_some(&self, project: &Arc<Repository>) -> Result<bool, Refusal> {
         let snapshot = project.snapshot();

@@ -90,10 +90,10 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
     fault::point("merge-before-delete");
     for path in chosen.iter().filter(|path| **path != merged) {
         // The index goes first: a pack without one is ignored by readers and found again by recovery.
-        match fs::remove_file(path.with_extension("idx")) {
+        match disk::remove(&path.with_extension("idx")) {
             // A merged pack whose own writing or removal was cut short has none.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => fs::remove_file(path)?,
+            Ok(()) | Err(_) => disk::remove(path)?,
         }
     }
     disk::sync_dir(&storage::pack_dir(git_dir))?;
@@ -108,7 +108,8 @@ fn write_merged(git_dir: &Path, packs: &[PathBuf]) -> io::Result<PathBuf> {
     let stem = format!("{MERGED}{}", &hex(&merged.checksum)[..39]);
     let path = dir.join(format!("{stem}.pack"));
     fault::point("merge-before-rename");
-    fs::rename(&unnamed, &path)?;
+    merged.file.replace(&path)?;
+    fault::point("merge-renamed");
     disk::replace_file(&dir, &format!("{stem}.idx"), &merged.index)?;
     Ok(path)
 }

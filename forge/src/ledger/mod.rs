@@ -26,7 +26,7 @@ pub use draft::{Author, Draft, NewRecord, Recorded};
 pub use recover::RecoverError;
 pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
-pub use repository::{Clock, Deps, Published, Repository, system_clock};
+pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
 pub use sequence::Sequence;
 pub use signed_record::{
     FILE as SIGNATURE_FILE, NAMESPACE as SIGNATURE_NAMESPACE, check_signature, record_files, record_signer,

@@ -63,6 +63,7 @@ pub(super) fn recover(
     authority: Option<&Snapshot>,
 ) -> Result<Recovered, RecoverError> {
     storage::sweep(git_dir)?;
+    fault::point("recovery-swept");
     let batches = storage::batches(git_dir)?;
     let mut damage = index_batches(&batches)?;
     let store = Store::open(git_dir)?;
@@ -99,7 +100,7 @@ fn index_batches(batches: &[BatchFile]) -> io::Result<Option<String>> {
         match scan_file(batch)? {
             Ok((checksum, objects)) => {
                 let entries = objects.iter().map(|o| Entry { id: o.id, offset: o.offset, crc32: o.crc32 }).collect();
-                fs::write(batch.path.with_extension("idx"), index::encode(entries, checksum))?;
+                disk::write_cache(&batch.path.with_extension("idx"), &index::encode(entries, checksum))?;
             }
             Err(why) => {
                 // Without an index nobody reads the damaged pack; it stays where it is as evidence.
@@ -128,6 +129,57 @@ fn scan_file(batch: &BatchFile) -> io::Result<ScannedFile> {
     })
 }
 
+/// A batch found above those that are known, and the repository after it.
+pub(super) struct Taken {
+    pub snapshot: Snapshot,
+    pub read: ReadBatch,
+    pub made: HashMap<Oid, Object>,
+}
+
+/// What a batch pack turned out to be.
+enum Found {
+    Good(Box<Taken>),
+    /// It names this code pack, which is not there.
+    Needs(String),
+    Damaged(String),
+}
+
+/// Reads one batch pack and folds it over `snapshot`, with every check.
+fn take_one(
+    snapshot: &Snapshot,
+    store: &Store,
+    batch: &BatchFile,
+    authority: Option<&Snapshot>,
+) -> Result<Found, RecoverError> {
+    let objects = match scan_file(batch)? {
+        Ok((_, objects)) => objects,
+        Err(why) => return Ok(Found::Damaged(why)),
+    };
+    let Some(commit) = objects.last().map(|o| o.id) else {
+        return Ok(Found::Damaged(format!("batch {} is empty", batch.n)));
+    };
+    let made: HashMap<Oid, Object> = objects.into_iter().map(|o| (o.id, o.object)).collect();
+    let scratch = Over { made: &made, below: store };
+    let read = match replay::read_batch(&scratch, commit) {
+        Ok(read) => read,
+        Err(ReplayError::Decode { source: source @ DecodeError::Newer { .. }, .. }) => {
+            return Err(RecoverError::Newer(source));
+        }
+        Err(error) => return Ok(Found::Damaged(error.to_string())),
+    };
+    if let Err(why) = check_link(snapshot, &read, authority) {
+        return Ok(Found::Damaged(format!("batch {}: {why}", batch.n)));
+    }
+    if let Some(missing) = missing_pack(store, &read) {
+        return Ok(Found::Needs(missing));
+    }
+    let mut next = snapshot.clone();
+    if let Err(error) = replay::apply_batch(&mut next, &scratch, &read, &mut |_, _, _, _| Ok(())) {
+        return Ok(Found::Damaged(error.to_string()));
+    }
+    Ok(Found::Good(Box::new(Taken { snapshot: next, read, made })))
+}
+
 /// Takes the batches above the flushed number in, in order. The inner error says why the tail ends early.
 fn take_tail(
     snapshot: &mut Snapshot,
@@ -141,44 +193,51 @@ fn take_tail(
             let what = if batch.n == snapshot.number { "two batches have number" } else { "a gap stands before batch" };
             return Ok(Err(format!("{what} {}", batch.n)));
         }
-        let objects = match scan_file(batch)? {
-            Ok((_, objects)) => objects,
-            Err(why) => return Ok(Err(why)),
-        };
-        let Some(commit) = objects.last().map(|o| o.id) else { return Ok(Err(format!("batch {} is empty", batch.n))) };
-        let made: HashMap<Oid, Object> = objects.into_iter().map(|o| (o.id, o.object)).collect();
-        let scratch = Over { made: &made, below: store };
-        let read = match replay::read_batch(&scratch, commit) {
-            Ok(read) => read,
-            Err(ReplayError::Decode { source: source @ DecodeError::Newer { .. }, .. }) => {
-                return Err(RecoverError::Newer(source));
+        match take_one(snapshot, store, batch, authority)? {
+            Found::Good(taken) => {
+                make_durable(batch, newest)?;
+                *snapshot = taken.snapshot;
             }
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        if let Err(why) = check_link(snapshot, &read, authority) {
-            return Ok(Err(format!("batch {}: {why}", batch.n)));
-        }
-        if let Some(missing) = missing_pack(store, &read) {
-            if newest {
+            Found::Needs(_) if newest => {
                 // Code packs are durable before the batch that names them, so this one was never acknowledged.
                 fs::remove_file(batch.path.with_extension("idx"))?;
-                fs::remove_file(&batch.path)?;
+                disk::remove(&batch.path)?;
                 return Ok(Ok(()));
             }
-            return Ok(Err(format!("batch {} needs {missing}, which is gone", batch.n)));
+            Found::Needs(missing) => return Ok(Err(format!("batch {} needs {missing}, which is gone", batch.n))),
+            Found::Damaged(why) => return Ok(Err(why)),
         }
-        File::open(&batch.path)?.sync_all()?;
-        let mut next = snapshot.clone();
-        if let Err(error) = replay::apply_batch(&mut next, &scratch, &read, &mut |_, _, _, _| Ok(())) {
-            return Ok(Err(error.to_string()));
-        }
-        *snapshot = next;
     }
     if !tail.is_empty() {
         disk::sync_dir(&storage::pack_dir(store.git_dir()))?;
         fault::point("recovery-synced");
     }
     Ok(Ok(()))
+}
+
+/// Makes the bytes of a batch durable before anybody reads of it. Of the newest it is not known whether a sync of it or
+/// of its name has failed before: it is written anew, as far as there is room. On a full disk it is synced, like those
+/// below it, each of which was durable before the next was begun.
+fn make_durable(batch: &BatchFile, newest: bool) -> io::Result<()> {
+    match if newest { storage::write_again(batch) } else { Err(io::ErrorKind::StorageFull.into()) } {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => disk::sync(&File::open(&batch.path)?, &batch.path),
+        other => other,
+    }
+}
+
+/// The one batch that stands above `before`, read from the disk as a restart reads it. The error says what is there
+/// instead.
+pub(super) fn reread(before: &Snapshot, store: &Store, authority: Option<&Snapshot>) -> Result<Taken, String> {
+    let batches = storage::batches(store.git_dir()).map_err(|e| e.to_string())?;
+    let above: Vec<&BatchFile> = batches.iter().filter(|batch| batch.n > before.number).collect();
+    let [batch] = above[..] else {
+        return Err(format!("{} batches stand above batch {}, where one should", above.len(), before.number));
+    };
+    match take_one(before, store, batch, authority).map_err(|e| e.to_string())? {
+        Found::Good(taken) => Ok(*taken),
+        Found::Needs(missing) => Err(format!("batch {} needs {missing}, which is gone", batch.n)),
+        Found::Damaged(why) => Err(why),
+    }
 }
 
 /// Whether `read` may follow on `snapshot`: digests and project.

@@ -2,10 +2,14 @@
 //!
 //! Invariant: one writer at a time, and whoever waits longest commits for all that queued meanwhile; there is no timer,
 //! so an idle forge answers at once. Leading is handed on, never raced for: a writer that comes back at once cannot get
-//! ahead of those that wait, which would make batches of one. After an unknown outcome the repository is read-only until it is opened again.
+//! ahead of those that wait, which would make batches of one.
+//! Invariant: whose batch may or may not be on disk is told that this is unknown, never yes. The repository takes no writes
+//! until that batch has been written again, whole, and read back from the disk as a restart reads it.
+
+mod doubt;
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -23,6 +27,9 @@ use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
 use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
+use doubt::ReadOnly;
+pub use doubt::UNKNOWN;
+use git::object::Object;
 use git::store::{Objects as _, Store};
 
 /// Milliseconds since 1970; injected, so that tests and replays own time.
@@ -41,6 +48,8 @@ pub fn system_clock() -> Clock {
 pub struct Deps {
     /// Time.
     pub clock: Clock,
+    /// Whether it is right, however far behind the ledger.
+    pub accept_clock: bool,
     /// The forge-wide sequence.
     pub sequence: Arc<Sequence>,
     /// The signing key of the current epoch.
@@ -154,7 +163,7 @@ pub struct Repository {
     merged: AtomicU64,
     /// Held while git writes the commit-graph.
     graph: Mutex<KeptGraph>,
-    read_only: Mutex<Option<String>>,
+    read_only: Mutex<Option<ReadOnly>>,
     listener: OnceLock<Listener>,
 }
 
@@ -176,7 +185,7 @@ impl Repository {
             merging: Mutex::default(),
             merged: AtomicU64::new(recovered.flushed.number),
             graph: Mutex::default(),
-            read_only: Mutex::new(recovered.damage),
+            read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
             listener: OnceLock::new(),
         })
     }
@@ -203,7 +212,11 @@ impl Repository {
 
     /// Why it takes no writes, if it does not.
     pub fn read_only(&self) -> Option<String> {
-        self.read_only.lock().expect("invariant: no panic under this lock").clone()
+        match &*self.read_only.lock().expect("invariant: no panic under this lock") {
+            None => None,
+            Some(ReadOnly::Until(why)) => Some(why.clone()),
+            Some(ReadOnly::Doubt(doubt)) => Some(doubt.why.clone()),
+        }
     }
 
     /// Calls `listener` after every batch, before its writers are answered. Only the first call counts.
@@ -221,6 +234,14 @@ impl Repository {
         if !self.name.is_forge() && self.deps.sequence.is_short() {
             self.reserve_sequence()?;
         }
+        self.commit_here(plan)
+    }
+
+    fn commit_here<R, F>(&self, plan: F) -> Result<(R, Arc<Snapshot>), Refusal>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
+    {
         let (answer, answered) = sync_channel(1);
         let plan: Plan = Box::new(move |draft| plan(draft).map(|value| Box::new(value) as Box<dyn Any + Send>));
         let leads = {
@@ -251,6 +272,12 @@ impl Repository {
         self.commit(plan).map(drop)
     }
 
+    /// What it was opened with.
+    #[cfg(test)]
+    pub(super) fn deps(&self) -> &Deps {
+        &self.deps
+    }
+
     /// Counts the writers that wait.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> Box<dyn Fn() -> usize + Send + Sync> {
@@ -278,7 +305,8 @@ impl Repository {
         let mut queue = self.queue.lock().expect("invariant: no panic under this lock");
         if failed {
             let why = "an earlier write failed unexpectedly".to_owned();
-            self.read_only.lock().expect("invariant: no panic under this lock").get_or_insert(why);
+            let mut read_only = self.read_only.lock().expect("invariant: no panic under this lock");
+            read_only.get_or_insert(ReadOnly::Until(why));
             // Who waits is refused by the loss of its answer.
             queue.jobs.clear();
         }
@@ -296,11 +324,12 @@ impl Repository {
     }
 
     fn refuse_all(&self, why: &str) -> Refusal {
-        Refusal::new(Code::TryLater, format!("write to {}", self.name), why, "feed")
+        Refusal::new(Code::TryLater, format!("write to {}", self.name), why, "ssh forge feed")
     }
 
     /// Commits one batch of what is queued. Called by the one that leads.
     fn lead(&self) {
+        self.settle_doubt();
         let before = self.snapshot();
         let mut answers: Vec<(Answerer, Outcome)> = Vec::new();
         if let Some(why) = self.refuses_writes(&before) {
@@ -325,11 +354,13 @@ impl Repository {
             answers.push((job.answer, outcome));
         }
         let taken = draft.taken().to_vec();
-        let after = if draft.is_empty() { Ok(before.clone()) } else { self.append(draft) };
+        let after = if draft.is_empty() { Ok(before.clone()) } else { self.append(draft, &taken) };
         if let Ok(snapshot) = &after {
             self.deps.sequence.saw_durable(snapshot.fold.max_q);
         }
-        self.deps.sequence.settle(&taken, false);
+        if self.doubt().is_none() {
+            self.deps.sequence.settle(&taken, false);
+        }
         match after {
             Ok(snapshot) => {
                 self.answer(answers, &snapshot);
@@ -358,11 +389,15 @@ impl Repository {
 
     fn refuses_writes(&self, before: &Snapshot) -> Option<String> {
         if let Some(why) = self.read_only() {
-            return Some(format!("the repository is read-only: {why}"));
+            let until =
+                if self.doubt().is_some() { "; it takes writes again by itself once the disk does" } else { "" };
+            return Some(format!("the repository is read-only: {why}{until}"));
         }
         let now = (self.deps.clock)();
-        (now + CLOCK_TOLERANCE_MS < before.t)
-            .then(|| "the machine's clock is more than a day behind the ledger; set it right".to_owned())
+        let is_behind = now.saturating_add(CLOCK_TOLERANCE_MS) < before.t && !self.deps.accept_clock;
+        let why =
+            "the machine's clock is more than a day behind the ledger: set it right, or start with --accept-clock";
+        is_behind.then(|| why.to_owned())
     }
 
     /// The forge's identity: first ledger commit of `forge.git`.
@@ -373,7 +408,7 @@ impl Repository {
         }
     }
 
-    fn append(&self, mut draft: Draft) -> Result<Arc<Snapshot>, Refusal> {
+    fn append(&self, mut draft: Draft, taken: &[u64]) -> Result<Arc<Snapshot>, Refusal> {
         let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
         if let Some(forge) = &authority {
             draft.set_epoch(forge.epoch);
@@ -388,28 +423,29 @@ impl Repository {
                 tracing::error!(project = %self.name, %error, "batch not written");
                 return Err(self.refuse_all(&format!("the disk takes no writes: {error}")));
             }
-            Err(AppendError::Unknown(error)) => {
-                let why = format!("the outcome of batch {} is unknown: {error}", built.snapshot.number);
-                tracing::error!(project = %self.name, why, "repository is read-only until the forge is restarted");
-                *self.read_only.lock().expect("invariant: no panic under this lock") = Some(why.clone());
-                return Err(self.refuse_all(&why));
-            }
+            Err(AppendError::Unknown(error)) => return Err(self.begin_doubt(built, taken, &error)),
         }
-        Ok(self.publish(built))
-    }
-
-    fn publish(&self, built: Built) -> Arc<Snapshot> {
-        let Built { objects, snapshot, batch, refs, .. } = built;
-        if let Some(reserved) = batch.seq_reserved {
+        if let Some(reserved) = built.batch.seq_reserved {
             self.deps.sequence.extend(reserved);
         }
+        let Built { objects, snapshot, batch, refs, .. } = built;
+        Ok(self.publish(objects, snapshot, &batch, &refs))
+    }
+
+    fn publish(
+        &self,
+        objects: HashMap<Oid, Object>,
+        snapshot: Snapshot,
+        batch: &Batch,
+        refs: &[RefLine],
+    ) -> Arc<Snapshot> {
         self.store.remember(objects);
         let snapshot = Arc::new(snapshot);
         let before = self.snapshot.swap(snapshot.clone()).tip;
         fault::point("batch-published");
         if let Some(listener) = self.listener.get() {
             // The batch is durable whatever becomes of who listens.
-            contained(|| listener(&Published { snapshot: &snapshot, batch: &batch, before, refs: &refs }));
+            contained(|| listener(&Published { snapshot: &snapshot, batch, before, refs }));
         }
         snapshot
     }
@@ -455,7 +491,8 @@ impl Repository {
     /// Brings refs on disk up to date. Writers and readers go on meanwhile.
     pub fn flush(&self) -> std::io::Result<()> {
         let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
-        if self.read_only().is_some() {
+        // What stands before a batch in doubt is as durable as ever.
+        if self.read_only().is_some() && self.doubt().is_none() {
             return Ok(());
         }
         let (snapshot, start) = (self.snapshot(), Instant::now());

@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::fault;
-use git::disk;
+use git::disk::{self, NewFile};
 use git::pack::write::Pack;
 use notes_schema::names::hex;
 
@@ -47,28 +47,55 @@ fn stem(n: u64, checksum: &[u8; 20]) -> String {
 pub fn append(git_dir: &Path, n: u64, pack: &Pack) -> Result<(), AppendError> {
     let dir = pack_dir(git_dir);
     let stem = stem(n, &pack.checksum);
-    let temporary = dir.join(format!("tmp_{stem}.pack"));
-    let prepare = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(&pack.pack)?;
-        file.sync_data()?;
+    let index = dir.join(format!("{stem}.idx"));
+    let prepare = || -> io::Result<NewFile> {
+        let file = written(&dir, &stem, &pack.pack)?;
         fault::point("batch-written");
         // The index is rebuilt by recovery, so it is not synced here; under its final name git ignores it until the
         // pack is there.
-        fs::write(dir.join(format!("{stem}.idx")), &pack.index)?;
+        disk::write_cache(&index, &pack.index)?;
         fault::point("batch-indexed");
-        Ok(())
+        Ok(file)
     };
-    if let Err(error) = prepare() {
-        let _ = fs::remove_file(&temporary);
-        let _ = fs::remove_file(dir.join(format!("{stem}.idx")));
-        return Err(AppendError::NotWritten(error));
-    }
-    disk::rename_new(&temporary, &dir.join(format!("{stem}.pack"))).map_err(AppendError::Unknown)?;
+    let file = prepare().map_err(|error| {
+        let _ = disk::remove(&index);
+        AppendError::NotWritten(error)
+    })?;
+    file.take_name(&dir.join(format!("{stem}.pack"))).map_err(AppendError::Unknown)?;
     fault::point("batch-renamed");
     disk::sync_dir(&dir).map_err(AppendError::Unknown)?;
     fault::point("batch-durable");
     Ok(())
+}
+
+/// The bytes of a batch in a file of their own, synced, not yet under their name.
+fn written(dir: &Path, stem: &str, bytes: &[u8]) -> io::Result<NewFile> {
+    let mut file = NewFile::create(dir.join(format!("tmp_{stem}.pack")))?;
+    file.write_all(bytes)?;
+    file.sync()?;
+    Ok(file)
+}
+
+/// Appends batch `n` once more, after [`append`] has left it unknown whether it is there. Whatever the disk holds of the
+/// first time, it is the same bytes under the same name, so nothing contradicts: both files are one batch. Nothing is
+/// asked of what failed. Another sync of it could succeed without having written anything, and what the directory shows
+/// may never have reached the disk. An error leaves it as unknown as before.
+pub fn append_again(git_dir: &Path, n: u64, pack: &Pack) -> io::Result<()> {
+    let dir = pack_dir(git_dir);
+    let stem = stem(n, &pack.checksum);
+    let file = written(&dir, &stem, &pack.pack)?;
+    disk::write_cache(&dir.join(format!("{stem}.idx")), &pack.index)?;
+    file.replace(&dir.join(format!("{stem}.pack")))?;
+    disk::sync_dir(&dir)
+}
+
+/// Writes the newest batch that was found anew, from what can be read of it: whoever left it may have been told that its
+/// sync failed, and syncing again what is there could succeed for nothing. The directory is not synced.
+pub fn write_again(batch: &BatchFile) -> io::Result<()> {
+    let (Some(dir), Some(stem)) = (batch.path.parent(), batch.path.file_stem()) else {
+        return Err(io::Error::other("a batch without a place"));
+    };
+    written(dir, &stem.to_string_lossy(), &fs::read(&batch.path)?)?.replace(&batch.path)
 }
 
 /// All batch packs, by number. In a mirror git names packs by their whole checksum, and one in sixteen of those looks like
@@ -106,8 +133,8 @@ fn is_named_by_git(pack: &Path, name: &str) -> io::Result<bool> {
     Ok(name == format!("pack-{}.pack", hex(&trailer)))
 }
 
-/// Deletes what an interrupted write left: `tmp_*` files among the packs, those of a commit-graph, quarantines, and indexes of batches that never
-/// got their name.
+/// Deletes what an interrupted write left: `tmp_*` files among the packs, those of a commit-graph, quarantines, and
+/// indexes of our packs that never got their name or lost it.
 pub fn sweep(git_dir: &Path) -> io::Result<()> {
     git::graph::keep::sweep(git_dir)?;
     for (dir, prefix) in
@@ -117,12 +144,12 @@ pub fn sweep(git_dir: &Path) -> io::Result<()> {
             let entry = entry?;
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
-            let is_orphan =
-                name.starts_with("pack-b") && name.ends_with(".idx") && !path.with_extension("pack").exists();
+            let is_ours = ["pack-b", "pack-c", "pack-m"].iter().any(|ours| name.starts_with(ours));
+            let is_orphan = is_ours && name.ends_with(".idx") && !path.with_extension("pack").exists();
             if !name.starts_with(prefix) && !is_orphan {
                 continue;
             }
-            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { disk::remove(&entry.path())? }
         }
     }
     Ok(())

@@ -60,6 +60,10 @@ pub fn verify(dir: &Path) -> std::io::Result<Report> {
     for (name, path) in found.iter().filter(|(name, _)| !name.is_forge()) {
         if let Some(authority) = &authority {
             if authority.fold.project(name).is_none() {
+                if is_unfinished(path) {
+                    report.pending.push(format!("{name}: its making was cut short; `project new {name}` begins anew"));
+                    continue;
+                }
                 report.faults.push(format!("{name}: forge.git knows no such project"));
             }
             let snapshot = verify_one(&mut report, name, path, Some(authority));
@@ -69,6 +73,17 @@ pub fn verify(dir: &Path) -> std::io::Result<Report> {
         }
     }
     Ok(report)
+}
+
+/// Whether a repository is as a creation leaves it that was cut short before `forge.git` knew of it: nothing but at most
+/// the first batch, which has no events.
+fn is_unfinished(path: &Path) -> bool {
+    let on_disk = packed_refs::read(path).unwrap_or_default();
+    on_disk.iter().all(|(name, _)| name.as_str() == refs::LEDGER)
+        && match storage::batches(path) {
+            Ok(batches) => batches.iter().all(|batch| batch.n <= 1),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
 }
 
 fn repositories(dir: &Path) -> std::io::Result<Vec<(ProjectName, PathBuf)>> {

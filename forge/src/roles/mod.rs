@@ -52,7 +52,7 @@ enum Role {
     /// Measure this server against stock git, in one run on the same disk.
     #[command(subcommand, after_help = "Example: forge bench wire --dir /srv/scratch")]
     Bench(bench::Bench),
-    /// List the points at which FORGE_FAILPOINT can end the process, one per line.
+    /// List the points at which FORGE_FAILPOINT can end the process of a debug build, one per line.
     #[command(hide = true)]
     FaultPoints,
     /// Print an `event`, `batch`, `state` or record file as JSON (usable as git's textconv).

@@ -13,6 +13,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::index::{self, Entry};
 use super::scan;
+use crate::disk::NewFile;
 
 const HEADER: u64 = 12;
 /// Written between two syncs, so that whoever else syncs does not wait for all of it.
@@ -20,6 +21,8 @@ const PIECE: u64 = 4 << 20;
 
 /// What [`write()`] made.
 pub struct Merged {
+    /// The pack, synced, under the name that it was written as.
+    pub file: NewFile,
     /// The trailer of the pack.
     pub checksum: [u8; 20],
     /// The bytes of its index.
@@ -34,7 +37,7 @@ struct Part {
     crc32: u32,
 }
 
-/// Writes a pack of everything in `packs`, which must hold whole objects only, to the new file `target`, and syncs it.
+/// Writes a pack of everything in `packs`, which must hold whole objects only, to a new file at `target`, and syncs it.
 /// Where two packs hold an object, the first one's is taken.
 pub fn write(packs: &[PathBuf], target: &Path) -> io::Result<Merged> {
     let mut seen: HashSet<Oid> = HashSet::new();
@@ -57,8 +60,8 @@ pub fn write(packs: &[PathBuf], target: &Path) -> io::Result<Merged> {
             copy(&mut pack, &part, &mut out).map_err(|e| about(path, e))?;
         }
     }
-    let checksum = out.finish()?;
-    Ok(Merged { checksum, index: index::encode(entries, checksum) })
+    let (checksum, file) = out.finish()?;
+    Ok(Merged { file, checksum, index: index::encode(entries, checksum) })
 }
 
 fn about(path: &Path, error: io::Error) -> io::Error {
@@ -116,7 +119,7 @@ fn copy(pack: &mut File, part: &Part, out: &mut Output) -> io::Result<()> {
 }
 
 struct Output {
-    file: BufWriter<File>,
+    file: BufWriter<NewFile>,
     hasher: Sha1,
     at: u64,
     synced: u64,
@@ -124,7 +127,7 @@ struct Output {
 
 impl Output {
     fn new(path: &Path) -> io::Result<Output> {
-        let file = BufWriter::with_capacity(256 << 10, File::create(path)?);
+        let file = BufWriter::with_capacity(256 << 10, NewFile::create(path.to_owned())?);
         Ok(Output { file, hasher: Sha1::new(), at: 0, synced: 0 })
     }
 
@@ -134,18 +137,18 @@ impl Output {
         self.at += bytes.len() as u64;
         if self.at - self.synced >= PIECE {
             self.file.flush()?;
-            self.file.get_ref().sync_data()?;
+            self.file.get_ref().sync()?;
             self.synced = self.at;
         }
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<[u8; 20]> {
+    fn finish(mut self) -> io::Result<([u8; 20], NewFile)> {
         let checksum: [u8; 20] = self.hasher.finalize().into();
         self.file.write_all(&checksum)?;
-        self.file.flush()?;
-        self.file.get_ref().sync_all()?;
-        Ok(checksum)
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync()?;
+        Ok((checksum, file))
     }
 }
 
@@ -181,7 +184,8 @@ mod tests {
         ];
         fs::remove_file(packs[2].with_extension("idx")).expect("removed");
         let target = repo.git_dir().join("objects/pack/pack-m.pack");
-        let merged = write(&packs, &target).expect("merged");
+        let merged = write(&packs, &target.with_file_name("tmp_merged")).expect("merged");
+        merged.file.replace(&target).expect("renamed");
         fs::write(target.with_extension("idx"), &merged.index).expect("written");
         repo.git(&["verify-pack", "objects/pack/pack-m.idx"]);
         repo.git(&["index-pack", "--strict", "-o", "again.idx", "objects/pack/pack-m.pack"]);

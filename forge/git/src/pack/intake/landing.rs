@@ -16,6 +16,7 @@ use super::delta;
 use super::spool::{PACK, Reader};
 use super::stream::{Inflater, entry_header};
 use super::{Base, Entry, Limits, PackError};
+use crate::disk;
 use crate::object::{self, Kind, Object};
 use crate::pack::{index, write};
 use crate::store::{Objects as _, ReadError, Store};
@@ -81,23 +82,26 @@ impl Directory {
         if thin.is_empty() {
             return Ok(());
         }
+        let path = self.dir.path().join(PACK);
+        let write_at =
+            |bytes: &[u8], at: u64| disk::write(&path, || self.file.write_all_at(bytes, at)).map_err(PackError::Disk);
         let mut end = self.len - CHECKSUM;
         for &id in thin {
             let object = store.get(id)?;
             let mut bytes = Vec::new();
             write::whole_entry(&mut bytes, &object);
-            self.file.write_all_at(&bytes, end).map_err(PackError::Disk)?;
+            write_at(&bytes, end)?;
             let crc32 = crc32fast::hash(&bytes);
             self.entries.push(Entry { offset: end, crc32, base: Base::Whole, kind: Some(object.kind), id });
             end += bytes.len() as u64;
         }
         let count = (self.entries.len() as u32).to_be_bytes();
-        self.file.write_all_at(&count, COUNT_AT).map_err(PackError::Disk)?;
+        write_at(&count, COUNT_AT)?;
         let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
         each_chunk(&self.file, end, |chunk| hasher.update(chunk)).map_err(PackError::Disk)?;
         let checksum = hasher.try_finalize().map_err(|_| PackError::Collision { at: 0 })?;
         self.checksum = *object::from_gix(&checksum).as_bytes();
-        self.file.write_all_at(&self.checksum, end).map_err(PackError::Disk)?;
+        write_at(object::from_gix(&checksum).as_bytes(), end)?;
         self.len = end + CHECKSUM;
         self.file.set_len(self.len).map_err(PackError::Disk)
     }
@@ -244,16 +248,16 @@ impl LandablePack {
         let objects = entries.len();
         let listed = entries.iter().map(|e| index::Entry { id: e.id, offset: e.offset, crc32: e.crc32 }).collect();
         let index_path = dir.path().join("index");
-        std::fs::write(&index_path, index::encode(listed, checksum))?;
-        let index_file = File::open(&index_path)?;
-        for file in [&file, &index_file] {
+        disk::write_cache(&index_path, &index::encode(listed, checksum))?;
+        let (index_file, pack_path) = (File::open(&index_path)?, dir.path().join(PACK));
+        for (file, path) in [(&file, &pack_path), (&index_file, &index_path)] {
             file.set_permissions(Permissions::from_mode(0o444))?;
-            file.sync_all()?;
+            disk::sync(file, path)?;
         }
         // Readers look for indexes, so the pack has to be there first.
-        std::fs::rename(dir.path().join(PACK), pack_dir.join(format!("{name}.pack")))?;
-        std::fs::rename(&index_path, pack_dir.join(format!("{name}.idx")))?;
-        File::open(pack_dir)?.sync_all()?;
+        disk::rename(&pack_path, &pack_dir.join(format!("{name}.pack")))?;
+        disk::rename(&index_path, &pack_dir.join(format!("{name}.idx")))?;
+        disk::sync_dir(pack_dir)?;
         Ok(LandedPack { name, sha256, checksum, objects, bytes: len })
     }
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::PackError;
 use super::stream::Input;
+use crate::disk;
 
 /// Directories of packs under way begin with this, below the repository's directory.
 pub(super) const PREFIX: &str = "quarantine-";
@@ -56,10 +57,10 @@ impl Spool {
         self.len += bytes.len() as u64;
         match &mut self.place {
             Place::Memory(all) => all.extend_from_slice(bytes),
-            Place::File { file, tail, .. } => {
+            Place::File { dir, file, tail } => {
                 tail.extend_from_slice(bytes);
                 if tail.len() >= TAIL {
-                    file.write_all(tail)?;
+                    disk::write(&dir.path().join(PACK), || file.write_all(tail))?;
                     tail.clear();
                 }
             }
@@ -73,16 +74,17 @@ impl Spool {
             return Ok(());
         };
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(git_dir)?;
-        let mut file = File::options().create_new(true).read(true).write(true).open(dir.path().join(PACK))?;
-        file.write_all(all)?;
+        let path = dir.path().join(PACK);
+        let mut file = disk::create(&path)?;
+        disk::write(&path, || file.write_all(all))?;
         self.place = Place::File { dir, file, tail: Vec::new() };
         Ok(())
     }
 
     /// Makes everything readable that was appended.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        if let Place::File { file, tail, .. } = &mut self.place {
-            file.write_all(tail)?;
+        if let Place::File { dir, file, tail } = &mut self.place {
+            disk::write(&dir.path().join(PACK), || file.write_all(tail))?;
             tail.clear();
         }
         Ok(())
