@@ -18,3 +18,4 @@ mod runs;
 mod server;
 mod signed;
 mod statuses;
+mod tampered;

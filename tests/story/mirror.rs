@@ -7,7 +7,8 @@ use tests::flow;
 use tests::plumbing::{self, copy_tree, flip_byte, locate, mirror_all};
 use tests::{Agent, Forge, tool};
 
-fn lived_in() -> (Forge, [Agent; 3]) {
+/// A forge with a history: two projects, a merge that was rated, open work, checks.
+pub(crate) fn lived_in() -> (Forge, [Agent; 3]) {
     let forge = Forge::start();
     let agents = ["alpha", "beta", "gamma"].map(|name| forge.agent(name));
     let [alpha, beta, gamma] = &agents;
@@ -27,7 +28,7 @@ fn lived_in() -> (Forge, [Agent; 3]) {
     (forge, agents)
 }
 
-fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
+pub(crate) fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
     let mut all = Vec::new();
     for agent in agents {
         let agent = agent.at(forge);
@@ -40,7 +41,7 @@ fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
     all
 }
 
-fn verify(data: &Path) -> tests::Out {
+pub(crate) fn verify(data: &Path) -> tests::Out {
     tool(&["verify", data.to_str().unwrap()])
 }
 

@@ -20,13 +20,27 @@ pub(super) fn run(dir: &Path) -> ExitCode {
         super::say(format_args!("pending {pending}"));
     }
     let counts = format!(
-        "{} repositories, {} ledger commits, {} events, {} objects",
-        report.repositories, report.batches, report.events, report.objects
+        "{} repositories, {} ledger commits (signed by keys of {} epochs), {} events, {} ratings computed again, \
+         {} signed records, {} refs, {} objects",
+        report.repositories,
+        report.batches,
+        report.epochs,
+        report.events,
+        report.ratings,
+        report.signed,
+        report.refs,
+        report.objects
     );
-    if report.faults.is_empty() {
-        super::say(format_args!("good: {counts} checked"));
-        super::say(verify::CANNOT_SHOW);
-        return ExitCode::SUCCESS;
+    if !report.faults.is_empty() {
+        return super::fail(format_args!("{} faults; {counts} checked", report.faults.len()));
     }
-    super::fail(format_args!("{} faults; {counts} checked", report.faults.len()))
+    for (project, n, commit) in &report.heads {
+        super::say(format_args!("ledger {project} {n} {commit}"));
+    }
+    super::say(format_args!("good: {counts} checked"));
+    if report.absent > 0 {
+        super::say(format_args!("{} notes and months of records are not in this copy", report.absent));
+    }
+    super::say(verify::CANNOT_SHOW);
+    ExitCode::SUCCESS
 }
