@@ -31,6 +31,8 @@ pub struct Config {
     pub operators: Vec<AgentName>,
     /// Whether addresses other than loopback may be bound.
     pub allow_public: bool,
+    /// Whether copies of different moments are served, and what is missing given up. A flag alone: for one start.
+    pub accept_loss: bool,
     /// Caps.
     pub limits: Limits,
     /// Which of the two public URLs were set and so do not follow the bound addresses.
@@ -301,6 +303,7 @@ impl Default for Config {
             public_http: String::new(),
             operators: Vec::new(),
             allow_public: false,
+            accept_loss: false,
             limits: Limits::default(),
             pinned: (false, false),
         };

@@ -13,6 +13,7 @@ pub mod forge;
 pub mod gate;
 pub mod hosts;
 pub mod ledger;
+pub mod mirror;
 pub mod recorder;
 pub mod roles;
 pub mod secrets;

@@ -8,6 +8,7 @@ mod cases;
 mod clients;
 mod documents;
 mod faults;
+mod follow;
 mod gitview;
 mod hostile;
 mod large;

@@ -5,7 +5,7 @@
 //! ahead of those that wait, which would make batches of one. After an unknown outcome the repository is read-only until it is opened again.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,6 +17,7 @@ use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
 
 use super::draft::{Built, Draft};
+use super::follow::{self, FollowError, NewEpochs};
 use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
@@ -47,6 +48,8 @@ pub struct Deps {
     pub signer: Arc<Signer>,
     /// `forge.git`'s snapshot, for projects: which epoch signs, and which keys are valid.
     pub authority: Option<Arc<Repository>>,
+    /// What every write is refused with, where these are copies of another forge's repositories that follow it.
+    pub mirror: Option<Arc<Refusal>>,
 }
 
 /// A batch that became durable a moment ago.
@@ -206,6 +209,11 @@ impl Repository {
         self.read_only.lock().expect("invariant: no panic under this lock").clone()
     }
 
+    /// Whether nothing of its own may be written here: no batch, no caches of refs and packs.
+    pub fn is_closed(&self) -> bool {
+        self.deps.mirror.is_some() || self.read_only().is_some()
+    }
+
     /// Calls `listener` after every batch, before its writers are answered. Only the first call counts.
     pub fn on_publish(&self, listener: impl Fn(&Published) + Send + Sync + 'static) {
         let _ = self.listener.set(Box::new(listener));
@@ -218,6 +226,9 @@ impl Repository {
         R: Send + 'static,
         F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
     {
+        if let Some(refusal) = &self.deps.mirror {
+            return Err(Refusal::clone(refusal));
+        }
         if !self.name.is_forge() && self.deps.sequence.is_short() {
             self.reserve_sequence()?;
         }
@@ -398,6 +409,44 @@ impl Repository {
         Ok(self.publish(built))
     }
 
+    /// Follows another forge's ledger to `tip`, whose objects were fetched: every new batch is checked as `forge verify`
+    /// checks it, refs on disk are made to equal the ledger, and readers are shown the new moment. `shown` is every ref that
+    /// was advertised beside `tip`. How many batches were new. After an error all is as before.
+    pub(crate) fn follow(
+        &self,
+        tip: Oid,
+        shown: &BTreeMap<RefName, Oid>,
+        epochs: NewEpochs,
+    ) -> Result<u64, FollowError> {
+        let before = self.snapshot();
+        let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
+        let (mut after, batches) = follow::take(&before, &self.store, authority.as_deref(), tip, epochs)?;
+        follow::check_shown(&mut after, &self.store, shown)?;
+        let after = Arc::new(after);
+        {
+            let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
+            // Git syncs the packs that it fetches, and not their directory.
+            git::disk::sync_dir(&storage::pack_dir(&self.git_dir))?;
+            maintain::flush_refs(&self.git_dir, &after, &mut flushed)?;
+            self.flushed.store(flushed.number, Ordering::Release);
+        }
+        self.snapshot.store(after.clone());
+        let mut tip_before = before.tip;
+        for read in &batches {
+            if let Some(listener) = self.listener.get() {
+                let published =
+                    Published { snapshot: &after, batch: &read.batch, before: tip_before, refs: &read.refs };
+                contained(|| listener(&published));
+            }
+            tip_before = Some(read.commit);
+        }
+        self.deps.sequence.saw_durable(after.fold.max_q);
+        if let Err(error) = self.store.make_room() {
+            tracing::error!(project = %self.name, %error, "there is no room for more packs");
+        }
+        Ok(batches.len() as u64)
+    }
+
     fn publish(&self, built: Built) -> Arc<Snapshot> {
         let Built { objects, snapshot, batch, refs, .. } = built;
         if let Some(reserved) = batch.seq_reserved {
@@ -455,7 +504,7 @@ impl Repository {
     /// Brings refs on disk up to date. Writers and readers go on meanwhile.
     pub fn flush(&self) -> std::io::Result<()> {
         let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
-        if self.read_only().is_some() {
+        if self.is_closed() {
             return Ok(());
         }
         let (snapshot, start) = (self.snapshot(), Instant::now());
@@ -481,7 +530,7 @@ impl Repository {
 
     fn merge_under(&self, _alone: MutexGuard<()>) -> std::io::Result<()> {
         let flushed = self.flushed.load(Ordering::Acquire);
-        if self.merged.load(Ordering::Acquire) == flushed || self.read_only().is_some() {
+        if self.merged.load(Ordering::Acquire) == flushed || self.is_closed() {
             return Ok(());
         }
         // Set first: what cannot be merged now is looked at again when there is more.
@@ -498,7 +547,7 @@ impl Repository {
         let rests = std::mem::replace(&mut kept.seen, snapshot.number) == snapshot.number;
         let behind = snapshot.number - kept.written.min(snapshot.number);
         let too_soon = kept.at.is_some_and(|at| at.elapsed() < GRAPH_PAUSE);
-        if behind == 0 || !(rests || behind >= FAR_BEHIND) || too_soon || self.read_only().is_some() {
+        if behind == 0 || !(rests || behind >= FAR_BEHIND) || too_soon || self.is_closed() {
             return Ok(());
         }
         if snapshot.tip.is_some_and(|tip| self.store.graph().is_some_and(|graph| graph.contains(tip))) {

@@ -70,10 +70,31 @@ struct Checked {
     chain: Vec<Oid>,
     /// The moment that refs on disk reflect; `None` where their ledger ref is not in the chain.
     on_disk: Option<Snapshot>,
-    /// Number of a batch and the ledger commit of `forge.git` that it cites, where that is another than before.
-    cited: Vec<(u64, Oid)>,
-    /// In `forge.git`: ratings, with their place, by the project that asked for them.
-    rated: BTreeMap<ProjectName, Vec<(String, Rated)>>,
+    /// What its batches cite of `forge.git`, where that is another commit than before.
+    cited: Vec<Cited>,
+    /// In `forge.git`: ratings by the project that asked for them.
+    rated: BTreeMap<ProjectName, Vec<Rating>>,
+    /// In `forge.git`: the newest batch that set a project's cursor back, because the project lost batches (`--accept-loss`).
+    set_back: BTreeMap<ProjectName, u64>,
+}
+
+/// A citation of `forge.git`.
+struct Cited {
+    /// The citing batch.
+    n: u64,
+    /// Its epoch.
+    epoch: u32,
+    /// The ledger commit of `forge.git`.
+    commit: Oid,
+}
+
+/// A rating, and where it stands.
+struct Rating {
+    /// Its event, in words.
+    place: String,
+    /// The batch.
+    n: u64,
+    fact: Rated,
 }
 
 /// A rating event.
@@ -227,7 +248,8 @@ fn check_ledger(
     let named = ledger.copied().flatten();
     // A forge that was never flushed has no refs on disk; then they reflect the moment before its first batch.
     let on_disk = disk.is_empty().then(|| snapshot.clone());
-    let mut checked = Checked { snapshot, chain: Vec::new(), on_disk, cited: Vec::new(), rated: BTreeMap::new() };
+    let (cited, rated, set_back) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut checked = Checked { snapshot, chain: Vec::new(), on_disk, cited, rated, set_back };
     let mut fault = |why: String| report.faults.push(format!("{name}: {why}"));
     let tip = match ledger_tip(path) {
         Ok(Some(tip)) => tip,
@@ -264,6 +286,12 @@ fn check_batch(
     authority: Option<&Snapshot>,
 ) -> Result<(), ReplayError> {
     let read = replay::read_batch(objects, commit)?;
+    let n = read.batch.n;
+    for cursor in &read.batch.cursors {
+        if checked.snapshot.cursors.get(&cursor.project).is_some_and(|(before, _)| cursor.n < *before) {
+            checked.set_back.insert(cursor.project.clone(), n);
+        }
+    }
     let rated = &mut checked.rated;
     take_batch(&mut checked.snapshot, objects, &read, authority, &mut |place, fact| {
         report.events += 1;
@@ -273,10 +301,10 @@ fn check_batch(
             _ => return,
         };
         report.ratings += 1;
-        rated.entry(project.clone()).or_default().push((place, fact));
+        rated.entry(project.clone()).or_default().push(Rating { place, n, fact });
     })?;
-    if let Some(cited) = read.batch.authority.filter(|id| checked.cited.last().is_none_or(|(_, last)| last != id)) {
-        checked.cited.push((read.batch.n, cited));
+    if let Some(cited) = read.batch.authority.filter(|id| checked.cited.last().is_none_or(|last| last.commit != *id)) {
+        checked.cited.push(Cited { n, epoch: read.batch.epoch, commit: cited });
     }
     let records = read.batch.pushes.iter().flat_map(|push| &push.records);
     report.signed += records.filter(|r| r.signed.is_some() && objects.contains(r.blob)).count() as u64;

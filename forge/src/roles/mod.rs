@@ -5,6 +5,7 @@
 mod away;
 mod bench;
 mod cat;
+mod mirror;
 mod ratings;
 pub mod serve;
 mod verify;
@@ -32,6 +33,8 @@ struct Cli {
 enum Role {
     /// Serve a data directory over SSH and HTTP.
     Serve(serve::Args),
+    /// Follow another forge by git fetch, check what it brings, and serve it to readers.
+    Mirror(mirror::Args),
     /// Run a command and record it as proof, to be pushed with the branch.
     #[command(after_help = "Example: forge run -- cargo test")]
     Run(RunArgs),
@@ -80,6 +83,7 @@ enum Ratings {
 pub fn main() -> ExitCode {
     match Cli::parse().role {
         Role::Serve(args) => serve::run(args),
+        Role::Mirror(args) => mirror::run(args),
         Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),

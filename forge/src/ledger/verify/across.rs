@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use notes_schema::{EntityId, ItemRef, Oid, Sha256};
 
-use super::{Checked, Rated, Report};
+use super::{Checked, Cited, Rated, Rating, Report};
 use crate::state::{Fold, PullState, elo};
 
 /// Holds a project against `forge.git`, both of whose ledgers hold.
@@ -39,26 +39,33 @@ pub(super) fn check(report: &mut Report, project: &Checked, authority: &Checked)
 fn check_cited(report: &mut Report, project: &Checked, authority: &Checked) -> bool {
     let name = &project.snapshot.project;
     let at: HashMap<Oid, usize> = authority.chain.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    let mut unknown: Option<(u64, Oid)> = None;
+    let mut unknown: Option<&Cited> = None;
     let mut last = 0;
-    for (n, cited) in &project.cited {
-        match (at.get(cited), unknown) {
-            (None, before) => unknown = before.or(Some((*n, *cited))),
-            (Some(_), Some((n, lost))) => {
+    for cited in &project.cited {
+        match (at.get(&cited.commit), unknown) {
+            (None, before) => unknown = before.or(Some(cited)),
+            (Some(at), Some(lost)) if cited.epoch > lost.epoch => {
+                let Cited { n, commit, .. } = lost;
+                let why = format!("batch {n} cites {commit} of forge.git, which is lost: epoch {}", cited.epoch);
+                report.pending.push(format!("{name}: {why} went on without it"));
+                (unknown, last) = (None, *at);
+            }
+            (Some(_), Some(Cited { n, commit, .. })) => {
                 let why =
-                    format!("batch {n} cites {lost} of forge.git, which is not in its ledger, as later batches are");
+                    format!("batch {n} cites {commit} of forge.git, which is not in its ledger, as later batches are");
                 report.faults.push(format!("{name}: {why}: forge.git was rewritten"));
                 return false;
             }
             (Some(at), None) if *at < last => {
-                report.faults.push(format!("{name}: batch {n} cites an earlier commit of forge.git than those before"));
+                let why = format!("batch {} cites an earlier commit of forge.git than those before", cited.n);
+                report.faults.push(format!("{name}: {why}"));
                 return false;
             }
             (Some(at), None) => last = *at,
         }
     }
-    if let Some((n, cited)) = unknown {
-        let why = format!("batch {n} cites {cited} of forge.git, which is not in this copy of it");
+    if let Some(Cited { n, commit, .. }) = unknown {
+        let why = format!("batch {n} cites {commit} of forge.git, which is not in this copy of it");
         report.pending.push(format!("{name}: {why} (an older copy, or another history: fetch forge.git again)"));
     }
     unknown.is_some()
@@ -93,14 +100,20 @@ fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, se
     let owners = &authority.snapshot.fold;
     let none = Vec::new();
     let rated = authority.rated.get(name).unwrap_or(&none);
-    for (place, fact) in rated {
-        if let Some(why) = contradicts(fact, &asked, fold, owners) {
-            report.faults.push(format!("forge: {place}: {why}"));
+    let set_back = authority.set_back.get(name).copied().unwrap_or(0);
+    for Rating { place, n, fact } in rated {
+        match contradicts(fact, &asked, fold, owners) {
+            Some(_) if *n < set_back && !asked.contains_key(&key(fact)) => {
+                let why = format!("what asked for it is lost, which batch {set_back} of forge.git accepts");
+                report.pending.push(format!("forge: {place}: {why}"));
+            }
+            Some(why) => report.faults.push(format!("forge: {place}: {why}")),
+            None => {}
         }
     }
     let author = |pull: &PullState| pull.issue.and_then(|n| fold.issue(n)).map(|ticket| ticket.author.clone());
     let rates = |pull: &&PullState| author(pull).is_some_and(|author| pull.rates(&author, owners));
-    let given: HashSet<Sha256> = rated.iter().map(|(_, fact)| key(fact)).collect();
+    let given: HashSet<Sha256> = rated.iter().map(|rating| key(&rating.fact)).collect();
     for (key, entity) in asked.iter().filter(|(key, _)| !given.contains(key)) {
         if let Ok(EntityId::Pull(n)) = entity.parse()
             && fold.landings.get(&n) == Some(key)
