@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod authority;
 pub mod away;
+pub mod backup;
 pub mod bench;
 pub mod commands;
 pub mod config;

@@ -76,6 +76,12 @@ fn a_mirror_follows_a_forge_and_prints_the_same_feeds() {
     let more = flow::open_issue(beta, "young", "While it was down");
     mirror.up();
     until(|| alpha.at(&mirror).ssh(&format!("details {more}")).is_ok());
+    // What is damaged in it comes from the forge again.
+    let damaged = forge.scratch().join("damaged");
+    copy_tree(&data, &damaged);
+    git(&damaged.join("repositories/parser.git"), &["update-ref", "-d", "refs/heads/main"]).ok();
+    run_next(alpha, &verify(&damaged).exits(1)).ok().says("good: ");
+    verify(&forge.scratch().join("damaged.anew")).ok();
     let second = forge.scratch().join("second");
     let url = format!("ssh://127.0.0.1:{}", mirror.ssh_port());
     alpha.at(&mirror).sh(forge.scratch(), &format!("forge mirror {url} --data {} --once", second.display())).ok();

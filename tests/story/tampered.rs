@@ -78,7 +78,7 @@ fn verify_names_what_was_altered_with_git_alone() {
     ];
     for (project, script, words) in table {
         let out = verify_after(&agents[0], &data, project, script).exits(1);
-        words.iter().fold(out, |out, word| out.says(word)).says("checked");
+        words.iter().fold(out, |out, word| out.says(word)).says("checked").says("next: forge restore --help");
     }
     // Without forge.git nothing says who signs: the others are not called good.
     verify_after(&agents[0], &data, "forge", &resigned).exits(1).says("pending parser: not checked");

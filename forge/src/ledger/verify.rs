@@ -59,6 +59,8 @@ pub struct Report {
     pub heads: Vec<(ProjectName, u64, Oid)>,
     /// Faults, each naming its repository and entity, ref or pack.
     pub faults: Vec<String>,
+    /// Places at which a repository ends before what another cites of it: copies of different moments.
+    pub open_ends: u64,
     /// What is merely unfinished: a copy taken between two repositories, or a forge that was killed between them.
     pub pending: Vec<String>,
 }

@@ -3,6 +3,7 @@
 //! Invariant: only roles write to the terminal and choose the exit code.
 
 mod away;
+mod backup;
 mod bench;
 mod cat;
 mod mirror;
@@ -42,6 +43,24 @@ enum Role {
     Verify {
         /// A data directory, or a directory of mirrored repositories.
         dir: PathBuf,
+    },
+    /// Copy a data directory, secrets included, while a forge runs on it; the copy is verified before it gets its name.
+    #[command(after_help = "Example: forge backup /srv/backups/monday --data ./forge-data")]
+    Backup {
+        /// Where the copy is made; it must not exist.
+        to: PathBuf,
+        /// The data directory.
+        #[arg(long, value_name = "DIR", default_value = "./forge-data")]
+        data: PathBuf,
+    },
+    /// Put a backup back as a data directory.
+    #[command(after_help = "Example: forge restore /srv/backups/monday --data ./forge-data")]
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// The data directory; it must not exist.
+        #[arg(long, value_name = "DIR", default_value = "./forge-data")]
+        data: PathBuf,
     },
     /// Work on the rating ledgers.
     #[command(subcommand)]
@@ -86,6 +105,8 @@ pub fn main() -> ExitCode {
         Role::Mirror(args) => mirror::run(args),
         Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
+        Role::Backup { to, data } => backup::backup(&data, &to),
+        Role::Restore { from, data } => backup::restore(&from, &data),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),

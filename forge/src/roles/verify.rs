@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::ledger::verify;
+use crate::mirror::Upstream;
 
 /// Checks every repository below `dir`; exit 0, or the faults by name.
 pub(super) fn run(dir: &Path) -> ExitCode {
@@ -32,7 +33,12 @@ pub(super) fn run(dir: &Path) -> ExitCode {
         report.objects
     );
     if !report.faults.is_empty() {
-        return super::fail(format_args!("{} faults; {counts} checked", report.faults.len()));
+        // What is whole again comes from where it was copied from, or from a backup.
+        let next = match Upstream::of(dir) {
+            Ok(Some(upstream)) => format!("forge mirror {upstream} --data {}.anew --once", dir.display()),
+            Ok(None) | Err(_) => "forge restore --help".to_owned(),
+        };
+        return super::fail(format_args!("{} faults; {counts} checked\nnext: {next}", report.faults.len()));
     }
     for (project, n, commit) in &report.heads {
         super::say(format_args!("ledger {project} {n} {commit}"));

@@ -65,6 +65,7 @@ fn check_cited(report: &mut Report, project: &Checked, authority: &Checked) -> b
         }
     }
     if let Some(Cited { n, commit, .. }) = unknown {
+        report.open_ends += 1;
         let why = format!("batch {n} cites {commit} of forge.git, which is not in this copy of it");
         report.pending.push(format!("{name}: {why} (an older copy, or another history: fetch forge.git again)"));
     }
@@ -84,6 +85,7 @@ fn check_cursor(report: &mut Report, project: &Checked, authority: &Checked) -> 
             None
         }
         None => {
+            report.open_ends += 1;
             let why = format!("forge.git settled its batch {n}, and this copy ends at {}", project.snapshot.number);
             report.pending.push(format!("{name}: {why} (an older copy, or one that was cut short: fetch it again)"));
             None

@@ -1,0 +1,129 @@
+//! `forge backup` of a running forge, and `forge restore`: some acknowledged moment of it, whole, secrets included.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tests::flow;
+use tests::plumbing::{self, flip_byte};
+use tests::{Forge, Out, tool};
+
+use super::mirror::{feeds, lived_in, verify};
+
+fn backup(forge: &Forge, to: &Path) -> Out {
+    tool(&["backup", to.to_str().unwrap(), "--data", forge.data().to_str().unwrap()])
+}
+
+fn restore(from: &Path, data: &Path) -> Out {
+    tool(&["restore", from.to_str().unwrap(), "--data", data.to_str().unwrap()])
+}
+
+/// The command that a refusal names, run as it stands.
+#[track_caller]
+fn run_next(forge: &Forge, out: &Out) -> Out {
+    let said = out.all();
+    let next = said.lines().find_map(|line| line.split_once("next: ")).unwrap_or_else(|| panic!("no next: {out}")).1;
+    forge.stranger("operator").sh(forge.scratch(), next)
+}
+
+#[test]
+fn a_restored_backup_has_every_ref_feed_and_secret() {
+    let (mut forge, agents) = lived_in();
+    let token = agents[0].token("");
+    let (saved, data) = (forge.scratch().join("saved"), forge.scratch().join("restored"));
+    backup(&forge, &saved).ok().says("good: 3 repositories").says("ledger parser ");
+    assert_eq!(fs::metadata(&saved).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(saved.join("secrets/signing_key")).unwrap().permissions().mode() & 0o777, 0o600);
+    verify(&saved).ok();
+    let refs = |forge: &Forge| {
+        let list = |project: &String| {
+            agents[0].git(forge.scratch(), &["ls-remote", &forge.http_url(&format!("/{project}"))]).ok()
+        };
+        forge.projects().iter().map(|project| list(project).stdout).collect::<Vec<_>>()
+    };
+    let before = (refs(&forge), feeds(&forge, &agents));
+    // What comes after is not in it.
+    flow::open_issue(&agents[0], "parser", "After the backup");
+    assert_eq!(forge.stop(), 0);
+    restore(&saved, &data).ok().says("next: forge serve --data ");
+    let mut second = forge.beside(&data);
+    assert_eq!((refs(&second), feeds(&second, &agents)), before);
+    // It is the forge itself: tokens are good, and no new key signs.
+    let (status, body) = agents[0].at(&second).action(&token, "whoami");
+    assert!(status == 200 && body.contains("alpha"), "{status} {body}");
+    flow::open_issue(&agents[0].at(&second), "parser", "Goes on");
+    assert_eq!(second.stop(), 0);
+    verify(&data).ok().says("signed by keys of 1 epochs");
+    plumbing::assert_clean(&data.join("repositories/parser.git"));
+}
+
+#[test]
+fn a_backup_under_load_is_of_one_moment() {
+    let (forge, agents) = lived_in();
+    let [alpha, beta, gamma] = &agents;
+    let enough = AtomicBool::new(false);
+    let mut saved = Vec::new();
+    std::thread::scope(|scope| {
+        let (done, other) = (&enough, &enough);
+        scope.spawn(move || {
+            for n in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                flow::land(alpha, beta, "parser", &format!("load-{n}.txt"), "x\n");
+            }
+        });
+        scope.spawn(move || {
+            while !other.load(Ordering::Relaxed) {
+                flow::open_issue(gamma, "lexer", "More of it");
+            }
+        });
+        for n in 0..3 {
+            let to = forge.scratch().join(format!("saved-{n}"));
+            let out = backup(&forge, &to);
+            if !out.is_ok() {
+                enough.store(true, Ordering::Relaxed);
+            }
+            out.ok();
+            saved.push(to);
+        }
+        enough.store(true, Ordering::Relaxed);
+    });
+    for (n, saved) in saved.iter().enumerate() {
+        verify(saved).ok();
+        let data = forge.scratch().join(format!("restored-{n}"));
+        restore(saved, &data).ok();
+        // A set that is not of one moment would be refused here.
+        let mut second = forge.beside(&data);
+        alpha.at(&second).ssh("feed").ok().says("parser");
+        flow::open_issue(&alpha.at(&second), "parser", "Goes on");
+        assert_eq!(second.stop(), 0);
+        verify(&data).ok();
+    }
+}
+
+#[test]
+fn nothing_is_copied_over_anything_and_no_fault_is_copied() {
+    let (mut forge, _) = lived_in();
+    assert_eq!(forge.stop(), 0);
+    let saved = forge.scratch().join("saved");
+    backup(&forge, &saved).ok();
+    run_next(&forge, &backup(&forge, &saved).exits(1).says("exists")).ok();
+    assert!(forge.scratch().join("saved-2/repositories/forge.git").is_dir());
+    let restored = forge.scratch().join("restored");
+    restore(&saved, &restored).ok();
+    run_next(&forge, &restore(&saved, &restored).exits(1).says("exists")).ok();
+    let empty = forge.scratch().join("empty");
+    fs::create_dir(&empty).unwrap();
+    run_next(&forge, &restore(&empty, &forge.scratch().join("x")).exits(1).says("holds no repositories/forge.git"))
+        .ok();
+
+    let pack = plumbing::packs(&saved.join("repositories/parser.git"), "pack-").pop().unwrap();
+    flip_byte(&pack, 200);
+    let out = restore(&saved, &forge.scratch().join("faulty")).exits(1).says("faults, the first: parser");
+    run_next(&forge, &out).ok();
+    for left in ["faulty", "faulty.partial", "x", "x.partial"] {
+        assert!(!forge.scratch().join(left).exists(), "{left}");
+    }
+}
