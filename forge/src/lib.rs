@@ -10,6 +10,7 @@ pub mod backup;
 pub mod bench;
 pub mod commands;
 pub mod config;
+pub mod doctor;
 pub mod forge;
 pub mod gate;
 pub mod hosts;

@@ -104,6 +104,45 @@ fn a_backup_under_load_is_of_one_moment() {
 }
 
 #[test]
+fn a_doctor_names_what_is_broken_and_each_mend_mends_it() {
+    let mut forge = Forge::start();
+    let doctor = |forge: &Forge, more: &[&str]| {
+        let line =
+            ["doctor", "--data", forge.data().to_str().unwrap(), "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        tool(&[&line, more].concat())
+    };
+    // A running forge has its addresses itself.
+    doctor(&forge, &[]).ok().says("ok      secrets: 3 files").keeps_quiet_about("address");
+    let taken = format!("127.0.0.1:{}", forge.http_port());
+    assert_eq!(forge.stop(), 0);
+    doctor(&forge, &[]).ok().says("ok      forge.git: batch ").says("ok      SSH address");
+    let holds = std::net::TcpListener::bind(&taken).unwrap();
+    let other = forge.scratch().join("none-yet");
+    tool(&["doctor", "--data", other.to_str().unwrap()]).says("`forge serve` makes it");
+    assert!(!other.exists());
+    let line = ["doctor", "--data", forge.data().to_str().unwrap(), "--ssh", "127.0.0.1:0", "--http", &taken];
+    run_next(&forge, &tool(&line).exits(1).says(&format!("BROKEN  HTTP address: --http {taken}")));
+    drop(holds);
+    tool(&line).ok();
+
+    let secrets = forge.data().join("secrets");
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    type Damage<'a> = (&'a str, &'a dyn Fn());
+    let damages: [Damage; 4] = [
+        ("secrets: others may look into", &|| open(&secrets)),
+        ("secrets: others may look into", &|| open(&secrets.join("token.key"))),
+        ("is no key", &|| fs::write(secrets.join("signing_key"), "nonsense").unwrap()),
+        ("mirror: ", &|| fs::write(forge.data().join("upstream"), "nonsense").unwrap()),
+    ];
+    for (why, damage) in damages {
+        damage();
+        let out = doctor(&forge, &[]).exits(1).says("BROKEN  ").says(why);
+        run_next(&forge, &out).ok();
+        doctor(&forge, &[]).ok();
+    }
+}
+
+#[test]
 fn nothing_is_copied_over_anything_and_no_fault_is_copied() {
     let (mut forge, _) = lived_in();
     assert_eq!(forge.stop(), 0);

@@ -110,6 +110,15 @@ fn one_flipped_byte_is_named_with_its_entity() {
         verify_after_flip(data, "parser", "refs/forge/checks/gamma:event").says("checks/gamma").says("parser");
         verify_after_flip(data, "forge", "refs/forge/agents/beta:event").says("agents/beta").says("forge");
         verify_after_flip(data, "lexer", "refs/forge/ledger").says("lexer");
+        // The checksums alone find it as well, and say which object it is.
+        tool(&["scrub", data.to_str().unwrap()]).ok().says("good: 3 repositories");
+        let (lexer, damaged) = (data.join("repositories/lexer.git"), data.with_file_name("damaged"));
+        let ledger = plumbing::git(&lexer, &["rev-parse", "refs/forge/ledger"]).ok();
+        tool(&["scrub", damaged.to_str().unwrap()])
+            .exits(1)
+            .says(&format!("FAULT lexer: object {} is damaged", ledger.text()))
+            .keeps_quiet_about("FAULT parser")
+            .says("next: forge restore --help");
     }
 }
 

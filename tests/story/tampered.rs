@@ -84,6 +84,9 @@ fn verify_names_what_was_altered_with_git_alone() {
     verify_after(&agents[0], &data, "forge", &resigned).exits(1).says("pending parser: not checked");
 }
 
+/// Given a ledger commit's `batch` and `refs`: what they are to be, where they change.
+type Edit<'a> = dyn Fn(&[u8], &str) -> Option<(Vec<u8>, String)> + 'a;
+
 /// A repository and the key that signs its ledger: what an operator who cheats has.
 struct Operator {
     repository: PathBuf,
@@ -163,7 +166,7 @@ impl Operator {
 
     /// Writes the ledger anew from the first commit that `edit` changes on, each commit signed and linked to the one
     /// before as the forge does it. `edit` sees a commit's `batch` and `refs`.
-    fn rewrite(&self, edit: &dyn Fn(&[u8], &str) -> Option<(Vec<u8>, String)>, also: &[(String, String)]) {
+    fn rewrite(&self, edit: &Edit, also: &[(String, String)]) {
         let mut before: Option<(String, String)> = None;
         let chain = self.git(&["rev-list", "--reverse", "--first-parent", "refs/forge/ledger"]);
         for old in chain.lines() {

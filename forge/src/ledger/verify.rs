@@ -55,6 +55,8 @@ pub struct Report {
     pub absent: u64,
     /// Objects read and hashed.
     pub objects: u64,
+    /// Files of packs and their indexes whose checksums hold.
+    pub packs: u64,
     /// The newest ledger commit of each repository whose ledger holds, with its number: what two mirrors compare.
     pub heads: Vec<(ProjectName, u64, Oid)>,
     /// Faults, each naming its repository and entity, ref or pack.
@@ -133,6 +135,18 @@ pub fn verify(dir: &Path) -> std::io::Result<Report> {
     for (name, path) in projects {
         if let Some(project) = verify_one(&mut report, name, path, Some(&authority.snapshot)) {
             across::check(&mut report, &project, &authority);
+        }
+    }
+    Ok(report)
+}
+
+/// Reads every pack below `dir` against its checksum, and nothing else: what a disk has damaged, whatever it means.
+pub fn scrub(dir: &Path) -> std::io::Result<Report> {
+    let mut report = Report::default();
+    for (name, path) in repositories(dir)? {
+        report.repositories += 1;
+        for id in packs::check_packs(&mut report, &name, &path) {
+            report.faults.push(format!("{name}: object {id} is damaged"));
         }
     }
     Ok(report)

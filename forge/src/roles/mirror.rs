@@ -65,7 +65,7 @@ impl Following {
             OpenError::Upstream(_) => format!("forge mirror {} --data {data} --once", self.upstream),
             source => return StartError::Open { source },
         };
-        StartError::Mirror { source, next }
+        StartError::Mendable { source: Box::new(source), next }
     }
 }
 

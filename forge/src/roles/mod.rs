@@ -6,6 +6,7 @@ mod away;
 mod backup;
 mod bench;
 mod cat;
+mod doctor;
 mod mirror;
 mod ratings;
 pub mod serve;
@@ -41,6 +42,13 @@ enum Role {
     Run(RunArgs),
     /// Check every repository below a directory; exit 0, or name the faults.
     Verify {
+        /// A data directory, or a directory of mirrored repositories.
+        dir: PathBuf,
+    },
+    /// Look at everything that a forge needs, and name what is broken and its mend.
+    Doctor(doctor::Args),
+    /// Read every pack below a directory against its checksum; exit 0, or name the damage.
+    Scrub {
         /// A data directory, or a directory of mirrored repositories.
         dir: PathBuf,
     },
@@ -105,6 +113,8 @@ pub fn main() -> ExitCode {
         Role::Mirror(args) => mirror::run(args),
         Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
+        Role::Doctor(args) => doctor::run(args),
+        Role::Scrub { dir } => verify::scrub(&dir),
         Role::Backup { to, data } => backup::backup(&data, &to),
         Role::Restore { from, data } => backup::restore(&from, &data),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),

@@ -144,9 +144,9 @@ pub enum StartError {
     },
     /// The data directory holds no forge that can be served as it stands; what mends it is known.
     #[error("{source}\nnext: {next}")]
-    Mirror {
+    Mendable {
         /// Why.
-        source: OpenError,
+        source: Box<OpenError>,
         /// What to do.
         next: String,
     },
@@ -359,11 +359,11 @@ fn refused(source: OpenError) -> StartError {
     match &source {
         OpenError::EmptyMirror { data, upstream } => {
             let next = format!("forge mirror {upstream} --data {} --once", data.display());
-            StartError::Mirror { source, next }
+            StartError::Mendable { source: Box::new(source), next }
         }
         OpenError::NotClosed { data, .. } => {
             let next = format!("forge serve --data {} --accept-loss", data.display());
-            StartError::Mirror { source, next }
+            StartError::Mendable { source: Box::new(source), next }
         }
         _ => StartError::Open { source },
     }

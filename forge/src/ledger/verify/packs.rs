@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use notes_schema::{Oid, ProjectName, RefName, refs};
@@ -29,11 +30,13 @@ pub(super) fn check_packs(report: &mut Report, name: &ProjectName, path: &Path) 
             continue;
         }
         match index::has_good_trailer(&file) {
-            Ok(true) => {}
+            Ok(true) => report.packs += 1,
             Ok(false) => {
                 report.faults.push(format!("{name}: {shown}: its checksum does not match its content"));
                 damaged.extend(index::damaged(&file.with_extension("pack")).unwrap_or_default());
             }
+            // A running forge has merged it into a larger one just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !file.exists() => {}
             Err(error) => report.faults.push(format!("{name}: {shown}: {error}")),
         }
     }
