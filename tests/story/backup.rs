@@ -106,24 +106,37 @@ fn a_backup_under_load_is_of_one_moment() {
 #[test]
 fn a_doctor_names_what_is_broken_and_each_mend_mends_it() {
     let mut forge = Forge::start();
-    let doctor = |forge: &Forge, more: &[&str]| {
-        let line =
-            ["doctor", "--data", forge.data().to_str().unwrap(), "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-        tool(&[&line, more].concat())
+    // So few connections fit into any machine's open files.
+    let settings = forge.scratch().join("few.toml");
+    fs::write(&settings, "[limits]\nssh_connections = 8\nhttp_connections = 8\n").unwrap();
+    let settings = settings.to_str().unwrap().to_owned();
+    let line = |forge: &Forge, http: &str| {
+        let data = forge.data().display();
+        format!("forge doctor --config {settings} --data {data} --ssh 127.0.0.1:0 --http {http}")
+    };
+    let doctor = |forge: &Forge| {
+        let line = line(forge, "127.0.0.1:0");
+        tool(&line.split(' ').skip(1).collect::<Vec<_>>())
     };
     // A running forge has its addresses itself.
-    doctor(&forge, &[]).ok().says("ok      secrets: 3 files").keeps_quiet_about("address");
+    doctor(&forge).ok().says("ok      secrets: 3 files").keeps_quiet_about("address");
     let taken = format!("127.0.0.1:{}", forge.http_port());
     assert_eq!(forge.stop(), 0);
-    doctor(&forge, &[]).ok().says("ok      forge.git: batch ").says("ok      SSH address");
+    doctor(&forge).ok().says("ok      forge.git: batch ").says("ok      SSH address");
     let holds = std::net::TcpListener::bind(&taken).unwrap();
     let other = forge.scratch().join("none-yet");
-    tool(&["doctor", "--data", other.to_str().unwrap()]).says("`forge serve` makes it");
+    tool(&["doctor", "--config", &settings, "--data", other.to_str().unwrap()]).ok().says("`forge serve` makes it");
     assert!(!other.exists());
-    let line = ["doctor", "--data", forge.data().to_str().unwrap(), "--ssh", "127.0.0.1:0", "--http", &taken];
-    run_next(&forge, &tool(&line).exits(1).says(&format!("BROKEN  HTTP address: --http {taken}")));
+    let operator = forge.stranger("operator");
+    let out = operator.sh(forge.scratch(), &line(&forge, &taken));
+    run_next(&forge, &out.exits(1).says(&format!("BROKEN  HTTP address: --http {taken}")));
     drop(holds);
-    tool(&line).ok();
+    operator.sh(forge.scratch(), &line(&forge, &taken)).ok();
+    let free = line(&forge, "127.0.0.1:0");
+    let out = operator.sh(forge.scratch(), &format!("ulimit -S -n 256; {free}"));
+    run_next(&forge, &out.exits(1).says("BROKEN  open files: 256")).ok();
+    let without = format!("forge=$(command -v forge); PATH=/nonexistent $forge {}", &free["forge ".len()..]);
+    run_next(&forge, &operator.sh(forge.scratch(), &without).exits(1).says("BROKEN  git: git cannot be run")).ok();
 
     let secrets = forge.data().join("secrets");
     let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -136,9 +149,9 @@ fn a_doctor_names_what_is_broken_and_each_mend_mends_it() {
     ];
     for (why, damage) in damages {
         damage();
-        let out = doctor(&forge, &[]).exits(1).says("BROKEN  ").says(why);
+        let out = doctor(&forge).exits(1).says("BROKEN  ").says(why);
         run_next(&forge, &out).ok();
-        doctor(&forge, &[]).ok();
+        doctor(&forge).ok();
     }
 }
 
