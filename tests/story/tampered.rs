@@ -262,6 +262,22 @@ fn what_the_operator_forges_with_the_key_is_named_where_it_contradicts_itself() 
     history.rewrite(&|batch, refs| Some((batch.to_vec(), refs.to_owned())), &[(" — beta".into(), " — gamma".into())]);
     verify(&copy).exits(1).says("parser: batch").says("its ledger was rewritten");
 
+    // A branch that moved from where it never was, and a default branch that went elsewhere.
+    let (branch, copy) = operator("branch", "parser");
+    let [main, before] = ["refs/heads/main", "refs/heads/main~1"].map(|name| branch.git(&["rev-parse", name]));
+    let event = branch.git(&["rev-parse", "refs/forge/issues/1"]);
+    let (line, from) = (format!("refs/heads/main {main} {before}"), format!("refs/heads/main {main} {event}"));
+    let moved = |batch: &[u8], refs: &str| refs.contains(&line).then(|| (batch.to_vec(), refs.replace(&line, &from)));
+    branch.rewrite(&moved, &[]);
+    verify(&copy).exits(1).says("FAULT parser: ledger commit").says(&format!("it moves refs/heads/main from {event}"));
+
+    let (elsewhere, copy) = operator("elsewhere", "parser");
+    let to = format!("refs/heads/main {event} {before}");
+    let moved = |batch: &[u8], refs: &str| refs.contains(&line).then(|| (batch.to_vec(), refs.replace(&line, &to)));
+    elsewhere.rewrite(&moved, &[]);
+    elsewhere.git(&["update-ref", "refs/heads/main", &event]);
+    verify(&copy).exits(1).says("FAULT parser: ledger commit").says("which does not descend from it");
+
     // An event that was dropped from the middle leaves a gap in its chain.
     let (gap, copy) = operator("gap", "parser");
     let n = gap.git(&["rev-list", "--count", "refs/forge/issues/1"]);
