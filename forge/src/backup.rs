@@ -38,8 +38,8 @@ pub enum BackupError {
         /// The first of them.
         first: String,
     },
-    /// The forge never stood still for long enough.
-    #[error("the forge writes faster than its repositories can be listed at one moment: {0}")]
+    /// Its repositories were never of one moment.
+    #[error("its repositories are not of one moment, in {MOST_ATTEMPTS} tries: {0}")]
     Busy(String),
     /// The disk refused.
     #[error("{}: {source}", path.display())]

@@ -9,6 +9,7 @@ use tests::flow;
 use tests::plumbing::{self, flip_byte};
 use tests::{Forge, Out, tool};
 
+use super::follow::{Moments, mirror_once};
 use super::mirror::{feeds, lived_in, verify};
 
 fn backup(forge: &Forge, to: &Path) -> Out {
@@ -87,6 +88,14 @@ fn a_backup_under_load_is_of_one_moment() {
             }
             out.ok();
             saved.push(to);
+            // A mirror goes round until what repositories cite of each other is here.
+            let mirrored = forge.scratch().join(format!("mirrored-{n}"));
+            let out = mirror_once(&forge.http_url(""), &mirrored);
+            if !out.is_ok() {
+                enough.store(true, Ordering::Relaxed);
+            }
+            out.ok();
+            verify(&mirrored).ok().keeps_quiet_about("an older copy");
         }
         enough.store(true, Ordering::Relaxed);
     });
@@ -101,6 +110,15 @@ fn a_backup_under_load_is_of_one_moment() {
         assert_eq!(second.stop(), 0);
         verify(&data).ok();
     }
+}
+
+#[test]
+fn repositories_of_different_moments_are_no_backup() {
+    let moments = Moments::live();
+    let (mixed, saved) = (moments.mixed(&["parser"]), moments.forge.scratch().join("saved"));
+    let out = tool(&["backup", saved.to_str().unwrap(), "--data", mixed.to_str().unwrap()]);
+    run_next(&moments.forge, &out.exits(1).says("not of one moment").says("forge.git settled its batch")).ok();
+    assert!(!saved.exists());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tests::{Agent, Forge, Out, tool};
 use super::mirror::{feeds, lived_in, verify};
 
 /// `forge mirror <url> --data <data> --once`.
-fn mirror_once(url: &str, data: &Path) -> Out {
+pub(crate) fn mirror_once(url: &str, data: &Path) -> Out {
     tool(&["mirror", url, "--data", data.to_str().unwrap(), "--once"])
 }
 
@@ -229,15 +229,15 @@ fn a_new_signing_epoch_is_followed_when_an_operator_says_so() {
 }
 
 /// A forge, and copies of it: all of one moment, all of a later one, and mixtures in which some are of the earlier.
-struct Moments {
-    forge: Forge,
+pub(crate) struct Moments {
+    pub forge: Forge,
     agents: [Agent; 2],
     late: PathBuf,
     early: PathBuf,
 }
 
 impl Moments {
-    fn live() -> Moments {
+    pub(crate) fn live() -> Moments {
         let forge = Forge::start();
         let agents = ["alpha", "beta"].map(|name| forge.agent(name));
         let [alpha, beta] = &agents;
@@ -255,7 +255,7 @@ impl Moments {
         Moments { forge, agents, late, early }
     }
 
-    fn mixed(&self, stale: &[&str]) -> PathBuf {
+    pub(crate) fn mixed(&self, stale: &[&str]) -> PathBuf {
         let mixed = self.forge.scratch().join(format!("mixed-{}", stale.join("-")));
         copy_tree(&self.late, &mixed);
         for project in stale {

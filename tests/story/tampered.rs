@@ -269,7 +269,7 @@ fn what_the_operator_forges_with_the_key_is_named_where_it_contradicts_itself() 
     let (line, from) = (format!("refs/heads/main {main} {before}"), format!("refs/heads/main {main} {event}"));
     let moved = |batch: &[u8], refs: &str| refs.contains(&line).then(|| (batch.to_vec(), refs.replace(&line, &from)));
     branch.rewrite(&moved, &[]);
-    verify(&copy).exits(1).says("FAULT parser: ledger commit").says(&format!("it moves refs/heads/main from {event}"));
+    verify(&copy).exits(1).says("FAULT parser: ledger commit").says(&format!("from {event}, where it was {before}"));
 
     let (elsewhere, copy) = operator("elsewhere", "parser");
     let to = format!("refs/heads/main {event} {before}");

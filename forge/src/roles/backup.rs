@@ -14,7 +14,8 @@ pub(super) fn backup(data: &Path, to: &Path) -> ExitCode {
         Err(error @ BackupError::Exists(_)) => refuse(&error, &next(&free(to))),
         Err(error @ BackupError::Faults { .. }) => refuse(&error, "forge restore --help"),
         Err(error @ BackupError::NoForge(_)) => refuse(&error, "forge backup --help"),
-        Err(error @ (BackupError::Busy(_) | BackupError::Io { .. })) => refuse(&error, &next(to)),
+        Err(error @ BackupError::Busy(_)) => refuse(&error, &format!("forge verify {}", data.display())),
+        Err(error @ BackupError::Io { .. }) => refuse(&error, &next(to)),
     }
 }
 
