@@ -33,6 +33,8 @@ pub struct Config {
     pub allow_public: bool,
     /// Whether the machine's clock is right though it is more than a day behind the ledger.
     pub accept_clock: bool,
+    /// Whether copies of different moments are served, and what is missing given up. A flag alone: for one start.
+    pub accept_loss: bool,
     /// Caps.
     pub limits: Limits,
     /// Which of the two public URLs were set and so do not follow the bound addresses.
@@ -307,6 +309,7 @@ impl Default for Config {
             operators: Vec::new(),
             allow_public: false,
             accept_clock: false,
+            accept_loss: false,
             limits: Limits::default(),
             pinned: (false, false),
         };

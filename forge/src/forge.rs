@@ -4,14 +4,17 @@
 //! changes no answer.
 
 mod certificate;
+mod follow;
 mod found;
 mod host;
 mod indexing;
+mod loss;
 mod notes;
 mod push;
 mod settle;
 mod signature;
 
+pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use push::{merge_base, shown as shown_proof};
 
 use std::collections::BTreeMap;
@@ -29,6 +32,7 @@ use crate::answer::{Code, Refusal};
 use crate::authority::{Actor, AgentActor, Scope};
 use crate::config::Config;
 use crate::ledger::{self, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
+use crate::mirror::Upstream;
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
 use git::pack::cache::PackCache;
@@ -73,6 +77,33 @@ pub enum OpenError {
     /// `forge.git` takes no writes, so nobody could register and no rating could settle.
     #[error("forge.git is damaged: {0}")]
     RootReadOnly(String),
+    /// It is to follow another forge, and is one itself.
+    #[error("{} is a forge of its own: its signing key has signed forge.git", .0.display())]
+    NoMirror(PathBuf),
+    /// It follows a forge of which nothing is here.
+    #[error("{} is a mirror of {upstream}, of which nothing is here yet", data.display())]
+    EmptyMirror {
+        /// The data directory.
+        data: PathBuf,
+        /// What it follows.
+        upstream: Upstream,
+    },
+    /// The forge to follow cannot be reached, or cannot be believed.
+    #[error("{0}")]
+    Upstream(String),
+    /// Its repositories are copies of different moments.
+    #[error(
+        "{} holds copies of different moments: {}; `forge mirror` completes them from the forge that they are copies of, \
+         --accept-loss gives up what is missing",
+        data.display(),
+        why.join("; ")
+    )]
+    NotClosed {
+        /// The data directory.
+        data: PathBuf,
+        /// What is missing of which.
+        why: Vec<String>,
+    },
     /// The index can be neither opened nor made.
     #[error("index: {0}")]
     Index(#[from] search::Error),
@@ -128,6 +159,7 @@ impl Forge {
         let lock = lock(&data)?;
         let secrets = Secrets::open(&data)?;
         let (signing_key, _) = secrets.load_or_create_signing_key()?;
+        let upstream = Upstream::of(&data).map_err(at(&data))?;
         let sequence = Arc::new(Sequence::default());
         let deps = Deps {
             clock: clock.clone(),
@@ -135,11 +167,20 @@ impl Forge {
             sequence: sequence.clone(),
             signer: Arc::new(crate::ledger::Signer::new(signing_key)),
             authority: None,
+            mirror: upstream.as_ref().map(|upstream| Arc::new(upstream.refusal())),
         };
         let root = Arc::new(found::open_root(&data, deps.clone())?);
         sequence.resume(root.snapshot().seq_reserved);
         let deps = Deps { authority: Some(root.clone()), ..deps };
-        found::found(&root, &deps)?;
+        match &upstream {
+            None => found::begin(&root)?,
+            Some(upstream) if root.snapshot().number == 0 => {
+                return Err(OpenError::EmptyMirror { data, upstream: upstream.clone() });
+            }
+            Some(upstream) => {
+                tracing::warn!(%upstream, "a mirror: it reads only, until the file `upstream` is removed")
+            }
+        }
         let genesis = root.snapshot().genesis.map(|g| g.to_string()).unwrap_or_default();
         let (index, reflects) = search::Index::open(&data.join("index"))?;
         let clones = data.join("clones");
@@ -171,10 +212,15 @@ impl Forge {
         });
         forge.listen(&forge.root);
         forge.open_projects()?;
+        if upstream.is_none() {
+            let lost = loss::check(&forge)?;
+            found::found(&forge.root, &forge.deps, lost.clone())?;
+            lost.map_or(Ok(()), |lost| loss::skip(&forge, &lost))?;
+        }
         forge.index_what_is_behind(&reflects)?;
-        for project in forge.open_repositories() {
+        for project in forge.open_repositories().iter().filter(|_| forge.deps.mirror.is_none()) {
             // Nothing of it is lost where it cannot be written now: housekeeping tries again, and reads go on meanwhile.
-            if let Err(error) = forge.settle(&project) {
+            if let Err(error) = forge.settle(project) {
                 tracing::warn!(project = %project.name(), why = %error, "ratings wait");
             }
         }
@@ -395,6 +441,7 @@ impl Forge {
         default_branch: &notes_schema::RefName,
         register: impl FnOnce() -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
+        self.writable()?;
         let _one_at_a_time = self.creating.lock().expect("invariant: no panic under this lock");
         self.root.leave_doubt();
         if let Some(why) = self.root.read_only() {
@@ -418,6 +465,11 @@ impl Forge {
         })?;
         self.serve_repository(repository);
         Ok(registered)
+    }
+
+    /// Refuses where nothing may be written: what is dear to prepare asks first.
+    fn writable(&self) -> Result<(), Refusal> {
+        self.deps.mirror.as_ref().map_or(Ok(()), |refusal| Err(Refusal::clone(refusal)))
     }
 
     /// Serves a repository from here on. Call it when its project is durable in `forge.git`.
@@ -510,7 +562,9 @@ impl Forge {
     /// Finishes what is under way and writes caches; after it nothing may be asked. Blocks.
     pub fn close(self: &Arc<Self>) {
         self.stop_waiting();
-        if let Some(to) = self.sequence.give_back() {
+        if self.deps.mirror.is_none()
+            && let Some(to) = self.sequence.give_back()
+        {
             let given = self.root.commit(move |draft| {
                 draft.release_sequence(to);
                 Ok(())

@@ -6,13 +6,16 @@
 pub mod answer;
 pub mod authority;
 pub mod away;
+pub mod backup;
 pub mod bench;
 pub mod commands;
 pub mod config;
+pub mod doctor;
 pub mod forge;
 pub mod gate;
 pub mod hosts;
 pub mod ledger;
+pub mod mirror;
 pub mod recorder;
 pub mod roles;
 pub mod secrets;

@@ -21,7 +21,8 @@ pub struct Forge {
     scratch: Arc<TempDir>,
     data: PathBuf,
     child: Option<Child>,
-    plain: bool,
+    role: Role,
+    flags: Vec<String>,
     /// Its data directory is a filesystem of its own, which lasts as long as this.
     disk: Option<SmallDisk>,
     ssh: u16,
@@ -67,6 +68,15 @@ impl Drop for SmallDisk {
     }
 }
 
+/// What the server is started as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Role {
+    Forge,
+    Plain,
+    /// A mirror of the forge at this address.
+    Mirror(String),
+}
+
 /// A server that ended before it was ready.
 #[derive(Debug)]
 pub struct Died {
@@ -88,7 +98,8 @@ impl Forge {
     pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
-        let mut forge = Forge { scratch, data, child: None, plain: false, disk: None, ssh: 0, http: 0 };
+        let mut forge =
+            Forge { scratch, data, child: None, role: Role::Forge, flags: Vec::new(), disk: None, ssh: 0, http: 0 };
         if let Err(died) = forge.try_up(env) {
             panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
@@ -103,7 +114,16 @@ impl Forge {
         fs::create_dir(&data).expect("a directory");
         let disk = SmallDisk::mount(&data, mib);
         let data = PathBuf::from(format!("/proc/{}/root{}", disk.0.id(), data.display()));
-        let mut forge = Forge { scratch, data, child: None, plain: false, disk: Some(disk), ssh: 0, http: 0 };
+        let mut forge = Forge {
+            scratch,
+            data,
+            child: None,
+            role: Role::Forge,
+            flags: Vec::new(),
+            disk: Some(disk),
+            ssh: 0,
+            http: 0,
+        };
         forge.up();
         forge
     }
@@ -114,7 +134,8 @@ impl Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("served");
         fs::create_dir(&data).expect("a directory");
-        let mut forge = Forge { scratch, data, child: None, plain: true, disk: None, ssh: 0, http: 0 };
+        let mut forge =
+            Forge { scratch, data, child: None, role: Role::Plain, flags: Vec::new(), disk: None, ssh: 0, http: 0 };
         forge.up();
         forge
     }
@@ -136,7 +157,37 @@ impl Forge {
     /// Like [`Forge::beside`], not yet started.
     pub fn beside_stopped(&self, data: &Path) -> Forge {
         let scratch = Arc::clone(&self.scratch);
-        Forge { scratch, data: data.to_owned(), child: None, plain: false, disk: None, ssh: 0, http: 0 }
+        Forge {
+            scratch,
+            data: data.to_owned(),
+            child: None,
+            role: Role::Forge,
+            flags: Vec::new(),
+            disk: None,
+            ssh: 0,
+            http: 0,
+        }
+    }
+
+    /// Another server whose data directory `data` follows the forge at `url`, looking every second; not yet started.
+    pub fn mirror(&self, data: &Path, url: &str) -> Forge {
+        let mut forge = self.beside_stopped(data);
+        forge.role = Role::Mirror(url.to_owned());
+        forge
+    }
+
+    /// A server of the repositories below `dir` as plain ones, in the same scratch space.
+    #[track_caller]
+    pub fn plain_beside(&self, dir: &Path) -> Forge {
+        let mut forge = self.beside_stopped(dir);
+        forge.role = Role::Plain;
+        forge.up();
+        forge
+    }
+
+    /// More flags for every start from here on.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
     }
 
     /// Starts the server again on the same ports; panics unless it comes up.
@@ -160,11 +211,15 @@ impl Forge {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FORGE_")) {
             command.env_remove(name);
         }
+        match &self.role {
+            Role::Forge => command.args(["serve", "--data"]),
+            Role::Plain => command.args(["serve", "--plain"]),
+            Role::Mirror(url) => command.args(["mirror", url, "--every", "1", "--data"]),
+        };
         command
-            .arg("serve")
-            .arg(if self.plain { "--plain" } else { "--data" })
             .arg(self.data_in_namespace())
             .args(["--ssh", &format!("127.0.0.1:{}", self.ssh), "--http", &format!("127.0.0.1:{}", self.http)])
+            .args(&self.flags)
             .current_dir(self.scratch.path())
             .env("FORGE_LOG", "info,forge::web=warn")
             .envs(env.iter().copied())

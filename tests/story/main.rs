@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod anyone;
+mod backup;
 mod bench;
 mod cases;
 mod clients;
 mod documents;
 mod faults;
+mod follow;
 mod fulldisk;
 mod gitview;
 mod hostile;
@@ -19,3 +21,4 @@ mod runs;
 mod server;
 mod signed;
 mod statuses;
+mod tampered;

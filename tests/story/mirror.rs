@@ -7,7 +7,8 @@ use tests::flow;
 use tests::plumbing::{self, copy_tree, flip_byte, locate, mirror_all};
 use tests::{Agent, Forge, tool};
 
-fn lived_in() -> (Forge, [Agent; 3]) {
+/// A forge with a history: two projects, a merge that was rated, open work, checks.
+pub(crate) fn lived_in() -> (Forge, [Agent; 3]) {
     let forge = Forge::start();
     let agents = ["alpha", "beta", "gamma"].map(|name| forge.agent(name));
     let [alpha, beta, gamma] = &agents;
@@ -27,7 +28,7 @@ fn lived_in() -> (Forge, [Agent; 3]) {
     (forge, agents)
 }
 
-fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
+pub(crate) fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
     let mut all = Vec::new();
     for agent in agents {
         let agent = agent.at(forge);
@@ -40,7 +41,7 @@ fn feeds(forge: &Forge, agents: &[Agent]) -> Vec<String> {
     all
 }
 
-fn verify(data: &Path) -> tests::Out {
+pub(crate) fn verify(data: &Path) -> tests::Out {
     tool(&["verify", data.to_str().unwrap()])
 }
 
@@ -109,6 +110,15 @@ fn one_flipped_byte_is_named_with_its_entity() {
         verify_after_flip(data, "parser", "refs/forge/checks/gamma:event").says("checks/gamma").says("parser");
         verify_after_flip(data, "forge", "refs/forge/agents/beta:event").says("agents/beta").says("forge");
         verify_after_flip(data, "lexer", "refs/forge/ledger").says("lexer");
+        // The checksums alone find it as well, and say which object it is.
+        tool(&["scrub", data.to_str().unwrap()]).ok().says("good: 3 repositories");
+        let (lexer, damaged) = (data.join("repositories/lexer.git"), data.with_file_name("damaged"));
+        let ledger = plumbing::git(&lexer, &["rev-parse", "refs/forge/ledger"]).ok();
+        tool(&["scrub", damaged.to_str().unwrap()])
+            .exits(1)
+            .says(&format!("FAULT lexer: object {} is damaged", ledger.text()))
+            .keeps_quiet_about("FAULT parser")
+            .says("next: forge restore --help");
     }
 }
 

@@ -6,6 +6,7 @@ use notes_schema::event::ForgeFounded;
 use notes_schema::{AgentName, EntityId, FORMAT_VERSION, Oid, ProjectName, RefName};
 
 use super::OpenError;
+use super::loss::Lost;
 use crate::answer::Refusal;
 use crate::ledger::{Author, Deps, Draft, RecoverError, Repository, Snapshot};
 use git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
@@ -37,17 +38,23 @@ pub(super) fn open_root(data: &Path, deps: Deps) -> Result<Repository, OpenError
     }
 }
 
-/// Writes what a forge begins with, as far as it is missing, and opens a new epoch where the signing key is new.
-pub(super) fn found(root: &Repository, deps: &Deps) -> Result<(), OpenError> {
-    if root.snapshot().number == 0 {
-        root.begin(&main_branch()).map_err(OpenError::Write)?;
+/// Writes the first batch of `forge.git` where there is none; it is the forge's identity.
+pub(super) fn begin(root: &Repository) -> Result<(), OpenError> {
+    match root.snapshot().number {
+        0 => root.begin(&main_branch()).map_err(OpenError::Write),
+        _ => Ok(()),
     }
+}
+
+/// Writes what else a forge begins with, as far as it is missing, and opens a new epoch where the signing key is new, or
+/// where a loss is accepted.
+pub(super) fn found(root: &Repository, deps: &Deps, lost: Option<Lost>) -> Result<(), OpenError> {
     let key = deps.signer.public_openssh();
-    if is_founded(&root.snapshot(), &key) {
+    if lost.is_none() && is_founded(&root.snapshot(), &key) {
         // Nor does it have to take writes just now: whoever reads is served.
         return Ok(());
     }
-    root.commit(move |draft| begin_or_go_on(draft, key)).map(drop).map_err(OpenError::Write)
+    root.commit(move |draft| begin_or_go_on(draft, key, lost)).map(drop).map_err(OpenError::Write)
 }
 
 /// Whether nothing of what a forge begins with is missing, and `key` signs its newest epoch.
@@ -57,13 +64,17 @@ fn is_founded(snapshot: &Snapshot, key: &str) -> bool {
     snapshot.fold.entities.contains_key(&forge) && newest == Some(key) && snapshot.ref_id(&main_branch()).is_some()
 }
 
-fn begin_or_go_on(draft: &mut Draft, key: String) -> Result<(), Refusal> {
+fn begin_or_go_on(draft: &mut Draft, key: String, lost: Option<Lost>) -> Result<(), Refusal> {
     let forge = EntityId::Project(ProjectName::forge());
     if !draft.snapshot().fold.entities.contains_key(&forge) {
         let founded = ForgeFounded { format: FORMAT_VERSION, object_format: "sha1".to_owned() };
         draft.event(&Author::forge(), &forge, founded, None, &[])?;
     }
-    let newest = draft.snapshot().epochs.get_max().map(|(_, key)| key.clone());
+    for (project, n, tip) in lost.iter().flat_map(|lost| &lost.behind) {
+        draft.remark(format!("lost what {project} had after batch {n}"));
+        draft.cursor(project, *n, *tip);
+    }
+    let newest = draft.snapshot().epochs.get_max().map(|(_, key)| key.clone()).filter(|_| lost.is_none());
     if newest.as_ref() != Some(&key) {
         tracing::warn!(
             "the signing key is new: opening epoch {}; tokens of before are void",

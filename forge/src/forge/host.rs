@@ -78,6 +78,9 @@ pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Servi
     if project.is_forge() && service == Service::ReceivePack {
         return Err(Refusal::new(Code::NotAllowed, "push forge", "only the forge itself writes it", "help"));
     }
+    if service == Service::ReceivePack {
+        forge.writable()?;
+    }
     let repository = forge.project(&project)?;
     let visible = forge.visible(&project);
     Ok(Arc::new(RepositoryHost { forge: forge.clone(), repository, actor: actor.clone(), visible }))

@@ -91,7 +91,7 @@ impl Forge {
         Ok(())
     }
 
-    fn rebuild_index(&self, repository: &Arc<Repository>) -> Result<(), search::Error> {
+    pub(super) fn rebuild_index(&self, repository: &Arc<Repository>) -> Result<(), search::Error> {
         let snapshot = repository.snapshot();
         let numbers = snapshot.fold.issues().map(|(n, _)| n).chain(snapshot.fold.pulls().map(|(n, _)| n));
         let items: Vec<Item> = numbers.filter_map(|n| item(repository, &snapshot, n)).collect();

@@ -29,7 +29,7 @@ impl Forge {
     /// Writes the notes that are missing, if any. Blocks.
     pub(super) fn write_notes(&self, repository: &Arc<Repository>) -> Result<(), Refusal> {
         let snapshot = repository.snapshot();
-        if repository.name().is_forge() || repository.read_only().is_some() {
+        if repository.name().is_forge() || repository.is_closed() {
             return Ok(());
         }
         let known = self.notes.lock().expect("invariant: no panic under this lock").get(repository.name()).copied();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use notes_schema::event::{Level, RatingCorrected, RatingSettled, Verdict};
+use notes_schema::event::{Level, RatingCorrected, RatingSettled};
 use notes_schema::names::Track;
 use notes_schema::{EntityId, ItemRef, Oid, ProjectName, Sha256};
 
@@ -101,14 +101,11 @@ fn game(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::
     Some(Game { key: line.h, landing, pull: item(n), ticket: item(issue), state, ticket_author })
 }
 
-/// Rates one merge. Nobody is rated for a ticket of its own, nor on an approval of its own: owners must differ.
+/// Rates one merge, where it rates.
 fn rate(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
     let author = &game.state.author;
-    let approvers: Vec<_> = game.state.live(Verdict::Approve).map(|r| r.agent.clone()).collect();
-    let fold = &draft.snapshot().fold;
-    let other = |agent| fold.owner(agent) != fold.owner(author);
-    let independent = other(&game.ticket_author) && approvers.iter().any(other);
-    if !independent || draft.snapshot().fold.ratings.has(&game.key) {
+    let rates = game.state.rates(&game.ticket_author, &draft.snapshot().fold);
+    if !rates || draft.snapshot().fold.ratings.has(&game.key) {
         return Ok(());
     }
     let ratings = &draft.snapshot().fold.ratings;
@@ -118,7 +115,7 @@ fn rate(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
         agent: author.clone(),
         ticket: game.ticket.clone(),
         pull: game.pull.clone(),
-        approvers,
+        approvers: game.state.approvers(),
         score_ppm: elo::WIN,
         k_milli: elo::K_MERGE,
         agent_before,

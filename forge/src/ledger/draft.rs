@@ -271,6 +271,13 @@ impl<'a> Draft<'a> {
         n
     }
 
+    /// Leaves `count` numbers of issues and pull requests out: what was lost may have had them.
+    pub fn skip_numbers(&mut self, count: u64) {
+        self.work.snapshot.next_number += count;
+        self.remark(format!("skipped {count} numbers"));
+        self.work.housekeeping = true;
+    }
+
     /// Adds an object to the batch's pack.
     pub fn object(&mut self, object: Object) -> Result<Oid, Refusal> {
         let id = object.id().map_err(|e| Refusal::new(Code::Refused, "object", e.to_string(), "help"))?;

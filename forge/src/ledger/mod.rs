@@ -6,6 +6,7 @@
 pub mod draft;
 pub(crate) mod fanout;
 pub mod fault;
+mod follow;
 #[cfg(test)]
 mod load;
 mod maintain;
@@ -23,6 +24,7 @@ mod tests;
 pub mod verify;
 
 pub use draft::{Author, Draft, NewRecord, Recorded};
+pub(crate) use follow::{FollowError, NewEpochs};
 pub use recover::RecoverError;
 pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};

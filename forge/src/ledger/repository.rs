@@ -9,7 +9,7 @@
 mod doubt;
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -21,6 +21,7 @@ use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
 
 use super::draft::{Built, Draft};
+use super::follow::{self, FollowError, NewEpochs};
 use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
@@ -56,6 +57,8 @@ pub struct Deps {
     pub signer: Arc<Signer>,
     /// `forge.git`'s snapshot, for projects: which epoch signs, and which keys are valid.
     pub authority: Option<Arc<Repository>>,
+    /// What every write is refused with, where these are copies of another forge's repositories that follow it.
+    pub mirror: Option<Arc<Refusal>>,
 }
 
 /// A batch that became durable a moment ago.
@@ -219,6 +222,11 @@ impl Repository {
         }
     }
 
+    /// Whether nothing of its own may be written here: no batch, no caches of refs and packs.
+    pub fn is_closed(&self) -> bool {
+        self.deps.mirror.is_some() || self.read_only().is_some()
+    }
+
     /// Calls `listener` after every batch, before its writers are answered. Only the first call counts.
     pub fn on_publish(&self, listener: impl Fn(&Published) + Send + Sync + 'static) {
         let _ = self.listener.set(Box::new(listener));
@@ -231,6 +239,9 @@ impl Repository {
         R: Send + 'static,
         F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
     {
+        if let Some(refusal) = &self.deps.mirror {
+            return Err(Refusal::clone(refusal));
+        }
         if !self.name.is_forge() && self.deps.sequence.is_short() {
             self.reserve_sequence()?;
         }
@@ -432,6 +443,44 @@ impl Repository {
         Ok(self.publish(objects, snapshot, &batch, &refs))
     }
 
+    /// Follows another forge's ledger to `tip`, whose objects were fetched: every new batch is checked as `forge verify`
+    /// checks it, refs on disk are made to equal the ledger, and readers are shown the new moment. `shown` is every ref that
+    /// was advertised beside `tip`. How many batches were new. After an error all is as before.
+    pub(crate) fn follow(
+        &self,
+        tip: Oid,
+        shown: &BTreeMap<RefName, Oid>,
+        epochs: NewEpochs,
+    ) -> Result<u64, FollowError> {
+        let before = self.snapshot();
+        let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
+        let (mut after, batches) = follow::take(&before, &self.store, authority.as_deref(), tip, epochs)?;
+        follow::check_shown(&mut after, &self.store, shown)?;
+        let after = Arc::new(after);
+        {
+            let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
+            // Git syncs the packs that it fetches, and not their directory.
+            git::disk::sync_dir(&storage::pack_dir(&self.git_dir))?;
+            maintain::flush_refs(&self.git_dir, &after, &mut flushed)?;
+            self.flushed.store(flushed.number, Ordering::Release);
+        }
+        self.snapshot.store(after.clone());
+        let mut tip_before = before.tip;
+        for read in &batches {
+            if let Some(listener) = self.listener.get() {
+                let published =
+                    Published { snapshot: &after, batch: &read.batch, before: tip_before, refs: &read.refs };
+                contained(|| listener(&published));
+            }
+            tip_before = Some(read.commit);
+        }
+        self.deps.sequence.saw_durable(after.fold.max_q);
+        if let Err(error) = self.store.make_room() {
+            tracing::error!(project = %self.name, %error, "there is no room for more packs");
+        }
+        Ok(batches.len() as u64)
+    }
+
     fn publish(
         &self,
         objects: HashMap<Oid, Object>,
@@ -492,7 +541,7 @@ impl Repository {
     pub fn flush(&self) -> std::io::Result<()> {
         let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
         // What stands before a batch in doubt is as durable as ever.
-        if self.read_only().is_some() && self.doubt().is_none() {
+        if self.deps.mirror.is_some() || (self.read_only().is_some() && self.doubt().is_none()) {
             return Ok(());
         }
         let (snapshot, start) = (self.snapshot(), Instant::now());
@@ -518,7 +567,7 @@ impl Repository {
 
     fn merge_under(&self, _alone: MutexGuard<()>) -> std::io::Result<()> {
         let flushed = self.flushed.load(Ordering::Acquire);
-        if self.merged.load(Ordering::Acquire) == flushed || self.read_only().is_some() {
+        if self.merged.load(Ordering::Acquire) == flushed || self.is_closed() {
             return Ok(());
         }
         // Set first: what cannot be merged now is looked at again when there is more.
@@ -535,7 +584,7 @@ impl Repository {
         let rests = std::mem::replace(&mut kept.seen, snapshot.number) == snapshot.number;
         let behind = snapshot.number - kept.written.min(snapshot.number);
         let too_soon = kept.at.is_some_and(|at| at.elapsed() < GRAPH_PAUSE);
-        if behind == 0 || !(rests || behind >= FAR_BEHIND) || too_soon || self.read_only().is_some() {
+        if behind == 0 || !(rests || behind >= FAR_BEHIND) || too_soon || self.is_closed() {
             return Ok(());
         }
         if snapshot.tip.is_some_and(|tip| self.store.graph().is_some_and(|graph| graph.contains(tip))) {

@@ -74,6 +74,7 @@ impl World {
             sequence: sequence.clone(),
             signer: Arc::new(Signer::new(self.key.clone())),
             authority: None,
+            mirror: None,
         };
         let forge = Arc::new(Repository::open(&self.path("forge"), ProjectName::forge(), deps.clone()).unwrap());
         sequence.resume(forge.snapshot().seq_reserved);

@@ -3,26 +3,32 @@
 //!
 //! What it cannot show is printed with the result: see [`CANNOT_SHOW`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod across;
+mod batch;
+mod events;
+mod on_disk;
+mod packs;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use notes_schema::batch::RefTarget;
-use notes_schema::envelope::NO_EVENT;
 use notes_schema::event::{RatingCorrected, RatingSettled};
-use notes_schema::{EntityId, FORGE_PROJECT, Fact, Oid, ProjectName, RefName, Sha256, refs};
+use notes_schema::{FORGE_PROJECT, Fact, Oid, ProjectName, refs};
 
-use super::recover::{check_digests, check_link};
-use super::replay::{self, ReadEvent, ReplayError};
-use super::signed_record::check_signature;
+use super::recover::check_digests;
+use super::replay::{self, ReplayError};
 use super::signer;
 use super::snapshot::Snapshot;
 use super::storage;
-use crate::state::{Game, Ratings, elo};
-use git::object::{self, Kind, Object};
-use git::pack::index;
-use git::packed_refs;
+use batch::check_chain_line;
+pub(super) use batch::take_batch;
+use events::check_event;
+use git::name::FullName;
+use git::object::{self, Object};
 use git::store::{Objects, ReadError, Store};
+use git::{packed_refs, plain};
 
 /// What no check of a copy can tell, in words.
 pub const CANNOT_SHOW: &str = "Not shown by this: whether the operator invented unsigned events, their times or order; \
@@ -35,14 +41,70 @@ pub struct Report {
     pub repositories: u64,
     /// Ledger commits whose digests and signatures hold.
     pub batches: u64,
+    /// Keys that signed them, one per epoch.
+    pub epochs: u64,
     /// Events whose chains hold.
     pub events: u64,
+    /// Ratings computed again.
+    pub ratings: u64,
+    /// Records whose makers' signatures hold.
+    pub signed: u64,
+    /// Refs on disk that are what the ledger says.
+    pub refs: u64,
+    /// Notes and months of records that were not copied.
+    pub absent: u64,
     /// Objects read and hashed.
     pub objects: u64,
+    /// Files of packs and their indexes whose checksums hold.
+    pub packs: u64,
+    /// The newest ledger commit of each repository whose ledger holds, with its number: what two mirrors compare.
+    pub heads: Vec<(ProjectName, u64, Oid)>,
     /// Faults, each naming its repository and entity, ref or pack.
     pub faults: Vec<String>,
+    /// Places at which a repository ends before what another cites of it: copies of different moments.
+    pub open_ends: u64,
     /// What is merely unfinished: a copy taken between two repositories, or a forge that was killed between them.
     pub pending: Vec<String>,
+}
+
+/// A repository whose ledger holds.
+struct Checked {
+    snapshot: Snapshot,
+    /// Its ledger commits, the first one first.
+    chain: Vec<Oid>,
+    /// The moment that refs on disk reflect; `None` where their ledger ref is not in the chain.
+    on_disk: Option<Snapshot>,
+    /// What its batches cite of `forge.git`, where that is another commit than before.
+    cited: Vec<Cited>,
+    /// In `forge.git`: ratings by the project that asked for them.
+    rated: BTreeMap<ProjectName, Vec<Rating>>,
+    /// In `forge.git`: the newest batch that set a project's cursor back, because the project lost batches (`--accept-loss`).
+    set_back: BTreeMap<ProjectName, u64>,
+}
+
+/// A citation of `forge.git`.
+struct Cited {
+    /// The citing batch.
+    n: u64,
+    /// Its epoch.
+    epoch: u32,
+    /// The ledger commit of `forge.git`.
+    commit: Oid,
+}
+
+/// A rating, and where it stands.
+struct Rating {
+    /// Its event, in words.
+    place: String,
+    /// The batch.
+    n: u64,
+    fact: Rated,
+}
+
+/// A rating event.
+enum Rated {
+    Settled(RatingSettled),
+    Corrected(RatingCorrected),
 }
 
 /// Checks every repository below `dir` (a data directory, a directory of bare repositories, or one of them).
@@ -50,26 +112,45 @@ pub fn verify(dir: &Path) -> std::io::Result<Report> {
     let mut report = Report::default();
     let found = repositories(dir)?;
     let forge = found.iter().find(|(name, _)| name.is_forge());
-    let mut authority = None;
-    match forge {
-        Some((name, path)) => authority = verify_one(&mut report, name, path, None),
-        None => report
-            .faults
-            .push(format!("{FORGE_PROJECT}: forge.git is not below {}, so no signature can be checked", dir.display())),
+    let authority = match forge {
+        Some((name, path)) => verify_one(&mut report, name, path, None),
+        None => {
+            let why = format!("forge.git is not below {}, so no signature can be checked", dir.display());
+            report.faults.push(format!("{FORGE_PROJECT}: {why}"));
+            None
+        }
+    };
+    let projects = found.iter().filter(|(name, _)| !name.is_forge());
+    let Some(authority) = authority else {
+        let not_checked = projects.map(|(name, _)| format!("{name}: not checked, for want of a sound forge.git"));
+        report.pending.extend(not_checked);
+        return Ok(report);
+    };
+    report.epochs = authority.snapshot.epochs.len() as u64;
+    for (name, _) in authority.snapshot.fold.projects().filter(|(name, _)| !name.is_forge()) {
+        if found.iter().all(|(there, _)| there != name) {
+            report.pending.push(format!("{name}: forge.git knows this project, and it is not here to be checked"));
+        }
     }
-    for (name, path) in found.iter().filter(|(name, _)| !name.is_forge()) {
-        if let Some(authority) = &authority {
-            if authority.fold.project(name).is_none() {
-                if is_unfinished(path) {
-                    report.pending.push(format!("{name}: its making was cut short; `project new {name}` begins anew"));
-                    continue;
-                }
-                report.faults.push(format!("{name}: forge.git knows no such project"));
-            }
-            let snapshot = verify_one(&mut report, name, path, Some(authority));
-            if let Some(snapshot) = snapshot {
-                check_outbox(&mut report, &snapshot, authority);
-            }
+    for (name, path) in projects {
+        if authority.snapshot.fold.project(name).is_none() && is_unfinished(path) {
+            report.pending.push(format!("{name}: its making was cut short; `project new {name}` begins anew"));
+            continue;
+        }
+        if let Some(project) = verify_one(&mut report, name, path, Some(&authority.snapshot)) {
+            across::check(&mut report, &project, &authority);
+        }
+    }
+    Ok(report)
+}
+
+/// Reads every pack below `dir` against its checksum, and nothing else: what a disk has damaged, whatever it means.
+pub fn scrub(dir: &Path) -> std::io::Result<Report> {
+    let mut report = Report::default();
+    for (name, path) in repositories(dir)? {
+        report.repositories += 1;
+        for id in packs::check_packs(&mut report, &name, &path) {
+            report.faults.push(format!("{name}: object {id} is damaged"));
         }
     }
     Ok(report)
@@ -111,16 +192,23 @@ pub fn replay_root(dir: &Path) -> Result<Snapshot, String> {
     let found = repositories(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     let (name, path) = found.iter().find(|(name, _)| name.is_forge()).ok_or("forge.git is not there")?;
     let store = Store::open(path).map_err(|e| e.to_string())?;
-    let objects = Hashing { store: &store, read: std::cell::Cell::new(0) };
+    let objects = Hashing::of(&store);
     let mut report = Report::default();
-    let snapshot = check_ledger(&mut report, name, path, &objects, None);
-    snapshot.ok_or_else(|| report.faults.join("; "))
+    let disk = plain::on_disk(path).map_err(|e| e.to_string())?;
+    let checked = check_ledger(&mut report, name, path, &disk, &objects, None);
+    checked.map(|checked| checked.snapshot).ok_or_else(|| report.faults.join("; "))
 }
 
 /// Reads through a store and hashes whatever it reads, so that a flipped byte is found where it matters.
 struct Hashing<'a> {
     store: &'a Store,
-    read: std::cell::Cell<u64>,
+    read: Cell<u64>,
+}
+
+impl Hashing<'_> {
+    fn of(store: &Store) -> Hashing<'_> {
+        Hashing { store, read: Cell::new(0) }
+    }
 }
 
 impl Objects for Hashing<'_> {
@@ -138,88 +226,22 @@ impl Objects for Hashing<'_> {
     }
 }
 
-fn verify_one(report: &mut Report, name: &ProjectName, path: &Path, authority: Option<&Snapshot>) -> Option<Snapshot> {
+fn verify_one(report: &mut Report, name: &ProjectName, path: &Path, authority: Option<&Snapshot>) -> Option<Checked> {
     report.repositories += 1;
-    let store = match Store::open(path) {
-        Ok(store) => store,
-        Err(error) => {
-            report.faults.push(format!("{name}: {error}"));
-            return None;
-        }
-    };
-    let damaged = check_packs(report, name, path);
-    let objects = Hashing { store: &store, read: std::cell::Cell::new(0) };
-    let snapshot = check_ledger(report, name, path, &objects, authority);
-    if let Some(snapshot) = &snapshot {
-        check_refs(report, snapshot, path, &objects);
-        name_damaged(report, snapshot, &objects, damaged);
+    // Refs first: whatever they name is in the packs that are opened after them.
+    let disk = plain::on_disk(path).map_err(|error| report.faults.push(format!("{name}: {error}"))).ok()?;
+    let store = Store::open(path).map_err(|error| report.faults.push(format!("{name}: {error}"))).ok()?;
+    let damaged = packs::check_packs(report, name, path);
+    let objects = Hashing::of(&store);
+    let checked = check_ledger(report, name, path, &disk, &objects, authority);
+    if let Some(checked) = &checked {
+        report.heads.extend(checked.snapshot.tip.map(|tip| (name.clone(), checked.snapshot.number, tip)));
+        on_disk::check_refs(report, checked, &disk, &objects);
+        on_disk::walk_tips(report, &checked.snapshot, &objects);
+        packs::name_damaged(report, &checked.snapshot, &objects, damaged);
     }
     report.objects += objects.read.get();
-    snapshot
-}
-
-/// Every pack's own checksum: it finds damage in objects that nothing below reads.
-fn check_packs(report: &mut Report, name: &ProjectName, path: &Path) -> BTreeSet<Oid> {
-    let mut damaged = BTreeSet::new();
-    let dir = storage::pack_dir(path);
-    let entries = fs::read_dir(&dir).map(|d| d.filter_map(Result::ok).map(|e| e.path()).collect::<Vec<_>>());
-    for file in entries.unwrap_or_default() {
-        let is_checked = matches!(file.extension().and_then(|e| e.to_str()), Some("pack" | "idx"));
-        let shown = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // A kill between a batch's index and its pack leaves an index that git ignores, possibly torn.
-        if !is_checked || shown.starts_with("tmp_") || !file.with_extension("pack").exists() {
-            continue;
-        }
-        match index::has_good_trailer(&file) {
-            Ok(true) => {}
-            Ok(false) => {
-                report.faults.push(format!("{name}: {shown}: its checksum does not match its content"));
-                damaged.extend(index::damaged(&file.with_extension("pack")).unwrap_or_default());
-            }
-            Err(error) => report.faults.push(format!("{name}: {shown}: {error}")),
-        }
-    }
-    damaged
-}
-
-/// Names the entity, ledger commit or ref that each damaged object belongs to, where the checks before did not: damage
-/// can stand where reading does not stumble over it.
-fn name_damaged(report: &mut Report, snapshot: &Snapshot, objects: &Hashing, damaged: BTreeSet<Oid>) {
-    let known = |faults: &[String], id: &Oid| faults.iter().any(|f| f.contains(&id.to_string()));
-    let unnamed: BTreeSet<Oid> = damaged.into_iter().filter(|id| !known(&report.faults, id)).collect();
-    if unnamed.is_empty() {
-        return;
-    }
-    let mut name =
-        |place: String, id: &Oid| report.faults.push(format!("{}: {place}: object {id} is damaged", snapshot.project));
-    for (entity, state) in &snapshot.fold.entities {
-        for id in chain_objects(objects, state.tip).intersection(&unnamed) {
-            name(entity.to_string(), id);
-        }
-    }
-    let is_code = |name: &RefName| !name.as_str().starts_with(refs::FORGE_PREFIX);
-    for (reference, value) in snapshot.refs.iter().filter(|(name, _)| is_code(name)) {
-        let mut reached = BTreeSet::new();
-        // What cannot be read was named by the walk before.
-        let _ = walk(objects, value.id, &mut reached);
-        for id in reached.intersection(&unnamed) {
-            name(reference.to_string(), id);
-        }
-    }
-}
-
-/// The objects of an entity's chain: commits, trees and blobs, as far as they can be read.
-fn chain_objects(objects: &Hashing, tip: Oid) -> BTreeSet<Oid> {
-    let mut found = BTreeSet::new();
-    let mut at = Some(tip);
-    while let Some(commit) = at {
-        found.insert(commit);
-        let Ok(read) = objects.commit(commit) else { break };
-        found.insert(read.tree);
-        found.extend(objects.tree(read.tree).unwrap_or_default().into_iter().map(|e| e.id));
-        at = read.parents.first().copied();
-    }
-    found
+    checked
 }
 
 /// The newest ledger commit: the ref's, or the newest batch pack's that a server has not flushed yet.
@@ -248,258 +270,77 @@ fn check_ledger(
     report: &mut Report,
     name: &ProjectName,
     path: &Path,
+    disk: &on_disk::OnDisk,
     objects: &Hashing,
     authority: Option<&Snapshot>,
-) -> Option<Snapshot> {
-    let mut snapshot = Snapshot::empty(name.clone());
+) -> Option<Checked> {
+    let snapshot = Snapshot::empty(name.clone());
+    let ledger = disk.get(&FullName::from(refs::ledger()));
+    let named = ledger.copied().flatten();
+    // A forge that was never flushed has no refs on disk; then they reflect the moment before its first batch.
+    let on_disk = disk.is_empty().then(|| snapshot.clone());
+    let (cited, rated, set_back) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut checked = Checked { snapshot, chain: Vec::new(), on_disk, cited, rated, set_back };
+    let mut fault = |why: String| report.faults.push(format!("{name}: {why}"));
     let tip = match ledger_tip(path) {
         Ok(Some(tip)) => tip,
         Ok(None) => {
-            report.faults.push(format!("{name}: it has no {}", refs::LEDGER));
+            fault(format!("it has no {}", refs::LEDGER));
             return None;
         }
         Err(error) => {
-            report.faults.push(format!("{name}: {error}"));
+            fault(error.to_string());
             return None;
         }
     };
-    let chain = match replay::first_parents(objects, tip) {
-        Ok(chain) => chain,
-        Err(error) => {
-            report.faults.push(format!("{name}: {error}"));
-            return None;
-        }
-    };
-    for commit in chain {
-        if let Err(error) = check_batch(report, &mut snapshot, objects, commit, authority) {
-            report.faults.push(format!("{name}: {error}"));
+    checked.chain = replay::first_parents(objects, tip).map_err(|error| fault(error.to_string())).ok()?;
+    for commit in checked.chain.clone() {
+        if let Err(error) = check_batch(report, &mut checked, objects, commit, authority) {
+            // Places of events name the repository already.
+            let (text, prefix) = (error.to_string(), format!("{name}: "));
+            report.faults.push(prefix.clone() + text.strip_prefix(&prefix).unwrap_or(&text));
             // What follows builds on what is broken here; naming it again would only hide the place.
             return None;
         }
+        if named == Some(commit) {
+            checked.on_disk = Some(checked.snapshot.clone());
+        }
     }
-    Some(snapshot)
+    Some(checked)
 }
 
 fn check_batch(
     report: &mut Report,
-    snapshot: &mut Snapshot,
+    checked: &mut Checked,
     objects: &Hashing,
     commit: Oid,
     authority: Option<&Snapshot>,
 ) -> Result<(), ReplayError> {
     let read = replay::read_batch(objects, commit)?;
-    let place = format!("ledger commit {commit} (batch {})", read.batch.n);
-    check_link(snapshot, &read, authority).map_err(|why| ReplayError::broken(&place, why))?;
-    let mut events = 0;
-    let number = read.batch.n;
-    replay::apply_batch(snapshot, objects, &read, &mut |before, id, line, event| {
-        events += 1;
-        check_event(before, id, line.c, event, number, authority.unwrap_or(before).genesis)
+    let n = read.batch.n;
+    for cursor in &read.batch.cursors {
+        if checked.snapshot.cursors.get(&cursor.project).is_some_and(|(before, _)| cursor.n < *before) {
+            checked.set_back.insert(cursor.project.clone(), n);
+        }
+    }
+    let rated = &mut checked.rated;
+    take_batch(&mut checked.snapshot, objects, &read, authority, &mut |place, fact| {
+        report.events += 1;
+        let (project, fact) = match fact {
+            Fact::RatingSettled(fact) => (&fact.pull.project, Rated::Settled(fact.clone())),
+            Fact::RatingCorrected(fact) => (&fact.pull.project, Rated::Corrected(fact.clone())),
+            _ => return,
+        };
+        report.ratings += 1;
+        rated.entry(project.clone()).or_default().push(Rating { place, n, fact });
     })?;
-    for line in &read.batch.events {
-        check_chain_line(&read, line.e.as_str(), &place)?;
+    if let Some(cited) = read.batch.authority.filter(|id| checked.cited.last().is_none_or(|last| last.commit != *id)) {
+        checked.cited.push(Cited { n, epoch: read.batch.epoch, commit: cited });
     }
-    if let Some(authority) = authority {
-        check_signed_records(objects, &read, authority).map_err(|why| ReplayError::broken(&place, why))?;
-    }
+    let records = read.batch.pushes.iter().flat_map(|push| &push.records);
+    report.signed += records.filter(|r| r.signed.is_some() && objects.contains(r.blob)).count() as u64;
     report.batches += 1;
-    report.events += events;
     Ok(())
-}
-
-/// What the ledger says was signed: by a key that let the record's maker in, over the record or the push that brought it.
-fn check_signed_records(objects: &dyn Objects, read: &replay::ReadBatch, authority: &Snapshot) -> Result<(), String> {
-    for push in &read.batch.pushes {
-        for (line, signed) in push.records.iter().filter_map(|line| Some((line, line.signed.as_ref()?))) {
-            if !objects.contains(line.blob) {
-                // A month may be dropped, and its signatures with it.
-                continue;
-            }
-            let named = |why: String| format!("record {} of {}: {why}", line.h, push.a);
-            if !authority.fold.let_in(&signed.key, &push.a, None) {
-                return Err(named(format!("{} signed it, which was never a key of its maker", signed.key)));
-            }
-            check_signature(objects, signed, line.c, &line.r, &line.h).map_err(named)?;
-        }
-    }
-    Ok(())
-}
-
-/// An entity's new tip must stand among the ledger commit's parents and its ref lines.
-fn check_chain_line(read: &replay::ReadBatch, entity: &str, place: &str) -> Result<(), ReplayError> {
-    let last = read.batch.events.iter().rev().find(|l| l.e == entity).map(|l| l.c);
-    let id: EntityId = entity.parse().map_err(|_| ReplayError::broken(place, "an entity that is none"))?;
-    let name = replay::entity_ref(&id);
-    let in_refs = read.refs.iter().find(|l| l.name == name).map(|l| l.new.clone());
-    if last.is_none_or(|tip| !read.parents.contains(&tip) || in_refs != Some(RefTarget::Object(tip))) {
-        return Err(ReplayError::broken(
-            place,
-            format!("the new tip of {entity} is not a parent and a ref line of it"),
-        ));
-    }
-    Ok(())
-}
-
-fn check_event(
-    before: &Snapshot,
-    id: &EntityId,
-    commit: Oid,
-    read: &ReadEvent,
-    number: u64,
-    genesis: Option<Oid>,
-) -> Result<(), ReplayError> {
-    let place = format!("{}: {id} event {} (commit {commit})", before.project, read.event.n);
-    let fail = |why: &str| Err(ReplayError::broken(&place, why));
-    let entity = before.fold.entities.get(id);
-    let (n, last, tip) = entity.map_or((0, NO_EVENT, None), |e| (e.n, e.last, Some(e.tip)));
-    let event = &read.event;
-    if event.n != n + 1 {
-        return fail("its number does not follow on the event before");
-    }
-    if event.p != last {
-        return fail("`p` is not the digest of the event before");
-    }
-    if event.l != number {
-        return fail("`l` is not the number of its batch");
-    }
-    if read.parents != Vec::from_iter(tip) {
-        return fail("its commit does not follow on the entity's commit before");
-    }
-    if event.t < before.t {
-        return fail("its time lies before the batch before");
-    }
-    if read.intent.forge != genesis.map(|id| id.as_bytes().to_vec()).unwrap_or_default() {
-        return fail("its intent names another forge");
-    }
-    if read.intent.to.project != before.project || read.intent.to.entity.as_deref() != Some(&id.to_string()) {
-        return fail("its intent is directed elsewhere");
-    }
-    if read.intent.text != read.text.as_ref().map(|t| Sha256::of(t.as_bytes())) {
-        return fail("`body.md` is not the text that its intent names");
-    }
-    if let Some(why) = check_rating(&before.fold.ratings, id, &read.fact) {
-        return fail(why);
-    }
-    let at = crate::state::Happened { agent: &event.a, t: event.t, q: event.q, text: read.text.as_deref() };
-    let folded = notes_schema::envelope::encode(&before.fold.next_state(id, &read.fact, &at));
-    if read.state.as_deref() != Some(&folded[..]) {
-        return fail("`state` is not what its events fold to");
-    }
-    Ok(())
-}
-
-/// What is wrong with a rating event, if it is one: it carries its inputs, which must be what the ledger gave before it.
-fn check_rating(ratings: &Ratings, id: &EntityId, fact: &Fact) -> Option<&'static str> {
-    match fact {
-        Fact::RatingSettled(game) => check_settled(ratings, id, game).err(),
-        Fact::RatingCorrected(change) => check_corrected(ratings, id, change).err(),
-        _ => None,
-    }
-}
-
-fn check_settled(ratings: &Ratings, id: &EntityId, game: &RatingSettled) -> Result<(), &'static str> {
-    let EntityId::Elo(track) = id else { return Err("a rating outside of a rating ledger") };
-    let inputs = (ratings.of(&game.agent, *track), ratings.of_ticket(&game.ticket));
-    if inputs != (game.agent_before, game.ticket_before) || ratings.has(&game.key) {
-        return Err("its inputs are not the ratings before it, or its cause was settled already");
-    }
-    if elo::game(inputs.0, inputs.1, game.score_ppm, game.k_milli) != game.delta_milli {
-        return Err("its change is not what its inputs give");
-    }
-    Ok(())
-}
-
-fn check_corrected(ratings: &Ratings, id: &EntityId, change: &RatingCorrected) -> Result<(), &'static str> {
-    let EntityId::Elo(_) = id else { return Err("a rating outside of a rating ledger") };
-    let stated = Game {
-        agent: change.agent.clone(),
-        ticket: change.ticket.clone(),
-        k_milli: change.k_milli,
-        agent_before: change.agent_before,
-        ticket_before: change.ticket_before,
-        given_milli: change.given_milli,
-    };
-    if ratings.game(&change.game) != Some(&stated) || ratings.has(&change.key) {
-        return Err("the game that it corrects is not as it was settled, or its cause was settled already");
-    }
-    let due = elo::game(stated.agent_before, stated.ticket_before, change.score_ppm, stated.k_milli);
-    if due.checked_sub(stated.given_milli) != Some(change.delta_milli) {
-        return Err("its change is not what its inputs give");
-    }
-    Ok(())
-}
-
-/// Refs on disk against the ledger's last line for each, and every served ref's objects.
-fn check_refs(report: &mut Report, snapshot: &Snapshot, path: &Path, objects: &Hashing) {
-    let name = &snapshot.project;
-    match packed_refs::read_one(path, refs::LEDGER) {
-        // Refs on disk lag behind a running forge; then the ledger's own ref says so.
-        Ok(tip) if tip == snapshot.tip => {}
-        Ok(_) => return walk_tips(report, snapshot, objects),
-        Err(error) => return report.faults.push(format!("{name}: {error}")),
-    }
-    let packed: BTreeMap<RefName, Oid> =
-        packed_refs::read(path).unwrap_or_default().into_iter().map(|(n, v)| (n, v.id)).collect();
-    for (reference, value) in &snapshot.refs {
-        let on_disk = packed_refs::read_one_in(path, reference, &packed);
-        if on_disk.is_some_and(|id| id != value.id) {
-            report.faults.push(format!("{name}: {reference} on disk is not what the ledger says"));
-        }
-    }
-    walk_tips(report, snapshot, objects);
-}
-
-/// Reads everything that code refs reach, naming the ref at which something is damaged.
-fn walk_tips(report: &mut Report, snapshot: &Snapshot, objects: &Hashing) {
-    let mut seen = BTreeSet::new();
-    for (reference, value) in &snapshot.refs {
-        let is_code =
-            !reference.as_str().starts_with(refs::FORGE_PREFIX) || reference.as_str().starts_with(refs::TRACES_PREFIX);
-        if !is_code || !objects.contains(value.id) {
-            continue;
-        }
-        if let Err(error) = walk(objects, value.id, &mut seen) {
-            report.faults.push(format!("{}: {reference}: {error}", snapshot.project));
-        }
-    }
-}
-
-fn walk(objects: &Hashing, tip: Oid, seen: &mut BTreeSet<Oid>) -> Result<(), ReadError> {
-    let mut todo = vec![tip];
-    while let Some(id) = todo.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        let object = objects.get(id)?;
-        let malformed = |source| ReadError::Malformed { id, source };
-        match object.kind {
-            Kind::Blob => {}
-            Kind::Commit => {
-                let commit = object::read_commit(&object.data).map_err(malformed)?;
-                todo.push(commit.tree);
-                todo.extend(commit.parents);
-            }
-            Kind::Tree => {
-                let entries = object::read_tree(&object.data).map_err(malformed)?;
-                todo.extend(entries.iter().filter(|e| e.mode != object::Mode::Submodule).map(|e| e.id));
-            }
-            Kind::Tag => todo.push(object::tag_target(&object.data).map_err(malformed)?.0),
-        }
-    }
-    Ok(())
-}
-
-/// What a project asked of `forge.git` and what, as its cursor says, has not happened there yet.
-fn check_outbox(report: &mut Report, project: &Snapshot, authority: &Snapshot) {
-    let done = authority.cursors.get(&project.project).map_or(0, |(n, _)| *n);
-    for (n, _, line) in &project.outbox {
-        if *n > done {
-            // No fault: what `forge.git` says of this project ends earlier, and says nothing else.
-            let why =
-                "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
-            report.pending.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
-        }
-    }
 }
 
 /// Replays the ledger of a copy that stands alone, from its first batch to `tip`: digests, chains and folds are held

@@ -3,8 +3,11 @@
 //! Invariant: only roles write to the terminal and choose the exit code.
 
 mod away;
+mod backup;
 mod bench;
 mod cat;
+mod doctor;
+mod mirror;
 mod ratings;
 pub mod serve;
 mod verify;
@@ -32,6 +35,8 @@ struct Cli {
 enum Role {
     /// Serve a data directory over SSH and HTTP.
     Serve(serve::Args),
+    /// Follow another forge by git fetch, check what it brings, and serve it to readers.
+    Mirror(mirror::Args),
     /// Run a command and record it as proof, to be pushed with the branch.
     #[command(after_help = "Example: forge run -- cargo test")]
     Run(RunArgs),
@@ -39,6 +44,31 @@ enum Role {
     Verify {
         /// A data directory, or a directory of mirrored repositories.
         dir: PathBuf,
+    },
+    /// Look at everything that a forge needs, and name what is broken and its mend.
+    Doctor(doctor::Args),
+    /// Read every pack below a directory against its checksum; exit 0, or name the damage.
+    Scrub {
+        /// A data directory, or a directory of mirrored repositories.
+        dir: PathBuf,
+    },
+    /// Copy a data directory, secrets included, while a forge runs on it; the copy is verified before it gets its name.
+    #[command(after_help = "Example: forge backup /srv/backups/monday --data ./forge-data")]
+    Backup {
+        /// Where the copy is made; it must not exist.
+        to: PathBuf,
+        /// The data directory.
+        #[arg(long, value_name = "DIR", default_value = "./forge-data")]
+        data: PathBuf,
+    },
+    /// Put a backup back as a data directory.
+    #[command(after_help = "Example: forge restore /srv/backups/monday --data ./forge-data")]
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        /// The data directory; it must not exist.
+        #[arg(long, value_name = "DIR", default_value = "./forge-data")]
+        data: PathBuf,
     },
     /// Work on the rating ledgers.
     #[command(subcommand)]
@@ -80,8 +110,13 @@ enum Ratings {
 pub fn main() -> ExitCode {
     match Cli::parse().role {
         Role::Serve(args) => serve::run(args),
+        Role::Mirror(args) => mirror::run(args),
         Role::Run(args) => crate::recorder::run(args),
         Role::Verify { dir } => verify::run(&dir),
+        Role::Doctor(args) => doctor::run(args),
+        Role::Scrub { dir } => verify::scrub(&dir),
+        Role::Backup { to, data } => backup::backup(&data, &to),
+        Role::Restore { from, data } => backup::restore(&from, &data),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),

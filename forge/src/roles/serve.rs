@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::mirror::Following;
 use crate::config::{Config, ConfigError, Layer, Read, Registration};
 use crate::forge::{Forge, OpenError};
 use crate::hosts::{Behind, PlainHosts};
@@ -65,12 +66,26 @@ pub struct Args {
     /// Write on though the machine's clock is more than a day behind the ledger: it is right, and was wrong before.
     #[arg(long)]
     accept_clock: bool,
+    /// Serve copies of different moments, and give up what is missing of one or another: a new signing epoch opens.
+    #[arg(long)]
+    accept_loss: bool,
     /// Log lines as JSON.
     #[arg(long)]
     log_json: bool,
 }
 
 impl Args {
+    /// Whether it is to serve plain repositories.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
+
+    /// Begins to log, and reads settings.
+    pub(super) fn start(self) -> Result<(Config, Served), ConfigError> {
+        log_to_stderr(self.log_json);
+        self.config()
+    }
+
     fn config(self) -> Result<(Config, Served), ConfigError> {
         let served = match self.plain {
             None => Served::Forge,
@@ -88,15 +103,19 @@ impl Args {
             accept_clock: self.accept_clock.then_some(true),
             ..Layer::default()
         };
-        Ok((Config::load(self.config.as_deref(), flags)?, served))
+        let mut config = Config::load(self.config.as_deref(), flags)?;
+        config.accept_loss = self.accept_loss;
+        Ok((config, served))
     }
 }
 
 /// What is served.
 #[derive(Debug, Clone)]
-enum Served {
+pub(super) enum Served {
     /// The forge in the data directory.
     Forge,
+    /// Copies in the data directory that follow another forge.
+    Mirror(Following),
     /// The repositories below a directory.
     Plain {
         dir: PathBuf,
@@ -126,6 +145,14 @@ pub enum StartError {
     Open {
         /// Why.
         source: OpenError,
+    },
+    /// The data directory holds no forge that can be served as it stands; what mends it is known.
+    #[error("{source}\nnext: {next}")]
+    Mendable {
+        /// Why.
+        source: Box<OpenError>,
+        /// What to do.
+        next: String,
     },
     /// The directory of plain repositories cannot be served.
     #[error("--plain {}: {source}\nnext: forge serve --plain <an existing directory>", dir.display())]
@@ -161,13 +188,17 @@ fn open_hint(source: &OpenError) -> &'static str {
 
 /// Serves until a signal; the role's whole life.
 pub fn run(args: Args) -> ExitCode {
-    log_to_stderr(args.log_json);
+    run_as(args, |served| served)
+}
+
+/// The same, serving what `choose` makes of what the flags say.
+pub(super) fn run_as(args: Args, choose: impl FnOnce(Served) -> Served) -> ExitCode {
     if let Some(name) = crate::ledger::fault::asked_in_vain() {
         let why = "a release build does not fail on purpose, and nobody should believe that it did";
         return super::fail(format!("{name} is set: {why}\nnext: env -u {name} forge serve"));
     }
-    let (config, served) = match args.config() {
-        Ok(settings) => settings,
+    let (config, served) = match args.start() {
+        Ok((config, served)) => (config, choose(served)),
         Err(e) => return super::fail(e),
     };
     // Each fetch or push may hold a thread while its client makes it wait; everything else needs some as well.
@@ -312,7 +343,11 @@ fn open(config: &Config, served: Served) -> Result<(Behind, PrivateKey), StartEr
     match served {
         Served::Forge => {
             // The forge first: it takes the lock under which the host key may be made.
-            let forge = Forge::open(config).map_err(|source| StartError::Open { source })?;
+            let forge = Forge::open(config).map_err(refused)?;
+            Ok((Behind::forge(forge), Secrets::open(&config.data)?.load_or_create_host_key()?))
+        }
+        Served::Mirror(following) => {
+            let forge = following.open(config)?;
             Ok((Behind::forge(forge), Secrets::open(&config.data)?.load_or_create_host_key()?))
         }
         Served::Plain { dir, keys } => {
@@ -325,6 +360,20 @@ fn open(config: &Config, served: Served) -> Result<(Behind, PrivateKey), StartEr
             };
             Ok((Behind::plain(hosts, &config.limits), host_key))
         }
+    }
+}
+
+fn refused(source: OpenError) -> StartError {
+    match &source {
+        OpenError::EmptyMirror { data, upstream } => {
+            let next = format!("forge mirror {upstream} --data {} --once", data.display());
+            StartError::Mendable { source: Box::new(source), next }
+        }
+        OpenError::NotClosed { data, .. } => {
+            let next = format!("forge serve --data {} --accept-loss", data.display());
+            StartError::Mendable { source: Box::new(source), next }
+        }
+        _ => StartError::Open { source },
     }
 }
 

@@ -4,7 +4,7 @@ use notes_schema::event::{Outcome, Proof, PullChallenged, PullMerged, PullOpened
 use notes_schema::{AgentName, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
-use super::fold::Happened;
+use super::fold::{Fold, Happened};
 use super::issue::LastComment;
 
 /// How many reviewers a state names.
@@ -197,5 +197,17 @@ impl PullState {
     /// Live verdicts of one kind.
     pub fn live(&self, verdict: Verdict) -> impl Iterator<Item = &ReviewState> {
         self.live_reviews().filter(move |r| r.verdict == verdict)
+    }
+
+    /// Who approves of its head.
+    pub fn approvers(&self) -> Vec<AgentName> {
+        self.live(Verdict::Approve).map(|review| review.agent.clone()).collect()
+    }
+
+    /// Whether its landing rates. Nobody is rated for a ticket of its own, nor on an approval of its own: owners, as
+    /// `forge.git`'s fold `owners` knows them, must differ.
+    pub fn rates(&self, ticket_author: &AgentName, owners: &Fold) -> bool {
+        let other = |agent| owners.owner(agent) != owners.owner(&self.author);
+        other(ticket_author) && self.approvers().iter().any(other)
     }
 }

@@ -42,6 +42,7 @@ use config::Values;
 use host::PlainHost;
 use packed::Stamp;
 use refs::Refs;
+pub use refs::on_disk;
 use seen::Seen;
 use settings::Settings;
 

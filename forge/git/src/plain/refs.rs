@@ -137,6 +137,21 @@ impl Refs {
     }
 }
 
+/// All refs below a git directory as they stand on disk, `HEAD` not among them; `None` for one that names no object by
+/// itself: a symbolic one, or a broken file.
+pub fn on_disk(git_dir: &Path) -> io::Result<BTreeMap<FullName, Option<Oid>>> {
+    let refs = Refs::new(git_dir.to_owned());
+    let loose = refs.loose_below(&["refs/"])?;
+    let packed = refs.packed()?;
+    let mut all: BTreeMap<FullName, Option<Oid>> =
+        packed.entries().iter().map(|entry| (entry.name.clone(), Some(entry.id))).collect();
+    all.extend(loose.into_iter().map(|(name, raw)| match raw {
+        Raw::Id(id) => (name, Some(id)),
+        Raw::Symbolic(_) | Raw::Broken => (name, None),
+    }));
+    Ok(all)
+}
+
 /// Whether names below `dir` may begin with `prefix`.
 fn may_hold(dir: &str, prefix: &str) -> bool {
     dir.starts_with(prefix) || prefix.starts_with(dir)
@@ -192,6 +207,12 @@ mod tests {
         let found: Vec<String> = refs.loose_below(&["refs/heads/"]).unwrap().keys().map(|n| n.to_string()).collect();
         assert_eq!(found, ["refs/heads/alias", "refs/heads/broken", "refs/heads/dangling", "refs/heads/main"]);
         assert!(refs.loose_below(&["refs/tags/", "refs/heads/s"]).unwrap().is_empty());
+        let all: Vec<(String, Option<Oid>)> =
+            on_disk(&repo.git_dir()).unwrap().into_iter().map(|(name, id)| (name.to_string(), id)).collect();
+        let all: Vec<(&str, Option<Oid>)> = all.iter().map(|(name, id)| (name.as_str(), *id)).collect();
+        let (main, side) = (("refs/heads/main", Some(new)), ("refs/heads/side", Some(old)));
+        let nothing = ["alias", "broken", "dangling"].map(|name| format!("refs/heads/{name}"));
+        assert_eq!(all, [(&*nothing[0], None), (&*nothing[1], None), (&*nothing[2], None), main, side]);
     }
 
     #[test]

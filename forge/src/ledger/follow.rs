@@ -1,0 +1,136 @@
+//! The ledger of another forge, followed: what is new is checked batch by batch before anything of it is believed.
+//!
+//! Invariant: a ledger is followed forwards alone. One that does not go on from what was seen here is another history, and
+//! nothing of it is taken.
+
+use std::collections::BTreeMap;
+
+use notes_schema::{Oid, RefName, refs};
+
+use super::replay::{self, ReadBatch, ReplayError};
+use super::snapshot::Snapshot;
+use super::verify::take_batch;
+use git::object::{self, Kind};
+use git::store::{Objects as _, ReadError, Store};
+
+/// What becomes of batches that open an epoch: anybody could write one, with a key of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NewEpochs {
+    /// They are refused, unless nothing was seen of this forge before.
+    Refused,
+    /// They are followed: an operator judged the new key.
+    Accepted,
+}
+
+/// Why a ledger is not followed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FollowError {
+    /// It is not the one that was seen before, continued.
+    #[error(
+        "the history there was rewritten: its ledger {there} (batch {n_there}) does not go on from {here} (batch {n_here}), \
+         which was seen before"
+    )]
+    Rewritten {
+        /// Its tip.
+        there: Oid,
+        /// The number of that.
+        n_there: u64,
+        /// The tip here.
+        here: Oid,
+        /// The number of that.
+        n_here: u64,
+    },
+    /// It opens an epoch.
+    #[error("batch {n} opens epoch {epoch} with a new signing key, `{key}`: whose it is must be judged by a person")]
+    Epoch {
+        /// The batch.
+        n: u64,
+        /// The epoch.
+        epoch: u32,
+        /// The key, in OpenSSH form.
+        key: String,
+    },
+    /// Its refs are not those of its ledger.
+    #[error("{0}")]
+    Refs(String),
+    /// A rule of the format is broken.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// An object is missing or damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The disk failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The state at `tip` and the batches that lead there from `before`, in order.
+pub(super) fn take(
+    before: &Snapshot,
+    store: &Store,
+    authority: Option<&Snapshot>,
+    tip: Oid,
+    epochs: NewEpochs,
+) -> Result<(Snapshot, Vec<ReadBatch>), FollowError> {
+    let mut after = before.clone();
+    let mut batches = Vec::new();
+    for commit in new_commits(before, store, tip)? {
+        let read = replay::read_batch(store, commit)?;
+        if let Some(key) = &read.batch.epoch_key
+            && before.number > 0
+            && epochs == NewEpochs::Refused
+        {
+            return Err(FollowError::Epoch { n: read.batch.n, epoch: read.batch.epoch, key: key.clone() });
+        }
+        take_batch(&mut after, store, &read, authority, &mut |_, _| {})?;
+        batches.push(read);
+    }
+    Ok((after, batches))
+}
+
+/// Ledger commits after `before` up to `tip`, oldest first.
+fn new_commits(before: &Snapshot, store: &Store, tip: Oid) -> Result<Vec<Oid>, FollowError> {
+    let mut found = Vec::new();
+    let mut at = Some(tip);
+    while at != before.tip {
+        let Some(commit) = at else {
+            let n_there = replay::read_batch(store, tip)?.batch.n;
+            let here = before.tip.expect("invariant: a walk to the root has passed `None`");
+            return Err(FollowError::Rewritten { there: tip, n_there, here, n_here: before.number });
+        };
+        found.push(commit);
+        let raw = store.get_kind(commit, Kind::Commit)?;
+        let parsed = object::read_commit(&raw.data).map_err(|source| ReadError::Malformed { id: commit, source })?;
+        at = parsed.parents.first().copied();
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Holds what was advertised against what the ledger says. What is not shown there for want of its object is not served
+/// here either.
+pub(super) fn check_shown(
+    after: &mut Snapshot,
+    store: &Store,
+    shown: &BTreeMap<RefName, Oid>,
+) -> Result<(), FollowError> {
+    let mut lost = Vec::new();
+    for (name, value) in &after.refs {
+        let says = format!("its ledger (batch {}) says {}", after.number, value.id);
+        match shown.get(name) {
+            Some(id) if *id == value.id => {}
+            Some(id) => return Err(FollowError::Refs(format!("{name} is shown there as {id}, but {says}"))),
+            None if store.contains(value.id) => {
+                return Err(FollowError::Refs(format!("{name} is not shown there, but {says}")));
+            }
+            None => lost.push(name.clone()),
+        }
+    }
+    if let Some(name) = shown.keys().find(|name| !after.refs.contains_key(*name)) {
+        return Err(FollowError::Refs(format!("{name} is shown there, but its ledger knows no such ref")));
+    }
+    for name in lost.iter().filter(|name| name.as_str() != refs::LEDGER) {
+        after.drop_ref(name);
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! What repositories of one forge say of each other: a project cites `forge.git` for who signed, and `forge.git` settles
+//! what projects ask for.
+//!
+//! Copies are cut per repository, so one may be ahead of what it cites: that is pending. What contradicts the other
+//! repository is a fault.
+//!
+//! Invariant: reads only what was checked before.
+
+use std::collections::{HashMap, HashSet};
+
+use notes_schema::{EntityId, ItemRef, Oid, Sha256};
+
+use super::{Checked, Cited, Rated, Rating, Report};
+use crate::state::{Fold, PullState, elo};
+
+/// Holds a project against `forge.git`, both of whose ledgers hold.
+pub(super) fn check(report: &mut Report, project: &Checked, authority: &Checked) {
+    let name = &project.snapshot.project;
+    let is_known = authority.snapshot.fold.project(name).is_some();
+    let older = check_cited(report, project, authority);
+    match (is_known, older) {
+        (true, _) => {}
+        (false, true) => report.pending.push(format!("{name}: this copy of forge.git is from before the project")),
+        // Its creation never became durable in forge.git.
+        (false, false) if project.snapshot.number <= 1 => {
+            report.pending.push(format!("{name}: forge.git knows no such project, and there is nothing in it"));
+        }
+        (false, false) => report.faults.push(format!("{name}: forge.git knows no such project")),
+    }
+    let settled = check_cursor(report, project, authority);
+    if let Some(settled) = settled {
+        check_ratings(report, project, authority, settled);
+    }
+    check_outbox(report, project, authority);
+}
+
+/// Every commit of `forge.git` that the project cites must be in its ledger, in order; the newest may be missing where the
+/// copy of `forge.git` is older. Whether it is.
+fn check_cited(report: &mut Report, project: &Checked, authority: &Checked) -> bool {
+    let name = &project.snapshot.project;
+    let at: HashMap<Oid, usize> = authority.chain.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+    let mut unknown: Option<&Cited> = None;
+    let mut last = 0;
+    for cited in &project.cited {
+        match (at.get(&cited.commit), unknown) {
+            (None, before) => unknown = before.or(Some(cited)),
+            (Some(at), Some(lost)) if cited.epoch > lost.epoch => {
+                let Cited { n, commit, .. } = lost;
+                let why = format!("batch {n} cites {commit} of forge.git, which is lost: epoch {}", cited.epoch);
+                report.pending.push(format!("{name}: {why} went on without it"));
+                (unknown, last) = (None, *at);
+            }
+            (Some(_), Some(Cited { n, commit, .. })) => {
+                let why =
+                    format!("batch {n} cites {commit} of forge.git, which is not in its ledger, as later batches are");
+                report.faults.push(format!("{name}: {why}: forge.git was rewritten"));
+                return false;
+            }
+            (Some(at), None) if *at < last => {
+                let why = format!("batch {} cites an earlier commit of forge.git than those before", cited.n);
+                report.faults.push(format!("{name}: {why}"));
+                return false;
+            }
+            (Some(at), None) => last = *at,
+        }
+    }
+    if let Some(Cited { n, commit, .. }) = unknown {
+        report.open_ends += 1;
+        let why = format!("batch {n} cites {commit} of forge.git, which is not in this copy of it");
+        report.pending.push(format!("{name}: {why} (an older copy, or another history: fetch forge.git again)"));
+    }
+    unknown.is_some()
+}
+
+/// What `forge.git` settled must be what stands here. How far it settled, where this copy reaches so far.
+fn check_cursor(report: &mut Report, project: &Checked, authority: &Checked) -> Option<u64> {
+    let name = &project.snapshot.project;
+    let Some((n, commit)) = authority.snapshot.cursors.get(name) else { return Some(0) };
+    let here = usize::try_from(*n).ok().and_then(|n| project.chain.get(n.checked_sub(1)?));
+    match here {
+        Some(here) if here == commit => Some(*n),
+        Some(here) => {
+            let why = format!("batch {n} is {here}, and forge.git settled {commit} under that number");
+            report.faults.push(format!("{name}: {why}: its ledger was rewritten"));
+            None
+        }
+        None => {
+            report.open_ends += 1;
+            let why = format!("forge.git settled its batch {n}, and this copy ends at {}", project.snapshot.number);
+            report.pending.push(format!("{name}: {why} (an older copy, or one that was cut short: fetch it again)"));
+            None
+        }
+    }
+}
+
+/// Every rating was asked for by a merge or a challenge of one, and every merge that rates was rated, up to batch
+/// `settled`.
+fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, settled: u64) {
+    let (name, fold) = (&project.snapshot.project, &project.snapshot.fold);
+    let asked: HashMap<Sha256, &str> =
+        project.snapshot.outbox.iter().filter(|(n, _, _)| *n <= settled).map(|(_, _, l)| (l.h, l.e.as_str())).collect();
+    let owners = &authority.snapshot.fold;
+    let none = Vec::new();
+    let rated = authority.rated.get(name).unwrap_or(&none);
+    let set_back = authority.set_back.get(name).copied().unwrap_or(0);
+    for Rating { place, n, fact } in rated {
+        match contradicts(fact, &asked, fold, owners) {
+            Some(_) if *n < set_back && !asked.contains_key(&key(fact)) => {
+                let why = format!("what asked for it is lost, which batch {set_back} of forge.git accepts");
+                report.pending.push(format!("forge: {place}: {why}"));
+            }
+            Some(why) => report.faults.push(format!("forge: {place}: {why}")),
+            None => {}
+        }
+    }
+    let author = |pull: &PullState| pull.issue.and_then(|n| fold.issue(n)).map(|ticket| ticket.author.clone());
+    let rates = |pull: &&PullState| author(pull).is_some_and(|author| pull.rates(&author, owners));
+    let given: HashSet<Sha256> = rated.iter().map(|rating| key(&rating.fact)).collect();
+    for (key, entity) in asked.iter().filter(|(key, _)| !given.contains(key)) {
+        if let Ok(EntityId::Pull(n)) = entity.parse()
+            && fold.landings.get(&n) == Some(key)
+            && let Some(pull) = fold.pull(n).filter(|pull| rates(pull))
+        {
+            let why = format!("{} is owed a rating for this merge, and forge.git settled it without one", pull.author);
+            report.faults.push(format!("{name}: {entity}: {why}"));
+        }
+    }
+}
+
+fn key(fact: &Rated) -> Sha256 {
+    match fact {
+        Rated::Settled(fact) => fact.key,
+        Rated::Corrected(fact) => fact.key,
+    }
+}
+
+/// In what a rating contradicts the project that is said to have asked for it.
+fn contradicts(fact: &Rated, asked: &HashMap<Sha256, &str>, fold: &Fold, owners: &Fold) -> Option<String> {
+    let (agent, pull, ticket) = match fact {
+        Rated::Settled(fact) => (&fact.agent, &fact.pull, &fact.ticket),
+        Rated::Corrected(fact) => (&fact.agent, &fact.pull, &fact.ticket),
+    };
+    let entity = EntityId::Pull(pull.n).to_string();
+    let state = fold.pull(pull.n).filter(|_| asked.get(&key(fact)) == Some(&entity.as_str()));
+    let Some(state) = state else { return Some(format!("{pull} never asked for this rating")) };
+    let item = |n| ItemRef { project: pull.project.clone(), n };
+    if state.author != *agent || state.issue.map(item).as_ref() != Some(ticket) {
+        return Some(format!(
+            "it rates {agent} on {ticket}, and {pull} is by {} on another ticket or agent",
+            state.author
+        ));
+    }
+    let Some(author) = fold.issue(ticket.n).map(|ticket| &ticket.author) else {
+        return Some("its ticket is no issue".to_owned());
+    };
+    match fact {
+        Rated::Settled(fact) if fold.landings.get(&pull.n) != Some(&fact.key) => {
+            Some(format!("{pull} did not land by the event that it names"))
+        }
+        Rated::Settled(fact) if (fact.score_ppm, fact.k_milli) != (elo::WIN, elo::K_MERGE) => {
+            Some("a merge is a win with the usual K".to_owned())
+        }
+        Rated::Settled(fact) if !state.rates(author, owners) || fact.approvers != state.approvers() => {
+            Some(format!("its approvals are not those of {pull}, or do not rate"))
+        }
+        Rated::Corrected(fact) if fold.landings.get(&pull.n) != Some(&fact.game) => {
+            Some(format!("{pull} did not land by the event whose game it corrects"))
+        }
+        Rated::Settled(_) | Rated::Corrected(_) => None,
+    }
+}
+
+/// What a project asked of `forge.git` and what, as its cursor says, has not happened there yet.
+fn check_outbox(report: &mut Report, project: &Checked, authority: &Checked) {
+    let project = &project.snapshot;
+    let done = authority.snapshot.cursors.get(&project.project).map_or(0, |(n, _)| *n);
+    for (n, _, line) in project.outbox.iter().filter(|(n, _, _)| *n > done) {
+        // No fault: what `forge.git` says of this project ends earlier, and says nothing else.
+        let why = "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
+        report.pending.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether one event may follow on the state before it: its place in its chain, its fold, and the arithmetic of ratings.
+//!
+//! Invariant: reads only what is handed in.
+
+use notes_schema::envelope::NO_EVENT;
+use notes_schema::event::{RatingCorrected, RatingSettled};
+use notes_schema::{EntityId, Fact, Oid, Sha256};
+
+use crate::ledger::replay::{ReadEvent, ReplayError};
+use crate::ledger::snapshot::Snapshot;
+use crate::state::{Game, Ratings, elo};
+
+/// Holds `read`, batch `number`'s next event of `id`, against the snapshot before it.
+pub(super) fn check_event(
+    before: &Snapshot,
+    id: &EntityId,
+    commit: Oid,
+    read: &ReadEvent,
+    number: u64,
+    genesis: Option<Oid>,
+) -> Result<(), ReplayError> {
+    let place = format!("{}: {id} event {} (commit {commit})", before.project, read.event.n);
+    let fail = |why: &str| Err(ReplayError::broken(&place, why));
+    let entity = before.fold.entities.get(id);
+    let (n, last, tip) = entity.map_or((0, NO_EVENT, None), |e| (e.n, e.last, Some(e.tip)));
+    let event = &read.event;
+    if event.n != n + 1 {
+        return fail("its number does not follow on the event before");
+    }
+    if event.p != last {
+        return fail("`p` is not the digest of the event before");
+    }
+    if event.l != number {
+        return fail("`l` is not the number of its batch");
+    }
+    if read.parents != Vec::from_iter(tip) {
+        return fail("its commit does not follow on the entity's commit before");
+    }
+    if event.t < before.t {
+        return fail("its time lies before the batch before");
+    }
+    if read.intent.forge != genesis.map(|id| id.as_bytes().to_vec()).unwrap_or_default() {
+        return fail("its intent names another forge");
+    }
+    if read.intent.to.project != before.project || read.intent.to.entity.as_deref() != Some(&id.to_string()) {
+        return fail("its intent is directed elsewhere");
+    }
+    if read.intent.text != read.text.as_ref().map(|t| Sha256::of(t.as_bytes())) {
+        return fail("`body.md` is not the text that its intent names");
+    }
+    if let Some(why) = check_rating(&before.fold.ratings, id, &read.fact) {
+        return fail(why);
+    }
+    let at = crate::state::Happened { agent: &event.a, t: event.t, q: event.q, text: read.text.as_deref() };
+    let folded = notes_schema::envelope::encode(&before.fold.next_state(id, &read.fact, &at));
+    if read.state.as_deref() != Some(&folded[..]) {
+        return fail("`state` is not what its events fold to");
+    }
+    Ok(())
+}
+
+/// What is wrong with a rating event, if it is one: it carries its inputs, which must be what the ledger gave before it.
+fn check_rating(ratings: &Ratings, id: &EntityId, fact: &Fact) -> Option<&'static str> {
+    match fact {
+        Fact::RatingSettled(game) => check_settled(ratings, id, game).err(),
+        Fact::RatingCorrected(change) => check_corrected(ratings, id, change).err(),
+        _ => None,
+    }
+}
+
+fn check_settled(ratings: &Ratings, id: &EntityId, game: &RatingSettled) -> Result<(), &'static str> {
+    let EntityId::Elo(track) = id else { return Err("a rating outside of a rating ledger") };
+    let inputs = (ratings.of(&game.agent, *track), ratings.of_ticket(&game.ticket));
+    if inputs != (game.agent_before, game.ticket_before) || ratings.has(&game.key) {
+        return Err("its inputs are not the ratings before it, or its cause was settled already");
+    }
+    if elo::game(inputs.0, inputs.1, game.score_ppm, game.k_milli) != game.delta_milli {
+        return Err("its change is not what its inputs give");
+    }
+    Ok(())
+}
+
+fn check_corrected(ratings: &Ratings, id: &EntityId, change: &RatingCorrected) -> Result<(), &'static str> {
+    let EntityId::Elo(_) = id else { return Err("a rating outside of a rating ledger") };
+    let stated = Game {
+        agent: change.agent.clone(),
+        ticket: change.ticket.clone(),
+        k_milli: change.k_milli,
+        agent_before: change.agent_before,
+        ticket_before: change.ticket_before,
+        given_milli: change.given_milli,
+    };
+    if ratings.game(&change.game) != Some(&stated) || ratings.has(&change.key) {
+        return Err("the game that it corrects is not as it was settled, or its cause was settled already");
+    }
+    let due = elo::game(stated.agent_before, stated.ticket_before, change.score_ppm, stated.k_milli);
+    if due.checked_sub(stated.given_milli) != Some(change.delta_milli) {
+        return Err("its change is not what its inputs give");
+    }
+    Ok(())
+}
