@@ -134,3 +134,49 @@ pub fn tidy(git_dir: &Path) -> Result<(), FetchError> {
     command.args(["repack", "--quiet", "-d", "--geometric=2", "-n"]);
     said(command, &what, Vec::new()).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_packs_are_gathered_and_nothing_is_dropped_that_no_ref_reaches() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().join("x.git");
+        ::git::packed_refs::init_bare(&here, &"refs/heads/main".parse().unwrap()).unwrap();
+        let run = |args: &[&str], input: &str| {
+            let mut command = git(&here);
+            command.args(args);
+            said(command, "git", input.as_bytes().to_vec()).unwrap().trim().to_owned()
+        };
+        let is_pack =
+            |e: std::io::Result<std::fs::DirEntry>| e.unwrap().path().extension().is_some_and(|k| k == "pack");
+        let packs =
+            || std::fs::read_dir(here.join("objects/pack")).unwrap().filter_map(|e| is_pack(e).then_some(())).count();
+        let mut blobs = Vec::new();
+        for n in 0..MANY_PACKS {
+            assert_eq!(packs(), n);
+            tidy(&here).unwrap();
+            let blob = run(&["hash-object", "-w", "--stdin"], &n.to_string());
+            run(&["pack-objects", "-q", "objects/pack/pack"], &blob);
+            run(&["prune-packed", "-q"], "");
+            blobs.push(blob);
+        }
+        tidy(&here).unwrap();
+        assert!(packs() < 10, "{}", packs());
+        for (n, blob) in blobs.iter().enumerate() {
+            assert_eq!(run(&["cat-file", "blob", blob], ""), n.to_string());
+        }
+    }
+
+    #[test]
+    fn other_schemes_than_the_three_are_not_spoken() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().join("x.git");
+        ::git::packed_refs::init_bare(&here, &"refs/heads/main".parse().unwrap()).unwrap();
+        for url in [format!("file://{}", here.display()), here.display().to_string(), "ext::sh -c true".to_owned()] {
+            let why = tip(&here, &url).unwrap_err().to_string();
+            assert!(why.contains("not allowed"), "{why}");
+        }
+    }
+}

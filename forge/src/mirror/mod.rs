@@ -9,6 +9,7 @@ mod fetch;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -53,19 +54,29 @@ impl FromStr for Upstream {
             ("http" | "https" | "ssh", Some(_)) => return Err(BadUpstream::Password),
             _ => return Err(BadUpstream::Scheme),
         }
-        let (host, port) = host.rsplit_once(':').map_or((host, "1"), |(host, port)| (host, port));
-        if text.len() > LONGEST || !is_word(host) || port.parse::<u16>().is_err() {
+        if text.len() > LONGEST || host_and_port(host).is_none() {
             return Err(BadUpstream::Host);
         }
         Ok(Upstream(text.to_owned()))
     }
 }
 
+/// `host`, `host:port`, `[address]` or `[address]:port`; the host without brackets.
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok())?,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let port = match rest {
+        "" => None,
+        _ => Some(rest.strip_prefix(':')?.parse().ok()?),
+    };
+    (text.starts_with('[') || is_word(host)).then_some((host, port))
+}
+
 /// A host or user as it may stand in a command line: it cannot pass for an option, and needs no quotes.
 fn is_word(text: &str) -> bool {
-    !text.starts_with('-')
-        && !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._[]".contains(&b))
+    !text.starts_with('-') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 impl fmt::Display for Upstream {
@@ -99,8 +110,10 @@ impl Upstream {
         let next = match self.0.strip_prefix("ssh://") {
             None => format!("curl -s {self}/skill.md"),
             Some(rest) => {
-                let (host, port) = rest.rsplit_once(':').unwrap_or((rest, "22"));
-                format!("ssh -p {port} {host} help")
+                let (user, host) = rest.split_once('@').map_or(("", rest), |(user, host)| (user, host));
+                let (host, port) = host_and_port(host).unwrap_or((host, None));
+                let at = if user.is_empty() { "" } else { "@" };
+                format!("ssh -p {} {user}{at}{host} help", port.unwrap_or(22))
             }
         };
         let why = format!("this is a mirror, which only reads; {self} is where to write");
@@ -127,9 +140,18 @@ mod tests {
             ("ssh://host;id:22", BadUpstream::Host),
             ("http://host/project", BadUpstream::Host),
             ("http://host:99999", BadUpstream::Host),
-            ("http://", BadUpstream::Host),
+            ("http://:80", BadUpstream::Host),
+            ("http://[::1", BadUpstream::Host),
+            ("http://[id;x]:80", BadUpstream::Host),
         ] {
             assert_eq!(bad.parse::<Upstream>(), Err(why), "{bad}");
+        }
+        for (url, next) in [
+            ("ssh://forge@[::1]:2222", "ssh -p 2222 forge@::1 help"),
+            ("ssh://host", "ssh -p 22 host help"),
+            ("https://[::1]", "curl -s https://[::1]/skill.md"),
+        ] {
+            assert_eq!(url.parse::<Upstream>().unwrap().refusal().next, next);
         }
     }
 
