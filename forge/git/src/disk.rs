@@ -50,12 +50,11 @@ pub struct NewFile {
 impl NewFile {
     /// An empty file at `path`; what an interrupted write left there goes, it is never written over.
     pub fn create(path: PathBuf) -> io::Result<NewFile> {
-        if let Err(error) = fs::remove_file(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let file = pass(Change::Create(&path), || File::options().write(true).create_new(true).open(&path))?;
+        let open = || File::options().write(true).create_new(true).open(&path);
+        let file = pass(Change::Create(&path), || match open() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&path).and_then(|()| open()),
+            other => other,
+        })?;
         Ok(NewFile { file, path, named: false })
     }
 
