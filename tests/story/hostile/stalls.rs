@@ -125,7 +125,9 @@ fn whoever_stops_reading_is_let_go_and_is_not_waited_for_in_memory() {
     let target = siege.project();
     let (mallory, dir) = (&siege.mallory, &target.dir);
     mallory.sh(dir, "head -c 40000000 /dev/urandom > noise.bin && git add -A && git commit -q -m Noise").ok();
-    mallory.git(dir, &["push", "-q", "origin", "HEAD:refs/heads/mallory/noise"]).ok();
+    // Packed before git says a word, so that nothing stalls while it is deflated.
+    let sent = "git -c core.compression=0 repack -q -a -d && git push -q origin HEAD:refs/heads/mallory/noise";
+    mallory.sh(dir, sent).ok();
     let tip = mallory.git(dir, &["rev-parse", "HEAD"]).ok().text().to_owned();
     let body = request(&["command=fetch", "0001", &format!("want {tip}"), "done", "0000"]);
     let raw = &target.raw;

@@ -54,8 +54,15 @@ pub(super) fn name_damaged(report: &mut Report, snapshot: &Snapshot, objects: &H
     let mut name =
         |place: String, id: &Oid| report.faults.push(format!("{}: {place}: object {id} is damaged", snapshot.project));
     for (entity, state) in &snapshot.fold.entities {
-        for id in chain_objects(objects, state.tip).intersection(&unnamed) {
-            name(entity.to_string(), id);
+        for (_, made) in chain(objects, Some(state.tip)) {
+            for id in made.intersection(&unnamed) {
+                name(entity.to_string(), id);
+            }
+        }
+    }
+    for (commit, made) in chain(objects, snapshot.tip) {
+        for id in made.intersection(&unnamed) {
+            name(format!("ledger commit {commit}"), id);
         }
     }
     let is_code = |name: &RefName| !name.as_str().starts_with(refs::FORGE_PREFIX);
@@ -69,16 +76,18 @@ pub(super) fn name_damaged(report: &mut Report, snapshot: &Snapshot, objects: &H
     }
 }
 
-/// The objects of an entity's chain: commits, trees and blobs, as far as they can be read.
-fn chain_objects(objects: &Hashing, tip: Oid) -> BTreeSet<Oid> {
-    let mut found = BTreeSet::new();
-    let mut at = Some(tip);
-    while let Some(commit) = at {
-        found.insert(commit);
-        let Ok(read) = objects.commit(commit) else { break };
-        found.insert(read.tree);
-        found.extend(objects.tree(read.tree).unwrap_or_default().into_iter().map(|e| e.id));
-        at = read.parents.first().copied();
-    }
-    found
+/// The commits of an entity's chain or of the ledger, each with its objects: itself, its tree and what is in it, as far as
+/// they can be read.
+fn chain<'a>(objects: &'a Hashing<'_>, tip: Option<Oid>) -> impl Iterator<Item = (Oid, BTreeSet<Oid>)> + 'a {
+    let mut at = tip;
+    std::iter::from_fn(move || {
+        let commit = at.take()?;
+        let mut made = BTreeSet::from([commit]);
+        if let Ok(read) = objects.commit(commit) {
+            made.insert(read.tree);
+            made.extend(objects.tree(read.tree).unwrap_or_default().into_iter().map(|e| e.id));
+            at = read.parents.first().copied();
+        }
+        Some((commit, made))
+    })
 }
