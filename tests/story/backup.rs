@@ -32,18 +32,27 @@ fn run_next(forge: &Forge, out: &Out) -> Out {
 fn a_restored_backup_has_every_ref_feed_and_secret() {
     let (mut forge, agents) = lived_in();
     let token = agents[0].token("");
-    let (saved, data) = (forge.scratch().join("saved"), forge.scratch().join("restored"));
-    backup(&forge, &saved).ok().says("good: 3 repositories").says("ledger parser ");
+    let data = forge.scratch().join("restored");
+    let refs = |forge: &Forge| {
+        let url = |project: &String| forge.http_url(&format!("/{project}"));
+        let list = |project: &String| agents[0].git(forge.scratch(), &["ls-remote", &url(project)]).ok();
+        forge.projects().iter().map(|project| list(project).stdout).collect::<Vec<_>>()
+    };
+    // Notes are written a moment behind; the backup is of whichever moment stayed the same around it.
+    let mut tries = 0;
+    let (saved, before) = loop {
+        let saved = forge.scratch().join(format!("saved-{tries}"));
+        let before = (refs(&forge), feeds(&forge, &agents));
+        backup(&forge, &saved).ok().says("good: 3 repositories").says("ledger parser ");
+        if refs(&forge) == before.0 {
+            break (saved, before);
+        }
+        tries += 1;
+        assert!(tries < 20, "the forge never stood still");
+    };
     assert_eq!(fs::metadata(&saved).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(saved.join("secrets/signing_key")).unwrap().permissions().mode() & 0o777, 0o600);
     verify(&saved).ok();
-    let refs = |forge: &Forge| {
-        let list = |project: &String| {
-            agents[0].git(forge.scratch(), &["ls-remote", &forge.http_url(&format!("/{project}"))]).ok()
-        };
-        forge.projects().iter().map(|project| list(project).stdout).collect::<Vec<_>>()
-    };
-    let before = (refs(&forge), feeds(&forge, &agents));
     // What comes after is not in it.
     flow::open_issue(&agents[0], "parser", "After the backup");
     assert_eq!(forge.stop(), 0);

@@ -3,11 +3,12 @@
 //! Invariant: `forge.git` is at least as new as whatever a project cites of it when that project's batches are checked. A
 //! repository that cannot be followed stays at the moment before, and the others go on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notes_schema::ProjectName;
+use notes_schema::{Oid, ProjectName, RefName, refs};
 
 use super::{Forge, OpenError, found, lock};
 use crate::ledger::{Clock, Deps, FollowError, NewEpochs, Repository, Sequence, Signer, read_batch};
@@ -58,7 +59,9 @@ pub fn begin(data: &Path, upstream: &Upstream, clock: &Clock) -> Result<(), Open
     std::fs::create_dir_all(&repositories).map_err(at(&repositories))?;
     let _lock = lock(data)?;
     let marked = Upstream::of(data).map_err(at(data))?;
-    if marked.as_ref() == Some(upstream) {
+    let root = found::git_dir(data, &ProjectName::forge());
+    let is_begun = root.exists() && packed_refs::read_one(&root, refs::LEDGER).map_err(at(&root))?.is_some();
+    if marked.as_ref() == Some(upstream) && is_begun {
         return Ok(());
     }
     let (key, is_new) = Secrets::open(data)?.load_or_create_signing_key()?;
@@ -85,8 +88,8 @@ pub fn begin(data: &Path, upstream: &Upstream, clock: &Clock) -> Result<(), Open
 
 /// What a remote showed at one moment, its objects brought here.
 struct Fetched {
-    tip: notes_schema::Oid,
-    shown: std::collections::BTreeMap<notes_schema::RefName, notes_schema::Oid>,
+    tip: Oid,
+    shown: BTreeMap<RefName, Oid>,
 }
 
 /// Fetches what is new; `None` where nothing is.
@@ -98,7 +101,7 @@ fn fetch(repository: &Repository, upstream: &Upstream) -> Result<Option<Fetched>
         return Ok(None);
     }
     let shown = mirror::shown(dir, &url).map_err(failed)?;
-    let tip = shown.get(&notes_schema::refs::ledger()).copied();
+    let tip = shown.get(&refs::ledger()).copied();
     let tip = tip.ok_or_else(|| NotFollowed::new(repository.name(), format!("{url} shows no ledger")))?;
     mirror::objects(repository.store(), &url, &shown).map_err(failed)?;
     Ok(Some(Fetched { tip, shown }))
@@ -123,16 +126,25 @@ impl Forge {
         let _one_at_a_time = self.creating.lock().expect("invariant: no panic under this lock");
         let epochs = if accept_epoch { NewEpochs::Accepted } else { NewEpochs::Refused };
         let mut all = Followed::default();
+        let mut known = self.newest_number();
         for _ in 0..MOST_ROUNDS {
             let round = self.follow_once(upstream, epochs);
+            // Every repository was looked at after this was the newest number anywhere, so no lower one comes later.
+            self.sequence.saw_durable(known);
+            known = self.newest_number();
             all.batches += round.batches;
             all.failed = round.failed;
             all.closed = all.failed.is_empty() && self.is_not_closed().is_empty();
-            if all.closed || !all.failed.is_empty() || *self.stopping.borrow() {
+            if (all.closed && round.batches == 0) || !all.failed.is_empty() || *self.stopping.borrow() {
                 break;
             }
         }
         all
+    }
+
+    /// The highest number of the forge-wide sequence that is in any repository here.
+    fn newest_number(&self) -> u64 {
+        self.all_repositories().iter().map(|repository| repository.snapshot().fold.max_q).max().unwrap_or(0)
     }
 
     fn follow_once(self: &Arc<Self>, upstream: &Upstream, epochs: NewEpochs) -> Followed {

@@ -445,7 +445,8 @@ impl Repository {
 
     /// Follows another forge's ledger to `tip`, whose objects were fetched: every new batch is checked as `forge verify`
     /// checks it, refs on disk are made to equal the ledger, and readers are shown the new moment. `shown` is every ref that
-    /// was advertised beside `tip`. How many batches were new. After an error all is as before.
+    /// was advertised beside `tip`. How many batches were new. After an error all is as before. Numbers of the forge-wide
+    /// sequence are not announced: only who follows all repositories knows which are complete.
     pub(crate) fn follow(
         &self,
         tip: Oid,
@@ -474,7 +475,6 @@ impl Repository {
             }
             tip_before = Some(read.commit);
         }
-        self.deps.sequence.saw_durable(after.fold.max_q);
         if let Err(error) = self.store.make_room() {
             tracing::error!(project = %self.name, %error, "there is no room for more packs");
         }
