@@ -64,11 +64,12 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     Ok(Verdict::Refused(refusal))
 }
 
-/// The answer to a ref that comes along with what is refused.
+/// The answer to a ref that comes along with what is refused; it has no next command of its own.
 pub(crate) fn beside(pushed: &PushedRef<'_>) -> Refusal {
     let why =
         "nothing is taken of a push in which something looks like a secret; mend what is named beside other refs first";
-    Refusal::new(RULE.word, pushed.what(), why, "git push")
+    // The ref that is named has the command; sent again as it is, this one would be refused again.
+    Refusal::new(RULE.word, pushed.what(), why, "")
 }
 
 /// The list that judges, and where it stands: on the default branch; while there is none, in the push that makes it.
