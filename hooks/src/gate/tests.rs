@@ -44,7 +44,7 @@ fn under(policy: &str, path: &str) -> Parts {
 }
 
 fn changed(path: &str) -> Changed {
-    Changed { path: path.into(), size: 10, known: true, before: Some(oid(3)) }
+    Changed { path: path.into(), size: 10, before: Some(oid(3)) }
 }
 
 fn review(who: &str, verdict: event::Verdict, head: u8) -> Review {
