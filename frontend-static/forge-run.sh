@@ -21,7 +21,7 @@ usage() {
 
 limit=0 reasoning='' again=''
 if [ "${0##*/}" = forge ] && [ "${1-}" != run ]; then
-	say "this script only records runs, and ${1:-nothing} is none; next: forge run -- <command>"
+	say "this script only records runs, and ${1:-nothing} is none; next: forge run -- git diff --check"
 	exit 2
 fi
 [ "${1-}" = run ] && shift
@@ -46,7 +46,12 @@ last=$git_dir/forge-run-last
 if [ "$again" ]; then
 	[ $# -eq 0 ] || usage
 	if [ -z "$git_dir" ] || [ ! -f "$last" ]; then
-		say "no run to repeat: none was recorded here; next: forge run -- <command>"
+		next='git status'
+		if [ -n "$top" ]; then
+			base=$(git config forge.base) && git rev-parse --verify --quiet "$base^{tree}" >/dev/null || base=''
+			next="forge run -- git diff --check${base:+ $base HEAD}"
+		fi
+		say "no run to repeat: none was recorded here; next: $next"
 		exit 2
 	fi
 	# Written below: `cd` to the directory, and the command as `set --`.
@@ -655,7 +660,7 @@ elif [ "$ended" != 'exit 0' ] || [ -z "$placed" ]; then
 elif [ "$(git rev-parse --verify --quiet 'HEAD^{tree}')" = "$tree" ]; then
 	next='git push'
 else
-	next='git add -A && git commit'
+	next="git add -A && git commit -q -m 'What the run was on' && git push"
 fi
 say "recorded $id on tree $(printf '%.7s' "$tree") ($ended$tests); next: $next"
 leave "$code"

@@ -10,13 +10,12 @@ mod levels;
 mod patches;
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks::gate::{Accepted, Candidate, Check, GateLine, Mergeability, Merging, Review};
 use hooks::policy::{self, Standing, Strategy};
 use hooks::secrets::{Allowed, Searched};
-use hooks::{Bringing, Changed, Found, IssuedNonce, Patched, Repo as _, Undecided};
+use hooks::{Bringing, Changed, Found, IssuedNonce, Patched, Repo as _, Sought, Undecided};
 use notes_schema::event::{Level, Proof, challenge_of};
 use notes_schema::names::Track;
 use notes_schema::trace::{Nonce, Record};
@@ -208,8 +207,8 @@ impl hooks::Repo for View<'_> {
         Ok(self.searched.get_or_init(|| found).clone())
     }
 
-    fn bringing(&self, name: &RefName, new: Oid, blobs: &BTreeSet<Oid>) -> Result<Option<Bringing>, Undecided> {
-        arrived::bringing(self.objects, new, self.snapshot.ref_id(name), self.snapshot.default_tip(), blobs)
+    fn bringing(&self, name: &RefName, new: Oid, sought: &Sought<'_>) -> Result<Option<Bringing>, Undecided> {
+        arrived::bringing(self.objects, new, self.snapshot.ref_id(name), self.snapshot.default_tip(), sought)
     }
 
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided> {
@@ -436,6 +435,11 @@ impl Work {
     /// The same, about to be merged by somebody in some way.
     pub fn merged(self, by: &AgentName, strategy: Strategy) -> Work {
         Work { merging: Some((by.clone(), strategy)), ..self }
+    }
+
+    /// Its tip.
+    pub fn head(&self) -> Oid {
+        self.head
     }
 
     /// The tree of its head.

@@ -23,5 +23,5 @@ mod verdict;
 #[cfg(test)]
 mod testing;
 
-pub use repo::{Bringing, Changed, Found, IssuedNonce, Patched, Repo};
+pub use repo::{Bringing, Changed, Found, IssuedNonce, Patched, Repo, Sought};
 pub use verdict::{Judgement, Refusal, Undecided, Verdict};

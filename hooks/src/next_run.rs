@@ -17,23 +17,44 @@ pub(crate) fn required(policy: &Policy, run: Option<&Attempt>) -> Option<String>
     Some(record(&policy.commands.first()?.typed(), run))
 }
 
-/// Records another run than `run`, which can be repeated by nobody: of what the policy counts; else of what the author ran
-/// before; else of what git can tell of any change.
+/// Records another run than `run`, which can be repeated by nobody, or the first one, where there is none: of what the
+/// policy counts; else of what the author ran before; else of what git can tell of any change.
 pub(crate) fn another(
+    repo: &dyn Repo,
+    candidate: &Candidate<'_>,
+    policy: &Policy,
+    run: Option<&Attempt>,
+) -> Result<String, Undecided> {
+    match required(policy, run) {
+        Some(command) => Ok(command),
+        None => Ok(again(repo, candidate)?.unwrap_or_else(|| of_git(candidate, run))),
+    }
+}
+
+/// Records what the author ran before once more, or else another run than `run`.
+pub(crate) fn again_or_another(
     repo: &dyn Repo,
     candidate: &Candidate<'_>,
     policy: &Policy,
     run: &Attempt,
 ) -> Result<String, Undecided> {
-    if let Some(command) = required(policy, Some(run)) {
-        return Ok(command);
+    match again(repo, candidate)? {
+        Some(command) => Ok(command),
+        None => another(repo, candidate, policy, Some(run)),
     }
+}
+
+fn again(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Option<String>, Undecided> {
     for record in candidate.mine() {
         if can_be_repeated(repo, candidate, record.last())? {
-            return Ok(AGAIN.to_owned());
+            return Ok(Some(AGAIN.to_owned()));
         }
     }
-    Ok(record(&format!("git diff --check {} HEAD", candidate.base), Some(run)))
+    Ok(None)
+}
+
+fn of_git(candidate: &Candidate<'_>, run: Option<&Attempt>) -> String {
+    record(&format!("git diff --check {} HEAD", candidate.base), run)
 }
 
 /// Whether whoever has the tree could repeat a run: `forge run --again` repeats the newest that can be.

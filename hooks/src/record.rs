@@ -231,7 +231,12 @@ pub fn misshapen(name: &RefName, why: impl AsRef<str>) -> Refusal {
 
 /// Drops a record that can never be taken, so that it is not sent again with each push.
 pub(crate) fn drop_it(name: &RefName) -> String {
-    format!("git update-ref -d {}{} && git push", refs::OUT_PREFIX, id(name))
+    format!("{} && git push", drop_command(name))
+}
+
+/// Takes the record that would be sent to `name` out of its maker's clone.
+pub fn drop_command(name: &RefName) -> String {
+    format!("git update-ref -d {}{}", refs::OUT_PREFIX, id(name))
 }
 
 #[cfg(test)]
@@ -279,7 +284,7 @@ mod tests {
                 "with no known nonce",
                 with(|r| r.nonce = nonce(9)),
                 "E04",
-                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge start parser/12",
+                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge feed",
             ),
             (
                 "with no known nonce or issue",
@@ -291,7 +296,7 @@ mod tests {
                 "for another issue",
                 with(|r| r.issue = Some(13)),
                 "E04",
-                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge start parser/13",
+                "git update-ref -d refs/notes/forge/out/r1 && git push && ssh forge start parser/12",
             ),
             ("for the nonce's issue", with(|r| r.issue = None), "", ""),
             (

@@ -30,16 +30,23 @@ pub struct Changed {
     pub path: String,
     /// Bytes of the file that stands there now, where somebody asks; 0 where none does.
     pub size: u64,
-    /// Whether it stands in the tip or before: git finds it then, where it is to be put back.
-    pub known: bool,
     /// Where it stood as it was before: the commit to restore it from.
     pub before: Option<Oid>,
 }
 
-/// Where some blobs stand that a push brings, and how to go back to before.
+/// What is looked for among what a push brings.
+#[derive(Debug, Clone, Copy)]
+pub enum Sought<'a> {
+    /// Files with one of these contents.
+    Blobs(&'a BTreeSet<Oid>),
+    /// Whatever is done at these paths.
+    Paths(&'a BTreeSet<String>),
+}
+
+/// Where something stands that a push brings, and how to go back to before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bringing {
-    /// The blobs and their paths, oldest first; an empty path is the pushed object itself.
+    /// What was found and the paths, oldest first; an empty path is the pushed object itself.
     pub paths: Vec<(Oid, String)>,
     /// Those of the paths that git knows at the tip, or before.
     pub known: Vec<String>,
@@ -112,8 +119,8 @@ pub trait Repo {
     fn allowed_secrets_in(&self, commit: Oid) -> Result<Allowed, Undecided>;
     /// What was found in the files that the push brings and that nothing here had before.
     fn searched(&self) -> Result<Arc<Searched>, Undecided>;
-    /// Where what `new` brings to `name` has any of `blobs`; `None` where that is too far to walk.
-    fn bringing(&self, name: &RefName, new: Oid, blobs: &BTreeSet<Oid>) -> Result<Option<Bringing>, Undecided>;
+    /// Where what `new` brings to `name` has any of what is sought; `None` where that is too far to walk.
+    fn bringing(&self, name: &RefName, new: Oid, sought: &Sought<'_>) -> Result<Option<Bringing>, Undecided>;
     /// Up to `most` paths that differ between two trees, sorted; [`Undecided`] when a tree is not there.
     fn differing_paths(&self, a: Oid, b: Oid, most: usize) -> Result<Vec<String>, Undecided>;
     /// The policy that judges: the default branch's as it is, so that no change lowers its own bar.

@@ -11,7 +11,7 @@ use crate::policy::{Base, Standing};
 use crate::push::{self, PushedRef, RefUpdate};
 use crate::record::{self, Form, Incoming, RecordVerdict};
 use crate::secrets::{Allowed, Searched};
-use crate::{Bringing, Changed, Found, IssuedNonce, Patched, Refusal, Repo, Undecided};
+use crate::{Bringing, Changed, Found, IssuedNonce, Patched, Refusal, Repo, Sought, Undecided};
 
 /// When nonces were given out, and what time it is.
 pub const STARTED: u64 = 1_700_000_000_000;
@@ -200,9 +200,12 @@ impl Repo for Fake {
         self.files.iter().zip(0..).for_each(|((_, text), n)| searched.file(oid(n), text.as_bytes()));
         Ok(Arc::new(searched))
     }
-    fn bringing(&self, _: &RefName, _: Oid, blobs: &BTreeSet<Oid>) -> Result<Option<Bringing>, Undecided> {
+    fn bringing(&self, _: &RefName, _: Oid, sought: &Sought<'_>) -> Result<Option<Bringing>, Undecided> {
         let all = self.files.iter().zip(0..).map(|((path, _), n)| (oid(n), path.clone()));
-        let paths: Vec<(Oid, String)> = all.filter(|(id, _)| blobs.contains(id)).collect();
+        let paths: Vec<(Oid, String)> = match sought {
+            Sought::Blobs(blobs) => all.filter(|(id, _)| blobs.contains(id)).collect(),
+            Sought::Paths(paths) => paths.iter().map(|path| (oid(0), path.clone())).collect(),
+        };
         let known = paths.iter().map(|(_, path)| path.clone()).filter(|path| !path.starts_with("gone")).collect();
         Ok(self.bringing.clone().map(|found| Bringing { paths, known, ..found }))
     }

@@ -13,7 +13,8 @@ pub struct Refusal {
     pub what: String,
     /// Why.
     pub why: String,
-    /// A command that can be run as it stands. Never built from text that somebody else wrote.
+    /// A command that can be run as it stands. Never built from text that somebody else wrote. Empty where a ref is refused
+    /// only for another of the same push, whose command mends both.
     pub next: String,
     /// What else there is to say, a line each.
     pub details: Vec<String>,
@@ -38,7 +39,7 @@ impl Refusal {
 
     /// The one line that git shows beside a refused ref.
     pub fn line(&self) -> String {
-        format!("{self}; next: {}", self.next)
+        if self.next.is_empty() { self.to_string() } else { format!("{self}; next: {}", self.next) }
     }
 }
 

@@ -180,14 +180,14 @@ fn attempt(
         return Err(Refusal::new(Code::Refused, what, why.as_str(), next).by_rule("strategy"));
     }
     work.check_merge(&view).map_err(|refusal| {
-        // Nobody approves their own work, and nobody twice: whoever did can only wait for others.
-        let spoken = by.agent == pull.author || pull.live(Verdict::Approve).any(|review| review.agent == by.agent);
+        if by.agent == pull.author {
+            return Refusal { next: super::pulls::own_next(&refusal.next, &path, &pull), ..refusal };
+        }
+        // Nobody approves twice: whoever did can only wait for others.
+        let spoken = pull.live(Verdict::Approve).any(|review| review.agent == by.agent);
         let waits = spoken && refusal.next.starts_with("ssh forge review approve ");
         if waits {
             return Refusal { next: "feed --wait".to_owned(), ..refusal };
-        }
-        if by.agent == pull.author && refusal.rule == "level" {
-            return Refusal { next: super::pulls::own_level_next(&refusal.next, &path, &pull), ..refusal };
         }
         refusal
     })?;

@@ -222,10 +222,9 @@ pub(super) fn next_for(
     match (pull.status, missing) {
         (PullStatus::Merged | PullStatus::Closed, _) => "feed".to_owned(),
         (PullStatus::Open, None) => format!("merge {path}"),
-        (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule == "level" => {
-            own_level_next(&line.next, &path, pull)
+        (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => {
+            own_next(&line.next, &path, pull)
         }
-        (PullStatus::Open, Some(line)) if viewer == Some(&pull.author) && line.rule != "approval" => line.next.clone(),
         (PullStatus::Open, Some(_)) if viewer == Some(&pull.author) => "feed --wait".to_owned(),
         (PullStatus::Open, Some(line))
             if line.rule == "level" && pull.live(Verdict::Approve).any(|review| Some(&review.agent) == viewer) =>
@@ -238,12 +237,15 @@ pub(super) fn next_for(
     }
 }
 
-/// The command that helps the author of a pull request whose proof shows too little: only others run it again.
-pub(super) fn own_level_next(next: &str, path: &str, pull: &PullState) -> String {
-    match (next.contains("challenge "), pull.proof.level) {
-        (false, _) => next.to_owned(),
+/// The command that helps the author of a pull request, where `next` helps somebody: only others approve it, or run its
+/// proof again.
+pub(super) fn own_next(next: &str, path: &str, pull: &PullState) -> String {
+    let word = next.strip_prefix("ssh forge ").unwrap_or(next);
+    match (word.starts_with("challenge "), pull.proof.level) {
         (true, Level::PX) => format!("pr {path}"),
         (true, Level::P0 | Level::P1 | Level::P2 | Level::P3) => "feed --wait".to_owned(),
+        (false, _) if word.starts_with("review approve ") => "feed --wait".to_owned(),
+        (false, _) => next.to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! records) rides in one batch.
 
 mod effects;
+mod mending;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ use crate::answer::{Code, Refusal};
 use crate::authority::{self, AgentActor};
 use crate::gate::{self, View};
 use crate::ledger::{Draft, Repository, Snapshot, fault, record_files};
+use git::name::FullName;
 use git::object::Kind;
 use git::pack::intake::{Kept, Overlay, Quarantine};
 use git::store::{Objects, Over};
@@ -47,7 +49,8 @@ impl RefUpdate {
 pub(super) fn line(refusal: &Refusal) -> String {
     let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     let details: String = refusal.details.iter().map(|line| format!("\n{}", plain(line))).collect();
-    format!("{}: {}{details}\nnext: {}", plain(&refusal.rule), plain(&refusal.why), plain(&refusal.next))
+    let next = if refusal.next.is_empty() { String::new() } else { format!("\nnext: {}", plain(&refusal.next)) };
+    format!("{}: {}{details}{next}", plain(&refusal.rule), plain(&refusal.why))
 }
 
 pub(super) fn judge_ref(
@@ -97,7 +100,11 @@ pub(super) fn receive(
 ) -> Result<PushOutcome, Refusal> {
     let sorted = gate::clock::timed(|| sort_out(forge, repository, agent, &push, signed.as_ref()));
     if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
-        return Ok(sorted.refused());
+        let (snapshot, root) = (repository.snapshot(), forge.root());
+        let view = View::new(&snapshot, &root, repository.store().as_ref(), forge.now());
+        return Ok(
+            sorted.refused(effects::unsubmitted(&view, &snapshot, repository.store().as_ref(), agent, &[]).as_deref())
+        );
     }
     let (objects, pack) = land(repository, push.quarantine)?;
     let shared = Arc::new(Mutex::new(PushOutcome::default()));
@@ -142,14 +149,17 @@ impl Sorted {
         self.updates.iter().any(|(_, result)| result.is_err())
     }
 
-    fn refused(&self) -> PushOutcome {
-        let atomic = Refusal::new(Code::Refused, "push", "another ref of this atomic push was refused", "git push");
-        let results = self
-            .updates
-            .iter()
-            .map(|(update, result)| ((&update.name).into(), Err(line(result.as_ref().err().unwrap_or(&atomic)))));
-        PushOutcome { results: results.collect(), messages: Vec::new() }
+    fn refused(self, lead: Option<&str>) -> PushOutcome {
+        let atomic = Refusal::new(Code::Refused, "push", "another ref of this atomic push was refused", "");
+        let every = self.updates.into_iter().map(|(update, result)| (update.name, result.and(Err(atomic.clone()))));
+        PushOutcome { results: told(every.collect(), lead), messages: Vec::new() }
     }
+}
+
+/// The results of a push as git shows them, with one next command among those that are refused.
+fn told(mut results: Vec<(RefName, Result<(), Refusal>)>, lead: Option<&str>) -> Vec<(FullName, Result<(), String>)> {
+    mending::once(&mut results, lead);
+    results.into_iter().map(|(name, result)| (name.into(), result.map_err(|refusal| line(&refusal)))).collect()
 }
 
 /// Objects of a small pack, to ride in the batch.
@@ -328,7 +338,7 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
             updates: sorted.updates.iter().zip(results).map(|((u, _), (_, r))| (u.clone(), r)).collect(),
             ..sorted
         };
-        return Planned { outcome: refused.refused(), changed: false };
+        return Planned { outcome: refused.refused(None), changed: false };
     }
     let mut messages: Vec<String> = sorted.searched.as_ref().and_then(|searched| searched.gap()).into_iter().collect();
     let changed = !moved.is_empty();
@@ -336,8 +346,15 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
         let results = results.into_iter().map(|(name, _)| (name.into(), Err(line(&refusal)))).collect();
         return Planned { outcome: PushOutcome { results, messages: Vec::new() }, changed: false };
     }
-    let results = results.into_iter().map(|(name, result)| (name.into(), result.map_err(|r| line(&r)))).collect();
-    Planned { outcome: PushOutcome { results, messages }, changed }
+    let mut lead = None;
+    if results.iter().any(|(_, result)| result.is_err()) {
+        // What goes on from what was taken would send again what was refused: that is mended first.
+        let (nexts, others) = messages.into_iter().partition(|message| message.starts_with("next: "));
+        messages = others;
+        let nexts: Vec<String> = nexts;
+        lead = nexts.first().and_then(|next| next.strip_prefix("next: ")).map(str::to_owned);
+    }
+    Planned { outcome: PushOutcome { results: told(results, lead.as_deref()), messages }, changed }
 }
 
 /// Whether this very update has happened: a push whose answer was lost may be sent again.

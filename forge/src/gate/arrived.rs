@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use hooks::secrets::{Allowed, Searched};
-use hooks::{Bringing, Undecided};
+use hooks::{Bringing, Sought, Undecided};
 use notes_schema::Oid;
 
 use super::{changes, undecided};
@@ -44,23 +44,26 @@ pub(super) fn search(objects: &dyn Objects, arrived: &dyn Arrived, listed: Allow
     Ok(searched)
 }
 
-/// Where `new` has any of `blobs` in what it brings; `held` is what the ref holds, `default` the tip of the default branch.
+/// Where `new` has any of what is sought in what it brings; `held` is what the ref holds, `default` the tip of the default branch.
 /// `None` where that is too far to walk.
 pub(super) fn bringing(
     objects: &dyn Objects,
     new: Oid,
     held: Option<Oid>,
     default: Option<Oid>,
-    blobs: &BTreeSet<Oid>,
+    sought: &Sought<'_>,
 ) -> Result<Option<Bringing>, Undecided> {
     let target = history::peel(objects, new).map_err(undecided)?;
     let paths = match objects.get(target).map_err(undecided)?.kind {
-        Kind::Commit => return in_commits(objects, target, held, default, blobs),
+        Kind::Commit => return in_commits(objects, target, held, default, sought),
         Kind::Tree => {
             let changes = diff::changed_paths(objects, None, Some(target), MOST_PATHS).map_err(undecided)?;
-            among(&changes, blobs).take(MOST_FOUND).collect()
+            among(&changes, sought).take(MOST_FOUND).collect()
         }
-        Kind::Blob | Kind::Tag => blobs.contains(&target).then(|| (target, String::new())).into_iter().collect(),
+        Kind::Blob | Kind::Tag => {
+            let is_sought = matches!(sought, Sought::Blobs(blobs) if blobs.contains(&target));
+            is_sought.then(|| (target, String::new())).into_iter().collect()
+        }
     };
     Ok(Some(Bringing { paths, ..NOWHERE }))
 }
@@ -73,7 +76,7 @@ fn in_commits(
     tip: Oid,
     held: Option<Oid>,
     default: Option<Oid>,
-    blobs: &BTreeSet<Oid>,
+    sought: &Sought<'_>,
 ) -> Result<Option<Bringing>, Undecided> {
     let not: Vec<Oid> = default.into_iter().chain(held).collect();
     let mut commits = history::range(objects, tip, &not, MOST_COMMITS + 1).map_err(undecided)?;
@@ -85,7 +88,7 @@ fn in_commits(
     for (id, commit) in &commits {
         let changes = changes::changes_of(objects, commit.tree, &commit.parents, MOST_PATHS)?;
         let (so_far, room) = (paths.len(), MOST_FOUND.saturating_sub(paths.len()));
-        paths.extend(among(&changes, blobs).take(room));
+        paths.extend(among(&changes, sought).take(room));
         if first.is_none() && paths.len() > so_far {
             first = Some((*id, commit.parents.first().copied()));
         }
@@ -121,11 +124,17 @@ fn known(
     Ok(known.into_iter().collect())
 }
 
-/// The changes that put one of `blobs` somewhere.
-fn among<'c>(changes: &'c [Change], blobs: &'c BTreeSet<Oid>) -> impl Iterator<Item = (Oid, String)> + 'c {
-    changes.iter().filter_map(move |change| {
-        let (mode, id) = change.new?;
-        let is_file = matches!(mode, Mode::File | Mode::Executable | Mode::Link);
-        (is_file && blobs.contains(&id)).then(|| (id, change.shown()))
+/// The changes that do what is sought, and where.
+fn among<'c>(changes: &'c [Change], sought: &'c Sought<'c>) -> impl Iterator<Item = (Oid, String)> + 'c {
+    changes.iter().filter_map(move |change| match sought {
+        Sought::Blobs(blobs) => {
+            let (mode, id) = change.new?;
+            let is_file = matches!(mode, Mode::File | Mode::Executable | Mode::Link);
+            (is_file && blobs.contains(&id)).then(|| (id, change.shown()))
+        }
+        Sought::Paths(paths) => {
+            let (_, id) = change.new.or(change.old)?;
+            Some((id, change.shown())).filter(|(_, path)| paths.contains(path))
+        }
     })
 }

@@ -59,9 +59,7 @@ pub(super) fn of_pull(objects: &dyn Objects, policy: &Policy, base: Oid, head: O
         return Err(too_many("paths", MOST_PATHS));
     }
     let mut sizes = Sizes { objects, wanted: policy.largest_file > 0, known: HashMap::new() };
-    let one = |change: Change| {
-        Ok(Changed { size: sizes.of(&change)?, path: change.shown(), known: true, before: Some(base) })
-    };
+    let one = |change: Change| Ok(Changed { size: sizes.of(&change)?, path: change.shown(), before: Some(base) });
     changes.into_iter().map(one).collect()
 }
 
@@ -77,7 +75,6 @@ pub(super) fn of_push(
         return Err(too_many("commits", MOST_COMMITS));
     }
     commits.reverse();
-    let tip = objects.commit(new).map_err(undecided)?.tree;
     let mut sizes = Sizes { objects, wanted: policy.largest_file > 0, known: HashMap::new() };
     let mut all = Vec::new();
     for (_, commit) in commits {
@@ -86,9 +83,7 @@ pub(super) fn of_push(
             if all.len() == MOST_PATHS {
                 return Err(too_many("paths", MOST_PATHS));
             }
-            let at_tip = || history::entry_at(objects, tip, &change.path).map(|entry| entry.is_some());
-            let known = change.old.is_some() || at_tip().map_err(undecided)?;
-            all.push(Changed { size: sizes.of(&change)?, path: change.shown(), known, before });
+            all.push(Changed { size: sizes.of(&change)?, path: change.shown(), before });
         }
     }
     Ok(all)

@@ -98,7 +98,8 @@ fn run_in(here: &Path, args: RunArgs, streams: &Streams) -> u8 {
         match clone.as_ref().map_err(|e| e.to_string()).and_then(|clone| clone.last_run(streams)) {
             Ok(last) => last,
             Err(why) => {
-                streams.say(&format!("no run to repeat: {why}; next: forge run -- <command>"));
+                let next = clone.as_ref().map_or_else(|_| "git status".to_owned(), Workspace::first_run);
+                streams.say(&format!("no run to repeat: {why}; next: {next}"));
                 return 2;
             }
         }
@@ -155,6 +156,15 @@ impl Workspace {
             streams.say(&format!("again: `{command}`; what was recorded after it can be repeated by nobody"));
         }
         Ok(run)
+    }
+
+    /// Records a run in a clone where nothing was run yet: what git can tell of any change.
+    fn first_run(&self) -> String {
+        let base = self.settings.identity().and_then(|identity| identity.base);
+        match base.filter(|base| self.git.tree_of(&base.to_string()).is_ok()) {
+            Some(base) => format!("forge run -- git diff --check {base} HEAD"),
+            None => "forge run -- git diff --check".to_owned(),
+        }
     }
 
     /// Command and directory that repeat a run, where it stands in full and its directory is here.
@@ -234,7 +244,7 @@ impl Workspace {
                 } else if committed {
                     "git push"
                 } else {
-                    "git add -A && git commit"
+                    "git add -A && git commit -q -m 'What the run was on' && git push"
                 };
                 streams.say(&format!(
                     "recorded {} on tree {} ({}{tests}); next: {next}",

@@ -128,7 +128,7 @@ fn failure_and_success_are_recorded_on_their_trees_and_chained() {
     assert_eq!((passed.exit, passed.out.as_str()), (0, "1..1\nok 1 - works\n"));
     assert!(passed.err.starts_with("careful\n"), "{}", passed.err);
     assert!(
-        passed.err.contains("1 passed, 0 failed") && passed.err.contains("next: git add -A && git commit"),
+        passed.err.contains("1 passed, 0 failed") && passed.err.contains("next: git add -A && git commit -q -m "),
         "{}",
         passed.err
     );

@@ -44,7 +44,7 @@ fn under(policy: &str, path: &str) -> Parts {
 }
 
 fn changed(path: &str) -> Changed {
-    Changed { path: path.into(), size: 10, known: true, before: Some(oid(3)) }
+    Changed { path: path.into(), size: 10, before: Some(oid(3)) }
 }
 
 fn review(who: &str, verdict: event::Verdict, head: u8) -> Review {
@@ -155,12 +155,14 @@ fn records_that_prove_nothing_are_refused_at_both_moments() {
         record
     };
     let redacted = || run(|a| a.argv.push("--token=[redacted:assignment]".to_owned()));
+    let start = "c=$(ssh forge start parser/12) && printf '%s\\n' \"$c\" | sed -n '/^git config /p' | sh -e && forge run \
+                 --again && git push";
     let check = format!("forge run -- git diff --check {} HEAD && git push", oid(3));
     let cases: Vec<(&str, Vec<Record>, &str, &str)> = vec![
-        ("none", vec![], "E00", "git push"),
-        ("only beta's", vec![by_beta()], "E00", "git push"),
-        ("for another issue", vec![for_another_issue()], "E00", "ssh forge start parser/12"),
-        ("for another issue, on the tip", vec![other_tree(), for_another_issue()], "E08", "ssh forge start parser/12"),
+        ("none", vec![], "E00", &check),
+        ("only beta's", vec![by_beta()], "E00", &check),
+        ("for another issue", vec![for_another_issue()], "E00", start),
+        ("for another issue, on the tip", vec![other_tree(), for_another_issue()], "E08", start),
         ("on another tree", vec![other_tree()], "E08", again),
         ("exit 101", vec![run(|a| a.exit = Some(101))], "E09", again),
         ("killed", vec![run(|a| (a.exit, a.signal) = (None, Some(9)))], "E09", again),
@@ -202,7 +204,10 @@ fn the_differing_paths_are_named_and_cleaned() {
         "{why}"
     );
     parts.repo.paths = Err(Undecided("the tested tree is not here".into()));
-    assert_eq!(parts.submit().unwrap_err().rule, "E08", "that it differs is certain all the same");
+    let refusal = parts.submit().unwrap_err();
+    assert_eq!(refusal.rule, "E08", "that it differs is certain all the same");
+    let next = format!("git add -A && git commit -q --allow-empty -m 'What the run was on' && {AGAIN}");
+    assert_eq!(refusal.next, next, "the work tree may still be what was run");
 }
 
 #[test]
@@ -534,7 +539,7 @@ fn a_later_run_of_another_command_takes_no_proof_away() {
 fn a_level_that_is_demanded_is_asked_of_the_record_that_proves() {
     let sign = "git config forge.signingkey ~/.ssh/forge && forge run --again && git push";
     let again = "ssh forge challenge parser/47";
-    let other_tree = "git commit -a && forge run --again && git push";
+    let other_tree = "ssh forge pr parser/47";
     for (level, demanded, next) in [
         (Level::P2, "P2", None),
         (Level::P3, "P2", None),

@@ -78,7 +78,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         // The recorder repeats its own runs from the top, where the directory is there and no commit takes it in.
         let next = match &record.recorder {
             Some(_) => next_run::AGAIN.to_owned(),
-            None => next_run::another(repo, candidate, &base.policy, last)?,
+            None => next_run::another(repo, candidate, &base.policy, Some(last))?,
         };
         return missing(why, next);
     }

@@ -1,10 +1,13 @@
 //! What a change may do to single files: forbidden paths, write scopes, sizes.
 
+use std::collections::BTreeSet;
+
 use crate::command::{pathspecs, quote};
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::policy::{Base, listed};
 use crate::push::{PushRule, PushedRef};
-use crate::{Changed, Judgement, Repo, Undecided, Verdict};
+use crate::rules::rewrite::{self, Left};
+use crate::{Changed, Judgement, Repo, Sought, Undecided, Verdict};
 
 /// Why a change may not be: the rule's word, and why.
 type Complaint = (&'static str, String);
@@ -36,20 +39,6 @@ fn complaint(
     Ok(None)
 }
 
-/// Puts the file back as it was, in one commit that replaces all from the one on that touched it.
-fn put_back(changed: &Changed) -> String {
-    let path = pathspecs([changed.path.as_str()].into_iter());
-    let message = quote(&format!("Without {}", changed.path));
-    let commit = format!("git commit -q --allow-empty -m {message} && git push");
-    match changed.before {
-        Some(before) if changed.known => format!(
-            "git reset -q --soft {before} && git restore --staged --worktree --source={before} -- {path} && {commit}"
-        ),
-        Some(before) => format!("git reset -q --soft {before} && {commit}"),
-        None => format!("git rm -q --cached -- {path} && git commit -q --amend --allow-empty --no-edit && git push"),
-    }
-}
-
 /// See the module. Asked of each pushed commit, and again of the whole of a pull request, by the policy of that moment.
 pub const AT_PUSH: PushRule = PushRule {
     word: "files",
@@ -60,12 +49,21 @@ pub const AT_PUSH: PushRule = PushRule {
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let base = repo.policy()?;
     let Some(new) = pushed.branch_tip().filter(|_| base.policy.asks_about_files()) else { return Ok(Verdict::Ok) };
-    for changed in repo.brought(&pushed.update.name, new)? {
-        if let Some((word, why)) = complaint(repo, &base, pushed.agent, &changed)? {
-            return pushed.refuse(word, why, put_back(&changed));
+    let name = &pushed.update.name;
+    let (mut first, mut paths) = (None, BTreeSet::new());
+    for changed in repo.brought(name, new)? {
+        if let Some(found) = complaint(repo, &base, pushed.agent, &changed)? {
+            first.get_or_insert(found);
+            paths.insert(changed.path);
         }
     }
-    Ok(Verdict::Ok)
+    let Some((word, why)) = first else { return Ok(Verdict::Ok) };
+    // One command puts back all of them: each alone would be refused for the others.
+    let next = match repo.bringing(name, new, &Sought::Paths(&paths))? {
+        Some(found) => rewrite::without(repo, name, new, &found, Left::Restored)?,
+        None => format!("git log --oneline {new} -- {}", pathspecs(paths.iter().map(String::as_str).take(1))),
+    };
+    pushed.refuse(word, why, next)
 }
 
 /// See the module.
@@ -87,13 +85,11 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         if let Some((code, why)) = complaint(repo, &base, candidate.author, changed)? {
             let path = pathspecs([changed.path.as_str()].into_iter());
             // The head may have been reviewed: it is not rewritten, a commit on top undoes it.
-            let next = match changed.before {
-                Some(before) => format!(
-                    "git restore --staged --worktree --source={before} -- {path} && git commit -q -m {} && git push",
-                    quote(&format!("Without {}", changed.path))
-                ),
-                None => put_back(changed),
-            };
+            let before = changed.before.unwrap_or(candidate.base);
+            let next = format!(
+                "git restore --staged --worktree --source={before} -- {path} && git commit -q -m {} -- {path} && git push",
+                quote(&format!("Without {}", changed.path))
+            );
             return Ok(Finding::Missing { code, why, next });
         }
     }
@@ -112,7 +108,7 @@ mod tests {
     use crate::testing::{Fake, oid, pushes};
 
     fn changed(path: &str, size: u64) -> Changed {
-        Changed { path: path.into(), size, known: true, before: Some(oid(3)) }
+        Changed { path: path.into(), size, before: Some(oid(3)) }
     }
 
     #[test]
@@ -133,13 +129,23 @@ mod tests {
             let got = pushes(&repo, who, &format!("refs/heads/{who}/fix")).err();
             assert_eq!(got.as_ref().map_or("", |r| r.rule.as_str()), word, "{who} {change:?}");
             if let Some(refusal) = got {
-                assert!(refusal.next.starts_with("git reset -q --soft 0303") && refusal.next.ends_with("&& git push"));
+                assert!(refusal.next.contains("git push origin \"$c:\"refs/heads/"));
                 assert!(refusal.why.contains(".forge/policy.toml"), "{refusal}");
             }
         }
         repo.brought = vec![changed("keys/it's.pem", 1)];
         let next = pushes(&repo, "alpha", "refs/heads/alpha/fix").unwrap_err().next;
-        assert!(next.contains(r"-- ':(top,literal)keys/it'\''s.pem' &&"), "{next}");
+        assert!(next.contains(r"git reset -q -- ':(top,literal)keys/it'\''s.pem' && printf"), "{next}");
+        // What stood there before is put back, unless it was changed since.
+        let before = oid(0xbe);
+        repo.trees.insert(before, oid(7));
+        repo.found.insert("keys/it's.pem".into(), crate::Found::Other);
+        repo.brought.push(changed("docs/a.md", 1));
+        let next = pushes(&repo, "alpha", "refs/heads/alpha/fix").unwrap_err().next;
+        let path = r"':(top,literal)keys/it'\''s.pem'";
+        let restored =
+            format!("{{ ! git diff --quiet {} -- {path} || git restore -q -- {path} 2>/dev/null || :; }} &&", oid(1));
+        assert!(next.contains(&restored) && next.contains("printf '%s\\n' /docs/a.md >>"), "{next}");
     }
 
     #[test]

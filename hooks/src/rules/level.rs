@@ -24,9 +24,8 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     let least = candidate.demands(&base.policy)?.level;
     let level = proof_on(&base.policy, candidate, candidate.tree).level;
     if level == Level::PX {
-        let why = "others ran its proof again on the same tree, and it failed: another tree is needed".to_owned();
-        let next = "git commit -a && forge run --again && git push".to_owned();
-        return Ok(Finding::Missing { code: RULE.word, why, next });
+        let why = "others ran its proof again on the same tree, and it failed: the work itself has to change, no run of the same tree mends it".to_owned();
+        return Ok(Finding::Missing { code: RULE.word, why, next: candidate.show() });
     }
     // What the author can mend alone is told by the rules for it.
     if reaches(level, least) || least <= Level::P1 {

@@ -25,6 +25,7 @@ pub mod proof;
 pub mod pusher;
 pub mod record_chain;
 pub mod ref_permission;
+pub mod rewrite;
 pub mod secret;
 pub mod server_owned;
 pub mod sound_policy;

@@ -1,8 +1,10 @@
 //! E00 and E08: the author recorded a run, and the last tested tree is the tip's tree.
 
+use notes_schema::ItemRef;
 use notes_schema::event::Level;
 
 use super::patches;
+use crate::command::reference;
 use crate::gate::{Candidate, Finding, GateRule};
 use crate::{Repo, Undecided, next_run};
 
@@ -36,7 +38,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
                  `git push` sends it",
                 candidate.author
             ),
-            next: next_run::required(&base.policy, None).unwrap_or("git push".to_owned()),
+            next: next_run::another(repo, candidate, &base.policy, None)?,
         });
     };
     let tested = record.last().tree;
@@ -51,7 +53,8 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     }
     // The tested tree is often not here, since it was never committed: the patches of the records may make it.
     let mut differing = repo.differing_paths(tested, candidate.tree, LOOKED_AT);
-    if differing.is_err() {
+    let never_committed = differing.is_err();
+    if never_committed {
         // That they differ is certain, whatever can be named.
         differing =
             patches::make_tested(repo, record).and_then(|()| repo.differing_paths(tested, candidate.tree, LOOKED_AT));
@@ -62,14 +65,19 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     let (last, tip) = (tested.short(), candidate.tree.short());
     let why = format!("the last recorded run was on tree {last}, and the tip has tree {tip}{differ}");
     let left_out = left_out(repo, candidate, &differing).unwrap_or_default();
-    if left_out.is_empty() {
-        return Ok(Finding::Missing { code: "E08", why, next: next_run::AGAIN.to_owned() });
+    let again = next_run::again_or_another(repo, candidate, &base.policy, record.last())?;
+    if left_out.is_empty() && !never_committed {
+        return Ok(Finding::Missing { code: "E08", why, next: again });
     }
-    let why = format!(
-        "{why}; the tip lacks {}: commit what belongs to it, and name the rest in `.git/info/exclude`",
-        list(&left_out, NAMED_LEFT_OUT)
-    );
-    let next = format!("git add -A && git commit -q --allow-empty -m 'What the run was on' && {}", next_run::AGAIN);
+    let why = match left_out.is_empty() {
+        true => format!("{why}; what was run is in no commit here: commit what belongs to it"),
+        false => format!(
+            "{why}; the tip lacks {}: commit what belongs to it, and name the rest in `.git/info/exclude`",
+            list(&left_out, NAMED_LEFT_OUT)
+        ),
+    };
+    // The work tree may be as it was for that run, and another run would be on the same tree once more.
+    let next = format!("git add -A && git commit -q --allow-empty -m 'What the run was on' && {again}");
     Ok(Finding::Missing { code: "E08", why, next })
 }
 
@@ -95,6 +103,12 @@ fn list(paths: &[String], most: usize) -> String {
 fn for_another_issue(repo: &dyn Repo, candidate: &Candidate<'_>, code: &'static str) -> Option<Finding> {
     let (issue, other) = (candidate.issue?, candidate.issue_of_run()?);
     let why = format!("the run of this tree was recorded for issue {other}, and this branch answers issue {issue}");
-    let next = format!("ssh forge start {}/{issue}", repo.project());
+    // What `start` has to paste would switch branches as well; its settings are what lacks.
+    let item = ItemRef { project: repo.project().clone(), n: issue };
+    let next = format!(
+        "c=$(ssh forge start {}) && printf '%s\\n' \"$c\" | sed -n '/^git config /p' | sh -e && {}",
+        reference(&item),
+        next_run::AGAIN
+    );
     Some(Finding::Missing { code, why, next })
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use notes_schema::Oid;
 
-use crate::command::{exclude, pathspecs, quote};
 use crate::push::{PushRule, PushedRef};
+use crate::rules::rewrite::{self, Left};
 use crate::secrets::{ALLOW_PATH, Allowed, Place};
-use crate::{Bringing, Judgement, Refusal, Repo, Undecided, Verdict};
+use crate::{Judgement, Refusal, Repo, Sought, Undecided, Verdict};
 
 /// See the module. It looks at what nothing here had before, at every commit of it; the value is never named.
 pub const RULE: PushRule = PushRule {
@@ -18,8 +18,6 @@ pub const RULE: PushRule = PushRule {
 
 /// How many places are listed.
 const LISTED: usize = 1000;
-/// How many paths one command mends; the next push names the others.
-const MENDED: usize = 50;
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let Some(new) = pushed.update.new else { return Ok(Verdict::Ok) };
@@ -36,7 +34,7 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     if blobs.is_empty() {
         return Ok(Verdict::Ok);
     }
-    let Some(found) = repo.bringing(&pushed.update.name, new, &blobs)? else {
+    let Some(found) = repo.bringing(&pushed.update.name, new, &Sought::Blobs(&blobs))? else {
         return Ok(Verdict::Refused(far_away(pushed, places[0], new)));
     };
     let mut named = found.paths.iter().flat_map(|(blob, path)| {
@@ -60,15 +58,22 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let mut seen = BTreeSet::new();
     let values = std::iter::once((path, place)).chain(named).filter(|(_, place)| seen.insert(place.digest));
     let details = values.take(LISTED).map(shown);
-    let refusal = Refusal::new(RULE.word, pushed.what(), why, next(repo, pushed, new, &found)?).with_details(details);
+    let refusal = Refusal::new(
+        RULE.word,
+        pushed.what(),
+        why,
+        rewrite::without(repo, &pushed.update.name, new, &found, Left::AsItIs)?,
+    )
+    .with_details(details);
     Ok(Verdict::Refused(refusal))
 }
 
-/// The answer to a ref that comes along with what is refused.
+/// The answer to a ref that comes along with what is refused; it has no next command of its own.
 pub(crate) fn beside(pushed: &PushedRef<'_>) -> Refusal {
     let why =
         "nothing is taken of a push in which something looks like a secret; mend what is named beside other refs first";
-    Refusal::new(RULE.word, pushed.what(), why, "git push")
+    // The ref that is named has the command; sent again as it is, this one would be refused again.
+    Refusal::new(RULE.word, pushed.what(), why, "")
 }
 
 /// The list that judges, and where it stands: on the default branch; while there is none, in the push that makes it.
@@ -98,67 +103,6 @@ fn far_away(pushed: &PushedRef<'_>, place: &Place, new: Oid) -> Refusal {
     );
     let next = format!("git log --raw --no-abbrev --find-object={} {new}", place.blob);
     Refusal::new(RULE.word, pushed.what(), why, next).with_details([format!("{}  {}", place.digest, place.rule)])
-}
-
-/// Takes the files out of every commit that was not pushed before, and pushes what was made: from any directory, whichever
-/// branch is checked out. Work tree and index stay as they are, but that the index forgets the files; those that were new are
-/// ignored from then on, so that neither `git add -A` nor the recorder takes them in again.
-fn next(repo: &dyn Repo, pushed: &PushedRef<'_>, new: Oid, found: &Bringing) -> Result<String, Undecided> {
-    let name = &pushed.update.name;
-    if name.branch_name().is_none() {
-        return Ok(format!("git tag -d {}", quote(name.as_str().trim_start_matches("refs/tags/"))));
-    }
-    let all: BTreeSet<&str> = found.paths.iter().map(|(_, path)| path.as_str()).take(MENDED).collect();
-    let known = pathspecs(found.known.iter().map(String::as_str).take(MENDED));
-    let (begin, make) = match found.before {
-        Some(before) => {
-            let restore = match known.is_empty() {
-                true => String::new(),
-                false => format!("git -C \"$d\" restore --staged --source={before} -- {known} && "),
-            };
-            let commit = format!("git -C \"$d\" commit -qn --allow-empty --allow-empty-message -C {new}");
-            (format!("--no-checkout \"$d\" {before}"), format!("git -C \"$d\" read-tree {new} && {restore}{commit}"))
-        }
-        None if found.is_root => (
-            format!("--no-checkout \"$d\" {new}"),
-            format!(
-                "git -C \"$d\" read-tree {new} && git -C \"$d\" rm -qf --cached -- {known} && \
-                 git -C \"$d\" commit -qn --amend --allow-empty --allow-empty-message --no-edit"
-            ),
-        ),
-        None => {
-            let filter = format!("git rm -q --cached --ignore-unmatch -- {}", pathspecs(all.iter().copied()));
-            (
-                format!("\"$d\" {new}"),
-                format!(
-                    "FILTER_BRANCH_SQUELCH_WARNING=1 git -C \"$d\" filter-branch -f --index-filter {} HEAD",
-                    quote(&filter)
-                ),
-            )
-        }
-    };
-    let mut were_new = Vec::new();
-    let tree = found.before.map_or(Ok(None), |before| repo.tree_of(before))?;
-    for path in &all {
-        if !tree.map_or(Ok(false), |tree| repo.stands_at(tree, path))? {
-            were_new.push(*path);
-        }
-    }
-    let exclude = match were_new.is_empty() {
-        true => String::new(),
-        false => format!("{} && ", exclude(were_new.into_iter())),
-    };
-    let force = if found.forced { " -f" } else { "" };
-    // Records go along where the clone is set up to send them.
-    let records = "$(git config --get-all remote.origin.push '^refs/notes/')";
-    Ok(format!(
-        "d=$(mktemp -d) && git worktree add -q --detach {begin} && {make} && c=$(git -C \"$d\" rev-parse HEAD) && \
-         git worktree remove -f \"$d\" && \
-         git for-each-ref --format=\"update %(refname) $c\" --points-at={new} refs/heads | git update-ref --stdin && \
-         git reset -q -- {} && {exclude}git push{force} origin \"$c:\"{} {records}",
-        pathspecs(all.into_iter()),
-        quote(name.as_str())
-    ))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         return Ok(Finding::NotApplicable("the policy demands no run".to_owned()));
     }
     let Some(record) = record else {
-        let next = next_run::required(policy, None).unwrap_or("git push".to_owned());
+        let next = next_run::another(repo, candidate, policy, None)?;
         return missing("E00", "no recorded run has arrived".to_owned(), next);
     };
     let last = record.last();
@@ -51,7 +51,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
         let why = "a run of a command that was redacted or cut can be repeated by nobody, and proves nothing; keep \
                    secrets out of its words, in the environment or a file"
             .to_owned();
-        return missing("E09", why, next_run::another(repo, candidate, policy, last)?);
+        return missing("E09", why, next_run::another(repo, candidate, policy, Some(last))?);
     }
     if let Some(why) = complaint(last) {
         return missing("E09", why, AGAIN.to_owned());

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use hooks::command::quote;
 use hooks::record::{self, Taken};
 use notes_schema::batch::{PushLine, RecordLine};
 use notes_schema::event::{Level, Proof, PullRound};
@@ -58,6 +59,12 @@ pub(super) fn consequences(
     if !fresh.is_empty() {
         proof_arrived(draft, root, objects, agent, moved, &fresh, messages)?;
         messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
+        if !messages.iter().any(|message| message.starts_with("next: ")) {
+            let snapshot = draft.snapshot().clone();
+            let view = View::new(&snapshot, root, objects, draft.now());
+            let lead = unsubmitted(&view, &snapshot, objects, agent, &fresh);
+            messages.extend(lead.map(|lead| format!("next: {lead}")));
+        }
     }
     Ok(())
 }
@@ -123,16 +130,14 @@ fn branch_moved(
     }
     let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
         let issue = started_issue(&snapshot, agent, branch);
-        let proof = proof_now(&view, branch, agent, issue, head, fresh)?;
+        let work = work_now(&view, branch, agent, issue, head, fresh)?;
+        let proof = gate::clock::timed(|| work.proof(&view))?;
         messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
         messages.extend(missing_record(&proof));
-        messages.push(match proof.level {
-            Level::P0 => "next: forge run --again && git push".to_owned(),
-            Level::P1 | Level::P2 | Level::P3 | Level::PX => format!("next: {door}submit {short}"),
-        });
+        messages.push(format!("next: {}", lead_on(&view, &snapshot, objects, agent, branch, work, proof.level)));
         return Ok(());
     };
-    let proof = proof_now(&view, branch, agent, pull.issue, head, fresh)?;
+    let proof = work_now(&view, branch, agent, pull.issue, head, fresh)?.proof(&view)?;
     let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
     let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
     let number = round.round;
@@ -165,7 +170,7 @@ fn proof_arrived(
         if pull.status != PullStatus::Open || pull.author != agent.name || !may_rise || just_pushed {
             continue;
         }
-        let proof = proof_now(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?;
+        let proof = work_now(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof(&view)?;
         if proof.level <= pull.proof.level {
             continue;
         }
@@ -181,20 +186,71 @@ fn proof_arrived(
     Ok(())
 }
 
-/// What is known of the proof of `head`, with the records that came with it.
-fn proof_now(
+/// The work whose tip is `head`, with the records that came with it.
+fn work_now(
     view: &View,
     branch: &RefName,
     agent: &AgentActor,
     issue: Option<u64>,
     head: Oid,
     fresh: &[&Taken],
-) -> Result<Proof, Refusal> {
+) -> Result<Work, Refusal> {
     gate::clock::timed(|| {
         let work = Work::new(view, branch, &agent.name, issue, head);
         let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
-        work.with_records(fresh.iter().map(|taken| (taken.digest, taken.record.clone()))).proof(view)
+        Ok(work.with_records(fresh.iter().map(|taken| (taken.digest, taken.record.clone()))))
     })
+}
+
+/// The command that leads on from a branch that is no pull request yet: what `submit` would refuse it with, where nothing
+/// proves it.
+fn lead_on(
+    view: &View,
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    branch: &RefName,
+    work: Work,
+    level: Level,
+) -> String {
+    let submit = || format!("{}submit {}", door(agent), quote(branch.short()));
+    let refused = match level {
+        Level::P1 | Level::P2 | Level::P3 | Level::PX => None,
+        Level::P0 => gate::clock::timed(|| {
+            let onto = snapshot.head.as_ref().and_then(|head| snapshot.ref_id(head));
+            let base = merge_base(objects, onto, work.head()).ok()?;
+            work.submitted(view, base).check_submit(view).err()
+        }),
+    };
+    match refused {
+        None => submit(),
+        Some(refusal) => match refusal.next.strip_prefix("ssh forge ") {
+            Some(command) => format!("{}{command}", door(agent)),
+            None => refusal.next,
+        },
+    }
+}
+
+/// What leads on from the one branch that the agent works on and that is no pull request yet, where it is one.
+pub(super) fn unsubmitted(
+    view: &View,
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    fresh: &[&Taken],
+) -> Option<String> {
+    let onto = snapshot.head.as_ref().and_then(|head| snapshot.ref_id(head))?;
+    let waiting = |(n, work): (u64, &crate::state::Work)| {
+        let branch = &work.worker.branch;
+        let head = snapshot.ref_id(branch).filter(|_| snapshot.owners.get(branch) == Some(&agent.name))?;
+        let nothing_new = history::is_ancestor(objects, head, onto).ok()?;
+        (!nothing_new && gate::open_pull_of(snapshot, branch).is_none()).then(|| (n, branch.clone(), head))
+    };
+    let mut all = snapshot.fold.work_of(&agent.name).filter_map(waiting);
+    let (Some((issue, branch, head)), None) = (all.next(), all.next()) else { return None };
+    let work = work_now(view, &branch, agent, Some(issue), head, fresh).ok()?;
+    let level = work.proof(view).ok()?.level;
+    Some(lead_on(view, snapshot, objects, agent, &branch, work, level))
 }
 
 /// The issue for which `start` offered this branch.
