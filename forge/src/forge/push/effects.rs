@@ -48,15 +48,16 @@ pub(super) fn consequences(
         refs: moved.iter().map(|u| u.name.clone()).collect(),
         records: lines,
     });
+    // From here on the state knows the records, with what is signed of them.
     let fresh: Vec<&Taken> = landed.iter().map(|(_, taken, _)| *taken).collect();
     for update in moved.iter().filter(|u| u.name.branch_name().is_some()) {
         match update.new {
-            Some(head) => branch_moved(draft, root, objects, agent, &update.name, head, &fresh, messages)?,
+            Some(head) => branch_moved(draft, root, objects, agent, &update.name, head, messages)?,
             None => messages.push(format!("{} is deleted", update.name.short())),
         }
     }
     if !fresh.is_empty() {
-        proof_arrived(draft, root, objects, agent, moved, &fresh, messages)?;
+        proof_arrived(draft, root, objects, agent, moved, messages)?;
         messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
     }
     Ok(())
@@ -100,7 +101,6 @@ fn keep_record(
     Ok(RecordLine { r: name.clone(), c: commit, h: taken.digest, blob, tree: last.tree, issue, signed })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
 fn branch_moved(
     draft: &mut Draft,
     root: &Snapshot,
@@ -108,7 +108,6 @@ fn branch_moved(
     agent: &AgentActor,
     branch: &RefName,
     head: Oid,
-    fresh: &[&Taken],
     messages: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
@@ -123,7 +122,7 @@ fn branch_moved(
     }
     let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
         let issue = started_issue(&snapshot, agent, branch);
-        let proof = proof_now(&view, branch, agent, issue, head, fresh)?;
+        let proof = proof_now(&view, branch, agent, issue, head)?;
         messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
         messages.extend(missing_record(&proof));
         messages.push(match proof.level {
@@ -132,7 +131,7 @@ fn branch_moved(
         });
         return Ok(());
     };
-    let proof = proof_now(&view, branch, agent, pull.issue, head, fresh)?;
+    let proof = proof_now(&view, branch, agent, pull.issue, head)?;
     let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
     let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
     let number = round.round;
@@ -151,7 +150,6 @@ fn proof_arrived(
     objects: &dyn Objects,
     agent: &AgentActor,
     moved: &[RefUpdate],
-    fresh: &[&Taken],
     messages: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
@@ -165,7 +163,7 @@ fn proof_arrived(
         if pull.status != PullStatus::Open || pull.author != agent.name || !may_rise || just_pushed {
             continue;
         }
-        let proof = proof_now(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?;
+        let proof = proof_now(&view, &pull.branch, agent, pull.issue, pull.head)?;
         if proof.level <= pull.proof.level {
             continue;
         }
@@ -181,19 +179,18 @@ fn proof_arrived(
     Ok(())
 }
 
-/// What is known of the proof of `head`, with the records that came with it.
+/// What is known of the proof of `head`, the records of this very push among it.
 fn proof_now(
     view: &View,
     branch: &RefName,
     agent: &AgentActor,
     issue: Option<u64>,
     head: Oid,
-    fresh: &[&Taken],
 ) -> Result<Proof, Refusal> {
     gate::clock::timed(|| {
         let work = Work::new(view, branch, &agent.name, issue, head);
         let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
-        work.with_records(fresh.iter().map(|taken| (taken.digest, taken.record.clone()))).proof(view)
+        work.proof(view)
     })
 }
 
