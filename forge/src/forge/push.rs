@@ -4,6 +4,7 @@
 //! records) rides in one batch.
 
 mod effects;
+mod told;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};

@@ -10,7 +10,7 @@ use notes_schema::event::{Level, Proof, PullRound};
 use notes_schema::{EntityId, Oid, RefName, refs};
 
 use super::super::signature::Signature;
-use super::RefUpdate;
+use super::{RefUpdate, told};
 use crate::answer::{Code, Refusal};
 use crate::authority::AgentActor;
 use crate::gate::{self, View, Work};
@@ -52,12 +52,17 @@ pub(super) fn consequences(
     let fresh: Vec<&Taken> = landed.iter().map(|(_, taken, _)| *taken).collect();
     for update in moved.iter().filter(|u| u.name.branch_name().is_some()) {
         match update.new {
-            Some(head) => branch_moved(draft, root, objects, agent, &update.name, head, messages)?,
+            Some(head) => branch_moved(draft, root, objects, agent, (&update.name, head), !fresh.is_empty(), messages)?,
             None => messages.push(format!("{} is deleted", update.name.short())),
         }
     }
     if !fresh.is_empty() {
-        proof_arrived(draft, root, objects, agent, moved, messages)?;
+        let raised = proof_arrived(draft, root, objects, agent, moved, messages)?;
+        if !moved.iter().any(|u| u.name.branch_name().is_some()) {
+            let snapshot = draft.snapshot().clone();
+            let view = View::new(&snapshot, root, objects, draft.now()).replaying(told::CHEAP);
+            messages.extend(told::of_records(&view, &snapshot, objects, agent, &fresh, &raised)?);
+        }
         messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
     }
     Ok(())
@@ -72,7 +77,7 @@ fn of_challenge(snapshot: &Snapshot, agent: &AgentActor, taken: &Taken) -> Optio
 }
 
 /// What stands before a command: whoever came with a token may have no ssh, and sends it to `POST /action` as it stands.
-fn door(agent: &AgentActor) -> &'static str {
+pub(super) fn door(agent: &AgentActor) -> &'static str {
     if agent.credential.starts_with("token:") { "" } else { "ssh forge " }
 }
 
@@ -106,13 +111,13 @@ fn branch_moved(
     root: &Snapshot,
     objects: &dyn Objects,
     agent: &AgentActor,
-    branch: &RefName,
-    head: Oid,
+    (branch, head): told::Tip<'_>,
+    came: bool,
     messages: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
     let project = &snapshot.project;
-    let view = View::new(&snapshot, root, objects, draft.now());
+    let view = View::new(&snapshot, root, objects, draft.now()).replaying(told::CHEAP);
     let short = branch.short();
     let door = door(agent);
     if Some(branch) == snapshot.head.as_ref() {
@@ -121,29 +126,25 @@ fn branch_moved(
         return Ok(());
     }
     let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
-        let issue = started_issue(&snapshot, agent, branch);
-        let proof = proof_now(&view, branch, agent, issue, head)?;
-        messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
-        messages.extend(missing_record(&proof));
-        messages.push(match proof.level {
-            Level::P0 => "next: forge run --again && git push".to_owned(),
-            Level::P1 | Level::P2 | Level::P3 | Level::PX => format!("next: {door}submit {short}"),
-        });
+        messages.extend(told::of_branch(&view, &snapshot, objects, agent, (branch, head), came)?);
         return Ok(());
     };
-    let proof = proof_now(&view, branch, agent, pull.issue, head)?;
+    let (proof, verdict) = told::judged(&view, &snapshot, objects, agent, (branch, head), pull.issue, came)?;
     let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
     let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
     let number = round.round;
     draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
     draft.set_ref(&refs::pull_head(n), snapshot.ref_id(&refs::pull_head(n)), Some(head), None, None)?;
     messages.push(format!("{project}#{n} round {number}, proof {}: {{http}}/{project}/pulls/{n}", shown(&proof)));
-    messages.extend(missing_record(&proof));
+    messages.extend(match verdict {
+        Some(verdict) => verdict.err().map(|refusal| told::at_merge(&refusal)),
+        None => missing_record(&proof),
+    });
     messages.push(format!("next: {door}pr {project}/{n}"));
     Ok(())
 }
 
-/// A record that proves the head of an open pull request, pushed after that head.
+/// A record that proves the head of an open pull request, pushed after that head. Answers the pull requests that it raised.
 fn proof_arrived(
     draft: &mut Draft,
     root: &Snapshot,
@@ -151,9 +152,10 @@ fn proof_arrived(
     agent: &AgentActor,
     moved: &[RefUpdate],
     messages: &mut Vec<String>,
-) -> Result<(), Refusal> {
+) -> Result<Vec<u64>, Refusal> {
     let snapshot = draft.snapshot().clone();
     let view = View::new(&snapshot, root, objects, draft.now());
+    let mut raised = Vec::new();
     let waiting: Vec<u64> = snapshot.fold.open_pulls.values().copied().collect();
     for n in waiting {
         let Some(pull) = snapshot.fold.pull(n) else { continue };
@@ -175,8 +177,9 @@ fn proof_arrived(
         messages.push(format!("{}#{n} is {more}, proof {}", snapshot.project, shown(&proof)));
         let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
         draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
+        raised.push(n);
     }
-    Ok(())
+    Ok(raised)
 }
 
 /// What is known of the proof of `head`, the records of this very push among it.
@@ -195,7 +198,7 @@ fn proof_now(
 }
 
 /// The issue for which `start` offered this branch.
-fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
+pub(super) fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
     snapshot.fold.work_of(&agent.name).find(|(_, work)| work.worker.branch == *branch).map(|(n, _)| n)
 }
 
@@ -222,7 +225,7 @@ pub(crate) fn shown(proof: &Proof) -> String {
     format!("{} (`{}`{tests})", proof.level, crate::state::snippet(&proof.command, 60).replace('`', "'"))
 }
 
-fn missing_record(proof: &Proof) -> Option<String> {
+pub(super) fn missing_record(proof: &Proof) -> Option<String> {
     (proof.level == Level::P0).then(|| {
         "no passing record of this very tree yet: commit, then `forge run -- <your tests>`, then `git push`".to_owned()
     })

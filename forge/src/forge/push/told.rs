@@ -1,0 +1,134 @@
+//! What a pusher is told of its work: what is proven of it, the first thing that `submit` would refuse, and what comes next.
+//!
+//! Invariant: decides nothing, and promises nothing that the rules of `submit` refuse. Where no record came and none of the
+//! tree is known, nothing more is read than that.
+
+use hooks::record::Taken;
+use notes_schema::event::Proof;
+use notes_schema::{Oid, RefName};
+
+use super::effects::{door, merge_base, missing_record, shown, started_issue};
+use crate::answer::{Code, Refusal};
+use crate::authority::AgentActor;
+use crate::gate::{self, View, Work};
+use crate::ledger::Snapshot;
+use git::history;
+use git::store::Objects;
+
+/// Most bytes that are inflated, read and hashed to name what differs between the tip and what a run was on.
+pub(super) const CHEAP: u64 = 1 << 20;
+/// Most branches whose tips are asked for the tree of a record.
+const LOOKED_AT: usize = 256;
+
+/// A branch and its tip.
+pub(super) type Tip<'a> = (&'a RefName, Oid);
+
+/// What is known of the proof of a tip, and whether `submit` would take it; that is not asked where no record is known.
+pub(super) fn judged(
+    view: &View,
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    (branch, head): Tip<'_>,
+    issue: Option<u64>,
+    came: bool,
+) -> Result<(Proof, Option<Result<(), Refusal>>), Refusal> {
+    gate::clock::timed(|| {
+        let work = Work::new(view, branch, &agent.name, issue, head);
+        let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
+        if !came && !work.has_records() {
+            return Ok((work.proof(view)?, None));
+        }
+        let base = merge_base(objects, snapshot.default_tip(), head)?;
+        let work = work.submitted(view, base);
+        Ok((work.proof(view)?, Some(work.check_submit(view).map(drop))))
+    })
+}
+
+/// What is said of a branch that is no pull request.
+pub(super) fn of_branch(
+    view: &View,
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    tip: Tip<'_>,
+    came: bool,
+) -> Result<Vec<String>, Refusal> {
+    let (branch, head) = tip;
+    let issue = started_issue(snapshot, agent, branch);
+    let (proof, verdict) = judged(view, snapshot, objects, agent, tip, issue, came)?;
+    let mut lines = vec![format!("{} is at {}, proof {}", branch.short(), head.short(), shown(&proof))];
+    let landed = |target: Oid| history::is_ancestor(objects, head, target).unwrap_or(false);
+    let submit = format!("next: {}submit {}", door(agent), branch.short());
+    match verdict {
+        None => {
+            lines.extend(missing_record(&proof));
+            lines.push("next: forge run --again && git push".to_owned());
+        }
+        Some(Err(refusal)) => {
+            lines.push(format!("`submit` would refuse it so far: {}: {}", refusal.rule, refusal.why));
+            lines.push(format!("next: {}", refusal.next.replace("ssh forge ", door(agent))));
+        }
+        Some(Ok(())) if snapshot.default_tip().is_some_and(landed) => {
+            lines.push("the default branch has all of it already: commit something first".to_owned());
+            lines.push("next: git status".to_owned());
+        }
+        Some(Ok(())) => lines.push(submit),
+    }
+    Ok(lines)
+}
+
+/// What is said where records came and no branch moved: what the newest shows, and of what. `raised`: pull requests of which
+/// it was said already that they are proven by more.
+pub(super) fn of_records(
+    view: &View,
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    fresh: &[&Taken],
+    raised: &[u64],
+) -> Result<Vec<String>, Refusal> {
+    // What names a subject is about somebody else's work.
+    let Some(newest) = fresh.iter().rev().find(|taken| taken.record.subject.is_none()) else { return Ok(Vec::new()) };
+    let last = newest.record.last();
+    let Some(tip) = tip_with(snapshot, objects, agent, last.tree) else {
+        let command = crate::state::snippet(&last.command(), 60).replace('`', "'");
+        let came = format!("a run of `{command}` came: {} on tree {}", last.ending(), last.tree.short());
+        let lacks = "no branch of yours that is here has that tree: commit what was run, and push it".to_owned();
+        return Ok(vec![came, lacks, "next: git status".to_owned()]);
+    };
+    let Some((n, pull)) = gate::open_pull_of(snapshot, tip.0) else {
+        return of_branch(view, snapshot, objects, agent, tip, true);
+    };
+    let (proof, verdict) = judged(view, snapshot, objects, agent, tip, pull.issue, true)?;
+    let mut lines = Vec::new();
+    if !raised.contains(&n) {
+        lines.push(format!("{}#{n} stays at proof {}", snapshot.project, shown(&pull.proof)));
+    }
+    match verdict {
+        Some(Err(refusal)) => lines.push(at_merge(&refusal)),
+        Some(Ok(())) | None if proof.level < pull.proof.level => {
+            lines.push(format!("its newest run shows less, and is what `merge` asks: proof {}", shown(&proof)));
+        }
+        Some(Ok(())) | None => {}
+    }
+    lines.push(format!("next: {}pr {}/{n}", door(agent), snapshot.project));
+    Ok(lines)
+}
+
+/// What `merge` asks again of what `submit` asked.
+pub(super) fn at_merge(refusal: &Refusal) -> String {
+    format!("`merge` would refuse it so far: {}: {}", refusal.rule, refusal.why)
+}
+
+/// The agent's branch whose tip has `tree`: one that waits as a pull request before any other.
+fn tip_with<'a>(snapshot: &'a Snapshot, objects: &dyn Objects, agent: &AgentActor, tree: Oid) -> Option<Tip<'a>> {
+    // Names of records are many, and sort behind those of branches; the first sign that a name may begin with is this.
+    let from = "refs/heads/!".parse::<RefName>().ok()?;
+    let branches = snapshot.owners.range(from..).take_while(|(name, _)| name.as_str().starts_with("refs/heads/"));
+    let branches = branches.filter(|(_, owner)| **owner == agent.name).map(|(name, _)| name);
+    let open = snapshot.fold.open_pulls.keys().filter(|name| snapshot.owners.get(*name) == Some(&agent.name));
+    let tips = open.chain(branches).take(LOOKED_AT).filter_map(|name| Some((name, snapshot.ref_id(name)?)));
+    let mut tips = tips.filter(|(_, head)| objects.commit(*head).is_ok_and(|commit| commit.tree == tree));
+    tips.next()
+}
