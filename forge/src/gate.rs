@@ -447,6 +447,11 @@ impl Work {
         self.tree
     }
 
+    /// Whether any record of its author on its tree is known, whatever it says.
+    pub fn has_records(&self) -> bool {
+        !self.records.is_empty()
+    }
+
     /// Adds records, by their digests, that are not among the accepted ones; what they show is P1.
     pub fn with_records(mut self, more: impl IntoIterator<Item = (Sha256, Record)>) -> Work {
         let arriving = |(digest, record)| Accepted { record, digest, level: Level::P1 };

@@ -158,6 +158,7 @@ cases! {
     reading_code => "reading-code",
     secrets => "secrets",
     levels => "levels",
+    levels_at_push => "levels-at-push",
 }
 
 #[test]

@@ -297,6 +297,35 @@ fn what_the_operator_forges_with_the_key_is_named_where_it_contradicts_itself() 
         .says("its commit does not follow on the entity's commit before");
 }
 
+/// Levels are judged where the records are read, by `forge trace verify`: less than they give is no fault, more is one.
+#[test]
+fn a_level_stated_too_low_is_no_fault_and_one_stated_too_high_is() {
+    let forge = Forge::start();
+    let [alpha, beta] = ["alpha", "beta"].map(|name| forge.agent(name));
+    flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
+    let signed = Work::start(&alpha, &flow::open_issue(&beta, "parser", "Signed"));
+    signed.git(&["config", "forge.signingkey", alpha.key_path().to_str().unwrap()]).ok();
+    signed.deliver("a.txt", "a\n");
+    let unsigned = Work::start(&alpha, &flow::open_issue(&beta, "parser", "Unsigned"));
+    unsigned.deliver("b.txt", "b\n");
+    let data = forge.scratch().join("mirrored");
+    mirror_all(&forge, &alpha, &data);
+    let key = forge.data().join("secrets/signing_key");
+    let stated = |pull: &str, from: &[u8], to: &[u8]| {
+        let copy = altered(&data, "levels");
+        let parser = Operator { repository: copy.join("repositories/parser.git"), key: key.clone() };
+        parser.forge(&format!("refs/forge/pulls/{pull}"), &|bytes| replaced(&bytes, from, to));
+        // It fits together and has the key's signature, and that is all that `forge verify` asks of a level.
+        verify(&copy).ok();
+        let seen = alpha.clone_into(parser.repository.to_str().unwrap(), &format!("seen-{pull}"), &["--mirror"]);
+        alpha.sh(&seen, &format!("forge trace verify refs/pull/{pull}/head"))
+    };
+    let low = stated("2", b"P2", b"P1").ok();
+    low.says("the ledger states P1, which is less than its records give: P2").says("good: proof P2");
+    let high = stated("4", b"P1", b"P2").exits(1);
+    high.says("the ledger states P2, and its records give P1").says("NOT good: proof P1");
+}
+
 #[test]
 fn an_honest_mirror_is_told_how_much_was_checked_and_what_was_not() {
     let (forge, agents) = lived_in();

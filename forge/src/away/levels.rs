@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use hooks::reruns;
-use notes_schema::event::Outcome;
+use notes_schema::event::{Level, Outcome, Proof};
 use notes_schema::{Oid, Sha256, refs};
 
 use super::verify::{Check, State, Unable, unable};
@@ -115,4 +115,30 @@ pub(super) fn reruns(snapshot: &Snapshot, objects: &dyn Objects, pull: &PullStat
     let Some(tree) = proof.map(|known| known.tree) else { return Vec::new() };
     let all = crate::gate::challengers(snapshot, objects, pull);
     all.into_iter().map(|one| rerun(snapshot, objects, one, tree)).collect()
+}
+
+/// Whether a proof was stated as it follows from what was checked.
+pub(super) fn as_stated(stated: &Proof, follows: &Proof) -> bool {
+    (stated.level, stated.record) == (follows.level, follows.record)
+}
+
+/// Whether less was stated of the same run than follows, or nothing at all. What others refuted is on no such scale.
+pub(super) fn stated_too_low(stated: &Proof, follows: &Proof) -> bool {
+    let same = stated.record.is_none() || stated.record == follows.record;
+    same && stated.level < follows.level && follows.level != Level::PX
+}
+
+/// The level that the ledger states, against the one that follows. Who states too little claims nothing that does not hold.
+pub(super) fn stated(stated: &Proof, follows: &Proof) -> Check {
+    let says = format!("the ledger states {}", stated.level);
+    let (state, why) = if as_stated(stated, follows) {
+        (State::Ok, format!("{says} as well"))
+    } else if stated_too_low(stated, follows) {
+        (State::Ok, format!("{says}, which is less than its records give: {}", follows.level))
+    } else if stated.level == follows.level {
+        (State::Failed, format!("{says} by another record than the one that gives it"))
+    } else {
+        (State::Failed, format!("{says}, and its records give {}", follows.level))
+    };
+    Check::new("ledger", state, why)
 }

@@ -332,24 +332,29 @@ fn of_pull(report: &mut Report, copy: &Replayed<'_>, n: u64, pull: &PullState) -
 }
 
 /// The state by which a pull request's proof is judged: as it is now, by the policy of the time when the proof was stated;
-/// or as all of it was then, where that gives what was stated, and what came later gives something else.
+/// or as all of it was then, where that gives what was stated, and what came later gives something else; or the one of
+/// these that gives more than was stated.
 fn judges(copy: &Replayed<'_>, n: u64, pull: &PullState) -> Snapshot {
-    let agrees = |then: &Snapshot| {
+    let fits = |then: &Snapshot, fit: fn(&Proof, &Proof) -> bool| {
         let view = copy.alone.view(then, copy.objects, copy.seen.now_ms);
         let proof = Work::as_it_was(&view, n, pull).ok().and_then(|work| work.proof(&view).ok());
-        proof.is_some_and(|proof| (proof.level, proof.record) == (pull.proof.level, pull.proof.record))
+        proof.is_some_and(|proof| fit(&pull.proof, &proof))
     };
-    let mut now = copy.seen.policies_of(n, copy.snapshot);
-    if let Some(found) = now.iter().position(&agrees) {
-        return now.swap_remove(found);
+    let mut states = copy.seen.policies_of(n, copy.snapshot);
+    if let Some(found) = states.iter().position(|now| fits(now, levels::as_stated)) {
+        return states.swap_remove(found);
     }
     let at = copy.seen.stated.get(&n).and_then(|stated| stated.at);
     // The same ledger was replayed to its end before, so a part of it does not fail.
     let then = at.and_then(|at| verify::replay_copy(copy.objects, at, &[], &mut |_, _| {}).ok());
-    let mut then = then.map_or_else(Vec::new, |then| copy.seen.policies_of(n, &then));
-    match then.iter().position(&agrees) {
-        Some(found) => then.swap_remove(found),
-        None => now.pop().unwrap_or_else(|| copy.snapshot.clone()),
+    let then = then.map_or_else(Vec::new, |then| copy.seen.policies_of(n, &then));
+    states.splice(0..0, then);
+    let found = [levels::as_stated, levels::stated_too_low]
+        .into_iter()
+        .find_map(|fit| states.iter().position(|state| fits(state, fit)));
+    match found {
+        Some(found) => states.swap_remove(found),
+        None => states.pop().unwrap_or_else(|| copy.snapshot.clone()),
     }
 }
 
@@ -422,12 +427,7 @@ fn of_head(
         Err(refusal) => Check::new(&refusal.rule, State::Failed, refusal.why),
     });
     report.checks.extend(levels::reruns(copy.snapshot, copy.objects, pull));
-    let (state, why) = if pull.proof.level == report.level && pull.proof.record == proof.record {
-        (State::Ok, format!("the ledger states {} as well", pull.proof.level))
-    } else {
-        (State::Failed, format!("the ledger states {}, and its records give {}", pull.proof.level, report.level))
-    };
-    report.checks.push(Check::new("ledger", state, why));
+    report.checks.push(levels::stated(&pull.proof, &proof));
 }
 
 /// A commit of no pull request: what was recorded of this very tree, by whomever.

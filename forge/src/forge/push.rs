@@ -5,6 +5,7 @@
 
 mod effects;
 mod mending;
+mod told;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -102,9 +103,7 @@ pub(super) fn receive(
     if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
         let (snapshot, root) = (repository.snapshot(), forge.root());
         let view = View::new(&snapshot, &root, repository.store().as_ref(), forge.now());
-        return Ok(
-            sorted.refused(effects::unsubmitted(&view, &snapshot, repository.store().as_ref(), agent, &[]).as_deref())
-        );
+        return Ok(sorted.refused(told::unsubmitted(&view, &snapshot, repository.store().as_ref(), agent).as_deref()));
     }
     let (objects, pack) = land(repository, push.quarantine)?;
     let shared = Arc::new(Mutex::new(PushOutcome::default()));
@@ -152,12 +151,12 @@ impl Sorted {
     fn refused(self, lead: Option<&str>) -> PushOutcome {
         let atomic = Refusal::new(Code::Refused, "push", "another ref of this atomic push was refused", "");
         let every = self.updates.into_iter().map(|(update, result)| (update.name, result.and(Err(atomic.clone()))));
-        PushOutcome { results: told(every.collect(), lead), messages: Vec::new() }
+        PushOutcome { results: answers(every.collect(), lead), messages: Vec::new() }
     }
 }
 
 /// The results of a push as git shows them, with one next command among those that are refused.
-fn told(mut results: Vec<(RefName, Result<(), Refusal>)>, lead: Option<&str>) -> Vec<(FullName, Result<(), String>)> {
+fn answers(mut results: Vec<(RefName, Result<(), Refusal>)>, lead: Option<&str>) -> Vec<(FullName, Result<(), String>)> {
     mending::once(&mut results, lead);
     results.into_iter().map(|(name, result)| (name.into(), result.map_err(|refusal| line(&refusal)))).collect()
 }
@@ -354,7 +353,7 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
         let nexts: Vec<String> = nexts;
         lead = nexts.first().and_then(|next| next.strip_prefix("next: ")).map(str::to_owned);
     }
-    Planned { outcome: PushOutcome { results: told(results, lead.as_deref()), messages }, changed }
+    Planned { outcome: PushOutcome { results: answers(results, lead.as_deref()), messages }, changed }
 }
 
 /// Whether this very update has happened: a push whose answer was lost may be sent again.

@@ -57,10 +57,10 @@ fn read(text: &str) -> Option<Tests> {
     counter.finish()
 }
 
-/// The paths that a record cites are in the tree that it proves.
+/// What a record cites is in the tree that it proves as it says; a lock file need not be there.
 pub const AT_GATE: GateRule = GateRule {
     word: "cited-paths",
-    demands: "the directory of a recorded run and the lock files that it names are in the tree, as it names them",
+    demands: "the directory of a recorded run is in the tree, and a lock file that it names is there as it names it, if at all",
     at_submit: true,
     quiet: true,
     look,
@@ -85,7 +85,7 @@ fn look(repo: &dyn Repo, candidate: &Candidate<'_>) -> Result<Finding, Undecided
     for (path, digest) in record.env.iter().flat_map(|env| &env.lockfiles) {
         match repo.found_at(candidate.tree, path)? {
             Some(Found::File(found)) if found == *digest => {}
-            // An ignored file is in no tree, and a run may well have used it.
+            // An ignored file is in no tree, and a run may well have used it: of such a one nothing is known or claimed.
             None => {}
             Some(_) => {
                 let why = format!("the lock file `{path}` in the tree is another than the run used");

@@ -4,14 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use hooks::command::quote;
 use hooks::record::{self, Taken};
 use notes_schema::batch::{PushLine, RecordLine};
 use notes_schema::event::{Level, Proof, PullRound};
 use notes_schema::{EntityId, Oid, RefName, refs};
 
 use super::super::signature::Signature;
-use super::RefUpdate;
+use super::{RefUpdate, told};
 use crate::answer::{Code, Refusal};
 use crate::authority::AgentActor;
 use crate::gate::{self, View, Work};
@@ -49,22 +48,22 @@ pub(super) fn consequences(
         refs: moved.iter().map(|u| u.name.clone()).collect(),
         records: lines,
     });
+    // From here on the state knows the records, with what is signed of them.
     let fresh: Vec<&Taken> = landed.iter().map(|(_, taken, _)| *taken).collect();
     for update in moved.iter().filter(|u| u.name.branch_name().is_some()) {
         match update.new {
-            Some(head) => branch_moved(draft, root, objects, agent, &update.name, head, &fresh, messages)?,
+            Some(head) => branch_moved(draft, root, objects, agent, (&update.name, head), !fresh.is_empty(), messages)?,
             None => messages.push(format!("{} is deleted", update.name.short())),
         }
     }
     if !fresh.is_empty() {
-        proof_arrived(draft, root, objects, agent, moved, &fresh, messages)?;
-        messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
-        if !messages.iter().any(|message| message.starts_with("next: ")) {
+        let raised = proof_arrived(draft, root, objects, agent, moved, messages)?;
+        if !moved.iter().any(|u| u.name.branch_name().is_some()) {
             let snapshot = draft.snapshot().clone();
-            let view = View::new(&snapshot, root, objects, draft.now());
-            let lead = unsubmitted(&view, &snapshot, objects, agent, &fresh);
-            messages.extend(lead.map(|lead| format!("next: {lead}")));
+            let view = View::new(&snapshot, root, objects, draft.now()).replaying(told::CHEAP);
+            messages.extend(told::of_records(&view, &snapshot, objects, agent, &fresh, &raised)?);
         }
+        messages.extend(fresh.iter().filter_map(|taken| of_challenge(draft.snapshot(), agent, taken)));
     }
     Ok(())
 }
@@ -78,7 +77,7 @@ fn of_challenge(snapshot: &Snapshot, agent: &AgentActor, taken: &Taken) -> Optio
 }
 
 /// What stands before a command: whoever came with a token may have no ssh, and sends it to `POST /action` as it stands.
-fn door(agent: &AgentActor) -> &'static str {
+pub(super) fn door(agent: &AgentActor) -> &'static str {
     if agent.credential.starts_with("token:") { "" } else { "ssh forge " }
 }
 
@@ -107,20 +106,18 @@ fn keep_record(
     Ok(RecordLine { r: name.clone(), c: commit, h: taken.digest, blob, tree: last.tree, issue, signed })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
 fn branch_moved(
     draft: &mut Draft,
     root: &Snapshot,
     objects: &dyn Objects,
     agent: &AgentActor,
-    branch: &RefName,
-    head: Oid,
-    fresh: &[&Taken],
+    (branch, head): told::Tip<'_>,
+    came: bool,
     messages: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
     let project = &snapshot.project;
-    let view = View::new(&snapshot, root, objects, draft.now());
+    let view = View::new(&snapshot, root, objects, draft.now()).replaying(told::CHEAP);
     let short = branch.short();
     let door = door(agent);
     if Some(branch) == snapshot.head.as_ref() {
@@ -129,38 +126,36 @@ fn branch_moved(
         return Ok(());
     }
     let Some((n, pull)) = gate::open_pull_of(&snapshot, branch) else {
-        let issue = started_issue(&snapshot, agent, branch);
-        let work = work_now(&view, branch, agent, issue, head, fresh)?;
-        let proof = gate::clock::timed(|| work.proof(&view))?;
-        messages.push(format!("{short} is at {}, proof {}", head.short(), shown(&proof)));
-        messages.extend(missing_record(&proof));
-        messages.push(format!("next: {}", lead_on(&view, &snapshot, objects, agent, branch, work, proof.level)));
+        messages.extend(told::of_branch(&view, &snapshot, objects, agent, (branch, head), came)?);
         return Ok(());
     };
-    let proof = work_now(&view, branch, agent, pull.issue, head, fresh)?.proof(&view)?;
+    let (proof, verdict) = told::judged(&view, &snapshot, objects, agent, (branch, head), pull.issue, came)?;
     let base = merge_base(objects, snapshot.ref_id(&pull.target), head)?;
     let round = PullRound { round: pull.round + 1, head, base, proof: proof.clone() };
     let number = round.round;
     draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
     draft.set_ref(&refs::pull_head(n), snapshot.ref_id(&refs::pull_head(n)), Some(head), None, None)?;
     messages.push(format!("{project}#{n} round {number}, proof {}: {{http}}/{project}/pulls/{n}", shown(&proof)));
-    messages.extend(missing_record(&proof));
+    messages.extend(match verdict {
+        Some(verdict) => verdict.err().map(|refusal| told::at_merge(&refusal)),
+        None => missing_record(&proof),
+    });
     messages.push(format!("next: {door}pr {project}/{n}"));
     Ok(())
 }
 
-/// A record that proves the head of an open pull request, pushed after that head.
+/// A record that proves the head of an open pull request, pushed after that head. Answers the pull requests that it raised.
 fn proof_arrived(
     draft: &mut Draft,
     root: &Snapshot,
     objects: &dyn Objects,
     agent: &AgentActor,
     moved: &[RefUpdate],
-    fresh: &[&Taken],
     messages: &mut Vec<String>,
-) -> Result<(), Refusal> {
+) -> Result<Vec<u64>, Refusal> {
     let snapshot = draft.snapshot().clone();
     let view = View::new(&snapshot, root, objects, draft.now());
+    let mut raised = Vec::new();
     let waiting: Vec<u64> = snapshot.fold.open_pulls.values().copied().collect();
     for n in waiting {
         let Some(pull) = snapshot.fold.pull(n) else { continue };
@@ -170,7 +165,7 @@ fn proof_arrived(
         if pull.status != PullStatus::Open || pull.author != agent.name || !may_rise || just_pushed {
             continue;
         }
-        let proof = work_now(&view, &pull.branch, agent, pull.issue, pull.head, fresh)?.proof(&view)?;
+        let proof = proof_now(&view, &pull.branch, agent, pull.issue, pull.head)?;
         if proof.level <= pull.proof.level {
             continue;
         }
@@ -182,79 +177,28 @@ fn proof_arrived(
         messages.push(format!("{}#{n} is {more}, proof {}", snapshot.project, shown(&proof)));
         let round = PullRound { round: pull.round, head: pull.head, base: pull.base, proof };
         draft.event(&author(agent), &EntityId::Pull(n), round, None, &[])?;
+        raised.push(n);
     }
-    Ok(())
+    Ok(raised)
 }
 
-/// The work whose tip is `head`, with the records that came with it.
-fn work_now(
+/// What is known of the proof of `head`, the records of this very push among it.
+fn proof_now(
     view: &View,
     branch: &RefName,
     agent: &AgentActor,
     issue: Option<u64>,
     head: Oid,
-    fresh: &[&Taken],
-) -> Result<Work, Refusal> {
+) -> Result<Proof, Refusal> {
     gate::clock::timed(|| {
         let work = Work::new(view, branch, &agent.name, issue, head);
         let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
-        Ok(work.with_records(fresh.iter().map(|taken| (taken.digest, taken.record.clone()))))
+        work.proof(view)
     })
 }
 
-/// The command that leads on from a branch that is no pull request yet: what `submit` would refuse it with, where nothing
-/// proves it.
-fn lead_on(
-    view: &View,
-    snapshot: &Snapshot,
-    objects: &dyn Objects,
-    agent: &AgentActor,
-    branch: &RefName,
-    work: Work,
-    level: Level,
-) -> String {
-    let submit = || format!("{}submit {}", door(agent), quote(branch.short()));
-    let refused = match level {
-        Level::P1 | Level::P2 | Level::P3 | Level::PX => None,
-        Level::P0 => gate::clock::timed(|| {
-            let onto = snapshot.head.as_ref().and_then(|head| snapshot.ref_id(head));
-            let base = merge_base(objects, onto, work.head()).ok()?;
-            work.submitted(view, base).check_submit(view).err()
-        }),
-    };
-    match refused {
-        None => submit(),
-        Some(refusal) => match refusal.next.strip_prefix("ssh forge ") {
-            Some(command) => format!("{}{command}", door(agent)),
-            None => refusal.next,
-        },
-    }
-}
-
-/// What leads on from the one branch that the agent works on and that is no pull request yet, where it is one.
-pub(super) fn unsubmitted(
-    view: &View,
-    snapshot: &Snapshot,
-    objects: &dyn Objects,
-    agent: &AgentActor,
-    fresh: &[&Taken],
-) -> Option<String> {
-    let onto = snapshot.head.as_ref().and_then(|head| snapshot.ref_id(head))?;
-    let waiting = |(n, work): (u64, &crate::state::Work)| {
-        let branch = &work.worker.branch;
-        let head = snapshot.ref_id(branch).filter(|_| snapshot.owners.get(branch) == Some(&agent.name))?;
-        let nothing_new = history::is_ancestor(objects, head, onto).ok()?;
-        (!nothing_new && gate::open_pull_of(snapshot, branch).is_none()).then(|| (n, branch.clone(), head))
-    };
-    let mut all = snapshot.fold.work_of(&agent.name).filter_map(waiting);
-    let (Some((issue, branch, head)), None) = (all.next(), all.next()) else { return None };
-    let work = work_now(view, &branch, agent, Some(issue), head, fresh).ok()?;
-    let level = work.proof(view).ok()?.level;
-    Some(lead_on(view, snapshot, objects, agent, &branch, work, level))
-}
-
 /// The issue for which `start` offered this branch.
-fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
+pub(super) fn started_issue(snapshot: &Snapshot, agent: &AgentActor, branch: &RefName) -> Option<u64> {
     snapshot.fold.work_of(&agent.name).find(|(_, work)| work.worker.branch == *branch).map(|(n, _)| n)
 }
 
@@ -281,7 +225,7 @@ pub(crate) fn shown(proof: &Proof) -> String {
     format!("{} (`{}`{tests})", proof.level, crate::state::snippet(&proof.command, 60).replace('`', "'"))
 }
 
-fn missing_record(proof: &Proof) -> Option<String> {
+pub(super) fn missing_record(proof: &Proof) -> Option<String> {
     (proof.level == Level::P0).then(|| {
         "no passing record of this very tree yet: commit, then `forge run -- <your tests>`, then `git push`".to_owned()
     })
