@@ -454,8 +454,12 @@ impl Work {
 
     /// Adds records, by their digests, that are not among the accepted ones; what they show is P1.
     pub fn with_records(mut self, more: impl IntoIterator<Item = (Sha256, Record)>) -> Work {
-        let arriving = |(digest, record)| Accepted { record, digest, level: Level::P1 };
-        self.records.extend(more.into_iter().map(arriving));
+        for (digest, record) in more {
+            // What is in the batch already is known by what it shows.
+            if !self.records.iter().any(|accepted| accepted.digest == digest) {
+                self.records.push(Accepted { record, digest, level: Level::P1 });
+            }
+        }
         self
     }
 
