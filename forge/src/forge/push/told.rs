@@ -39,7 +39,7 @@ pub(super) fn judged(
         if !came && !work.has_records() {
             return Ok((work.proof(view)?, None));
         }
-        let base = merge_base(objects, snapshot.default_tip(), head)?;
+        let Ok(base) = merge_base(objects, snapshot.default_tip(), head) else { return Ok((work.proof(view)?, None)) };
         let work = work.submitted(view, base);
         Ok((work.proof(view)?, Some(work.check_submit(view).map(drop))))
     })
@@ -62,8 +62,9 @@ pub(super) fn of_branch(
     let submit = format!("next: {}submit {}", door(agent), branch.short());
     match verdict {
         None => {
-            lines.extend(missing_record(&proof));
-            lines.push("next: forge run --again && git push".to_owned());
+            let lacks = missing_record(&proof);
+            lines.push(if lacks.is_some() { "next: forge run --again && git push".to_owned() } else { submit });
+            lines.splice(1..1, lacks);
         }
         Some(Err(refusal)) => {
             lines.push(format!("`submit` would refuse it so far: {}: {}", refusal.rule, refusal.why));
