@@ -156,7 +156,10 @@ impl Sorted {
 }
 
 /// The results of a push as git shows them, with one next command among those that are refused.
-fn answers(mut results: Vec<(RefName, Result<(), Refusal>)>, lead: Option<&str>) -> Vec<(FullName, Result<(), String>)> {
+fn answers(
+    mut results: Vec<(RefName, Result<(), Refusal>)>,
+    lead: Option<&str>,
+) -> Vec<(FullName, Result<(), String>)> {
     mending::once(&mut results, lead);
     results.into_iter().map(|(name, result)| (name.into(), result.map_err(|refusal| line(&refusal)))).collect()
 }

@@ -38,8 +38,7 @@ pub(super) fn judged(
         if !came && !work.has_records() {
             return Ok((work.proof(view)?, None));
         }
-        let (proof, verdict) = submitted(view, snapshot, objects, work, tip.1)?;
-        Ok((proof, Some(verdict)))
+        submitted(view, snapshot, objects, work, tip.1)
     })
 }
 
@@ -48,15 +47,17 @@ fn work(view: &View, agent: &AgentActor, (branch, head): Tip<'_>, issue: Option<
     work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))
 }
 
+/// No verdict where history cannot be read: what is told of a push refuses none.
 fn submitted(
     view: &View,
     snapshot: &Snapshot,
     objects: &dyn Objects,
     work: Work,
     head: Oid,
-) -> Result<(Proof, Result<(), Refusal>), Refusal> {
-    let work = work.submitted(view, merge_base(objects, snapshot.default_tip(), head)?);
-    Ok((work.proof(view)?, work.check_submit(view).map(drop)))
+) -> Result<(Proof, Option<Result<(), Refusal>>), Refusal> {
+    let Ok(base) = merge_base(objects, snapshot.default_tip(), head) else { return Ok((work.proof(view)?, None)) };
+    let work = work.submitted(view, base);
+    Ok((work.proof(view)?, Some(work.check_submit(view).map(drop))))
 }
 
 /// What is said of a branch that is no pull request.
@@ -77,7 +78,7 @@ pub(super) fn of_branch(
     let mut lines = vec![format!("{} is at {}, proof {}", branch.short(), head.short(), shown(&proof))];
     let landed = |target: Oid| history::is_ancestor(objects, head, target).unwrap_or(false);
     match verdict {
-        Err(refusal) => {
+        Some(Err(refusal)) => {
             match known {
                 true => lines.push(format!("`submit` would refuse it so far: {}: {}", refusal.rule, refusal.why)),
                 false => lines.extend(missing_record(&proof)),
@@ -85,11 +86,11 @@ pub(super) fn of_branch(
             let next = refusal.next.strip_prefix("ssh forge ").map(|command| format!("{}{command}", door(agent)));
             lines.push(format!("next: {}", next.unwrap_or(refusal.next)));
         }
-        Ok(()) if snapshot.default_tip().is_some_and(landed) => {
+        Some(Ok(())) if snapshot.default_tip().is_some_and(landed) => {
             lines.push("the default branch has all of it already: commit something first".to_owned());
             lines.push("next: git status".to_owned());
         }
-        Ok(()) => lines.push(format!("next: {}submit {}", door(agent), quote(branch.short()))),
+        Some(Ok(())) | None => lines.push(format!("next: {}submit {}", door(agent), quote(branch.short()))),
     }
     Ok(lines)
 }
