@@ -20,18 +20,9 @@ fn judge(repo: &dyn Repo, pushed: &PushedRecord<'_>) -> Judgement {
         let why = format!("it is about project {}, and this is {}", record.project, repo.project());
         return pushed.refuse(RULE.word, why, drop_it(pushed.name));
     }
-    // Then the push goes through, and what comes last says how a run is recorded for what it is about.
-    // The number in the record is its author's word; of an issue that `start` was asked for, the forge knows.
-    let issued = repo.nonce(&record.nonce)?;
-    let start = match issued.as_ref().filter(|issued| issued.subject.is_none()) {
-        Some(issued) => {
-            format!("ssh forge start {}", reference(&ItemRef { project: record.project.clone(), n: issued.issue }))
-        }
-        None => "ssh forge feed".to_owned(),
-    };
-    let next = format!("{} && {start}", drop_it(pushed.name));
-    let refuse = |why: String| pushed.refuse(RULE.word, why, &next);
-    match issued {
+    // A record of own work says nothing of where that work is: once it is dropped, the branch that it came with leads on.
+    let refuse = |why: String| pushed.refuse(RULE.word, why, drop_it(pushed.name));
+    match repo.nonce(&record.nonce)? {
         None => refuse("its nonce was never given out here; `start` gives one".to_owned()),
         Some(issued) if issued.agent != *pushed.agent => refuse("its nonce was given to another agent".to_owned()),
         Some(issued) => match record.issue {
