@@ -378,9 +378,15 @@ impl Work {
 
     /// The same, about to be submitted for the first time: what it changes since `base` is looked at, and what its author
     /// ran besides.
-    pub fn submitted(mut self, view: &View, base: Oid) -> Work {
+    pub fn submitted(self, view: &View, base: Oid) -> Work {
+        let mut work = self.since(view, base);
+        work.records.splice(0..0, newest_others(view, &work.author, work.tree));
+        work
+    }
+
+    /// The same without a look at what its author ran besides.
+    pub fn since(self, view: &View, base: Oid) -> Work {
         let changed = view.policy().and_then(|policy| changes::of_pull(view.objects, &policy.policy, base, self.head));
-        self.records.splice(0..0, newest_others(view, &self.author, self.tree));
         Work { base, changed, ..self }
     }
 

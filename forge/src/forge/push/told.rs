@@ -38,7 +38,7 @@ pub(super) fn judged(
         if !came && !work.has_records() {
             return Ok((work.proof(view)?, None));
         }
-        submitted(view, snapshot, objects, work, tip.1)
+        submitted(view, snapshot, objects, work, tip.1, true)
     })
 }
 
@@ -54,9 +54,12 @@ fn submitted(
     objects: &dyn Objects,
     work: Work,
     head: Oid,
+    known: bool,
 ) -> Result<(Proof, Option<Result<(), Refusal>>), Refusal> {
     let Ok(base) = merge_base(objects, snapshot.default_tip(), head) else { return Ok((work.proof(view)?, None)) };
-    let work = work.submitted(view, base);
+    // Each push asks. Without any record of the tree the answer is that there is none: the author's others, which may be
+    // long, would only be read to name a command.
+    let work = if known { work.submitted(view, base) } else { work.since(view, base) };
     Ok((work.proof(view)?, Some(work.check_submit(view).map(drop))))
 }
 
@@ -73,7 +76,7 @@ pub(super) fn of_branch(
     let (known, (proof, verdict)) = gate::clock::timed(|| {
         let work = work(view, agent, tip, started_issue(snapshot, agent, branch))?;
         let known = came || work.has_records();
-        Ok::<_, Refusal>((known, submitted(view, snapshot, objects, work, head)?))
+        Ok::<_, Refusal>((known, submitted(view, snapshot, objects, work, head, known)?))
     })?;
     let mut lines = vec![format!("{} is at {}, proof {}", branch.short(), head.short(), shown(&proof))];
     let landed = |target: Oid| history::is_ancestor(objects, head, target).unwrap_or(false);
@@ -110,7 +113,8 @@ pub(super) fn unsubmitted(
     };
     let mut all = snapshot.fold.work_of(&agent.name).filter_map(|(_, work)| waiting(&work.worker.branch));
     let (Some((branch, head)), None) = (all.next(), all.next()) else { return None };
-    let lines = of_branch(view, snapshot, objects, agent, (&branch, head), false).ok()?;
+    // As where a record came: what the author ran besides is looked at.
+    let lines = of_branch(view, snapshot, objects, agent, (&branch, head), true).ok()?;
     Some(lines.last()?.strip_prefix("next: ")?.to_owned())
 }
 
