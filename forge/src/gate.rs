@@ -443,11 +443,6 @@ impl Work {
         Work { merging: Some((by.clone(), strategy)), ..self }
     }
 
-    /// Its tip.
-    pub fn head(&self) -> Oid {
-        self.head
-    }
-
     /// The tree of its head.
     pub fn tree(&self) -> Oid {
         self.tree

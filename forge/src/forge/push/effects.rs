@@ -13,7 +13,7 @@ use super::super::signature::Signature;
 use super::{RefUpdate, told};
 use crate::answer::{Code, Refusal};
 use crate::authority::AgentActor;
-use crate::gate::{self, View, Work};
+use crate::gate::{self, View};
 use crate::ledger::{Author, Draft, NewRecord, Snapshot};
 use crate::state::PullStatus;
 use git::history;
@@ -190,11 +190,7 @@ fn proof_now(
     issue: Option<u64>,
     head: Oid,
 ) -> Result<Proof, Refusal> {
-    gate::clock::timed(|| {
-        let work = Work::new(view, branch, &agent.name, issue, head);
-        let work = work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))?;
-        work.proof(view)
-    })
+    gate::clock::timed(|| told::work(view, agent, (branch, head), issue)?.proof(view))
 }
 
 /// The issue for which `start` offered this branch.

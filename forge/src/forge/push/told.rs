@@ -4,7 +4,7 @@
 
 use hooks::command::quote;
 use hooks::record::Taken;
-use notes_schema::event::Proof;
+use notes_schema::event::{Level, Proof};
 use notes_schema::{Oid, RefName};
 
 use super::effects::{door, merge_base, missing_record, shown, started_issue};
@@ -42,7 +42,13 @@ pub(super) fn judged(
     })
 }
 
-fn work(view: &View, agent: &AgentActor, (branch, head): Tip<'_>, issue: Option<u64>) -> Result<Work, Refusal> {
+/// The work whose tip is given, with what is known of that tree.
+pub(super) fn work(
+    view: &View,
+    agent: &AgentActor,
+    (branch, head): Tip<'_>,
+    issue: Option<u64>,
+) -> Result<Work, Refusal> {
     let work = Work::new(view, branch, &agent.name, issue, head);
     work.map_err(|e| Refusal::new(Code::TryLater, branch.as_str(), e.to_string(), "git push"))
 }
@@ -56,11 +62,13 @@ fn submitted(
     head: Oid,
     known: bool,
 ) -> Result<(Proof, Option<Result<(), Refusal>>), Refusal> {
-    let Ok(base) = merge_base(objects, snapshot.default_tip(), head) else { return Ok((work.proof(view)?, None)) };
-    // Each push asks. Without any record of the tree the answer is that there is none: the author's others, which may be
-    // long, would only be read to name a command.
-    let work = if known { work.submitted(view, base) } else { work.since(view, base) };
-    Ok((work.proof(view)?, Some(work.check_submit(view).map(drop))))
+    let proof = work.proof(view)?;
+    let Ok(base) = merge_base(objects, snapshot.default_tip(), head) else { return Ok((proof, None)) };
+    // Each push asks, and the author's other records may be long. They are read to say why one of the tree proves nothing:
+    // not where one does, and not to name a command where there is none.
+    let why = known && proof.level == Level::P0;
+    let work = if why { work.submitted(view, base) } else { work.since(view, base) };
+    Ok((proof, Some(work.check_submit(view).map(drop))))
 }
 
 /// What is said of a branch that is no pull request.
