@@ -5,12 +5,14 @@ use tests::memory::{self, Peak};
 use tests::repository::{self, Shape};
 use tests::{Forge, plumbing};
 
-const SHORT: Shape = Shape { commits: 5_000, files: 2_000, blobs: 20, blob_bytes: 5 << 20 };
+const SHORT: Shape = Shape { commits: 5_000, files: 2_000, blobs: 32, blob_bytes: 5 << 20 };
 const LONG: Shape = Shape { commits: 100_000, files: 50_000, blobs: 200, blob_bytes: 5 << 20 };
 
-/// Memory of its own that the server may take beyond what it has when it idles, in KiB: its caches of fixed size, and less
-/// than the bodies that pass through it, so that one that is collected would be seen.
-const CEILING: u64 = 80 << 10;
+/// Memory of its own that the server may take beyond what it has when it idles, in KiB. A push of this shape works in some
+/// 50 MiB and a clone in 30; they run on other threads, and the system's allocator keeps what a thread freed in that thread's
+/// arena, so both may stand beside each other, and which threads they meet changes from run to run. Well below the 160 MiB of
+/// bodies that pass through, so that one that is collected would be seen.
+const CEILING: u64 = 112 << 10;
 
 struct Watched<'a> {
     forge: &'a Forge,
