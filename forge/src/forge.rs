@@ -66,7 +66,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// The repositories were written by a later version.
-    #[error("{project}.git was {source}; install the version that wrote it, or a later one")]
+    #[error("{project}.git was {source}")]
     Newer {
         /// The repository.
         project: ProjectName,

@@ -19,7 +19,10 @@ pub enum DecodeError {
     #[error("not the expected structure: {0}")]
     Shape(String),
     /// They were written by a later format.
-    #[error("format {found} is newer than {}, the newest that this program reads", crate::FORMAT_VERSION)]
+    #[error(
+        "format {found} is newer than {}, the newest that this program reads; install the version that wrote it, or a later one",
+        crate::FORMAT_VERSION
+    )]
     Newer {
         /// The version they claim.
         found: u32,

@@ -22,3 +22,4 @@ mod server;
 mod signed;
 mod statuses;
 mod tampered;
+mod upgrade;
