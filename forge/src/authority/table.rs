@@ -83,6 +83,8 @@ fn asked(column: &Column, operation: Operation, own: bool, read: Read) -> Result
 /// A row: what is asked for, what it needs, and a cell for each column.
 struct Row(String, String, Vec<String>);
 
+type RowsOf = fn(Read) -> Vec<Row>;
+
 /// The rows of an operation: two where it matters whose the thing is.
 fn rows(name: &str, operation: Operation, read: Read, at: impl Fn(&Column) -> bool) -> Vec<Row> {
     let whose: &[(&str, bool)] = match operation.of {
@@ -210,8 +212,7 @@ fn write(out: &mut String, title: &str, rows: &[Row]) {
 
 fn document() -> String {
     let mut out = String::new();
-    let kinds: [(&str, fn(Read) -> Vec<Row>); 3] =
-        [("Commands", commands), ("Routes", routes), ("Services of git", services)];
+    let kinds: [(&str, RowsOf); 3] = [("Commands", commands), ("Routes", routes), ("Services of git", services)];
     for (title, of) in kinds {
         write(&mut out, title, &of(Read::Public));
     }
