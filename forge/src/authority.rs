@@ -1,13 +1,19 @@
-//! Who acts, what an operation needs, and the one function that compares them.
+//! Who acts, what an operation needs, and the functions that compare them: [`permit`] for who somebody is, [`stands`] for
+//! what they are to the thing in question, [`permit_ref`] for the refs of a token. Refs have their own table,
+//! [`hooks::access`]. `docs/authority.md` is made of all of it.
 //!
-//! Invariant: every write is decided here, for every door. Default deny: an operation declares its [`Needs`] or does not
-//! compile.
+//! Invariant: every write is decided here, for every door. Default deny: an operation declares its [`Needs`] and what it
+//! is about ([`Of`]), or does not compile.
+
+#[cfg(test)]
+mod table;
 
 use notes_schema::event::PublicKey;
 use notes_schema::{AgentName, ProjectName};
 
 use crate::answer::{Code, Refusal};
 use crate::config::Read;
+use git::wire::Service;
 
 /// Whoever is at the door, after authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +61,58 @@ pub enum Needs {
     Agent,
     /// The same with a key or a token that is good for every project and ref: what it does outlives its limits.
     WholeAgent,
+    /// There is no such actor: the forge does it by itself.
+    Nobody,
+}
+
+/// What an operation is about, and what its actor must be to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The forge, or the actor: a token for one project is good for it too.
+    Forge,
+    /// One project, or something of it, whoever's.
+    Project,
+    /// One project, for its maintainer.
+    Maintainer,
+    /// An issue or pull request, for who opened it and the project's maintainer.
+    OpenerOrMaintainer,
+    /// A branch, for the agent that it belongs to.
+    Owner,
+    /// A pull request, for everybody but who made it.
+    Others,
+    /// A check, for whoever the maintainer registered.
+    Registered,
+}
+
+/// What an actor is to a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ties {
+    /// It is the maintainer of the thing's project.
+    pub maintainer: bool,
+    /// It opened, made or owns the thing, or is registered for it.
+    pub own: bool,
+}
+
+/// Something that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operation {
+    /// The word by which tokens are limited to it: the first of a command's name, `fetch` or `push`.
+    pub verb: &'static str,
+    /// What it needs of its actor.
+    pub needs: Needs,
+    /// What it is about.
+    pub of: Of,
+}
+
+/// What git asks for of a repository.
+pub fn git(service: Service, repository: &ProjectName) -> Operation {
+    match service {
+        Service::UploadPack => Operation { verb: "fetch", needs: Needs::Read, of: Of::Project },
+        Service::ReceivePack if repository.is_forge() => {
+            Operation { verb: "push", needs: Needs::Nobody, of: Of::Project }
+        }
+        Service::ReceivePack => Operation { verb: "push", needs: Needs::Agent, of: Of::Project },
+    }
 }
 
 impl Actor {
@@ -67,14 +125,20 @@ impl Actor {
     }
 }
 
-/// Whether `actor` may do `verb` (a command's name, or `push`) on `project`.
-pub fn permit(
-    actor: &Actor,
-    needs: Needs,
-    verb: &str,
-    project: Option<&ProjectName>,
-    read: Read,
-) -> Result<(), Refusal> {
+/// Whether an actor with these ties is one whom an operation is for.
+pub const fn stands(of: Of, ties: Ties) -> bool {
+    match of {
+        Of::Forge | Of::Project => true,
+        Of::Maintainer => ties.maintainer,
+        Of::OpenerOrMaintainer => ties.own || ties.maintainer,
+        Of::Owner | Of::Registered => ties.own,
+        Of::Others => !ties.own,
+    }
+}
+
+/// Whether `actor` may ask for `operation`; where it is of one project, and that is known, on `project`.
+pub fn permit(actor: &Actor, operation: Operation, project: Option<&ProjectName>, read: Read) -> Result<(), Refusal> {
+    let Operation { verb, needs, of: _ } = operation;
     let register = match actor {
         Actor::Stranger(key) => format!("register {}", free_name(key)),
         Actor::Anonymous | Actor::Agent(_) => "help register".to_owned(),
@@ -90,18 +154,21 @@ pub fn permit(
         (Needs::Newcomer, Actor::Agent(agent)) => {
             Err(Refusal::new(Code::Stale, verb, format!("this key already belongs to {}", agent.name), "whoami"))
         }
-        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Anonymous) => Err(Refusal::new(
+        (_, Actor::Anonymous) => Err(Refusal::new(
             Code::NotAllowed,
             verb,
             "this needs an agent: come with a registered SSH key or a token",
             register,
         )),
-        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Stranger(key)) => Err(Refusal::new(
+        (_, Actor::Stranger(key)) => Err(Refusal::new(
             Code::NotAllowed,
             verb,
             format!("key {} belongs to no agent yet", key.fingerprint),
             register,
         )),
+        (Needs::Nobody, Actor::Agent(_)) => {
+            Err(Refusal::new(Code::NotAllowed, verb, "only the forge itself writes it", "help"))
+        }
         (Needs::WholeAgent, Actor::Agent(agent)) if agent.scope.project.is_some() || agent.scope.refs.is_some() => {
             let why = format!("{} is good for a part of the forge only, and this is about all of it", agent.credential);
             Err(Refusal::new(Code::NotAllowed, verb, why, "whoami"))
@@ -168,7 +235,9 @@ mod tests {
             let (name, credential) = ("alpha".parse().unwrap(), "token:t".to_owned());
             Actor::Agent(AgentActor { name, credential, scope })
         };
-        let whole = |actor: &Actor, verb| permit(actor, Needs::WholeAgent, verb, None, Read::Public);
+        let whole = |actor: &Actor, verb| {
+            permit(actor, Operation { verb, needs: Needs::WholeAgent, of: Of::Forge }, None, Read::Public)
+        };
         let project = Some("parser".parse().unwrap());
         assert!(whole(&limited(Scope { project, ..Scope::default() }), "key").is_err());
         assert!(whole(&limited(Scope { refs: Some("refs/heads/x".to_owned()), ..Scope::default() }), "key").is_err());

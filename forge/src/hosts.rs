@@ -103,12 +103,12 @@ impl Hosts for Arc<Forge> {
             Who::Anonymous | Who::Stranger => Actor::Anonymous,
         };
         let anonymous = actor == Actor::Anonymous;
-        if anonymous && service == Service::ReceivePack {
-            let why = "this needs an agent: give a token as the password, with any user name";
-            return Err(Closed::Ask(Refusal::new(Code::NotAllowed, "push", why, "ssh forge token")));
-        }
-        self.host(path, &actor, service).map_err(|refusal| match refusal.code {
-            Code::NotAllowed if anonymous => Closed::Ask(refusal),
+        self.host(path, &actor, service).map_err(|refusal| match (refusal.code, service) {
+            (Code::NotAllowed, Service::ReceivePack) if anonymous => {
+                let why = "this needs an agent: give a token as the password, with any user name";
+                Closed::Ask(Refusal::new(Code::NotAllowed, "push", why, "ssh forge token"))
+            }
+            (Code::NotAllowed, Service::UploadPack) if anonymous => Closed::Ask(refusal),
             _ => Closed::Refused(refusal),
         })
     }

@@ -6,6 +6,7 @@
 //! Invariant: reads only what [`Repo`] looks up, knows no clock, disk or network, and writes nothing. A rule that cannot
 //! decide says so, and that refuses.
 
+pub mod access;
 pub mod command;
 pub mod counts;
 pub mod gate;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::keys::{DEFAULT_TTL_MS, new_token, public_key};
 use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::{Actor, Needs, Scope};
+use crate::authority::{Actor, Needs, Of, Scope};
 use crate::ledger::{Author, Draft};
 use crate::state::elo::{Tier, show, show_change};
 
@@ -63,6 +63,7 @@ pub const REGISTER: Command = Command {
     name: "register",
     aliases: &[],
     needs: Needs::Newcomer,
+    of: Of::Forge,
     shape: Shape { stdin: Stdin::OverHttp, ..Shape::words(1, 1) },
     usage: "<name>",
     summary: "become an agent: your SSH key is your identity",
@@ -140,6 +141,7 @@ pub const WHOAMI: Command = Command {
     name: "whoami",
     aliases: &[],
     needs: Needs::Agent,
+    of: Of::Forge,
     shape: Shape::words(0, 0),
     usage: "",
     summary: "who you are here, and by which key or token",
@@ -211,6 +213,7 @@ pub const PROFILE: Command = Command {
     name: "profile",
     aliases: &["me"],
     needs: Needs::Read,
+    of: Of::Forge,
     shape: Shape::words(0, 1),
     usage: "[agent]",
     summary: "ratings, tiers, and what each change came from",
@@ -281,6 +284,7 @@ pub const LEADERBOARD: Command = Command {
     name: "leaderboard",
     aliases: &["top"],
     needs: Needs::Read,
+    of: Of::Forge,
     shape: Shape::words(0, 1),
     usage: "[simulator|antfarm|review]",
     summary: "the best hundred agents of a track",

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::context::Project;
 use super::{Args, Command, Context, Shape, Takes, restate};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{self, Needs, Of, Ties};
 use crate::gate;
 use crate::ledger::{Author, Draft, KnownRecord, Snapshot};
 use crate::state::elo::show_change;
@@ -30,6 +30,7 @@ pub const CHALLENGE: Command = Command {
     name: "challenge",
     aliases: &[],
     needs: Needs::Agent,
+    of: Of::Others,
     shape: Shape::words(1, 256).flags(&[("record", Takes::Word)]),
     usage: "<ref|record> [--record <id|digest|newest> [text]]",
     summary: "run another's proof again: how, and then what came of it",
@@ -208,7 +209,8 @@ fn challenged(
     if pull.status == PullStatus::Closed {
         return Err(Refusal::new(Code::Stale, what, "it was closed: nothing rests on its proof", "feed"));
     }
-    if root.fold.owner(&pull.author) == root.fold.owner(agent) {
+    let own = root.fold.owner(&pull.author) == root.fold.owner(agent);
+    if !authority::stands(CHALLENGE.of, Ties { own, ..Ties::default() }) {
         let why = "nobody confirms or refutes their own proof; an agent of another owner must";
         return Err(Refusal::new(Code::NotAllowed, what, why, "feed --wait"));
     }

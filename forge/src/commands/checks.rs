@@ -12,9 +12,8 @@ use super::context::Project;
 use super::text::inline;
 use super::{Args, Command, Context, Shape, code, restate};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::gate::View;
-use crate::ledger::Author;
 use crate::state::checks::{self, Said};
 use crate::state::{Checks, PullState, WRITTEN_NAMES};
 use git::store::{Objects as _, Over};
@@ -161,6 +160,7 @@ pub const CHECK_REGISTER: Command = Command {
     name: "check register",
     aliases: &["check add"],
     needs: Needs::WholeAgent,
+    of: Of::Maintainer,
     shape: Shape::words(3, 24),
     usage: "<project> <name> <agent>",
     summary: "let an agent post a check of your project: `help ci`",
@@ -173,6 +173,7 @@ pub const CHECK_DROP: Command = Command {
     name: "check drop",
     aliases: &["check remove", "check unregister"],
     needs: Needs::Agent,
+    of: Of::Maintainer,
     shape: Shape::words(3, 24),
     usage: "<project> <name> <agent>",
     summary: "let an agent post a check no longer; what it said stops counting",
@@ -187,7 +188,7 @@ fn change(context: &Context, args: &Args, register: bool) -> Result<Answer, Refu
     let name = name_of(&middle.join(" ")).map_err(|why| context.usage(why))?;
     let agent: AgentName = last.parse().map_err(|e: notes_schema::NameError| context.usage(e.to_string()))?;
     let (by, of) = (context.author()?, project.repository.name().clone());
-    maintains(context, &by, &of)?;
+    maintains(context, &of)?;
     if register && context.root.fold.agent(&agent).is_none() {
         let why = "there is no such agent: it registers first, with a key or over HTTP";
         return Err(Refusal::new(Code::NotFound, agent.as_str(), why, "help register"));
@@ -239,12 +240,11 @@ fn restate_later(context: &Context, project: &Project, pulls: &[u64]) -> Result<
     Ok(())
 }
 
-fn maintains(context: &Context, by: &Author, project: &ProjectName) -> Result<(), Refusal> {
-    let entry = context.root.fold.project(project);
-    if entry.is_some_and(|entry| entry.creator == by.agent) {
+fn maintains(context: &Context, project: &ProjectName) -> Result<(), Refusal> {
+    if context.stands(project, false) {
         return Ok(());
     }
-    let maintainer = entry.map_or_else(AgentName::forge, |entry| entry.creator.clone());
+    let maintainer = context.root.fold.project(project).map_or_else(AgentName::forge, |entry| entry.creator.clone());
     let why = format!("its maintainer {maintainer} says who may post checks");
     Err(Refusal::new(Code::NotAllowed, format!("checks of {project}"), why, format!("check list {project}")))
 }
@@ -299,6 +299,7 @@ pub const CHECK_LIST: Command = Command {
     name: "check list",
     aliases: &["checks"],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(0, 1),
     usage: "[project]",
     summary: "a project's checks, and who may post them",
@@ -352,6 +353,7 @@ pub const CHECK_SHOW: Command = Command {
     name: "check show",
     aliases: &["check view"],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(1, 2),
     usage: "<project> [branch | commit]",
     summary: "what checks said of a commit's tree",

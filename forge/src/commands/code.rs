@@ -13,7 +13,7 @@ use super::pulls::{LONGEST_DIFF, MOST_FILES, cleaned};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use git::blame::{self, BlameError};
 use git::object::{Commit, Kind};
 use git::store::{Objects, Store};
@@ -131,6 +131,7 @@ pub const LOG: Command = Command {
     name: "log",
     aliases: &[],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(0, 2).flags(&[("follow", Takes::Nothing), ("limit", Takes::Word), ("after", Takes::Word)]),
     usage: "[project][:path] [branch|tag|id|A..B] [--follow] [--limit 30] [--after ID]",
     summary: "the commits that changed a project, or what stands at a path",
@@ -246,6 +247,7 @@ pub const BLAME: Command = Command {
     name: "blame",
     aliases: &["annotate"],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(1, 2).flags(&[("from", Takes::Word)]),
     usage: "<project>:<path> [branch|tag|id] [--from LINE]",
     summary: "which commit each line of a file comes from",
@@ -337,6 +339,7 @@ pub const DIFF: Command = Command {
     name: "diff",
     aliases: &[],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(2, 2),
     usage: "<project>[:path] <A..B|A...B>",
     summary: "what differs between two commits; with three dots, what B changed since it left A",

@@ -7,7 +7,7 @@ use notes_schema::{ItemRef, ProjectName};
 
 use super::{Args, Command, Door};
 use crate::answer::{Code, Refusal};
-use crate::authority::{self, Actor, AgentActor};
+use crate::authority::{self, Actor, AgentActor, Ties};
 use crate::forge::Forge;
 use crate::ledger::{Author, Draft, Repository, Snapshot};
 
@@ -112,13 +112,27 @@ impl<'a> Context<'a> {
     }
 
     fn named(&self, name: &ProjectName) -> Result<Project, Refusal> {
-        authority::permit(self.actor, self.command.needs, self.verb(), Some(name), self.forge.config().read)?;
+        self.permitted(Some(name))?;
         let repository = self.forge.project(name)?;
         Ok(Project { snapshot: repository.snapshot(), repository })
     }
 
-    fn verb(&self) -> &'static str {
-        self.command.name.split(' ').next().unwrap_or("")
+    fn permitted(&self, project: Option<&ProjectName>) -> Result<(), Refusal> {
+        authority::permit(self.actor, self.command.operation(), project, self.forge.config().read)
+    }
+
+    /// Whether the command is for somebody who opened, made or owns the thing in question in `project`, or did not.
+    pub fn stands(&self, project: &ProjectName, own: bool) -> bool {
+        let creator = self.root.fold.project(project).map(|project| &project.creator);
+        let maintainer = creator.is_some() && creator == self.actor.agent().map(|agent| &agent.name);
+        authority::stands(self.command.of, Ties { maintainer, own })
+    }
+
+    /// Every project that the caller may ask the command of.
+    pub fn projects(&self) -> impl Iterator<Item = Project> + '_ {
+        let open = self.forge.open_repositories().into_iter();
+        let permitted = open.filter(|repository| self.permitted(Some(repository.name())).is_ok());
+        permitted.map(|repository| Project { snapshot: repository.snapshot(), repository })
     }
 
     /// The caller's current project: that of its latest `start`, `join` or `project new`.
@@ -201,7 +215,7 @@ impl<'a> Context<'a> {
         F: FnOnce(&mut Draft) -> Result<R, Refusal> + Send + 'static,
     {
         let name = (!repository.name().is_forge()).then(|| repository.name());
-        authority::permit(self.actor, self.command.needs, self.verb(), name, self.forge.config().read)?;
+        self.permitted(name)?;
         self.forge.commit(repository, self.agent()?, plan)
     }
 

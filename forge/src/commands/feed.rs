@@ -19,7 +19,7 @@ use super::projects::{self, Line};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::state::elo::show_change;
 use crate::state::{IssueState, LastComment, PullState, PullStatus, Worker};
 use git::diff;
@@ -200,6 +200,7 @@ pub const FEED: Command = Command {
     name: "feed",
     aliases: &["refresh"],
     needs: Needs::Read,
+    of: Of::Forge,
     shape: Shape::words(0, 0).flags(FLAGS),
     usage: "[--since SEQ] [--wait] [--max 4k] [--project P] [--label L] [--lang L]",
     summary: "your whole world; with --since and --wait, its next change",
@@ -216,6 +217,7 @@ pub const MY_WORK: Command = Command {
     name: "my-work",
     aliases: &["status"],
     needs: Needs::Agent,
+    of: Of::Forge,
     shape: Shape::words(0, 0),
     usage: "",
     summary: "what you are working on, and your open pull requests",

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Args, COMMANDS, Command, Context, Shape, find};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 
 #[derive(Serialize)]
 struct Entry {
@@ -74,6 +74,7 @@ pub const HELP: Command = Command {
     name: "help",
     aliases: &[],
     needs: Needs::Nothing,
+    of: Of::Forge,
     shape: Shape::words(0, 2),
     usage: "[command]",
     summary: "what there is, and how one command is called",
@@ -101,6 +102,7 @@ pub const RECORDER: Command = Command {
     name: "recorder",
     aliases: &[],
     needs: Needs::Nothing,
+    of: Of::Forge,
     shape: Shape::words(0, 0),
     usage: "",
     summary: "a recorder as one shell script, for machines without the program",

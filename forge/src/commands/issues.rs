@@ -9,7 +9,7 @@ use super::context::{Item, Project};
 use super::lists::{Page, list, state_of};
 use super::{Args, Command, Context, Shape, Stdin, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::state::{IssueState, IssueStatus};
 
 /// Longest title, in bytes.
@@ -40,6 +40,7 @@ pub const ISSUE_NEW: Command = Command {
     name: "issue new",
     aliases: &["issue create", "issue open"],
     needs: Needs::Agent,
+    of: Of::Project,
     shape: {
         let flags = &[("title", Takes::Words), ("label", Takes::Word), ("dedupe", Takes::Word)];
         Shape { stdin: Stdin::Always, ..Shape::words(1, 1).flags(flags) }
@@ -91,6 +92,7 @@ pub const ISSUE_LIST: Command = Command {
     name: "issue list",
     aliases: &["issues"],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(0, 1).flags(&[("state", Takes::Word), ("label", Takes::Word)]),
     usage: "[project] [--state open|closed|all] [--label L]",
     summary: "the newest hundred issues of a project",
@@ -127,8 +129,7 @@ impl Render for Changed {
 /// Who may close or reopen: whoever opened it, and the project's maintainer.
 fn may_change(context: &Context, project: &Project, issue: &IssueState) -> Result<(), Refusal> {
     let agent = &context.agent()?.name;
-    let maintainer = context.root.fold.project(project.repository.name()).is_some_and(|p| p.creator == *agent);
-    if maintainer || issue.author == *agent {
+    if context.stands(project.repository.name(), issue.author == *agent) {
         return Ok(());
     }
     let why = format!("only {} who opened it, or the project's maintainer, may", issue.author);
@@ -141,6 +142,7 @@ pub const ISSUE_CLOSE: Command = Command {
     name: "issue close",
     aliases: &["close"],
     needs: Needs::Agent,
+    of: Of::OpenerOrMaintainer,
     shape: Shape { text: true, ..Shape::words(1, 1) },
     usage: "<ref> [text]",
     summary: "close an issue that you opened or maintain",
@@ -157,6 +159,7 @@ pub const ISSUE_REOPEN: Command = Command {
     name: "issue reopen",
     aliases: &["reopen"],
     needs: Needs::Agent,
+    of: Of::OpenerOrMaintainer,
     shape: Shape { text: true, ..Shape::words(1, 1) },
     usage: "<ref> [text]",
     summary: "open a closed issue again",

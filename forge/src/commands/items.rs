@@ -10,7 +10,7 @@ use super::context::{Item, Project};
 use super::text::{inline, quote};
 use super::{Args, Command, Context, Shape, Stdin, line, notes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::ledger::{self, ReadEvent};
 use crate::state::{IssueStatus, PullState, snippet};
 
@@ -150,6 +150,7 @@ pub const DETAILS: Command = Command {
     name: "details",
     aliases: &["info", "issue view", "issue show"],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(1, 1),
     usage: "<ref>",
     summary: "an issue or pull request with its whole thread",
@@ -215,6 +216,7 @@ pub const REPLY: Command = Command {
     name: "reply",
     aliases: &["comment"],
     needs: Needs::Agent,
+    of: Of::Project,
     shape: Shape { text: true, stdin: Stdin::InsteadOfText, ..Shape::words(1, 1) },
     usage: "<ref> <text>   (or text on stdin)",
     summary: "say something on an issue or pull request",
@@ -293,6 +295,7 @@ pub const SEARCH: Command = Command {
     name: "search",
     aliases: &[],
     needs: Needs::Read,
+    of: Of::Forge,
     shape: Shape::words(1, 64),
     usage: "<words> [is:open|closed|merged|issue|pr] [label:L] [author:A] [project:P]",
     summary: "find issues and pull requests by their words",

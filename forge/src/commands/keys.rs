@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::{AgentActor, Needs, Scope};
+use crate::authority::{AgentActor, Needs, Of, Scope};
 use crate::state::WRITTEN_NAMES;
 
 /// Longest line of a public key file, in bytes: RSA of 16384 bits fits. An agent's state holds all of its keys.
@@ -58,6 +58,7 @@ pub const KEY_LIST: Command = Command {
     name: "key list",
     aliases: &["keys", "key"],
     needs: Needs::Agent,
+    of: Of::Forge,
     shape: Shape::words(0, 0),
     usage: "",
     summary: "your keys and tokens",
@@ -74,6 +75,7 @@ pub const KEY_ADD: Command = Command {
     name: "key add",
     aliases: &[],
     needs: Needs::WholeAgent,
+    of: Of::Forge,
     shape: Shape::words(1, 3),
     usage: "<public key | ->",
     summary: "let one more SSH key in as you",
@@ -107,6 +109,7 @@ pub const KEY_REVOKE: Command = Command {
     name: "key revoke",
     aliases: &["token revoke"],
     needs: Needs::WholeAgent,
+    of: Of::Forge,
     shape: Shape::words(1, 1),
     usage: "<SHA256:… | token:id>",
     summary: "make a key or token void, at once",
@@ -197,6 +200,7 @@ pub const TOKEN: Command = Command {
     name: "token",
     aliases: &["token new"],
     needs: Needs::Agent,
+    of: Of::Forge,
     shape: Shape::words(0, 0).flags(&[
         ("project", Takes::Word),
         ("refs", Takes::Word),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::context::Project;
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::gate::{self, CannotLand, Landing, View, Work};
 use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::elo::show_change;
@@ -61,6 +61,7 @@ pub const MERGE: Command = Command {
     name: "merge",
     aliases: &["pr merge"],
     needs: Needs::Agent,
+    of: Of::Project,
     shape: Shape::words(1, 1).flags(&[("strategy", Takes::Word)]),
     usage: "<ref> [--strategy merge|squash|rebase]",
     summary: "land a pull request whose gate is satisfied",

@@ -31,12 +31,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+pub use agents::{LEADERBOARD, PROFILE, REGISTER};
+pub use checks::{CHECK_LIST, CHECK_POST, CHECK_SHOW};
 pub use context::Context;
+pub use feed::FEED;
 pub use help::RECORDER_SCRIPT;
+pub use issues::ISSUE_LIST;
+pub use items::{DETAILS, SEARCH};
 pub use line::{Args, Shape, Stdin, Takes};
+pub use projects::{PROJECT_LIST, PROJECT_SHOW};
+pub use pulls::{PR, PR_LIST};
 
 use crate::answer::{Answer, Code, Refusal};
-use crate::authority::{self, Actor, Needs};
+use crate::authority::{self, Actor, Needs, Of, Operation};
 use crate::forge::Forge;
 
 /// Which door a command came through; answers may name that door's URLs.
@@ -49,7 +56,7 @@ pub enum Door {
 }
 
 /// One command as it arrived.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Call {
     /// Who asks.
     pub actor: Actor,
@@ -57,6 +64,8 @@ pub struct Call {
     pub door: Door,
     /// The command line, as ssh joins it or `POST /action` carries it.
     pub line: String,
+    /// The one command that the line may hold, where the door's address stands for one.
+    pub only: Option<&'static Command>,
     /// Whether JSON was asked for outside the line (`Accept`).
     pub json: bool,
 }
@@ -82,6 +91,8 @@ pub struct Command {
     pub aliases: &'static [&'static str],
     /// What it needs of the actor.
     pub needs: Needs,
+    /// What it is about, and what its actor must be to that.
+    pub of: Of,
     /// What its line may hold.
     pub shape: Shape,
     /// How it is called, for help: the part after its name.
@@ -92,6 +103,21 @@ pub struct Command {
     pub example: &'static str,
     /// Does it. Blocks.
     pub run: fn(&Context, &Args) -> Result<Answer, Refusal>,
+}
+
+impl Command {
+    /// What permission is asked for.
+    pub const fn operation(&self) -> Operation {
+        Operation { verb: first_word(self.name), needs: self.needs, of: self.of }
+    }
+}
+
+const fn first_word(name: &'static str) -> &'static str {
+    let mut at = 0;
+    while at < name.len() && name.as_bytes()[at] != b' ' {
+        at += 1;
+    }
+    name.split_at(at).0
 }
 
 /// Every command, in the order in which help lists them.
@@ -184,10 +210,12 @@ async fn answer(
         }
         None => unknown(names.last().map_or("", |(name, _)| name))?,
     };
-    let verb = command.name.split(' ').next().unwrap_or("");
-    let permitted = authority::permit(&call.actor, command.needs, verb, None, forge.config().read);
+    if call.only.is_some_and(|only| only.name != command.name) {
+        let why = format!("this address asks for `{}` alone", call.only.map_or("", |only| only.name));
+        return Err(Refusal::new(Code::NotAllowed, command.name, why, "help"));
+    }
     // Whoever may not do it is told so before being told how it is spelled.
-    permitted?;
+    authority::permit(&call.actor, command.operation(), None, forge.config().read)?;
     // A bare number is a reference: it is shown.
     let rest = if command.name == "details" && line_is_number(&call.line) { call.line.trim() } else { rest };
     let shape = command.shape;

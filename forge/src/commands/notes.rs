@@ -8,7 +8,7 @@ use super::items::{Shown, entity};
 use super::text::quote;
 use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::state::Fold;
 
 /// `note`.
@@ -16,6 +16,7 @@ pub const NOTE: Command = Command {
     name: "note",
     aliases: &[],
     needs: Needs::Agent,
+    of: Of::Project,
     shape: Shape { text: true, stdin: Stdin::InsteadOfText, ..Shape::words(2, 2) },
     usage: "<ref> didnt-work|deprecated|practice <text>   (or text on stdin)",
     summary: "leave a note for those who come after; one of each kind",

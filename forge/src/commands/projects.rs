@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::text::{count, inline};
 use super::{Args, Command, Context, Door, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 
 #[derive(Serialize)]
 struct Created {
@@ -44,6 +44,7 @@ pub const PROJECT_NEW: Command = Command {
     name: "project new",
     aliases: &["project create"],
     needs: Needs::WholeAgent,
+    of: Of::Forge,
     shape: Shape::words(1, 1).flags(&[("description", Takes::Words), ("branch", Takes::Word)]),
     usage: "<name> [--description TEXT] [--branch main]",
     summary: "make an empty public project; you are its maintainer",
@@ -147,6 +148,7 @@ pub const PROJECT_LIST: Command = Command {
     name: "project list",
     aliases: &["projects"],
     needs: Needs::Read,
+    of: Of::Forge,
     shape: Shape::words(0, 0),
     usage: "",
     summary: "all projects",
@@ -215,6 +217,7 @@ pub const PROJECT_SHOW: Command = Command {
     name: "project show",
     aliases: &[],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(1, 1),
     usage: "<name>",
     summary: "a project: where to clone it, what is open",
@@ -267,6 +270,7 @@ pub const JOIN: Command = Command {
     name: "join",
     aliases: &[],
     needs: Needs::Agent,
+    of: Of::Project,
     shape: Shape::words(1, 1),
     usage: "<project>",
     summary: "put a project into your feed and be offered its reviews",

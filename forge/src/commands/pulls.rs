@@ -13,7 +13,7 @@ use super::lists::Page;
 use super::text::{count, inline, quote};
 use super::{Args, Command, Context, Shape, Takes, notes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::gate::{View, Work};
 use crate::state::{PullState, PullStatus};
 use git::diff;
@@ -254,6 +254,7 @@ pub const PR: Command = Command {
     name: "pr",
     aliases: &["pr view", "pr show", "pr-status", "pr-comments", "pull"],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(0, 1).flags(&[("diff", Takes::Nothing)]),
     usage: "<ref> [--diff]",
     summary: "a pull request: its gate, reviews, thread and diff",
@@ -367,6 +368,7 @@ pub const PR_LIST: Command = Command {
     name: "pr list",
     aliases: &["prs", "pulls"],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(0, 1).flags(&[("state", Takes::Word)]),
     usage: "[project] [--state open|merged|closed|all]",
     summary: "the newest hundred pull requests of a project",
@@ -401,6 +403,7 @@ pub const PR_CLOSE: Command = Command {
     name: "pr close",
     aliases: &[],
     needs: Needs::Agent,
+    of: Of::OpenerOrMaintainer,
     shape: Shape { text: true, ..Shape::words(1, 1) },
     usage: "<ref> [text]",
     summary: "give a pull request up without merging it",
@@ -413,8 +416,7 @@ fn pr_close(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let n = reference.n;
     let pull = project.snapshot.fold.pull(n).ok_or_else(|| context.usage(format!("{reference} is an issue")))?;
     let (by, text) = (context.author()?, args.text.clone());
-    let maintainer = context.root.fold.project(&reference.project).is_some_and(|p| p.creator == by.agent);
-    if pull.author != by.agent && !maintainer {
+    if !context.stands(&reference.project, pull.author == by.agent) {
         let why = format!("only {} who opened it, or the project's maintainer, may", pull.author);
         return Err(Refusal::new(
             Code::NotAllowed,

@@ -8,7 +8,7 @@ use super::context::Project;
 use super::pulls::gate_of;
 use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{self, Needs, Of, Ties};
 use crate::ledger::{Author, Draft};
 use crate::state::PullStatus;
 
@@ -42,6 +42,7 @@ pub const REVIEW: Command = Command {
     name: "review",
     aliases: &["lgtm", "approve"],
     needs: Needs::Agent,
+    of: Of::Others,
     shape: {
         // `review approve 7` and `review 7 approve`; in `lgtm 7 nice` the second word begins the text.
         Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 2) }
@@ -116,7 +117,8 @@ fn give(
     if pull.status != PullStatus::Open {
         return Err(Refusal::new(Code::Stale, shown, format!("it is {} already", pull.status.as_str()), "feed"));
     }
-    if pull.author == by.agent && verdict != Verdict::Comment {
+    let own = pull.author == by.agent;
+    if verdict != Verdict::Comment && !authority::stands(REVIEW.of, Ties { own, ..Ties::default() }) {
         let why = "nobody reviews their own work; another agent must";
         return Err(Refusal::new(Code::NotAllowed, format!("review {shown}"), why, "feed --wait"));
     }

@@ -10,7 +10,7 @@ use super::pulls::{GateLine, gate_markdown, gate_of, next_for};
 use super::text::inline;
 use super::{Args, Command, Context, Shape, Stdin, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{self, Needs, Of, Ties};
 use crate::forge::merge_base;
 use crate::gate::{self, View, Work};
 use crate::ledger::{Author, Draft, Snapshot};
@@ -65,6 +65,7 @@ pub const SUBMIT: Command = Command {
     name: "submit",
     aliases: &["pr create", "pr new"],
     needs: Needs::Agent,
+    of: Of::Owner,
     shape: {
         let flags =
             &[("issue", Takes::Word), ("title", Takes::Words), ("body", Takes::Words), ("project", Takes::Word)];
@@ -185,8 +186,8 @@ fn open(draft: &mut Draft, root: &Snapshot, store: &Store, by: &Author, asked: &
     let head = snapshot.ref_id(branch).ok_or_else(|| {
         Refusal::new(Code::NotFound, format!("submit {}", branch.short()), "the branch is not pushed yet", "git push")
     })?;
-    let owner = snapshot.owners.get(branch);
-    if owner.is_some_and(|owner| *owner != by.agent) {
+    let own = snapshot.owners.get(branch).is_none_or(|owner| *owner == by.agent);
+    if !authority::stands(SUBMIT.of, Ties { own, ..Ties::default() }) {
         let next = format!(
             "git push origin HEAD:refs/heads/{}/{}",
             by.agent,

@@ -11,7 +11,7 @@ use super::context::Project;
 use super::text::inline;
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{Needs, Of};
 use crate::gate;
 use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::PullState;
@@ -97,6 +97,7 @@ pub const TRACE: Command = Command {
     name: "trace",
     aliases: &[],
     needs: Needs::Read,
+    of: Of::Project,
     shape: Shape::words(1, 1).flags(&[("project", Takes::Word)]),
     usage: "<commit> [--project P]",
     summary: "every recorded run behind a commit, failures included",
@@ -153,11 +154,7 @@ fn commit_named(context: &Context, named: Option<Project>, word: &str) -> Result
     }
     let places: Vec<Project> = match named {
         Some(project) => vec![project],
-        None => {
-            let all = context.forge.open_repositories().into_iter();
-            let all = all.map(|repository| Project { snapshot: repository.snapshot(), repository });
-            context.current_project().into_iter().chain(all).collect()
-        }
+        None => context.current_project().into_iter().chain(context.projects()).collect(),
     };
     for project in places {
         match project.repository.store().commits_beginning(&word)[..] {

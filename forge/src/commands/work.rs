@@ -13,7 +13,7 @@ use super::issues::Changed;
 use super::text::inline;
 use super::{Args, Command, Context, Door, Shape};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::{AgentActor, Needs};
+use crate::authority::{AgentActor, Needs, Of};
 use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::{IssueStatus, Worker};
 
@@ -101,6 +101,7 @@ pub const START: Command = Command {
     name: "start",
     aliases: &["work-on", "claim"],
     needs: Needs::Agent,
+    of: Of::Project,
     shape: Shape::words(1, 1),
     usage: "<ref>",
     summary: "work on an issue: answers with one block to paste",
@@ -240,6 +241,7 @@ pub const ABANDON: Command = Command {
     name: "abandon",
     aliases: &["drop"],
     needs: Needs::Agent,
+    of: Of::Project,
     shape: Shape::words(0, 1),
     usage: "[ref]",
     summary: "give an issue up; it costs no rating",

@@ -13,7 +13,7 @@ use notes_schema::{Oid, ProjectName, refs};
 use super::push::{RefUpdate, is_done, judge_ref, line, receive};
 use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
-use crate::authority::{self, Actor, AgentActor, Needs};
+use crate::authority::{self, Actor, AgentActor};
 use crate::gate::View;
 use crate::ledger::{Published, Repository, Snapshot, fault};
 use git::name::FullName;
@@ -70,14 +70,7 @@ pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Servi
     let name = name.strip_suffix(".git").unwrap_or(name);
     let project: ProjectName =
         name.parse().map_err(|e| Refusal::new(Code::NotFound, "repository", format!("{e}"), "project list"))?;
-    let (needs, verb) = match service {
-        Service::UploadPack => (Needs::Read, "fetch"),
-        Service::ReceivePack => (Needs::Agent, "push"),
-    };
-    authority::permit(actor, needs, verb, Some(&project), forge.config().read)?;
-    if project.is_forge() && service == Service::ReceivePack {
-        return Err(Refusal::new(Code::NotAllowed, "push forge", "only the forge itself writes it", "help"));
-    }
+    authority::permit(actor, authority::git(service, &project), Some(&project), forge.config().read)?;
     if service == Service::ReceivePack {
         forge.writable()?;
     }

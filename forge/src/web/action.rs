@@ -4,8 +4,8 @@
 //! flag or a second word with it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,26 +15,12 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::reply::{self, Format};
-use super::{Door, Shared, credentials};
+use super::routes::{Asks, Door};
+use super::{Shared, credentials};
 use crate::answer::{Code, Refusal};
-use crate::commands::{self, Call, Reply};
 
 /// What a JSON document around a body may add to it, in bytes.
 const WRAPPING: u64 = 64 << 10;
-
-/// Runs one command for whoever sent `headers`.
-pub(super) async fn run(
-    door: &Arc<Door>,
-    headers: &HeaderMap,
-    line: String,
-    body: &[u8],
-    json: bool,
-) -> Result<Reply, Refusal> {
-    let actor = credentials::actor(door, headers)?;
-    let call = Call { actor, door: commands::Door::Http, line, json };
-    let mut body = body;
-    Ok(commands::dispatch(&door.forge, call, &mut body).await)
-}
 
 fn usage(what: &str, why: impl Into<String>) -> Refusal {
     Refusal::new(Code::Usage, what, why, "help")
@@ -50,7 +36,12 @@ struct Command {
 
 /// `POST /action`: one command. As text, the first line is the command and the rest its stdin; as JSON,
 /// `{"command": …, "body": …}`.
-pub(super) async fn action(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn action(
+    State(door): Shared,
+    Extension(asks): Extension<Asks>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let format = Format::of(&headers, if is_json(&headers) { Format::Json } else { Format::Markdown });
     let bytes = match collect(&door, body, of_command(&door)).await {
         Ok(bytes) => bytes,
@@ -61,8 +52,8 @@ pub(super) async fn action(State(door): Shared, headers: HeaderMap, body: Body) 
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, format),
     };
     let json = format == Format::Json;
-    match run(&door, &headers, command.command, command.body.as_bytes(), json).await {
-        Ok(answer) => reply::respond(&door.forge, &answer, format, "Command", "/action"),
+    match door.run(asks, &headers, command.command, command.body.as_bytes(), json).await {
+        Ok(answer) => reply::respond(&door, &answer, format, "Command", "/action"),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }
@@ -131,7 +122,12 @@ struct Newcomer {
 }
 
 /// `POST /agents/register {name, ssh_key?}`: a new agent and its token, shown this once.
-pub(super) async fn register(State(door): Shared, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn register(
+    State(door): Shared,
+    Extension(asks): Extension<Asks>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let bytes = match collect(&door, body, of_command(&door)).await {
         Ok(bytes) => bytes,
         Err(torn) => return reply::refuse(&torn.refusal, torn.status, Format::Json),
@@ -141,8 +137,8 @@ pub(super) async fn register(State(door): Shared, headers: HeaderMap, body: Body
         Ok(understood) => understood,
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, Format::Json),
     };
-    match run(&door, &headers, line, key.as_bytes(), true).await {
-        Ok(answer) => reply::respond(&door.forge, &answer, Format::Json, "Register", "/agents/register"),
+    match door.run(asks, &headers, line, key.as_bytes(), true).await {
+        Ok(answer) => reply::respond(&door, &answer, Format::Json, "Register", "/agents/register"),
         Err(refusal) => credentials::ask(&refusal, Format::Json),
     }
 }
@@ -173,6 +169,7 @@ pub(super) struct FeedQuery {
 /// `GET /feed`: the command `feed` with its flags as parameters.
 pub(super) async fn feed(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     headers: HeaderMap,
     query: Result<Query<FeedQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
@@ -182,8 +179,8 @@ pub(super) async fn feed(
         Ok(line) => line,
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, format),
     };
-    match run(&door, &headers, line, b"", format == Format::Json).await {
-        Ok(answer) => reply::respond(&door.forge, &answer, format, "Feed", "/feed"),
+    match door.run(asks, &headers, line, b"", format == Format::Json).await {
+        Ok(answer) => reply::respond(&door, &answer, format, "Feed", "/feed"),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }

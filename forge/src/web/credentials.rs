@@ -7,10 +7,8 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use super::Door;
 use super::reply::{self, Format};
 use crate::answer::{Code, Refusal};
-use crate::authority::Actor;
 use crate::hosts::Who;
 
 /// What the sender of a request with these headers shows.
@@ -21,14 +19,6 @@ pub(super) fn who(headers: &HeaderMap) -> Result<Who, Refusal> {
         return Err(malformed("more than one Authorization header"));
     }
     Ok(Who::Token(token(value)?))
-}
-
-/// Who sent the request with these headers.
-pub(super) fn actor(door: &Door, headers: &HeaderMap) -> Result<Actor, Refusal> {
-    match who(headers)? {
-        Who::Token(token) => door.forge.actor_for_token(&token),
-        Who::Anonymous | Who::Stranger | Who::Key(_) => Ok(Actor::Anonymous),
-    }
 }
 
 /// The same headers, with the token that GitLab's clients send where everybody else's stands.

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -17,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::gunzip::Gunzip;
 use super::reply::{self, Format};
+use super::routes::Asks;
 use super::{credentials, not_this_way};
 use crate::answer::{Code, Refusal};
 use crate::config::Config;
@@ -64,24 +66,18 @@ pub(super) async fn info_refs(
     advertise(&door, project, query, &headers).await
 }
 
-/// `POST /{project}/git-upload-pack`.
-pub(super) async fn upload_pack(
+/// `POST /{project}/git-upload-pack` and `POST /{project}/git-receive-pack`.
+pub(super) async fn service(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     Path(project): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    rpc(&door, project, headers, body, Service::UploadPack).await
-}
-
-/// `POST /{project}/git-receive-pack`.
-pub(super) async fn receive_pack(
-    State(door): Shared,
-    Path(project): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    rpc(&door, project, headers, body, Service::ReceivePack).await
+    match asks {
+        Asks::Git(service) => rpc(&door, project, headers, body, service).await,
+        Asks::Words | Asks::Command(_) | Asks::AnyCommand | Asks::AnyGit => dumb().await,
+    }
 }
 
 /// What clients without the smart protocol ask for.

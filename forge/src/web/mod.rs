@@ -13,18 +13,19 @@ mod gunzip;
 pub mod markdown;
 mod onboarding;
 pub mod page;
-mod pages;
+pub(crate) mod pages;
 mod reply;
-mod statuses;
+pub(crate) mod routes;
+pub(crate) mod statuses;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -34,10 +35,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Code, Refusal};
 use crate::config::{Config, Limits};
-use crate::forge::Forge;
 use crate::hosts::Behind;
 use crate::socket::{self, Socket};
 use reply::Format;
+use routes::Door;
 
 /// Longest request head (first line and headers), in bytes.
 const HEAD: usize = 32 << 10;
@@ -46,42 +47,7 @@ const STREAMS: u32 = 64;
 /// No request of either protocol is shorter than this; whoever sends less is not speaking HTTP.
 const SHORTEST: usize = 16;
 
-/// What every request to a forge shares.
-struct Door {
-    forge: Arc<Forge>,
-    config: Arc<Config>,
-    git: git::Door,
-}
-
-impl FromRef<Arc<Door>> for git::Door {
-    fn from_ref(door: &Arc<Door>) -> Self {
-        door.git.clone()
-    }
-}
-
 type Shared = State<Arc<Door>>;
-
-/// Every route, one line each; those of runners are in [`statuses`]. What is not here is a page of [`pages::TABLE`], or not found.
-fn router(door: Arc<Door>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthy))
-        .route("/skill.md", get(onboarding::skill))
-        .route("/llms.txt", get(onboarding::llms))
-        .route("/forge-run", get(onboarding::recorder))
-        .route("/feed", get(action::feed))
-        .route("/action", post(action::action))
-        .route("/agents/register", post(action::register))
-        .route("/{project}/info/refs", get(git::info_refs))
-        .route("/{project}/git-upload-pack", post(git::upload_pack))
-        .route("/{project}/git-receive-pack", post(git::receive_pack))
-        .route("/{project}/HEAD", get(git::dumb))
-        .route("/{project}/objects/{*rest}", get(git::dumb))
-        .merge(statuses::routes())
-        .fallback(pages::page)
-        .method_not_allowed_fallback(not_this_way)
-        .layer(from_fn(around))
-        .with_state(door)
-}
 
 /// Where git is all that is served: repositories at any depth.
 fn plain_router(door: git::Door) -> Router {
@@ -145,7 +111,10 @@ const BUSY: &[u8] =
 pub async fn serve(listener: TcpListener, behind: Behind, config: Arc<Config>, stop: CancellationToken) {
     let git = git::Door::new(behind.clone(), config.clone());
     let router = match behind.forge {
-        Some(forge) => router(Arc::new(Door { forge, config: config.clone(), git })),
+        Some(forge) => {
+            let all = routes::router().method_not_allowed_fallback(not_this_way).layer(from_fn(around));
+            all.with_state(Arc::new(Door::new(forge, config.clone(), git)))
+        }
         None => plain_router(git),
     };
     let service = TowerToHyperService::new(router);

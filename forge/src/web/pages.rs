@@ -9,27 +9,40 @@ use notes_schema::names::parse_number;
 use notes_schema::{AgentName, ProjectName};
 
 use super::reply::{self, Format};
-use super::{Shared, action, credentials, not_this_way};
+use super::routes::Asks;
+use super::{Shared, credentials, not_this_way};
 use crate::answer::{Code, Refusal};
+use crate::commands::{self, Command};
 
-/// A page: its title and the command that fills it.
+/// The title of a page, and the words behind its command's name.
 type Filled = Option<(String, String)>;
 
-/// Fills a page from the segments of its path and its query; `None` where they name nothing.
-type Fill = fn(&[&str], &str) -> Filled;
+/// One page.
+pub(crate) struct Page {
+    /// Its path, with `*` for one segment.
+    pub path: &'static [&'static str],
+    /// The command that fills it.
+    pub command: &'static Command,
+    /// What that is asked, from the segments of the path and the query; `None` where they name nothing.
+    fill: fn(&[&str], &str) -> Filled,
+}
 
-/// Every page: its path, with `*` for one segment, and what fills it.
-pub(super) const TABLE: &[(&[&str], Fill)] = &[
-    (&["index"], |_, _| Some(("Projects".into(), "project list".into()))),
-    (&["leaderboard"], |_, _| Some(("Leaderboard".into(), "leaderboard".into()))),
-    (&["search"], |_, query| search(query)),
-    (&["agents", "*"], |path, _| agent(path[1]).map(|a| (a.to_string(), format!("profile {a}")))),
-    (&["*"], |path, _| project(path[0]).map(|p| (p.to_string(), format!("project show {p}")))),
-    (&["*", "issues"], |path, _| project(path[0]).map(|p| (format!("{p}: issues"), format!("issue list {p}")))),
-    (&["*", "issues", "*"], |path, _| item(path, "details")),
-    (&["*", "pulls"], |path, _| project(path[0]).map(|p| (format!("{p}: pulls"), format!("pr list {p}")))),
-    (&["*", "pulls", "*"], |path, _| item(path, "pr")),
-    (&["*", "checks"], |path, _| project(path[0]).map(|p| (format!("{p}: checks"), format!("check list {p}")))),
+const fn page_of(path: &'static [&'static str], command: &'static Command, fill: fn(&[&str], &str) -> Filled) -> Page {
+    Page { path, command, fill }
+}
+
+/// Every page.
+pub(crate) const TABLE: &[Page] = &[
+    page_of(&["index"], &commands::PROJECT_LIST, |_, _| Some(("Projects".into(), String::new()))),
+    page_of(&["leaderboard"], &commands::LEADERBOARD, |_, _| Some(("Leaderboard".into(), String::new()))),
+    page_of(&["search"], &commands::SEARCH, |_, query| search(query)),
+    page_of(&["agents", "*"], &commands::PROFILE, |path, _| agent(path[1]).map(|a| (a.to_string(), a.to_string()))),
+    page_of(&["*"], &commands::PROJECT_SHOW, |path, _| project(path[0]).map(|p| (p.to_string(), p.to_string()))),
+    page_of(&["*", "issues"], &commands::ISSUE_LIST, |path, _| list(path)),
+    page_of(&["*", "issues", "*"], &commands::DETAILS, |path, _| item(path)),
+    page_of(&["*", "pulls"], &commands::PR_LIST, |path, _| list(path)),
+    page_of(&["*", "pulls", "*"], &commands::PR, |path, _| item(path)),
+    page_of(&["*", "checks"], &commands::CHECK_LIST, |path, _| list(path)),
 ];
 
 fn project(text: &str) -> Option<ProjectName> {
@@ -40,9 +53,14 @@ fn agent(text: &str) -> Option<AgentName> {
     text.parse().ok()
 }
 
-fn item(path: &[&str], command: &str) -> Filled {
+fn list(path: &[&str]) -> Filled {
+    let project = project(path[0])?;
+    Some((format!("{project}: {}", path[1]), project.to_string()))
+}
+
+fn item(path: &[&str]) -> Filled {
     let (project, n) = (project(path[0])?, parse_number(path[2])?);
-    Some((format!("{project}#{n}"), format!("{command} {project}/{n}")))
+    Some((format!("{project}#{n}"), format!("{project}/{n}")))
 }
 
 #[derive(serde::Deserialize)]
@@ -54,7 +72,7 @@ struct Search {
 fn search(query: &str) -> Filled {
     let Search { q } = axum::extract::Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?.0;
     let words: String = q.chars().take(256).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Some((format!("Search: {}", words.trim()), format!("search {}", quoted(words.trim()))))
+    Some((format!("Search: {}", words.trim()), quoted(words.trim())))
 }
 
 /// One argument in balanced quotes, so that a word of it is never a flag.
@@ -66,17 +84,18 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// The page at `path`, without its twin's suffix.
-fn fill(path: &str, query: &str) -> Filled {
+/// The page at `path`, without its twin's suffix: its title, its command and that one's line.
+fn fill(path: &str, query: &str) -> Option<(String, &'static Command, String)> {
     let segments: Vec<&str> = match path.trim_matches('/') {
         "" => vec!["index"],
         path => path.split('/').collect(),
     };
-    let fits = |pattern: &&[&str]| {
+    let fits = |pattern: &[&str]| {
         pattern.len() == segments.len() && pattern.iter().zip(&segments).all(|(want, got)| *want == "*" || want == got)
     };
-    let (_, make) = TABLE.iter().find(|(pattern, _)| fits(pattern))?;
-    make(&segments, query)
+    let page = TABLE.iter().find(|page| fits(page.path))?;
+    let (title, words) = (page.fill)(&segments, query)?;
+    Some((title, page.command, format!("{} {words}", page.command.name).trim_end().to_owned()))
 }
 
 /// Any page of [`TABLE`].
@@ -95,12 +114,12 @@ pub(super) async fn page(
         return (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{place}{query}"))]).into_response();
     }
     let (path, format) = twin(uri.path(), &headers);
-    let Some((title, line)) = fill(path, query.as_deref().unwrap_or("")) else {
+    let Some((title, command, line)) = fill(path, query.as_deref().unwrap_or("")) else {
         let refusal = Refusal::new(Code::NotFound, shown(uri.path()), "there is no such page", "project list");
         return reply::refuse(&refusal, StatusCode::NOT_FOUND, format);
     };
-    match action::run(&door, &headers, line, b"", format == Format::Json).await {
-        Ok(answer) => reply::respond(&door.forge, &answer, format, &title, path),
+    match door.run(Asks::Command(command), &headers, line, b"", format == Format::Json).await {
+        Ok(answer) => reply::respond(&door, &answer, format, &title, path),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }
@@ -139,7 +158,7 @@ mod tests {
     use super::*;
 
     fn line(path: &str) -> Option<String> {
-        fill(path, "q=%2D-json+it%27s").map(|(_, line)| line)
+        fill(path, "q=%2D-json+it%27s").map(|(_, _, line)| line)
     }
 
     #[test]

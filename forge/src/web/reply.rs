@@ -4,10 +4,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::page::{self, Page};
+use super::routes::Door;
 use super::text;
 use crate::answer::Refusal;
 use crate::commands::Reply;
-use crate::forge::Forge;
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +41,14 @@ impl Format {
 }
 
 /// A command's reply, for the page `path` named `title`.
-pub(super) fn respond(forge: &Forge, reply: &Reply, format: Format, title: &str, path: &str) -> Response {
+pub(super) fn respond(door: &Door, reply: &Reply, format: Format, title: &str, path: &str) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match format {
         Format::Json => text(status, JSON, reply.stdout.clone()),
         Format::Markdown => text(status, MARKDOWN, both(reply)),
         Format::Html if reply.exit == 0 => {
             let page = Page { title, path, markdown: &reply.stdout };
-            text(status, HTML, page::render_with(&page, &|reference| forge.path_of(reference)))
+            text(status, HTML, page::render_with(&page, &|reference| door.path_of(reference)))
         }
         Format::Html => failure(status, &reply.stderr, path),
     };

@@ -7,18 +7,17 @@
 mod github;
 mod gitlab;
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::on;
 use notes_schema::{Oid, ProjectName, RefName, refs};
 use serde_json::{Value, json};
 
-use super::{Door, action, text};
+use super::routes::{Asks, Door, Route};
+use super::{action, text};
 use crate::answer::{Code, Refusal};
+use crate::commands;
 
 /// Longest body of a status, in bytes.
 const LONGEST_BODY: usize = 64 << 10;
@@ -26,23 +25,22 @@ const LONGEST_BODY: usize = 64 << 10;
 /// Where GitHub's clients look: by itself, on an own server, and at a Gitea or Forgejo.
 const PREFIXES: [&str; 3] = ["", "/api/v3", "/api/v1"];
 
+const SHOW: Asks = Asks::Command(&commands::CHECK_SHOW);
+const POST: Asks = Asks::Command(&commands::CHECK_POST);
+const PROJECT: Asks = Asks::Command(&commands::PROJECT_SHOW);
+
 /// The routes.
-pub(super) fn routes() -> Router<Arc<Door>> {
-    let mut router = Router::new()
-        .route("/api/v1/version", get(github::version))
-        .route("/api/v4/projects/{id}/statuses/{commit}", post(gitlab::post))
-        .route("/api/v4/projects/{id}/repository/commits/{commit}/statuses", get(gitlab::list));
-    for prefix in PREFIXES {
-        let repository = format!("{prefix}/repos/{{owner}}/{{repo}}");
-        router = router
-            .route(&repository, get(github::repository))
-            .route(&format!("{repository}/commits/{{commit}}"), get(github::commit))
-            .route(&format!("{repository}/commits/{{commit}}/status"), get(github::combined))
-            .route(&format!("{repository}/commits/{{commit}}/statuses"), get(github::list))
-            .route(&format!("{repository}/statuses/{{commit}}"), get(github::list).post(github::post));
-    }
-    router
-}
+pub(crate) const ROUTES: &[Route] = &[
+    Route::get("/api/v1/version", Asks::Words, |by| on(by, github::version)),
+    Route::post("/api/v4/projects/{id}/statuses/{commit}", POST, |by| on(by, gitlab::post)),
+    Route::get("/api/v4/projects/{id}/repository/commits/{commit}/statuses", SHOW, |by| on(by, gitlab::list)),
+    Route::get("/repos/{owner}/{repo}", PROJECT, |by| on(by, github::repository)).under(&PREFIXES),
+    Route::get("/repos/{owner}/{repo}/commits/{commit}", SHOW, |by| on(by, github::commit)).under(&PREFIXES),
+    Route::get("/repos/{owner}/{repo}/commits/{commit}/status", SHOW, |by| on(by, github::combined)).under(&PREFIXES),
+    Route::get("/repos/{owner}/{repo}/commits/{commit}/statuses", SHOW, |by| on(by, github::list)).under(&PREFIXES),
+    Route::get("/repos/{owner}/{repo}/statuses/{commit}", SHOW, |by| on(by, github::list)).under(&PREFIXES),
+    Route::post("/repos/{owner}/{repo}/statuses/{commit}", POST, |by| on(by, github::post)).under(&PREFIXES),
+];
 
 /// A refusal as all these clients read it: `message` beside ours.
 struct Failed(StatusCode, Value);
@@ -85,8 +83,8 @@ async fn collect(door: &Door, body: Body) -> Result<Vec<u8>, Failed> {
 }
 
 /// Runs a command and hands on its JSON.
-async fn ask(door: &Arc<Door>, headers: &HeaderMap, line: String, body: &str) -> Result<Value, Failed> {
-    let ran = action::run(door, headers, line, body.as_bytes(), true).await;
+async fn ask(door: &Door, asks: Asks, headers: &HeaderMap, line: String, body: &str) -> Result<Value, Failed> {
+    let ran = door.run(asks, headers, line, body.as_bytes(), true).await;
     let reply = ran.map_err(|refusal| Failed::with(StatusCode::UNAUTHORIZED.as_u16(), refusal.json()))?;
     let said = serde_json::from_str(&reply.stdout).expect("invariant: a command that is asked for JSON answers in it");
     if reply.exit == 0 { Ok(said) } else { Err(Failed::with(reply.status, said)) }
@@ -136,13 +134,13 @@ fn state(word: Option<&str>, same: &Same) -> Result<&'static str, Refusal> {
 }
 
 /// What was said of a commit that a branch, a tag or an id names.
-async fn shown(door: &Arc<Door>, headers: &HeaderMap, repo: &str, commit: &str) -> Result<Value, Failed> {
+async fn shown(door: &Door, asks: Asks, headers: &HeaderMap, repo: &str, commit: &str) -> Result<Value, Failed> {
     let named = commit.parse::<Oid>().is_ok() || format!("refs/heads/{commit}").parse::<RefName>().is_ok();
     if !named || commit.contains(['\'', '"']) {
         let why = "it is no branch, no tag and no whole id";
         return Err(Refusal::new(Code::NotFound, "commit", why, "project list").into());
     }
-    ask(door, headers, format!("check show {} {commit}", project(repo)?), "").await
+    ask(door, asks, headers, format!("check show {} {commit}", project(repo)?), "").await
 }
 
 /// Lines of an answer of `check show`, newest first: all of them, or those that count.

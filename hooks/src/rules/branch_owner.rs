@@ -1,26 +1,23 @@
 //! A branch belongs to the agent that created it, so agents on one issue never overwrite each other.
 
+use crate::access::{Space, denies};
 use crate::command::push_to_free_branch;
 use crate::push::{PushRule, PushedRef};
 use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
 pub const RULE: PushRule = PushRule {
-    word: "branch-owner",
+    word: Space::Branch.rule(),
     demands: "a branch is moved and deleted only by the agent that created it",
     judge,
 };
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let name = &pushed.update.name;
-    if name.branch_name().is_none() || *name == repo.default_branch() || !repo.ref_exists(name)? {
+    if !denies(repo, pushed, Space::Branch)? {
         return Ok(Verdict::Ok);
     }
-    let owner = repo.ref_owner(name)?;
-    if owner.as_ref() == Some(pushed.agent) {
-        return Ok(Verdict::Ok);
-    }
-    let whose = owner.map_or("somebody else".to_owned(), |owner| owner.to_string());
+    let whose = repo.ref_owner(name)?.map_or("somebody else".to_owned(), |owner| owner.to_string());
     if pushed.update.new.is_none() {
         let next = format!("ssh forge project show {}", repo.project());
         return pushed.refuse(RULE.word, format!("this branch belongs to {whose}"), next);

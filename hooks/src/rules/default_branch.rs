@@ -1,19 +1,20 @@
 //! The default branch moves through `merge`; only its first push, by the project's creator, comes from outside.
 
+use crate::access::{Space, denies};
 use crate::command::push_to_free_branch;
 use crate::push::{PushRule, PushedRef};
 use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
 pub const RULE: PushRule = PushRule {
-    word: "default-branch",
+    word: Space::Default.rule(),
     demands: "the default branch moves only through merge; while it is unborn its creator may push it once",
     judge,
 };
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let name = &pushed.update.name;
-    if *name != repo.default_branch() {
+    if !denies(repo, pushed, Space::Default)? {
         return Ok(Verdict::Ok);
     }
     let next = || match pushed.update.new {
@@ -24,9 +25,6 @@ fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
         return pushed.refuse(RULE.word, "it is the default branch and moves only through `merge`", next()?);
     }
     let creator = repo.creator()?;
-    if *pushed.agent == creator {
-        return Ok(Verdict::Ok);
-    }
     pushed.refuse(RULE.word, format!("the project is empty, and {creator} pushes its first commits"), next()?)
 }
 

@@ -2,14 +2,18 @@
 
 use notes_schema::refs;
 
+use crate::access::{Space, denies};
 use crate::push::{PushRule, PushedRef};
 use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
 pub const RULE: PushRule =
-    PushRule { word: "E03", demands: "records are pushed by the agent that made them, and stay", judge };
+    PushRule { word: Space::Inbox.rule(), demands: "records are pushed by the agent that made them, and stay", judge };
 
-fn judge(_repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
+    if !denies(repo, pushed, Space::Inbox)? {
+        return Ok(Verdict::Ok);
+    }
     let Some((owner, _)) = refs::incoming_record(&pushed.update.name) else {
         return Ok(Verdict::Ok);
     };
@@ -18,10 +22,7 @@ fn judge(_repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
         let next = format!("git push origin '{out}*:{inbox}{agent}/*'");
         return pushed.refuse(RULE.word, format!("this is where {owner} pushes records, and you are {agent}"), next);
     }
-    if pushed.update.new.is_none() {
-        return pushed.refuse(RULE.word, "a record that has arrived stays", "git push");
-    }
-    Ok(Verdict::Ok)
+    pushed.refuse(RULE.word, "a record that has arrived stays", "git push")
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! Magic targets (`refs/for/…`) are not stored, and not yet understood.
 
-use notes_schema::refs;
-
+use crate::access::{Space, denies};
 use crate::command::{free_branch, quote};
 use crate::push::{PushRule, PushedRef};
 use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub const RULE: PushRule =
-    PushRule { word: "refs-for", demands: "a pull request is made by pushing a branch and submitting it", judge };
+pub const RULE: PushRule = PushRule {
+    word: Space::Magic.rule(),
+    demands: "a pull request is made by pushing a branch and submitting it",
+    judge,
+};
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
-    if !pushed.update.name.as_str().starts_with(refs::FOR_PREFIX) {
+    if !denies(repo, pushed, Space::Magic)? {
         return Ok(Verdict::Ok);
     }
     let work = notes_schema::RefName::branch("work").expect("invariant: a plain name");

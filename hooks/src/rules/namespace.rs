@@ -1,21 +1,20 @@
 //! Agents push branches, tags and their own records; nothing else is stored.
 
-use notes_schema::refs;
-
+use crate::access::{Space, denies};
 use crate::command::push_to_free_branch;
 use crate::push::{PushRule, PushedRef};
 use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
-pub const RULE: PushRule =
-    PushRule { word: "namespace", demands: "only refs/heads, refs/tags and one's own records are stored", judge };
+pub const RULE: PushRule = PushRule {
+    word: Space::Other.rule(),
+    demands: "only refs/heads, refs/tags and one's own records are stored",
+    judge,
+};
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let name = &pushed.update.name;
-    let stored = name.as_str().starts_with("refs/heads/")
-        || name.as_str().starts_with("refs/tags/")
-        || refs::incoming_record(name).is_some();
-    if stored {
+    if !denies(repo, pushed, Space::Other)? {
         return Ok(Verdict::Ok);
     }
     let why = "only branches, tags and an agent's own records are stored here";

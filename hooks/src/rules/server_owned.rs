@@ -2,20 +2,21 @@
 
 use notes_schema::{EntityId, ItemRef, RefName, refs};
 
+use crate::access::{Space, denies};
 use crate::command::reference;
 use crate::push::{PushRule, PushedRef};
 use crate::{Judgement, Repo, Verdict};
 
 /// See the module.
 pub const RULE: PushRule = PushRule {
-    word: "server-owned",
+    word: Space::Forge.rule(),
     demands: "refs of the forge (refs/forge, refs/notes/forge, refs/pull, HEAD) change through commands only",
     judge,
 };
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let name = &pushed.update.name;
-    if !refs::is_server_owned(name) {
+    if !denies(repo, pushed, Space::Forge)? {
         return Ok(Verdict::Ok);
     }
     if name.as_str().starts_with(refs::OUT_PREFIX) {

@@ -2,27 +2,27 @@
 
 use notes_schema::RefName;
 
+use crate::access::{Space, denies};
 use crate::command::quote;
 use crate::push::{PushRule, PushedRef};
 use crate::{Judgement, Repo, Undecided, Verdict};
 
 /// See the module.
-pub const RULE: PushRule =
-    PushRule { word: "tag-owner", demands: "a tag is moved and deleted only by the agent that created it", judge };
+pub const RULE: PushRule = PushRule {
+    word: Space::Tag.rule(),
+    demands: "a tag is moved and deleted only by the agent that created it",
+    judge,
+};
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {
     let name = &pushed.update.name;
     let Some(tag) = name.as_str().strip_prefix("refs/tags/") else {
         return Ok(Verdict::Ok);
     };
-    if !repo.ref_exists(name)? {
+    if !denies(repo, pushed, Space::Tag)? {
         return Ok(Verdict::Ok);
     }
-    let owner = repo.ref_owner(name)?;
-    if owner.as_ref() == Some(pushed.agent) {
-        return Ok(Verdict::Ok);
-    }
-    let whose = owner.map_or("somebody else".to_owned(), |owner| owner.to_string());
+    let whose = repo.ref_owner(name)?.map_or("somebody else".to_owned(), |owner| owner.to_string());
     let next = if pushed.update.new.is_some() {
         let free = free_tag(repo, pushed, tag)?;
         format!("git push origin {}:{free}", quote(name.as_str()))

@@ -14,7 +14,7 @@ use super::super::text::inline;
 use super::super::{Args, Command, Context, Shape, Stdin, code, restate};
 use super::{CheckLine, lines, name_of, tree_of};
 use crate::answer::{Answer, Code, Refusal, Render};
-use crate::authority::Needs;
+use crate::authority::{self, Needs, Of, Ties};
 use crate::ledger::{Author, Draft};
 use crate::state::Checks;
 use git::store::Over;
@@ -67,6 +67,7 @@ pub const CHECK_POST: Command = Command {
     name: "check post",
     aliases: &["check set"],
     needs: Needs::Agent,
+    of: Of::Registered,
     shape: Shape { text: true, stdin: Stdin::Dash, ..Shape::words(3, 3) },
     usage: "<project> <commit | tree> <name> pending|success|failure|error [text]",
     summary: "say how a check stands on a commit's tree; `-` reads {name, state, description, url} from stdin",
@@ -121,7 +122,8 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 /// Writes the word unless it was the last one already; answers whether it was.
 fn post(draft: &mut Draft, by: &Author, project: &ProjectName, fact: CheckPosted) -> Result<bool, Refusal> {
     let checks = &draft.snapshot().fold.checks;
-    if !checks.may_post(&fact.name, &by.agent) {
+    let own = checks.may_post(&fact.name, &by.agent);
+    if !authority::stands(CHECK_POST.of, Ties { own, ..Ties::default() }) {
         return Err(not_registered(checks, project, &fact.name, &by.agent));
     }
     if let Some(last) = checks.last(fact.tree, &fact.name, &by.agent) {

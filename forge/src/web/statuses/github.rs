@@ -1,5 +1,6 @@
 //! GitHub's words, which are Gitea's and Forgejo's too.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -7,7 +8,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::{Door, Shared};
+use super::super::Shared;
+use super::super::routes::{Asks, Door};
 use super::{
     Failed, Posting, Same, answer, ask, collect, is_first, lines, not_understood, or_null, project, shown, str_of, time,
 };
@@ -31,6 +33,7 @@ const SAME: &Same = &[("warning", "failure")];
 /// `POST …/statuses/<commit>`.
 pub(super) async fn post(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     uri: Uri,
     Path((_, repo, commit)): Place,
     headers: HeaderMap,
@@ -40,18 +43,19 @@ pub(super) async fn post(
     let Sent { state, context, description, target_url } = serde_json::from_slice(&bytes).map_err(not_understood)?;
     let posting = Posting { state, name: context, description, url: target_url };
     let (line, body) = posting.command(&repo, &commit, SAME)?;
-    let said = ask(&door, &headers, line, &body).await?;
+    let said = ask(&door, asks, &headers, line, &body).await?;
     Ok(answer(StatusCode::CREATED, &word(&said, &url_of(&door, &uri, &said))))
 }
 
 /// `GET …/commits/<commit>/statuses`.
 pub(super) async fn list(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     uri: Uri,
     Path((_, repo, commit)): Place,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
-    let said = shown(&door, &headers, &repo, &commit).await?;
+    let said = shown(&door, asks, &headers, &repo, &commit).await?;
     let url = url_of(&door, &uri, &said);
     let lines = lines(&said, true).into_iter().filter(|_| is_first(&uri));
     Ok(answer(StatusCode::OK, &lines.map(|line| word(line, &url)).collect()))
@@ -60,11 +64,12 @@ pub(super) async fn list(
 /// `GET …/commits/<commit>/status`: all of them together.
 pub(super) async fn combined(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     uri: Uri,
     Path((_, repo, commit)): Place,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
-    let said = shown(&door, &headers, &repo, &commit).await?;
+    let said = shown(&door, asks, &headers, &repo, &commit).await?;
     let (url, counting) = (url_of(&door, &uri, &said), lines(&said, false));
     let statuses: Value = counting.iter().filter(|_| is_first(&uri)).map(|line| word(line, &url)).collect();
     let body = json!({
@@ -82,11 +87,12 @@ pub(super) async fn combined(
 /// `GET …/commits/<commit>`: as much as a client needs that looks a commit up before it posts.
 pub(super) async fn commit(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     uri: Uri,
     Path((_, repo, commit)): Place,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
-    let said = shown(&door, &headers, &repo, &commit).await?;
+    let said = shown(&door, asks, &headers, &repo, &commit).await?;
     let url = format!("{}/commits/{}", url_of(&door, &uri, &said), str_of(&said, "commit"));
     let body = json!({ "sha": said["commit"], "url": url, "commit": { "tree": { "sha": said["tree"] } } });
     Ok(answer(StatusCode::OK, &body))
@@ -95,11 +101,12 @@ pub(super) async fn commit(
 /// `GET /repos/<owner>/<project>`: the same of a project.
 pub(super) async fn repository(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     uri: Uri,
     Path((_, repo)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
-    let said = ask(&door, &headers, format!("project show {}", project(&repo)?), "").await?;
+    let said = ask(&door, asks, &headers, format!("project show {}", project(&repo)?), "").await?;
     let mut body = named(&said, &url_of(&door, &uri, &said));
     body["description"] = said["description"].clone();
     body["default_branch"] = said["default_branch"].clone();

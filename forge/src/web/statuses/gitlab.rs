@@ -1,5 +1,6 @@
 //! GitLab's words: as JSON, as a form or as parameters.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -7,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::routes::Asks;
 use super::super::{Shared, credentials};
 use super::{
     Failed, Posting, Same, answer, ask, collect, is_first, lines, not_understood, or_null, shown, str_of, time,
@@ -43,6 +45,7 @@ fn understand(bytes: &[u8], uri: &Uri) -> Result<Sent, Refusal> {
 /// `POST /api/v4/projects/<id>/statuses/<commit>`.
 pub(super) async fn post(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     uri: Uri,
     Path((id, commit)): Path<(String, String)>,
     headers: HeaderMap,
@@ -52,18 +55,19 @@ pub(super) async fn post(
     let Sent { state, name, context, description, target_url } = understand(&bytes, &uri)?;
     let posting = Posting { state, name: name.or(context), description, url: target_url };
     let (line, body) = posting.command(&id, &commit, SAME)?;
-    let said = ask(&door, &with_token(&headers)?, line, &body).await?;
+    let said = ask(&door, asks, &with_token(&headers)?, line, &body).await?;
     Ok(answer(StatusCode::CREATED, &word(&said)))
 }
 
 /// `GET /api/v4/projects/<id>/repository/commits/<commit>/statuses`.
 pub(super) async fn list(
     State(door): Shared,
+    Extension(asks): Extension<Asks>,
     uri: Uri,
     Path((id, commit)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
-    let said = shown(&door, &with_token(&headers)?, &id, &commit).await?;
+    let said = shown(&door, asks, &with_token(&headers)?, &id, &commit).await?;
     let lines = lines(&said, true).into_iter().filter(|_| is_first(&uri));
     Ok(answer(StatusCode::OK, &lines.map(word).collect()))
 }
