@@ -72,14 +72,12 @@ large: setup
 	$(CARGO) build --locked --release -p forge
 	FORGE_BIN=$(CURDIR)/target/release/forge FORGE_LARGE=1 FORGE_PATIENCE=3600 $(CARGO) test --locked -p tests large:: -- --nocapture --test-threads=1
 
-# Each of its targets; `fuzz/Cargo.toml` lists the same.
-FUZZ_TARGETS = pktline receive_commands fetch_request pack_intake delta
-
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo 'cargo-fuzz is not installed; next: cargo install cargo-fuzz' >&2; exit 1; }
 	@rustup toolchain list | grep -q '^nightly' || \
 	  { echo 'fuzzing takes a nightly compiler; next: rustup toolchain install nightly' >&2; exit 1; }
-	@set -e; for target in $(FUZZ_TARGETS); do \
-	  mkdir -p fuzz/corpus/$$target; \
-	  $(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	@set -e; for target in $$(ls fuzz/seeds); do \
+	  mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; echo "fuzz: $$target"; \
+	  FUZZ_TARGET=$$target $(CARGO) +nightly fuzz run parser fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=fuzz/artifacts/$$target/ -print_final_stats=0; \
 	done

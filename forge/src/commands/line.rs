@@ -88,6 +88,11 @@ impl Args {
         self.flags.get(flag)?.last().map(String::as_str)
     }
 
+    /// The flags that were given, by name.
+    pub fn flags(&self) -> impl Iterator<Item = &str> {
+        self.flags.keys().map(String::as_str)
+    }
+
     /// All values of a flag, in order, split at commas.
     pub fn values(&self, flag: &str) -> Vec<String> {
         let all = self.flags.get(flag).into_iter().flatten();

@@ -17,6 +17,7 @@ mod line;
 mod lists;
 mod merge;
 mod notes;
+pub mod probe;
 mod projects;
 mod pulls;
 mod restate;

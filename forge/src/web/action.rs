@@ -28,8 +28,8 @@ fn usage(what: &str, why: impl Into<String>) -> Refusal {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Command {
-    command: String,
+pub(super) struct Command {
+    pub(super) command: String,
     #[serde(default)]
     body: String,
 }
@@ -63,7 +63,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json")
 }
 
-fn understand(headers: &HeaderMap, bytes: &[u8]) -> Result<Command, Refusal> {
+pub(super) fn understand(headers: &HeaderMap, bytes: &[u8]) -> Result<Command, Refusal> {
     if is_json(headers) {
         let command: Command = serde_json::from_slice(bytes).map_err(|e| usage("action", e.to_string()))?;
         return match command.command.contains(['\n', '\r']) {
@@ -132,8 +132,7 @@ pub(super) async fn register(
         Ok(bytes) => bytes,
         Err(torn) => return reply::refuse(&torn.refusal, torn.status, Format::Json),
     };
-    let understood = serde_json::from_slice(&bytes).map_err(|e| usage("register", e.to_string())).and_then(newcomer);
-    let (line, key) = match understood {
+    let (line, key) = match understand_newcomer(&bytes) {
         Ok(understood) => understood,
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, Format::Json),
     };
@@ -143,7 +142,9 @@ pub(super) async fn register(
     }
 }
 
-fn newcomer(newcomer: Newcomer) -> Result<(String, String), Refusal> {
+/// The command that registers whom the body names, and its stdin.
+pub(super) fn understand_newcomer(body: &[u8]) -> Result<(String, String), Refusal> {
+    let newcomer: Newcomer = serde_json::from_slice(body).map_err(|e| usage("register", e.to_string()))?;
     let name: AgentName = newcomer.name.parse().map_err(|e| usage("register", format!("{e}")))?;
     let key = newcomer.ssh_key.unwrap_or_default();
     let key = key.trim();
@@ -183,6 +184,12 @@ pub(super) async fn feed(
         Ok(answer) => reply::respond(&door, &answer, format, "Feed", "/feed"),
         Err(refusal) => credentials::ask(&refusal, format),
     }
+}
+
+/// The line that a query becomes; none where it is refused.
+pub(super) fn feed_of(query: &str) -> Option<String> {
+    let Query(query) = Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?;
+    feed_line(&query).ok()
 }
 
 fn feed_line(query: &FeedQuery) -> Result<String, Refusal> {

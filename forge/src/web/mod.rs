@@ -14,6 +14,7 @@ pub mod markdown;
 mod onboarding;
 pub mod page;
 pub(crate) mod pages;
+pub mod probe;
 mod reply;
 pub(crate) mod routes;
 pub(crate) mod statuses;

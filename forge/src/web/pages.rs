@@ -69,7 +69,7 @@ struct Search {
     q: String,
 }
 
-fn search(query: &str) -> Filled {
+pub(super) fn search(query: &str) -> Filled {
     let Search { q } = axum::extract::Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?.0;
     let words: String = q.chars().take(256).map(|c| if c.is_control() { ' ' } else { c }).collect();
     Some((format!("Search: {}", words.trim()), quoted(words.trim())))

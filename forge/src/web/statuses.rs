@@ -122,6 +122,15 @@ impl Posting {
     }
 }
 
+/// The command that a body becomes which both dialects may send; none where it is refused.
+pub(super) fn probe(body: &[u8]) -> Option<String> {
+    let commit = "3f1c2ab0123456789012345678901234567890ab";
+    let one = github::understand(body).and_then(|sent| sent.command("parser", commit, github::SAME));
+    let other =
+        gitlab::understand(body, &"/".parse().ok()?).and_then(|sent| sent.command("parser", commit, gitlab::SAME));
+    one.or(other).ok().map(|(line, _)| line)
+}
+
 /// The state that a runner's word stands for.
 fn state(word: Option<&str>, same: &Same) -> Result<&'static str, Refusal> {
     const OURS: [&str; 4] = ["pending", "success", "failure", "error"];

@@ -13,6 +13,7 @@ use super::super::routes::{Asks, Door};
 use super::{
     Failed, Posting, Same, answer, ask, collect, is_first, lines, not_understood, or_null, project, shown, str_of, time,
 };
+use crate::answer::Refusal;
 
 /// Owner, project and commit of a path.
 type Place = Path<(String, String, String)>;
@@ -28,7 +29,12 @@ struct Sent {
 }
 
 /// Gitea's fifth word: it did not pass cleanly.
-const SAME: &Same = &[("warning", "failure")];
+pub(super) const SAME: &Same = &[("warning", "failure")];
+
+pub(super) fn understand(bytes: &[u8]) -> Result<Posting, Refusal> {
+    let Sent { state, context, description, target_url } = serde_json::from_slice(bytes).map_err(not_understood)?;
+    Ok(Posting { state, name: context, description, url: target_url })
+}
 
 /// `POST …/statuses/<commit>`.
 pub(super) async fn post(
@@ -40,9 +46,7 @@ pub(super) async fn post(
     body: Body,
 ) -> Result<Response, Failed> {
     let bytes = collect(&door, body).await?;
-    let Sent { state, context, description, target_url } = serde_json::from_slice(&bytes).map_err(not_understood)?;
-    let posting = Posting { state, name: context, description, url: target_url };
-    let (line, body) = posting.command(&repo, &commit, SAME)?;
+    let (line, body) = understand(&bytes)?.command(&repo, &commit, SAME)?;
     let said = ask(&door, asks, &headers, line, &body).await?;
     Ok(answer(StatusCode::CREATED, &word(&said, &url_of(&door, &uri, &said))))
 }

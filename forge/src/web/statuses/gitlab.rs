@@ -27,9 +27,14 @@ struct Sent {
 }
 
 /// GitLab's words for what has no word here.
-const SAME: &Same = &[("running", "pending"), ("failed", "failure"), ("canceled", "error")];
+pub(super) const SAME: &Same = &[("running", "pending"), ("failed", "failure"), ("canceled", "error")];
 
-fn understand(bytes: &[u8], uri: &Uri) -> Result<Sent, Refusal> {
+pub(super) fn understand(bytes: &[u8], uri: &Uri) -> Result<Posting, Refusal> {
+    let Sent { state, name, context, description, target_url } = read(bytes, uri)?;
+    Ok(Posting { state, name: name.or(context), description, url: target_url })
+}
+
+fn read(bytes: &[u8], uri: &Uri) -> Result<Sent, Refusal> {
     if bytes.trim_ascii_start().first() == Some(&b'{') {
         return serde_json::from_slice(bytes).map_err(not_understood);
     }
@@ -52,9 +57,7 @@ pub(super) async fn post(
     body: Body,
 ) -> Result<Response, Failed> {
     let bytes = collect(&door, body).await?;
-    let Sent { state, name, context, description, target_url } = understand(&bytes, &uri)?;
-    let posting = Posting { state, name: name.or(context), description, url: target_url };
-    let (line, body) = posting.command(&id, &commit, SAME)?;
+    let (line, body) = understand(&bytes, &uri)?.command(&id, &commit, SAME)?;
     let said = ask(&door, asks, &with_token(&headers)?, line, &body).await?;
     Ok(answer(StatusCode::CREATED, &word(&said)))
 }

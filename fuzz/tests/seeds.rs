@@ -3,12 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use git::pack::probe::{self as pack, Ground};
-use git::wire::probe as wire;
+use fuzz::{TARGETS, Target};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -33,7 +33,7 @@ const INTERESTING: [&[u8]; 16] = [
 ];
 
 fn seeds(target: &str) -> BTreeMap<String, Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
     let files = fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     let seeds: BTreeMap<_, _> = files
         .map(|file| file.unwrap().path())
@@ -68,7 +68,9 @@ fn mutated(seed: &[u8], other: &[u8], dice: &mut SmallRng) -> Vec<u8> {
     bytes
 }
 
-fn run(target: &str, mutations: u32, probe: impl Fn(&[u8])) {
+fn run(target: &Target) {
+    let Target { name: target, mutations, probe } = target;
+    let mutations = *mutations;
     let seeds = seeds(target);
     let others: Vec<&Vec<u8>> = seeds.values().collect();
     for (number, (name, seed)) in seeds.iter().enumerate() {
@@ -86,27 +88,29 @@ fn run(target: &str, mutations: u32, probe: impl Fn(&[u8])) {
 }
 
 #[test]
-fn pkt_lines() {
-    run("pktline", 3000, wire::pktline);
+fn every_parser_returns_on_seeds_and_on_what_they_become() {
+    // What they do is theirs alone, so a few at a time.
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(target) = TARGETS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    run(target);
+                }
+            });
+        }
+    });
 }
 
 #[test]
-fn commands_of_pushes() {
-    run("receive_commands", 3000, wire::receive_commands);
-}
-
-#[test]
-fn requests_of_fetches() {
-    run("fetch_request", 3000, wire::fetch_request);
-}
-
-#[test]
-fn packs() {
-    let ground = Ground::new().unwrap();
-    run("pack_intake", 300, |body| ground.pack_intake(body));
-}
-
-#[test]
-fn deltas() {
-    run("delta", 5000, pack::delta);
+fn each_parser_has_seeds_and_a_line_in_the_readme() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = fs::read_dir(dir.join("seeds")).unwrap().map(|entry| entry.unwrap().file_name());
+    let seeded: BTreeSet<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    let known: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    assert_eq!(seeded, known);
+    let readme = fs::read_to_string(dir.join("README.md")).unwrap();
+    let named =
+        readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name.to_owned()));
+    assert_eq!(named.collect::<BTreeSet<_>>(), known);
 }
