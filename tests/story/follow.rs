@@ -246,6 +246,8 @@ impl Moments {
         flow::found_project(beta, "parser", &[("README.md", "parser\n")]);
         let work = Work::start(alpha, &flow::open_issue(beta, "parser", "First"));
         let pull = work.deliver("a.txt", "a\n");
+        // They are written a moment behind.
+        until(|| plumbing::remote_ref(alpha, "parser", "refs/notes/forge/traces").is_some());
         let early = forge.scratch().join("early");
         mirror_all(&forge, alpha, &early);
         beta.json(&format!("review approve {pull} reads well"));
@@ -285,6 +287,13 @@ fn copies_cut_at_different_moments_are_completed() {
         assert_eq!(moments.feeds(&second), moments.feeds(forge), "{stale:?}");
         assert_eq!(second.stop(), 0);
     }
+    // A copy whose ledger speaks of a ref that another moment's list did not have, as a fetch by name makes them.
+    let torn = moments.mixed(&["parser"]);
+    let parser = torn.join("repositories/parser.git");
+    git(&parser, &["update-ref", "-d", "refs/notes/forge/traces"]).ok();
+    git(&parser, &["repack", "-q", "-a", "-d"]).ok();
+    mirror_once(&forge.http_url(""), &torn).ok().says("its object is missing").says("good: ");
+    verify(&torn).ok().keeps_quiet_about("pending");
     // A mirror without its copies says how it comes by them again.
     let empty = forge.scratch().join("mixed-forge");
     fs::remove_dir_all(empty.join("repositories")).unwrap();

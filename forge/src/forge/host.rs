@@ -107,7 +107,9 @@ impl Host for RepositoryHost {
         FetchOffer {
             wants: Wants::Reachable,
             filters: Filters { served: true, ..Filters::default() },
-            want_ref: true,
+            // Who is offered this asks by name, and gets some refs of the moment of the fetch beside others of the moment of
+            // the list: a copy that the ledger contradicts. By id all are of one moment; tips that moved meanwhile are kept.
+            want_ref: false,
             sideband_all: true,
             object_info: true,
             unborn: true,

@@ -130,7 +130,7 @@ pub(super) fn check_shown(
         return Err(FollowError::Refs(format!("{name} is shown there, but its ledger knows no such ref")));
     }
     for name in lost.iter().filter(|name| name.as_str() != refs::LEDGER) {
-        after.drop_ref(name);
+        after.withhold(name);
     }
     Ok(())
 }

@@ -287,6 +287,6 @@ fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &Store) {
     let missing: Vec<_> = snapshot.refs.iter().filter(|(_, v)| !store.contains(v.id)).map(|(n, _)| n.clone()).collect();
     for name in missing {
         tracing::warn!(project = %snapshot.project, reference = %name, "its object is missing; the ref is not served");
-        snapshot.drop_ref(&name);
+        snapshot.withhold(&name);
     }
 }

@@ -91,6 +91,8 @@ pub struct Snapshot {
     pub head: Option<RefName>,
     /// Every ref that is served, the ledger's own among them.
     pub refs: OrdMap<RefName, RefValue>,
+    /// What the ledger says of refs that are not served, for their objects are not in this copy.
+    absent: OrdMap<RefName, Oid>,
     /// How many of them name each object: whether one is a tip is asked with every fetch.
     tips: OrdMap<Oid, u32>,
     /// Which agent created a branch or tag.
@@ -128,6 +130,7 @@ impl Snapshot {
             epoch: 0,
             head: None,
             refs: OrdMap::new(),
+            absent: OrdMap::new(),
             tips: OrdMap::new(),
             owners: OrdMap::new(),
             records: OrdMap::new(),
@@ -142,6 +145,11 @@ impl Snapshot {
         }
     }
 
+    /// What the ledger says that a ref names, served or not.
+    pub fn said_id(&self, name: &RefName) -> Option<Oid> {
+        self.ref_id(name).or_else(|| self.absent.get(name).copied())
+    }
+
     /// What a ref names.
     pub fn ref_id(&self, name: &RefName) -> Option<Oid> {
         self.refs.get(name).map(|value| value.id)
@@ -154,6 +162,7 @@ impl Snapshot {
 
     /// Serves a ref with this value; whether it was there before.
     fn put(&mut self, name: RefName, value: RefValue) -> bool {
+        self.absent.remove(&name);
         *self.tips.entry(value.id).or_insert(0) += 1;
         let before = self.refs.insert(name, value);
         if let Some(before) = before {
@@ -162,8 +171,17 @@ impl Snapshot {
         before.is_some()
     }
 
+    /// Serves a ref no more, for want of its object.
+    pub(super) fn withhold(&mut self, name: &RefName) {
+        if let Some(id) = self.ref_id(name) {
+            self.drop_ref(name);
+            self.absent.insert(name.clone(), id);
+        }
+    }
+
     /// Serves a ref no more.
-    pub(super) fn drop_ref(&mut self, name: &RefName) {
+    fn drop_ref(&mut self, name: &RefName) {
+        self.absent.remove(name);
         if let Some(before) = self.refs.remove(name) {
             self.leave(before.id);
         }

@@ -42,7 +42,7 @@ pub(in crate::ledger) fn take_batch(
 /// A ref line expects what the ledger said before, and the default branch only ever grows.
 fn check_ref_lines(snapshot: &Snapshot, objects: &dyn Objects, read: &ReadBatch) -> Result<(), String> {
     for line in &read.refs {
-        let before = snapshot.ref_id(&line.name);
+        let before = snapshot.said_id(&line.name);
         // A forge that was started on a copy without some object did not serve its ref, and went on without it.
         let was_lost = line.old.is_none() && before.is_some_and(|id| !objects.contains(id));
         if line.old != before && !was_lost {
