@@ -4,10 +4,10 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
-use tests::flow;
 use tests::out;
 use tests::plumbing::{self, ZERO, flip_byte, pack_of, packs, post_push, push_body, remote_ref};
 use tests::{Agent, Forge, forge_bin};
+use tests::{flow, memory};
 
 /// `forge serve` that is expected to end by itself.
 fn serve(data: &str, ssh: &str, http: &str) -> tests::Out {
@@ -292,4 +292,49 @@ fn a_client_that_goes_away_in_the_middle_leaves_nothing() {
     assert_eq!(remote_ref(&alpha, "parser", "refs/heads/alpha/half"), None);
     alpha.git(&dir, &["push", "-q", "origin", "HEAD:refs/heads/alpha/half"]).ok();
     assert_eq!(remote_ref(&alpha, "parser", "refs/heads/alpha/half"), Some(tip));
+}
+
+#[test]
+fn a_server_that_takes_more_memory_than_its_caps_allow_fails_its_story() {
+    let mut forge = Forge::start();
+    let (peak, ceiling) = (forge.peak_memory(), memory::ceiling());
+    assert!(peak > 1 && peak < ceiling, "{peak} of {ceiling} MiB");
+    forge.set_ceiling(1);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(forge)));
+    let said = ended.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.contains("above its ceiling of 1 MiB"), "{said}");
+    // Whether it is killed, stopped or dropped, and whatever is started afterwards.
+    let mut forge = Forge::start();
+    forge.set_ceiling(1);
+    assert_eq!(forge.stop(), 0);
+    forge.set_ceiling(ceiling);
+    forge.up();
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(forge))).is_err());
+}
+
+#[test]
+fn an_agent_holds_so_many_refs_of_a_project_and_no_more() {
+    let few = [("FORGE_LIMIT_REFS_EACH", "3")];
+    let mut forge = Forge::start_with(&few);
+    let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));
+    flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
+    let dir = alpha.clone_into(&alpha.ssh_url("parser"), "parser", &[]);
+    let push = |names: &[&str]| {
+        let specs: Vec<String> = names.iter().map(|name| format!("HEAD:refs/{name}")).collect();
+        let words: Vec<&str> = ["push", "origin"].into_iter().chain(specs.iter().map(String::as_str)).collect();
+        alpha.git(&dir, &words)
+    };
+    push(&["heads/a", "heads/b", "tags/c"]).ok();
+    let why = "refs-each: alpha holds 3 refs of parser already: delete what is done with";
+    push(&["heads/d"]).fails().says(why).says("next: ssh forge project show parser");
+    alpha.git(&dir, &["push", "-q", "origin", ":refs/tags/c"]).ok();
+    // Within one push too, and what is there may move.
+    push(&["heads/a", "heads/d", "tags/e"]).fails().says(why);
+    assert!(remote_ref(&alpha, "parser", "refs/heads/d").is_some());
+    assert_eq!(remote_ref(&alpha, "parser", "refs/tags/e"), None);
+    // Another agent has room of its own, and a start counts the same.
+    beta.git(beta.home().join("parser-first"), &["push", "-q", "origin", "HEAD:refs/heads/beta/x"]).ok();
+    assert_eq!(forge.stop(), 0);
+    forge.try_up(&few).unwrap();
+    push(&["tags/e"]).fails().says(why);
 }
