@@ -37,3 +37,8 @@ pub enum BenchError {
 pub fn io(what: impl Display) -> impl FnOnce(io::Error) -> BenchError {
     move |source| BenchError::Io { what: what.to_string(), source }
 }
+
+/// What was asked for has an answer that makes the measurement void.
+pub fn unusable(what: &str, answer: impl Display) -> BenchError {
+    BenchError::Answer { what: what.to_owned(), answer: answer.to_string() }
+}
