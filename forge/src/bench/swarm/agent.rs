@@ -138,7 +138,14 @@ impl Swarm {
             Ok(answer) => (Fate::Done, told(answer)),
             Err(failure) => (failure.fate, (None, None)),
         };
-        self.remember(diary, (what, &who.name), (began, ended), answer.as_ref().err(), fate, vec![Told { key, repository, seq, value }]);
+        self.remember(
+            diary,
+            (what, &who.name),
+            (began, ended),
+            answer.as_ref().err(),
+            fate,
+            vec![Told { key, repository, seq, value }],
+        );
         answer.map_err(drop)
     }
 
@@ -175,15 +182,19 @@ impl Swarm {
         let task = task(&started, project, issue, &me.name, round)?;
         let branch = format!("refs/heads/{}", task.branch.strip_prefix("refs/heads/").unwrap_or(&task.branch));
         let push = work::answer(&self.stores[me.project], &task);
-        let push = push.map_err(|e| diary.failed("work", &me.name, &Failure { fate: Fate::Lost, why: e.to_string() }))?;
+        let push =
+            push.map_err(|e| diary.failed("work", &me.name, &Failure { fate: Fate::Lost, why: e.to_string() }))?;
         self.push(diary, me, project, &push).await?;
         let line = format!("submit {} --project {project} --issue {project}/{issue}", task.branch);
-        let submitted = self.act(diary, ("submit", me, project), &line, keys::submit(project, &branch), seq_and("ref")).await?;
+        let submitted =
+            self.act(diary, ("submit", me, project), &line, keys::submit(project, &branch), seq_and("ref")).await?;
         let pull = number(&submitted["ref"])?;
         let line = format!("review approve {project}/{pull} reads well");
-        self.act(diary, ("review", peer, project), &line, keys::review(project, pull, &peer.name), seq_and("head")).await?;
+        self.act(diary, ("review", peer, project), &line, keys::review(project, pull, &peer.name), seq_and("head"))
+            .await?;
         let line = format!("merge {project}/{pull}");
-        let merged = self.act(diary, ("merge", me, project), &line, keys::merge(project, pull), seq_and("landed")).await?;
+        let merged =
+            self.act(diary, ("merge", me, project), &line, keys::merge(project, pull), seq_and("landed")).await?;
         diary.merges += 1;
         self.landed(diary, project, pull, &me.name, &merged);
         Ok(())
@@ -259,7 +270,8 @@ pub(super) async fn join(
     ssh: bool,
     clock: Instant,
 ) -> Result<(Door, Vec<Act>), BenchError> {
-    let failed = |what: &str, failure: Failure| crate::bench::error::unusable(what, format!("{} ({name})", failure.why));
+    let failed =
+        |what: &str, failure: Failure| crate::bench::error::unusable(what, format!("{} ({name})", failure.why));
     let (http, over_ssh) = (served.http, served.ssh);
     let mut door = match ssh {
         true => Door::Ssh(Ssh::connect(over_ssh).await.map_err(|e| failed("connecting over SSH", e))?),

@@ -45,7 +45,9 @@ fn said(project: &str, entity: Option<&EntityId>, agent: &str, fact: &Fact) -> O
         (EntityId::Agent(name), Fact::TokenIssued(_)) => (keys::token(name.as_str()), name.to_string()),
         (EntityId::Issue(n), Fact::IssueOpened(f)) => (keys::issue(project, &f.title), format!("{project}#{n}")),
         (EntityId::Issue(n), Fact::WorkStarted(f)) => (keys::start(project, *n, agent), hex(&f.nonce)),
-        (EntityId::Pull(n), Fact::PullOpened(f)) => (keys::submit(project, f.branch.as_str()), format!("{project}#{n}")),
+        (EntityId::Pull(n), Fact::PullOpened(f)) => {
+            (keys::submit(project, f.branch.as_str()), format!("{project}#{n}"))
+        }
         (EntityId::Pull(n), Fact::Reviewed(f)) => (keys::review(project, *n, agent), f.head.to_string()),
         (EntityId::Pull(n), Fact::PullMerged(f)) => (keys::merge(project, *n), f.landed.to_string()),
         (EntityId::Elo(_), Fact::RatingSettled(f)) => {

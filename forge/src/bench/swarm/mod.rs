@@ -97,12 +97,7 @@ struct Ran {
     after: Takes,
 }
 
-async fn let_loose(
-    options: &Options,
-    data: &Path,
-    served: &Served,
-    say: &dyn Fn(&str),
-) -> Result<Ran, BenchError> {
+async fn let_loose(options: &Options, data: &Path, served: &Served, say: &dyn Fn(&str)) -> Result<Ran, BenchError> {
     let clock = Instant::now();
     let projects: Vec<String> = (0..options.projects).map(|n| format!("swarm-{n}")).collect();
     let mut founder = Http::connect(served.http).await.map_err(|e| failed("connecting", e))?;

@@ -100,13 +100,7 @@ fn with_file(
     add(objects, tree(entries))
 }
 
-fn commit(
-    objects: &mut Builder,
-    tree: Oid,
-    parents: Vec<Oid>,
-    who: &str,
-    message: &str,
-) -> Result<Oid, BenchError> {
+fn commit(objects: &mut Builder, tree: Oid, parents: Vec<Oid>, who: &str, message: &str) -> Result<Oid, BenchError> {
     let who = Signature { name: who.to_owned(), email: format!("{who}@example.org"), seconds: THEN };
     let commit = NewCommit { tree, parents, author: who.clone(), committer: who, message: message.to_owned() };
     add(objects, commit.encode(None))
