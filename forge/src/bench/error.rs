@@ -23,6 +23,14 @@ pub enum BenchError {
         /// What it said.
         said: String,
     },
+    /// What was asked for cannot be measured.
+    #[error("{why}\nnext: {next}")]
+    Asked {
+        /// Why.
+        why: String,
+        /// What can be.
+        next: String,
+    },
     /// The server answered something that makes the measurement void.
     #[error("{what} was answered with {answer}\nnext: FORGE_LOG=debug forge bench wire")]
     Answer {

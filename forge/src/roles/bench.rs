@@ -58,6 +58,9 @@ pub(super) struct Swarm {
     /// How many agents, each on a connection of its own.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(2..=10_000))]
     agents: u16,
+    /// How many more wait for news meanwhile, and do nothing else.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    waiting: u16,
     /// On how many projects.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     projects: u16,
@@ -73,20 +76,25 @@ pub(super) struct Swarm {
 }
 
 /// Lets a swarm loose, and prints; fails where anything failed, or the watcher found anything.
-fn swarm(Swarm { json, agents, projects, seconds, ssh, dir }: Swarm) -> ExitCode {
+fn swarm(Swarm { json, agents, waiting, projects, seconds, ssh, dir }: Swarm) -> ExitCode {
     let options = bench::swarm::Options {
         agents: agents.into(),
+        waiting: waiting.into(),
         projects: projects.into(),
         seconds: seconds.into(),
         ssh: ssh.into(),
         dir: dir.unwrap_or_else(std::env::temp_dir),
     };
+    let next = format!("FORGE_LOG=debug forge bench swarm --agents {agents} --projects {projects} --seconds {seconds}");
     let report = match bench::swarm::run(&options, &|said| eprintln!("bench: {said}")) {
         Ok(report) => report,
         Err(error) => return super::fail(error),
     };
     let printed = print(json, &report, || report.table());
-    if report.is_clean() { printed } else { ExitCode::FAILURE }
+    match report.is_clean() {
+        true => printed,
+        false => super::fail(format!("something failed, or the watcher found something: see above\nnext: {next}")),
+    }
 }
 
 /// Prints what was measured.

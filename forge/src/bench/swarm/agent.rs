@@ -10,6 +10,7 @@ use git::store::Store;
 use notes_schema::Oid;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::door::{Door, Failure, Http, Ssh, reported};
 use super::served::Served;
@@ -45,6 +46,8 @@ pub(super) struct Diary {
     /// Some of them in full.
     pub examples: Vec<String>,
     pub merges: u64,
+    /// How often those who wait were told something.
+    pub woken: u64,
 }
 
 impl Diary {
@@ -56,6 +59,7 @@ impl Diary {
         other.errors.into_iter().for_each(|(kind, n)| *self.errors.entry(kind).or_default() += n);
         self.examples.extend(other.examples);
         self.merges += other.merges;
+        self.woken += other.woken;
     }
 
     /// Remembers an error of `what`.
@@ -243,6 +247,31 @@ impl Swarm {
         if merged["ratings"].as_array().is_some_and(|rated| !rated.is_empty()) {
             let (key, repository) = (keys::rating(project, pull), notes_schema::FORGE_PROJECT.to_owned());
             diary.acts.push(Act { key, repository, seq: None, value: Some(author.to_owned()), ..last });
+        }
+    }
+}
+
+/// Waits for news again and again until it is `enough`, as an agent without work does; what it is told are looks.
+pub(super) async fn wait_on(swarm: Arc<Swarm>, name: String, mut door: Door, enough: CancellationToken) -> Diary {
+    let mut diary = Diary::default();
+    let mut line = "feed".to_owned();
+    loop {
+        let began = swarm.now();
+        let answer = tokio::select! {
+            answer = door.act(&line) => answer,
+            () = enough.cancelled() => return diary,
+        };
+        match answer {
+            Ok(answer) => {
+                let cursor = answer["seq"].as_u64().unwrap_or(0);
+                line = format!("feed --since {cursor} --wait");
+                diary.looks.push(Look { began, ended: swarm.now(), cursor, tips: vec![] });
+                diary.woken += 1;
+            }
+            Err(failure) => {
+                diary.failed("wait", &name, &failure);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Options {
     pub agents: usize,
     /// On how many projects; at least two agents work on each.
     pub projects: usize,
+    /// How many more agents wait for news meanwhile, and do nothing else.
+    pub waiting: usize,
     /// How long loops are begun, in seconds; each agent walks at least one.
     pub seconds: u64,
     /// How many of a hundred agents come over SSH; the others over HTTP.
@@ -58,8 +60,10 @@ pub struct Options {
 
 /// Lets the agents loose. `say` gets a line now and then.
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> {
-    if options.agents < options.projects * 2 || options.projects == 0 {
-        return Err(unusable("--projects", "too many: each needs two agents at least, one to work and one to review"));
+    if options.agents < options.projects * 2 {
+        let Options { agents, projects, .. } = options;
+        let why = format!("{agents} agents are too few for {projects} projects: on each one works and another reviews");
+        return Err(BenchError::Asked { why, next: format!("forge bench swarm --agents {agents} --projects 1") });
     }
     let scratch = tempfile::Builder::new().prefix("forge-bench-").tempdir_in(&options.dir);
     let scratch = scratch.map_err(io(options.dir.display()))?;
@@ -77,7 +81,11 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> 
     let checked = verify::verify(&data).map_err(io("forge verify"))?;
     let findings = watch::judge(&ran.diary.acts, &ran.diary.looks, &ran.diary.tips, &history::read(&data)?);
     let complaints = complaints(&fs::read_to_string(&log).unwrap_or_default());
-    Ok(report::made(options, machine, ran, peak, findings, &checked, complaints))
+    let mut report = report::made(options, machine, ran, peak, findings, &checked, complaints);
+    if !report.is_clean() {
+        report.kept = Some(scratch.keep());
+    }
+    Ok(report)
 }
 
 /// What a run was.
@@ -109,8 +117,9 @@ async fn let_loose(options: &Options, data: &Path, served: &Served, say: &dyn Fn
         let report = founder.push(project, &first.body).await.map_err(|e| failed("the first push", e))?;
         reported(&report, first.refs.iter().map(|(name, _)| name)).map_err(|e| failed("the first push", e))?;
     }
-    say(&format!("{} agents connect and register", options.agents));
-    let (joined, mut diary) = join_all(options, served, clock).await?;
+    say(&format!("{} agents connect and register", options.agents + options.waiting));
+    let (mut joined, mut diary) = join_all(options, served, clock).await?;
+    let idle = joined.split_off(options.agents);
     let joining = clock.elapsed().as_secs_f64();
     let stores = projects.iter().map(|p| Store::open(&data.join("repositories").join(format!("{p}.git"))));
     let stores = stores.collect::<Result<Vec<_>, _>>().map_err(|e| unusable("a project", e))?;
@@ -121,6 +130,10 @@ async fn let_loose(options: &Options, data: &Path, served: &Served, say: &dyn Fn
     let (enough, http) = (CancellationToken::new(), Http::connect(served.http));
     let http = http.await.map_err(|e| failed("connecting", e))?;
     let watcher = tokio::spawn(watch_on(http, swarm.clone(), enough.clone()));
+    let mut waiting = JoinSet::new();
+    for Agent { name, door, .. } in idle {
+        waiting.spawn(agent::wait_on(swarm.clone(), name, door.into_inner(), enough.clone()));
+    }
     let mut agents = JoinSet::new();
     for at in 0..swarm.agents.len() {
         agents.spawn(swarm.clone().work(at));
@@ -131,6 +144,9 @@ async fn let_loose(options: &Options, data: &Path, served: &Served, say: &dyn Fn
     let seconds = began.elapsed().as_secs_f64();
     let after = served.takes();
     enough.cancel();
+    while let Some(remembered) = waiting.join_next().await {
+        diary.absorb(remembered.map_err(|e| unusable("an agent that waits", e))?);
+    }
     diary.absorb(watcher.await.map_err(|e| unusable("the watcher", e))?);
     let mut reconnects = 0;
     for agent in &swarm.agents {
@@ -142,7 +158,7 @@ async fn let_loose(options: &Options, data: &Path, served: &Served, say: &dyn Fn
 
 /// Connects and registers everybody, and remembers that they were told so.
 async fn join_all(options: &Options, served: &Served, clock: Instant) -> Result<(Vec<Agent>, Diary), BenchError> {
-    let joining = (0..options.agents).map(|at| {
+    let joining = (0..options.agents + options.waiting).map(|at| {
         // Spread evenly, so that each project has some of both.
         let ssh = (at / options.projects + 1) * options.ssh / 100 > (at / options.projects) * options.ssh / 100;
         async move {

@@ -1,6 +1,7 @@
 //! What a swarm's run prints: how much went through, what it took, and what the watcher found.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -45,6 +46,9 @@ struct Server {
 #[derive(Debug, Serialize)]
 pub struct Report {
     agents: usize,
+    waiting: usize,
+    /// How often those who wait were told something.
+    woken: u64,
     ssh_percent: usize,
     projects: usize,
     joining_seconds: f64,
@@ -70,6 +74,9 @@ pub struct Report {
     events: u64,
     looks: usize,
     machine: Machine,
+    /// Where the server's data and its log stay, if anything was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kept: Option<PathBuf>,
 }
 
 /// Puts a report together.
@@ -88,6 +95,8 @@ pub(super) fn made(
     let Findings { lost, duplicated, reordered, skipped, unasked } = findings;
     Report {
         agents: options.agents,
+        waiting: options.waiting,
+        woken: diary.woken,
         ssh_percent: options.ssh,
         projects: options.projects,
         joining_seconds: joining,
@@ -118,6 +127,7 @@ pub(super) fn made(
         events: verified.events,
         looks: diary.looks.len(),
         machine,
+        kept: None,
     }
 }
 
@@ -140,9 +150,13 @@ impl Report {
         let reached = |is: bool| if is { "reached" } else { "not reached" };
         let server = &self.server;
         let mut text = format!(
-            "{} agents ({} of 100 over SSH) on {} projects, joined in {:.1} s, at work for {:.1} s\n\n",
+            "{} agents ({} of 100 over SSH) on {} projects, joined in {:.1} s, at work for {:.1} s\n",
             self.agents, self.ssh_percent, self.projects, self.joining_seconds, self.seconds
         );
+        if self.waiting > 0 {
+            text.push_str(&format!("{} more wait for news and were told some {} times\n", self.waiting, self.woken));
+        }
+        text.push('\n');
         text.push_str(&format!(
             "operations/s {:.1}\nmerges/s     {:.2}  (mark {MERGES}, {})\n\n",
             self.operations_per_second,
@@ -184,6 +198,9 @@ impl Report {
         for (name, found) in found {
             text.push_str(&format!("{name:<12} {}\n", found.len()));
             list(&mut text, found);
+        }
+        if let Some(kept) = &self.kept {
+            text.push_str(&format!("the server's data and log stay in {}\n", kept.display()));
         }
         text + "\n" + &self.machine.line()
     }
