@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use notes_schema::event::PublicKey;
 use notes_schema::{AgentName, ItemRef, ProjectName};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::answer::{Code, Refusal};
 use crate::authority::{Actor, AgentActor, Scope};
@@ -139,6 +139,8 @@ pub struct Forge {
     creating: Mutex<()>,
     push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
     stopping: watch::Sender<bool>,
+    /// Places to look for those who wait for news.
+    looking: Semaphore,
 }
 
 impl Forge {
@@ -189,6 +191,8 @@ impl Forge {
             most => Some(PackCache::open(&clones, most).map_err(at(&clones))?),
         };
         let token_key = secrets.load_or_create_token_key()?;
+        // Half of the machine: the other half is for those who do something.
+        let looking = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         let forge = Arc::new(Forge {
             tokens: Tokens::new(&token_key, genesis),
             nonces: certificate::seed(&token_key),
@@ -209,6 +213,7 @@ impl Forge {
             creating: Mutex::default(),
             push_caches: Mutex::default(),
             stopping: watch::Sender::new(false),
+            looking: Semaphore::new(looking),
         });
         forge.listen(&forge.root);
         forge.open_projects()?;
@@ -256,6 +261,14 @@ impl Forge {
     /// Changes whenever [`Forge::seq`] may have grown.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.sequence.subscribe()
+    }
+
+    /// A place to look for whoever waits for news. A change wakes all who wait, and most find nothing in it, or something
+    /// that concerns everybody: at once they would take the machine from those who work. While one waits for its turn,
+    /// changes add up.
+    pub async fn turn_to_look(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.looking.acquire().await.ok()
     }
 
     /// Becomes true when the forge stops: whoever waits for a change answers at once.

@@ -4,6 +4,8 @@
 //! operator would.
 
 pub mod agent;
+#[path = "../../forge/src/bench/fate.rs"]
+pub mod fate;
 pub mod flow;
 pub mod load;
 pub mod memory;

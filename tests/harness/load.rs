@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::agent::text;
+use crate::fate::Fate;
 use crate::flow::{self, Work};
 use crate::out::Out;
 use crate::plumbing;
@@ -15,17 +16,6 @@ use crate::{Agent, Forge};
 
 /// The project that the load works on.
 pub const PROJECT: &str = "busy";
-
-/// What became of one act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Done,
-    Refused,
-    /// The forge itself said that it does not know.
-    Unknown,
-    /// The connection was lost.
-    Lost,
-}
 
 /// How many acts came to which end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -447,11 +437,7 @@ fn says_unknown(out: &Out) -> bool {
 
 #[track_caller]
 fn agrees(fate: Fate, found: usize, what: &str) {
-    match fate {
-        Fate::Done => assert_eq!(found, 1, "{what} was acknowledged and is there {found} times"),
-        Fate::Refused => assert_eq!(found, 0, "{what} was refused and is there"),
-        Fate::Unknown | Fate::Lost => assert!(found <= 1, "{what} is there {found} times"),
-    }
+    assert_eq!(fate.contradicted(found), None, "{what}: answered {fate:?}, there {found} times");
 }
 
 #[track_caller]

@@ -40,6 +40,34 @@ fn bench_gate_measures_a_push_with_a_full_record_and_with_none() {
     check(&["gate"], &GATE_ROWS);
 }
 
+#[test]
+fn a_swarm_walks_the_whole_loop_and_nothing_is_lost_doubled_or_reordered() {
+    let agents = 40;
+    // Fifteen agents or so merge into one project at once; each walks the loop once at least.
+    let flags = ["--agents", &agents.to_string(), "--projects", "3", "--seconds", "2", "--json"];
+    let report = tool(&[&["bench", "swarm"], &flags[..]].concat()).ok().json();
+    for found in ["lost", "duplicated", "reordered", "skipped", "unasked", "faults"] {
+        assert_eq!(report[found].as_array().map(Vec::len), Some(0), "{found}: {report:#}");
+    }
+    assert_eq!(report["errors"].as_object().map(serde_json::Map::len), Some(0), "{report:#}");
+    let operations = report["operations"].as_array().unwrap();
+    let names: Vec<&str> = operations.iter().map(|o| o["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["feed", "issue", "merge", "push", "review", "start", "submit"]);
+    for operation in operations {
+        assert!(operation["count"].as_u64().is_some_and(|n| n >= agents), "{operation:#}");
+        assert!(operation["p50_ms"].as_f64() <= operation["p99_ms"].as_f64(), "{operation:#}");
+    }
+    assert!(report["merges"].as_u64().is_some_and(|n| n >= agents), "{report:#}");
+    // An act is a write: of each loop the issue, the start, branch and record, submission, review, merge, what landed, and its
+    // rating; and each agent's registration.
+    let acknowledged = report["merges"].as_u64().unwrap() * 9 + agents;
+    assert!(report["acknowledged"].as_u64().is_some_and(|n| n >= acknowledged), "{report:#}");
+    assert!(report["looks"].as_u64().is_some_and(|n| n > agents), "{report:#}");
+    for key in ["connected_mib", "peak_mib", "cpu_seconds"] {
+        assert!(report["server"][key].as_f64().is_some_and(|n| n > 0.0), "{key}: {report:#}");
+    }
+}
+
 #[track_caller]
 fn check(what: &[&str], names: &[&str]) {
     let report = tool(&[&["bench"], what, &["--quick", "--json"]].concat()).ok().json();

@@ -136,7 +136,7 @@ pub fn objects_of(answer: &[u8]) -> Result<u32, BenchError> {
 }
 
 /// The first packet and what follows it.
-fn packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = std::str::from_utf8(bytes.get(..4)?).ok()?;
     match usize::from_str_radix(length, 16).ok()? {
         0..=2 => Some((&[], &bytes[4..])),

@@ -23,6 +23,14 @@ pub enum BenchError {
         /// What it said.
         said: String,
     },
+    /// What was asked for cannot be measured.
+    #[error("{why}\nnext: {next}")]
+    Asked {
+        /// Why.
+        why: String,
+        /// What can be.
+        next: String,
+    },
     /// The server answered something that makes the measurement void.
     #[error("{what} was answered with {answer}\nnext: FORGE_LOG=debug forge bench wire")]
     Answer {
@@ -36,4 +44,9 @@ pub enum BenchError {
 /// What the system said while `what` was tried.
 pub fn io(what: impl Display) -> impl FnOnce(io::Error) -> BenchError {
     move |source| BenchError::Io { what: what.to_string(), source }
+}
+
+/// What was asked for has an answer that makes the measurement void.
+pub fn unusable(what: &str, answer: impl Display) -> BenchError {
+    BenchError::Answer { what: what.to_owned(), answer: answer.to_string() }
 }

@@ -7,11 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use notes_schema::trace::{Record, limits};
+use notes_schema::trace::limits;
 
 use super::capture::{self, PushRequest};
 use super::error::{BenchError, io};
 use super::ours::{Agent, Ours};
+use super::record;
 use super::report::{Report, Row};
 use super::repository::{self, Shape};
 use super::stock::{self, Stock};
@@ -108,7 +109,7 @@ impl Ground {
             let mut refs = vec![(format!("refs/heads/g/{n}"), branch)];
             if recorded {
                 let tree = stock::git(&self.source, &["rev-parse", &format!("refs/heads/g/{n}^{{tree}}")])?;
-                let (id, bytes) = (format!("bench-{n}"), self.record(n, &tree)?);
+                let (id, bytes) = (format!("bench-{n:05}"), self.record(n, &tree)?);
                 size = bytes.len();
                 let held = format!("refs/notes/forge/out/{id}");
                 repository::single_file(&self.source, &held, "record", &bytes).map_err(io("git fast-import"))?;
@@ -121,25 +122,9 @@ impl Ground {
 
     /// A record with as many attempts as there may be, and as much output as fits.
     fn record(&self, n: u64, tree: &str) -> Result<Vec<u8>, BenchError> {
-        let tests = 156;
-        let lines: String =
-            (0..tests).map(|t| format!("test module_{t}::tests::what_it_says_{n:05} ... ok\n")).collect();
-        let output = format!(
-            "{lines}\ntest result: ok. {tests} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.16s\n"
-        );
-        let attempt = serde_json::json!({
-            "argv": ["cargo", "test"], "exit": 0, "tree": tree, "dur_ms": 160,
-            "stdout": { "bytes": output.len(), "lines": tests + 2, "tail": output },
-            "tests": { "framework": "cargo-test", "passed": tests },
-            "reasoning": "What was wrong is right now. ".repeat(8),
-        });
-        let record = serde_json::json!({
-            "v": 1, "id": format!("bench-{n}"), "project": PROJECT, "issue": 1, "agent": "alpha", "nonce": self.nonce,
-            "head_tree": tree, "attempts": vec![attempt; limits::ATTEMPTS],
-        });
-        let record = Record::decode_json(record.to_string().as_bytes());
-        let record = record.map_err(|e| BenchError::Answer { what: "a record".to_owned(), answer: e.to_string() })?;
-        Ok(record.canonical())
+        let id = format!("bench-{n:05}");
+        let of = record::Of { id: &id, project: PROJECT, issue: 1, agent: "alpha", nonce: &self.nonce, tree };
+        record::passing(&of, 150, limits::ATTEMPTS)
     }
 
     /// Milliseconds per push, and what is left of them without the time in the rules.

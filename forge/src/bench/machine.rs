@@ -27,6 +27,20 @@ pub struct Machine {
     pub build: &'static str,
 }
 
+impl Machine {
+    /// The machine in a line, and in a second one what makes its numbers void.
+    pub fn line(&self) -> String {
+        let Machine { cpu, cores, memory_mib, load, kernel, filesystem, git, build } = self;
+        let mut text = format!(
+            "{cpu}, {cores} cores, {memory_mib} MiB, {filesystem}, Linux {kernel}, load {load}, git {git}, {build} build\n"
+        );
+        if *build == "debug" {
+            text.push_str("THIS IS A DEBUG BUILD: its numbers say nothing about the server (cargo build --release).\n");
+        }
+        text
+    }
+}
+
 /// What can be found out; an unknown thing is said to be unknown.
 pub fn describe(dir: &Path) -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

@@ -4,14 +4,17 @@
 
 mod capture;
 mod error;
+mod fate;
 mod gate;
 mod http;
 mod machine;
 mod ours;
+mod record;
 mod report;
 pub mod repository;
 mod sshd;
 mod stock;
+pub mod swarm;
 mod timing;
 mod wire;
 

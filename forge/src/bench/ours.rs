@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::capture::{self, PushRequest};
-use super::error::{BenchError, io};
+use super::error::{BenchError, io, unusable};
 use super::http::{Answer, Client};
 use super::timing::milliseconds;
 use crate::answer::{Code, Refusal};
@@ -44,10 +44,6 @@ pub struct Agent {
 
 fn refused(what: &str) -> impl FnOnce(Refusal) -> BenchError {
     move |refusal| BenchError::Answer { what: what.to_owned(), answer: refusal.to_string() }
-}
-
-fn unusable(what: &str, answer: impl std::fmt::Display) -> BenchError {
-    BenchError::Answer { what: what.to_owned(), answer: answer.to_string() }
 }
 
 impl Ours {

@@ -123,15 +123,11 @@ impl Report {
     }
 
     fn footer(&self) -> String {
-        let Machine { cpu, cores, memory_mib, load, kernel, filesystem, git, build } = &self.machine;
         let mut text = format!(
-            "\nMedians of {} rounds, in turns. A ratio above 1 is in our favour, whatever the unit.\n\
-             {cpu}, {cores} cores, {memory_mib} MiB, {filesystem}, Linux {kernel}, load {load}, git {git}, {build} build\n",
-            self.rounds
+            "\nMedians of {} rounds, in turns. A ratio above 1 is in our favour, whatever the unit.\n{}",
+            self.rounds,
+            self.machine.line()
         );
-        if *build == "debug" {
-            text.push_str("THIS IS A DEBUG BUILD: its numbers say nothing about the server (cargo build --release).\n");
-        }
         if self.quick {
             text.push_str("--quick cuts every size: it shows that the rows can be measured, and nothing else.\n");
         }

@@ -79,6 +79,8 @@ fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         None => None,
     };
     let mut outcome = None;
+    // A hundred merges at once would each be outrun by another, again and again.
+    let turn = project.repository.turn();
     for _ in 0..TRIES {
         let current = Project { snapshot: project.repository.snapshot(), repository: project.repository.clone() };
         match attempt(context, &current, &reference, asked) {
@@ -97,6 +99,7 @@ fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             format!("merge {}/{}", reference.project, reference.n),
         ))
     };
+    drop(turn);
     let (done, author) = outcome.unwrap_or_else(busy)?;
     let landed = done.landed;
     context.forge.settle(&project.repository).map_err(|refusal| {

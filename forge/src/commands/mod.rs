@@ -226,8 +226,18 @@ async fn answer(
     let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
     let (mut changes, mut stopping) = (forge.changes(), forge.stopping());
     loop {
+        // Whoever waits for news takes turns with the others who do.
+        let turn = if args.has("wait") {
+            tokio::select! {
+                turn = forge.turn_to_look() => turn,
+                _ = stopping.wait_for(|stopping| *stopping) => None,
+            }
+        } else {
+            None
+        };
         changes.mark_unchanged();
         let answer = run(forge, call, command, args, text.clone()).await?;
+        drop(turn);
         if !(answer.nothing_new && args.has("wait")) {
             return Ok(answer);
         }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -171,6 +171,8 @@ pub struct Repository {
     /// Held while git writes the commit-graph.
     graph: Mutex<KeptGraph>,
     read_only: Mutex<Option<ReadOnly>>,
+    /// Held by whoever makes something outside the committer that stands only if the refs do.
+    turn: Mutex<()>,
     listener: OnceLock<Listener>,
 }
 
@@ -193,6 +195,7 @@ impl Repository {
             merged: AtomicU64::new(recovered.flushed.number),
             graph: Mutex::default(),
             read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
+            turn: Mutex::default(),
             listener: OnceLock::new(),
         })
     }
@@ -267,6 +270,13 @@ impl Repository {
         let (outcome, snapshot) = self.lead_or_follow(leads, &answered)?;
         let value = outcome?.downcast::<R>().expect("invariant: a job is answered with its own type");
         Ok((*value, snapshot))
+    }
+
+    /// For whoever makes something outside the committer that is void once a ref has moved: those who take turns do not
+    /// make each other's work void. Other writers go on meanwhile. Blocks.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        // It guards no data, so a panic under it spoils none.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the first batch: it names the default branch and has no events, so that first parents end there. In

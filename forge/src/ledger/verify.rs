@@ -167,7 +167,8 @@ fn is_unfinished(path: &Path) -> bool {
         }
 }
 
-fn repositories(dir: &Path) -> std::io::Result<Vec<(ProjectName, PathBuf)>> {
+/// The bare repositories below `dir`, by name.
+pub(crate) fn repositories(dir: &Path) -> std::io::Result<Vec<(ProjectName, PathBuf)>> {
     let below = [dir.join("repositories"), dir.to_owned()].into_iter().find(|d| d.is_dir());
     let mut found = Vec::new();
     for entry in fs::read_dir(below.as_deref().unwrap_or(dir))? {
@@ -258,6 +259,12 @@ fn ledger_tip(path: &Path) -> std::io::Result<Option<Oid>> {
         return Ok(if is_tail { Some(last.id) } else { flushed });
     }
     packed_refs::read_one(path, refs::LEDGER)
+}
+
+/// The ledger commits of the repository at `path`, oldest first; nothing about them is checked.
+pub(crate) fn ledger_commits(path: &Path, objects: &dyn Objects) -> Result<Vec<Oid>, ReplayError> {
+    let tip = ledger_tip(path).map_err(|error| ReplayError::broken(path.display().to_string(), error.to_string()))?;
+    tip.map_or(Ok(Vec::new()), |tip| replay::first_parents(objects, tip))
 }
 
 /// Whether batch `n` is at or below the ledger commit `tip`.

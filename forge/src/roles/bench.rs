@@ -15,6 +15,8 @@ pub(super) enum Bench {
     Wire(Wire),
     /// What the rules add to a push, with a full record and with none.
     Gate(Flags),
+    /// Many agents at once walk the whole loop on one server, and a watcher looks for lost, doubled and reordered writes.
+    Swarm(Swarm),
 }
 
 /// Flags of every measurement.
@@ -47,6 +49,66 @@ pub(super) struct Wire {
     events: Option<u64>,
 }
 
+/// Flags of `forge bench swarm`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Swarm {
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+    /// How many agents, each on a connection of its own.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(2..=10_000))]
+    agents: u16,
+    /// How many more wait for news meanwhile, and do nothing else.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    waiting: u16,
+    /// On how many projects.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    projects: u16,
+    /// How long they begin anew; each walks the loop once at least.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u32,
+    /// How many of a hundred come over SSH, the others over HTTP.
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
+    ssh: u8,
+    /// Where the server works: the disk that is measured. The system's directory for temporary files without it.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Lets a swarm loose, and prints; fails where anything failed, or the watcher found anything.
+fn swarm(Swarm { json, agents, waiting, projects, seconds, ssh, dir }: Swarm) -> ExitCode {
+    let options = bench::swarm::Options {
+        agents: agents.into(),
+        waiting: waiting.into(),
+        projects: projects.into(),
+        seconds: seconds.into(),
+        ssh: ssh.into(),
+        dir: dir.unwrap_or_else(std::env::temp_dir),
+    };
+    let next = format!("FORGE_LOG=debug forge bench swarm --agents {agents} --projects {projects} --seconds {seconds}");
+    let report = match bench::swarm::run(&options, &|said| eprintln!("bench: {said}")) {
+        Ok(report) => report,
+        Err(error) => return super::fail(error),
+    };
+    let printed = print(json, &report, || report.table());
+    match report.is_clean() {
+        true => printed,
+        false => super::fail(format!("something failed, or the watcher found something: see above\nnext: {next}")),
+    }
+}
+
+/// Prints what was measured.
+fn print(json: bool, report: &impl serde::Serialize, table: impl FnOnce() -> String) -> ExitCode {
+    match json {
+        true => match serde_json::to_string(report) {
+            Ok(text) => super::say(text),
+            Err(error) => return super::fail(error),
+        },
+        false => super::say(table().trim_end()),
+    }
+    ExitCode::SUCCESS
+}
+
 type Measure = fn(&bench::Options, &dyn Fn(File), &dyn Fn(&str)) -> Result<bench::Report, bench::BenchError>;
 
 /// Measures, and prints; fails when something could not be measured that should.
@@ -54,6 +116,7 @@ pub(super) fn run(bench: Bench) -> ExitCode {
     let (measure, flags, only, events): (Measure, Flags, Vec<String>, Option<u64>) = match bench {
         Bench::Wire(Wire { flags, only, events }) => (bench::wire, flags, only, events),
         Bench::Gate(flags) => (bench::gate, flags, Vec::new(), None),
+        Bench::Swarm(flags) => return swarm(flags),
     };
     let Flags { json, quick, rounds, dir } = flags;
     let (rounds, dir) = (rounds.map(usize::from), dir.unwrap_or_else(std::env::temp_dir));
@@ -62,14 +125,7 @@ pub(super) fn run(bench: Bench) -> ExitCode {
         Ok(report) => report,
         Err(error) => return super::fail(error),
     };
-    match json {
-        true => match serde_json::to_string(&report) {
-            Ok(text) => super::say(text),
-            Err(error) => return super::fail(error),
-        },
-        false => super::say(report.table().trim_end()),
-    }
-    ExitCode::SUCCESS
+    print(json, &report, || report.table())
 }
 
 /// What a server writes to its log while it is measured costs what it costs in service; it goes to a file.
