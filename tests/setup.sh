@@ -12,6 +12,7 @@ need git git
 need ssh openssh-client
 need ssh-keygen openssh-client
 need curl curl
+need openssl openssl
 need make make
 need cc gcc
 need timeout coreutils

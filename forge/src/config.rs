@@ -10,6 +10,8 @@ use std::time::Duration;
 use notes_schema::{AgentName, ProjectName};
 use serde::Deserialize;
 
+use crate::web::tls;
+
 /// Settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -27,6 +29,8 @@ pub struct Config {
     pub public_ssh: String,
     /// Base of HTTP URLs that are shown, without a slash at the end. Follows [`Config::http`] unless it was set.
     pub public_http: String,
+    /// The certificate with which HTTP is encrypted; in the clear without one.
+    pub tls: Option<tls::Files>,
     /// Agents that may moderate.
     pub operators: Vec<AgentName>,
     /// Whether addresses other than loopback may be bound.
@@ -211,6 +215,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         why: String,
     },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("a TLS {given} alone is no pair\nnext: forge serve {other} <file>")]
+    HalfAPair {
+        /// What is there.
+        given: &'static str,
+        /// The flag for what is not.
+        other: &'static str,
+    },
     /// An address reaches beyond this machine and nobody allowed it.
     #[error(
         "{door} {address}: this address is reachable from other machines, and nothing says that it may be\n\
@@ -242,6 +254,10 @@ pub struct Layer {
     pub public_ssh: Option<String>,
     /// See [`Config::public_http`].
     pub public_http: Option<String>,
+    /// See [`Config::tls`]: the certificate's file.
+    pub tls_cert: Option<PathBuf>,
+    /// See [`Config::tls`]: the file of its key.
+    pub tls_key: Option<PathBuf>,
     /// See [`Config::operators`].
     pub operators: Option<Vec<AgentName>>,
     /// See [`Config::allow_public`].
@@ -280,6 +296,8 @@ impl Layer {
             registration: variable(get, "FORGE_REGISTRATION")?,
             public_ssh: get("FORGE_PUBLIC_SSH"),
             public_http: get("FORGE_PUBLIC_HTTP"),
+            tls_cert: get("FORGE_TLS_CERT").map(PathBuf::from),
+            tls_key: get("FORGE_TLS_KEY").map(PathBuf::from),
             operators: operators.transpose()?,
             allow_public: variable(get, "FORGE_ALLOW_PUBLIC")?,
             accept_clock: variable(get, "FORGE_ACCEPT_CLOCK")?,
@@ -326,6 +344,7 @@ impl Default for Config {
             registration: Registration::Open,
             public_ssh: String::new(),
             public_http: String::new(),
+            tls: None,
             operators: Vec::new(),
             allow_public: false,
             accept_clock: false,
@@ -354,9 +373,18 @@ impl Config {
     /// Defaults under `layers`, the last one on top.
     pub fn from_layers(layers: impl IntoIterator<Item = Layer>) -> Result<Config, ConfigError> {
         let mut config = Config::default();
+        let (mut certificate, mut key) = (None, None);
         for layer in layers {
+            certificate = layer.tls_cert.clone().or(certificate);
+            key = layer.tls_key.clone().or(key);
             config.put(layer);
         }
+        config.tls = match (certificate, key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(tls::Files { certificate, key }),
+            (Some(_), None) => return Err(ConfigError::HalfAPair { given: "certificate", other: "--tls-key" }),
+            (None, Some(_)) => return Err(ConfigError::HalfAPair { given: "key", other: "--tls-cert" }),
+        };
         config.bound(config.ssh, config.http);
         for (door, address) in [("--ssh", config.ssh), ("--http", config.http)] {
             if !address.ip().is_loopback() && !config.allow_public {
@@ -392,8 +420,13 @@ impl Config {
             self.public_ssh = format!("ssh://{}", reachable(ssh));
         }
         if !self.pinned.1 {
-            self.public_http = format!("http://{}", reachable(http));
+            self.public_http = format!("{}://{}", self.scheme(), reachable(http));
         }
+    }
+
+    /// What the HTTP door speaks: `http`, or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// What to clone a project from over SSH.

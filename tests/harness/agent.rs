@@ -99,7 +99,9 @@ impl Agent {
         let path = std::env::var("PATH").unwrap_or_default();
         let bin = self.home.join("bin");
         let bin = bin.display();
-        for inherited in ["SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        for inherited in
+            ["SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSL_CAINFO"]
+        {
             command.env_remove(inherited);
         }
         command

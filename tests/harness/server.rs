@@ -223,7 +223,8 @@ impl Forge {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     ssh = ssh.or_else(|| port_after(&line, "ssh://127.0.0.1:"));
-                    http = http.or_else(|| port_after(&line, "http://127.0.0.1:"));
+                    let of = |scheme: &str| port_after(&line, &format!("{scheme}://127.0.0.1:"));
+                    http = http.or_else(|| of("http").or_else(|| of("https")));
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     let code = exit_code(&mut child);

@@ -23,4 +23,5 @@ mod server;
 mod signed;
 mod statuses;
 mod tampered;
+mod tls;
 mod upgrade;

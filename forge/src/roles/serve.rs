@@ -21,6 +21,7 @@ use crate::config::{Config, ConfigError, Layer, Read, Registration};
 use crate::forge::{Forge, OpenError};
 use crate::hosts::{Behind, PlainHosts};
 use crate::secrets::{SecretError, Secrets};
+use crate::web::tls::{Tls, TlsError};
 use crate::{ssh, web};
 
 /// Threads for work that may block, beside those of fetches and pushes.
@@ -61,6 +62,12 @@ pub struct Args {
     /// Base of HTTP URLs shown to others, for example `https://forge.example`.
     #[arg(long, value_name = "URL")]
     public_http: Option<String>,
+    /// Encrypt HTTP with the certificate in FILE (PEM, with its chain); read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Allow addresses that other machines can reach.
     #[arg(long)]
     allow_public: bool,
@@ -100,6 +107,8 @@ impl Args {
             registration: self.registration,
             public_ssh: self.public_ssh,
             public_http: self.public_http,
+            tls_cert: self.tls_cert,
+            tls_key: self.tls_key,
             allow_public: self.allow_public.then_some(true),
             accept_clock: self.accept_clock.then_some(true),
             ..Layer::default()
@@ -163,6 +172,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The certificate.
+    #[error("{0}\nnext: forge serve --tls-cert <file> --tls-key <file> (PEM, of one pair)")]
+    Tls(#[from] TlsError),
     /// The host key.
     #[error("{0}\nnext: forge serve --data <another directory>")]
     Secrets(#[from] SecretError),
@@ -255,14 +267,14 @@ async fn until_signal(config: Config, served: Served) -> Result<(), StartError> 
 
 /// The block that says that all is ready. Nobody reading it is no reason to stop.
 fn announce(config: &Config, plain: bool) {
-    let mut block =
-        format!("forge: serving {}\n  ssh://{}\n  http://{}\n", config.data.display(), config.ssh, config.http);
-    if config.public_ssh != format!("ssh://{}", config.ssh) || config.public_http != format!("http://{}", config.http) {
+    let http = format!("{}://{}", config.scheme(), config.http);
+    let mut block = format!("forge: serving {}\n  ssh://{}\n  {http}\n", config.data.display(), config.ssh);
+    if config.public_ssh != format!("ssh://{}", config.ssh) || config.public_http != http {
         block.push_str(&format!("  shown to others as {} and {}\n", config.public_ssh, config.public_http));
     }
     block.push_str(&match plain {
-        true => format!("next: git clone http://{}/<path of a repository>\n", config.http),
-        false => format!("next: curl -s http://{}/skill.md\n", config.http),
+        true => format!("next: git clone {http}/<path of a repository>\n"),
+        false => format!("next: curl -s {http}/skill.md\n"),
     });
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(block.as_bytes()).and_then(|()| out.flush());
@@ -290,6 +302,7 @@ impl Server {
         if let Served::Plain { dir, .. } = &served {
             config.data = dir.clone();
         }
+        let tls = config.tls.clone().map(Tls::open).transpose()?;
         let config = Arc::new(config);
         let opening: JoinHandle<Result<_, StartError>> = tokio::task::spawn_blocking({
             let config = config.clone();
@@ -300,7 +313,7 @@ impl Server {
         let stop = CancellationToken::new();
         let mut doors = JoinSet::new();
         doors.spawn(ssh::serve(ssh, behind.clone(), config.clone(), host_key, stop.clone()));
-        doors.spawn(web::serve(http, behind, config.clone(), stop.clone()));
+        doors.spawn(web::serve(http, tls, behind, config.clone(), stop.clone()));
         Ok(Server { config, forge, stop, doors })
     }
 

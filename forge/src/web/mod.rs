@@ -18,6 +18,7 @@ pub mod probe;
 mod reply;
 pub(crate) mod routes;
 pub(crate) mod statuses;
+pub mod tls;
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +42,7 @@ use crate::hosts::Behind;
 use crate::socket::{self, Socket};
 use reply::Format;
 use routes::Door;
+use tls::Tls;
 
 /// Longest request head (first line and headers), in bytes.
 /// Limit: head of an HTTP request, its address included | {:bytes}
@@ -113,8 +116,15 @@ fn is_foreign(request: &Request) -> bool {
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// Serves `listener` until `stop`; then lets requests finish for a while and returns.
-pub async fn serve(listener: TcpListener, behind: Behind, config: Arc<Config>, stop: CancellationToken) {
+/// Serves `listener`, encrypted where there is a certificate, until `stop`; then lets requests finish for a while and returns.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    behind: Behind,
+    config: Arc<Config>,
+    stop: CancellationToken,
+) {
+    let tls = tls.map(Arc::new);
     let git = git::Door::new(behind.clone(), config.clone());
     let router = match behind.forge {
         Some(forge) => {
@@ -128,7 +138,17 @@ pub async fn serve(listener: TcpListener, behind: Behind, config: Arc<Config>, s
     let most = config.limits.http_connections;
     socket::accept(listener, "http", most, BUSY, stop.clone(), |stream| {
         let (service, builder, limits, stop) = (service.clone(), builder.clone(), config.limits.clone(), stop.clone());
-        async move { connection(stream, service, &builder, &limits, stop).await }
+        let tls = tls.clone();
+        async move {
+            let cut = CancellationToken::new();
+            let socket = Socket::new(stream, &cut, limits.idle()).expect_first(SHORTEST, limits.head());
+            let Some(tls) = tls else { return connection(socket, service, &builder, &limits, stop).await };
+            match timeout(limits.head(), tls.accept(socket)).await {
+                Ok(Ok(secured)) => connection(secured, service, &builder, &limits, stop).await,
+                Ok(Err(e)) => tracing::debug!("http: no TLS came about: {e}"),
+                Err(_) => tracing::debug!("http: no TLS came about in time"),
+            }
+        }
     })
     .await;
 }
@@ -147,15 +167,13 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: TowerToHyperService<Router>,
     builder: &Builder<TokioExecutor>,
     limits: &Limits,
     stop: CancellationToken,
 ) {
-    let cut = CancellationToken::new();
-    let socket = Socket::new(stream, &cut, limits.idle()).expect_first(SHORTEST, limits.head());
-    let mut running = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let mut running = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = running.as_mut() => Some(ended),
         () = stop.cancelled() => None,
