@@ -42,9 +42,9 @@ fn bench_gate_measures_a_push_with_a_full_record_and_with_none() {
 
 #[test]
 fn a_swarm_walks_the_whole_loop_and_nothing_is_lost_doubled_or_reordered() {
-    let agents = 40;
-    // Fifteen agents or so merge into one project at once; each walks the loop once at least.
-    let flags = ["--agents", &agents.to_string(), "--projects", "3", "--seconds", "2", "--json"];
+    let agents = 60;
+    // Thirty merge into one project at once; each walks the loop once at least.
+    let flags = ["--agents", &agents.to_string(), "--projects", "2", "--seconds", "2", "--json"];
     let report = tool(&[&["bench", "swarm"], &flags[..]].concat()).ok().json();
     for found in ["lost", "duplicated", "reordered", "skipped", "unasked", "faults"] {
         assert_eq!(report[found].as_array().map(Vec::len), Some(0), "{found}: {report:#}");

@@ -112,7 +112,8 @@ fn conflicting_paths(conflicts: &[gix::merge::plumbing::tree::Conflict], unresol
     paths.into_iter().collect()
 }
 
-/// What is reachable from `tree` and not in the store, parents before children.
+/// What is reachable from `tree` and not in the store, parents before children. Most of it is new: each miss would have all
+/// packs looked for again, and an object that came a moment ago may well be written once more.
 fn new_objects(
     store: &Store,
     tree: Oid,
@@ -123,7 +124,7 @@ fn new_objects(
     let mut open = vec![tree];
     while let Some(id) = open.pop() {
         // What was not made just now was there before, and so was everything below it.
-        let Some(object) = made(id).filter(|_| !store.contains(id)) else {
+        let Some(object) = made(id).filter(|_| !store.knows(id)) else {
             continue;
         };
         if object.kind == Kind::Tree {

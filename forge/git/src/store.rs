@@ -325,6 +325,12 @@ impl Store {
         Known(repository)
     }
 
+    /// Whether the object is there, as far as packs are known by now: a miss does not look at the directory again.
+    pub(crate) fn knows(&self, id: Oid) -> bool {
+        self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
+            || self.with_gix(|repository| repository.objects.exists_without_refresh(&object::to_gix(id)))
+    }
+
     /// Runs `read` with a handle that may have caches from earlier reads.
     fn with_gix<T>(&self, read: impl FnOnce(&gix::Repository) -> T) -> T {
         let idle = self.idle.lock().expect("invariant: no panic under this lock").pop();

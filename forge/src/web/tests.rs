@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use futures_util::FutureExt as _;
+
 use crate::config::{Config, Layer, LimitsLayer};
 use crate::roles::serve::Server;
 
@@ -151,4 +153,22 @@ async fn http2_without_tls_is_understood() {
     let site = site().await;
     let (status, head, body) = site.curl("/healthz", &["--http2-prior-knowledge"]).await;
     assert!(status == 200 && head.starts_with("http/2") && body == "ok\n", "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_news_takes_turns_and_holds_up_nobody_else() {
+    let site = std::sync::Arc::new(site().await);
+    let forge = site.server.forge().unwrap().clone();
+    let turns: Vec<_> = std::iter::from_fn(|| forge.turn_to_look().now_or_never().flatten()).collect();
+    assert!(!turns.is_empty());
+    let waiting = tokio::spawn({
+        let site = site.clone();
+        async move { site.curl("/feed?wait=1", &[]).await.0 }
+    });
+    for _ in 0..20 {
+        assert_eq!(site.curl("/feed", &[]).await.0, 200, "who does not wait for news needs no turn");
+    }
+    assert!(!waiting.is_finished(), "it looked though others had every place");
+    drop(turns);
+    assert_eq!(waiting.await.unwrap(), 200);
 }

@@ -72,9 +72,18 @@ fn what_is_lost_is_found() {
     assert_eq!(Run::found(|run| run.acts[3].seq = Some(102))[0], 1);
     // A branch that went back, one that is gone, and a ledger commit that was served and is none of the ledger's now.
     let branch = ("p0".to_owned(), "refs/heads/x".to_owned());
-    assert_eq!(Run::found(|run| drop(run.history.refs.insert(branch.clone(), oid(1)))), [1, 0, 0, 0, 0]);
-    assert_eq!(Run::found(|run| drop(run.history.refs.remove(&branch))), [1, 0, 0, 0, 0]);
-    assert_eq!(Run::found(|run| drop(run.history.batches.remove(&("p1".to_owned(), oid(2))))), [1, 0, 0, 0, 0]);
+    let back = |run: &mut Run| {
+        run.history.refs.insert(branch.clone(), oid(1));
+    };
+    assert_eq!(Run::found(back), [1, 0, 0, 0, 0]);
+    let gone = |run: &mut Run| {
+        run.history.refs.remove(&branch);
+    };
+    assert_eq!(Run::found(gone), [1, 0, 0, 0, 0]);
+    let cut = |run: &mut Run| {
+        run.history.batches.remove(&("p1".to_owned(), oid(2)));
+    };
+    assert_eq!(Run::found(cut), [1, 0, 0, 0, 0]);
 }
 
 #[test]
