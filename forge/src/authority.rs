@@ -61,6 +61,8 @@ pub enum Needs {
     Agent,
     /// The same with a key or a token that is good for every project and ref: what it does outlives its limits.
     WholeAgent,
+    /// There is no such actor: the forge does it by itself.
+    Nobody,
 }
 
 /// What an operation is about, and what its actor must be to that.
@@ -102,10 +104,13 @@ pub struct Operation {
     pub of: Of,
 }
 
-/// What git asks for.
-pub const fn git(service: Service) -> Operation {
+/// What git asks for of a repository.
+pub fn git(service: Service, repository: &ProjectName) -> Operation {
     match service {
         Service::UploadPack => Operation { verb: "fetch", needs: Needs::Read, of: Of::Project },
+        Service::ReceivePack if repository.is_forge() => {
+            Operation { verb: "push", needs: Needs::Nobody, of: Of::Project }
+        }
         Service::ReceivePack => Operation { verb: "push", needs: Needs::Agent, of: Of::Project },
     }
 }
@@ -149,18 +154,21 @@ pub fn permit(actor: &Actor, operation: Operation, project: Option<&ProjectName>
         (Needs::Newcomer, Actor::Agent(agent)) => {
             Err(Refusal::new(Code::Stale, verb, format!("this key already belongs to {}", agent.name), "whoami"))
         }
-        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Anonymous) => Err(Refusal::new(
+        (_, Actor::Anonymous) => Err(Refusal::new(
             Code::NotAllowed,
             verb,
             "this needs an agent: come with a registered SSH key or a token",
             register,
         )),
-        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Stranger(key)) => Err(Refusal::new(
+        (_, Actor::Stranger(key)) => Err(Refusal::new(
             Code::NotAllowed,
             verb,
             format!("key {} belongs to no agent yet", key.fingerprint),
             register,
         )),
+        (Needs::Nobody, Actor::Agent(_)) => {
+            Err(Refusal::new(Code::NotAllowed, verb, "only the forge itself writes it", "help"))
+        }
         (Needs::WholeAgent, Actor::Agent(agent)) if agent.scope.project.is_some() || agent.scope.refs.is_some() => {
             let why = format!("{} is good for a part of the forge only, and this is about all of it", agent.credential);
             Err(Refusal::new(Code::NotAllowed, verb, why, "whoami"))

@@ -70,10 +70,7 @@ pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Servi
     let name = name.strip_suffix(".git").unwrap_or(name);
     let project: ProjectName =
         name.parse().map_err(|e| Refusal::new(Code::NotFound, "repository", format!("{e}"), "project list"))?;
-    authority::permit(actor, authority::git(service), Some(&project), forge.config().read)?;
-    if project.is_forge() && service == Service::ReceivePack {
-        return Err(Refusal::new(Code::NotAllowed, "push forge", "only the forge itself writes it", "help"));
-    }
+    authority::permit(actor, authority::git(service, &project), Some(&project), forge.config().read)?;
     if service == Service::ReceivePack {
         forge.writable()?;
     }
