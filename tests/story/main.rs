@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod anyone;
+mod authority;
 mod backup;
 mod bench;
 mod cases;
