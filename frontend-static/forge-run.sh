@@ -342,6 +342,7 @@ patch_from() {
 }
 
 # The most bytes of a patch that are stored.
+# Limit: patch that the script stores | {:bytes}; a longer one is left out, and the record says so
 stored=262144
 
 # A file in one zstd frame, stored as it is, in base64.

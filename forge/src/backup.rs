@@ -17,6 +17,7 @@ use crate::ledger::verify::{self, Report};
 use git::disk::sync_dir;
 
 /// How often it is begun again because the forge merged packs, or settled something, just then.
+/// Limit: tries of one backup to be of one moment | {}
 const MOST_ATTEMPTS: usize = 16;
 
 /// Why there is no copy.

@@ -96,36 +96,53 @@ macro_rules! limits {
 
 limits! {
     /// Longest pack of one push, in bytes.
+    /// Limit: pack of one push | {:bytes}
     pack_bytes: u64 = 512 << 20, "FORGE_LIMIT_PACK_BYTES";
     /// Most objects in one pack.
+    /// Limit: objects in one pack | {}
     pack_objects: u64 = 2_000_000, "FORGE_LIMIT_PACK_OBJECTS";
     /// Largest single object of a push, in bytes.
+    /// Limit: one object of a push | {:bytes}
     object_bytes: u64 = 128 << 20, "FORGE_LIMIT_OBJECT_BYTES";
     /// Pushes up to this size, raw and inflated, are taken and judged in memory; larger ones on disk.
+    /// Limit: pack that is taken and judged in memory, raw and inflated; a larger one on disk | {:bytes}
     memory_bytes: u64 = 16 << 20, "FORGE_LIMIT_MEMORY_BYTES";
     /// Disk that the packs of full clones may take, in bytes; 0 keeps none.
+    /// Limit: disk for the packs of full clones (`clones/`; beside plain repositories a temporary directory), 0 keeps
+    /// none | {:bytes}
     clone_bytes: u64 = 4 << 30, "FORGE_LIMIT_CLONE_BYTES";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
+    /// Limit: body of a command (text of an issue, a reply) | {:bytes}
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
     /// Open SSH connections.
+    /// Limit: open SSH connections | {}
     ssh_connections: usize = 1024, "FORGE_LIMIT_SSH_CONNECTIONS";
     /// SSH connections that have not proven a key yet.
+    /// Limit: SSH connections that have not proven a key | {}
     ssh_unauthenticated: usize = 128, "FORGE_LIMIT_SSH_UNAUTHENTICATED";
     /// Commands at once on one SSH connection.
+    /// Limit: commands at once on one SSH connection | {}
     ssh_channels: usize = 16, "FORGE_LIMIT_SSH_CHANNELS";
     /// Seconds within which an SSH client must have proven its key.
+    /// Limit: time to prove a key | {:s}
     login_seconds: u64 = 20, "FORGE_LIMIT_LOGIN_SECONDS";
     /// Open HTTP connections.
+    /// Limit: open HTTP connections | {}
     http_connections: usize = 2048, "FORGE_LIMIT_HTTP_CONNECTIONS";
     /// Fetches and pushes under way at once; half of them for those without credentials.
+    /// Limit: fetches and pushes at once; half of them for those without credentials | {}
     transfers: usize = 1024, "FORGE_LIMIT_TRANSFERS";
     /// The same of one agent.
+    /// Limit: fetches and pushes of one agent at once | {}
     transfers_each: usize = 32, "FORGE_LIMIT_TRANSFERS_EACH";
     /// Seconds within which an HTTP request's head must have arrived.
+    /// Limit: time until the head of an HTTP request is there | {:s}
     head_seconds: u64 = 15, "FORGE_LIMIT_HEAD_SECONDS";
     /// Seconds without a byte after which a transfer is given up.
+    /// Limit: time without a byte in a transfer | {:s}
     idle_seconds: u64 = 300, "FORGE_LIMIT_IDLE_SECONDS";
     /// Seconds that requests get to finish when the server stops.
+    /// Limit: time for requests to finish when the server stops | {:s}
     stop_seconds: u64 = 10, "FORGE_LIMIT_STOP_SECONDS";
 }
 

@@ -20,10 +20,12 @@ use git::store::Store;
 /// The oldest git whose commands are used.
 const OLDEST_GIT: (u32, u32) = (2, 32);
 /// Free space below which a forge should not be started, in bytes.
+/// Limit: free space below which `forge doctor` objects | {:bytes}
 const LEAST_FREE: u64 = 1 << 30;
 /// Open files beside connections: packs, indexes, logs.
 const OTHER_FILES: u64 = 512;
 /// How far the clock may be behind what was written, milliseconds.
+/// Limit: age of what was written that the clock may be behind, for `forge doctor` | {:ms}
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 
 /// One prerequisite.

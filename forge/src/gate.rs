@@ -296,6 +296,7 @@ pub fn open_pull_of<'a>(snapshot: &'a Snapshot, branch: &RefName) -> Option<(u64
 }
 
 /// Longest command that an event repeats from a record, in bytes.
+/// Limit: command that an event repeats from a record | {:bytes}, the rest is cut off
 const LONGEST_COMMAND: usize = 200;
 /// How many records of one agent on one tree are read, and how many of its others.
 const CONSIDERED: usize = 32;

@@ -8,6 +8,7 @@ use notes_schema::{AgentName, Sha256};
 use serde::{Deserialize, Serialize};
 
 /// Longest token that is looked at, in bytes.
+/// Limit: a token that somebody shows | {:bytes}
 const LONGEST: usize = 2048;
 
 /// What a token says.

@@ -13,8 +13,10 @@ use crate::secrets::{self, Allowed};
 use crate::{Repo, Undecided};
 
 /// Most bytes that the patches of one record may inflate to.
+/// No limit: see what it is made from.
 pub const MOST: u64 = trace::limits::INFLATED;
 /// Largest window of a frame: as much as every decoder is asked to support.
+/// Limit: window of a patch's zstd frame | {:bytes}
 const WINDOW: u64 = 8 << 20;
 
 /// What git is asked for two trees: the one form of a patch that is replayed. Every file is text, so that all of it can be

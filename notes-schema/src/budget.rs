@@ -14,10 +14,13 @@ pub struct Budget {
 }
 
 /// An event or intent: 256 KiB, 32 deep, 20,000 values.
+/// Limit: one event | {bytes:bytes}, {depth} deep, {elements} values
 pub const EVENT: Budget = Budget { bytes: 256 << 10, depth: 32, elements: 20_000 };
 /// A trace record: 512 KiB, 32 deep, 50,000 values.
+/// Limit: one trace record | {bytes:bytes}, {depth} deep, {elements} values
 pub const TRACE: Budget = Budget { bytes: 512 << 10, depth: 32, elements: 50_000 };
 /// The `batch` blob of a ledger commit: 4 MiB, 32 deep, 500,000 values.
+/// Limit: the `batch` of a ledger commit | {bytes:bytes}, {depth} deep, {elements} values
 pub const BATCH: Budget = Budget { bytes: 4 << 20, depth: 32, elements: 500_000 };
 
 /// Why bytes were refused before they were decoded.

@@ -242,10 +242,17 @@ pub const RESERVED_NAMES: &[&str] = &[
     "token",
 ];
 
+/// Longest name of a project or agent.
+/// Limit: name of a project or agent | {} characters, `[a-z0-9][a-z0-9_-]*`
+const LONGEST_SLUG: usize = 64;
+/// Longest name of a ref, in bytes.
+/// Limit: name of a ref | {:bytes}
+const LONGEST_REF: usize = 255;
+
 fn check_slug(kind: &'static str, text: &str) -> Result<(), NameError> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
-    if bytes.is_empty() || bytes.len() > 64 {
+    if bytes.is_empty() || bytes.len() > LONGEST_SLUG {
         return Err(refuse(kind, text, "must have 1 to 64 characters"));
     }
     if !plain(bytes[0]) || !bytes.iter().all(|&b| plain(b) || b == b'_' || b == b'-') {
@@ -359,7 +366,7 @@ impl FromStr for RefName {
         if text == "HEAD" {
             return Ok(Self::head());
         }
-        if text.len() > 255 {
+        if text.len() > LONGEST_REF {
             return fail("is longer than 255 bytes");
         }
         let Some(rest) = text.strip_prefix("refs/") else { return fail("does not begin with refs/") };

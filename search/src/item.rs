@@ -12,12 +12,16 @@ use crate::query::Sort;
 use crate::text;
 
 /// Longest body that is searched, in bytes; the rest is not looked at.
+/// Limit: text of an item that is searched | {:bytes}; the rest is not looked at
 pub const MAX_BODY: usize = 64 << 10;
 /// Longest title, in bytes.
+/// Limit: title that is searched | {:bytes}; the rest is not looked at
 const MAX_TITLE: usize = 1024;
 /// Longest label, language or author, in bytes.
+/// Limit: label, language or author that is searched | {:bytes}; the rest is not looked at
 const MAX_NAME: usize = 128;
 /// Most labels.
+/// Limit: labels of an item that are searched | {}; the rest is not looked at
 const MAX_LABELS: usize = 32;
 
 /// What an item is.

@@ -52,8 +52,10 @@ use store::{Hidden, Top};
 use worker::Worker;
 
 /// Longest list that is answered at once.
+/// Limit: items of one list out of the index | {}; the answer goes on behind the last
 pub const MAX_LIMIT: usize = 1000;
 /// Longest title in a hit, in characters.
+/// Limit: title in a hit | {} characters, then `…`
 const MAX_HIT_TITLE: usize = 200;
 
 /// Why the index did not do what was asked.

@@ -10,10 +10,13 @@ use crate::item::{Kind, Prepared, State, fold_case, key};
 use crate::text;
 
 /// Longest text of a query that is looked at, in bytes.
+/// Limit: a query | {:bytes}; the rest is not looked at
 pub(crate) const MAX_QUERY: usize = 1024;
 /// Most conditions of a query.
+/// Limit: conditions of a query | {}; the rest is not looked at
 const MAX_CONDITIONS: usize = 24;
 /// Most words of one phrase.
+/// Limit: words of one phrase of a query | {}; the rest is not looked at
 const MAX_PHRASE: usize = 24;
 
 /// In which order a list comes.

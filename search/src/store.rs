@@ -32,6 +32,7 @@ use crate::text;
 /// otherwise is wiped.
 const VERSION: &str = "forge-search 1";
 /// Memory of the one indexing thread.
+/// Limit: memory of the index's writer | {:bytes}
 const WRITER_MEMORY: usize = 20_000_000;
 /// The tokenizer's name in the schema.
 const TOKENIZER: &str = "forge";

@@ -8,10 +8,12 @@ use std::ops::Range;
 use tantivy::tokenizer::{Language, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer};
 
 /// Longest word, in bytes; the rest of a longer one is not looked at.
+/// Limit: one word, in a query and in what is searched | {:bytes}; the rest is not looked at
 const MAX_WORD: usize = 64;
 /// How much of a snippet stands before the word that was found, in bytes.
 const LEAD: usize = 48;
 /// Longest snippet, in characters.
+/// Limit: snippet in a hit | {} characters, then `…`
 const MAX_SNIPPET: usize = 200;
 
 /// Splits text into words; see the module.

@@ -24,8 +24,10 @@ const COMMIT_ITEMS: usize = 256;
 /// … or this many bytes.
 const COMMIT_BYTES: usize = 2 << 20;
 /// With this many items waiting, or this many bytes, a write waits for the commit under way.
+/// Limit: items that wait to be indexed, before their writer's index waits | {}
 const WAIT_ITEMS: usize = 2048;
 /// See [`WAIT_ITEMS`].
+/// Limit: bytes of items that wait to be indexed | {:bytes}
 const WAIT_BYTES: usize = 16 << 20;
 /// After a failed commit the next one begins this much later.
 const RETRY: Duration = Duration::from_secs(5);

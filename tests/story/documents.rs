@@ -1,5 +1,7 @@
 //! The documents say what is: paths, tests and links in them exist, every room has its paragraph, and sizes hold.
 
+mod limits;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

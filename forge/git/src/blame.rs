@@ -35,9 +35,14 @@ pub struct Budget {
     pub compared: usize,
 }
 
+/// What one answer may take unless somebody asks for less.
+/// Limit: blame | a file of {bytes:bytes} and {lines} lines, {commits} commits, {compared:bytes} compared; what is
+/// not settled by then is marked
+const BLAME: Budget = Budget { bytes: 8 << 20, lines: 200_000, commits: 200_000, compared: 512 << 20 };
+
 impl Default for Budget {
     fn default() -> Self {
-        Budget { bytes: 8 << 20, lines: 200_000, commits: 200_000, compared: 512 << 20 }
+        BLAME
     }
 }
 

@@ -15,6 +15,7 @@ use super::object::{Commit, Kind, Malformed, Mode, TreeEntry, tag_target};
 use super::store::{Objects, ReadError};
 
 /// Longest chain of tags on tags.
+/// Limit: tags on tags, where a walk begins | {}
 const DEEPEST_TAG: usize = 64;
 /// How many commits a range looks at beyond the last that seemed to matter, in case dates lie.
 pub(super) const SLOP: usize = 256;

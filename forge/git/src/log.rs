@@ -24,6 +24,7 @@ use super::store::{Objects, ReadError};
 use super::trail::{Standing, Trail};
 
 /// Most changed files among which the former name of a file is looked for.
+/// Limit: changed files among which a former name is looked for | {}
 pub(crate) const MOST_CHANGES: usize = 20_000;
 
 /// What is asked.

@@ -19,8 +19,10 @@ use super::store::{Objects as _, Store};
 pub use pick::{Picked, pick};
 
 /// Largest file that is merged by lines, in bytes; larger ones conflict when both sides changed them.
+/// Limit: file that is merged by lines | {:bytes}; a larger one conflicts where both sides changed it
 const LARGEST_TEXT: u64 = 16 << 20;
 /// Most files on either side that are compared with each other to find renames with changes.
+/// Limit: renames that a merge looks for | {}
 const RENAMES: usize = 200;
 
 /// A merge that went well.

@@ -187,6 +187,7 @@ impl Known {
 /// Fewest pack index slots of a store: packs below this number need no reopening.
 const SLOTS: u16 = 1024;
 /// Largest object that gix may allocate for, in bytes.
+/// Limit: largest object that is read | {:bytes}
 const LARGEST_OBJECT: usize = 256 << 20;
 /// Most handles kept between reads, and what each may cache of delta bases.
 const IDLE: usize = 4;

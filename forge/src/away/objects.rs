@@ -14,6 +14,7 @@ use git::store::{Objects, ReadError};
 use notes_schema::Oid;
 
 /// Largest object that is read, in bytes.
+/// Limit: object that `forge trace verify` and the hook read | {:bytes}
 const LARGEST: u64 = 256 << 20;
 
 /// Why git could not be asked.

@@ -26,8 +26,10 @@ use git::packed_refs::RefValue;
 use git::store::Objects;
 
 /// Most lines of one push.
+/// Limit: refs of one push that the hook judges | {}
 const MOST_REFS: usize = 10_000;
 /// Most accepted records that are looked through for one that speaks for a tip.
+/// Limit: accepted records that the hook looks through for one that speaks for a tip | {}
 const MOST_RECORDS: usize = 4096;
 
 /// Rules about refs and files that only a forge can ask, and what it would have to know.

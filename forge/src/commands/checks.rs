@@ -22,10 +22,13 @@ use hooks::Repo as _;
 pub use post::CHECK_POST;
 
 /// Longest name of a check, in bytes. An agent's state holds all of its names.
+/// Limit: name of a check | {:bytes}
 const LONGEST_NAME: usize = 100;
 /// Most registrations of a project.
+/// Limit: registrations of checks of a project | {}
 const MOST_REGISTERED: usize = 128;
 /// Most pull requests of which one commit states another level: a batch holds no more than 128 chains.
+/// Limit: pull requests whose level one batch states again | {}; the others are for the next
 const RESTATED: usize = 64;
 
 /// What was said of a check, as answers show it.

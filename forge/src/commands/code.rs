@@ -20,11 +20,14 @@ use git::store::{Objects, Store};
 use git::{diff, history, log};
 
 /// Most commits of one answer, and how many without being asked.
+/// Limit: commits that one `log` lists | {}; the answer says where it ended
 const MOST_LISTED: usize = 1000;
 const LISTED: usize = 30;
 /// Most commits that one answer looks at.
+/// Limit: commits that one `log` looks at | {}; the answer says where it ended
 const MOST_LOOKED_AT: usize = 500_000;
 /// Most lines of one blame.
+/// Limit: lines of one `blame` | {}, then `--from`
 const MOST_LINES: usize = 1000;
 
 /// `parser:src/lib.rs`, or `parser` alone.

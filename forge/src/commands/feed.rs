@@ -27,8 +27,10 @@ use git::store::Objects as _;
 use hooks::policy::reaches;
 
 /// Most items of one section.
+/// Limit: items of one section of the feed | {}, the newest
 const MOST: usize = 10;
 /// Most files whose changed lines are counted for the feed.
+/// Limit: files whose changed lines are counted for the feed | {}
 const MOST_FILES: usize = 200;
 
 /// One item of a section.

@@ -13,9 +13,14 @@ use crate::authority::{Needs, Of};
 use crate::state::{IssueState, IssueStatus};
 
 /// Longest title, in bytes.
+/// Limit: title of an issue | {:bytes}
 const LONGEST_TITLE: usize = 200;
 /// Most labels.
+/// Limit: labels of an issue | {}
 const MOST_LABELS: usize = 16;
+/// Longest label, in bytes.
+/// Limit: one label of an issue | {:bytes}
+const LONGEST_LABEL: usize = 40;
 #[derive(Serialize)]
 struct Opened {
     #[serde(rename = "ref")]
@@ -62,8 +67,8 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         return Err(context.usage(format!("a title is one line of at most {LONGEST_TITLE} bytes")));
     }
     let labels = args.values("label");
-    if labels.len() > MOST_LABELS || labels.iter().any(|l| l.len() > 40 || l.chars().any(char::is_control)) {
-        return Err(context.usage(format!("at most {MOST_LABELS} labels of at most 40 bytes")));
+    if labels.len() > MOST_LABELS || labels.iter().any(|l| l.len() > LONGEST_LABEL || l.chars().any(char::is_control)) {
+        return Err(context.usage(format!("at most {MOST_LABELS} labels of at most {LONGEST_LABEL} bytes")));
     }
     let dedupe = args.value("dedupe").map(|k| k.chars().filter(|c| !c.is_control()).take(100).collect::<String>());
     let fact = IssueOpened { title: title.to_owned(), labels, dedupe };

@@ -15,6 +15,7 @@ use crate::ledger::{self, ReadEvent};
 use crate::state::{IssueStatus, PullState, snippet};
 
 /// Most bytes of text in one answer; beyond them the oldest texts of a thread are cut.
+/// Limit: text of a thread in one answer | {:bytes}; beyond, the oldest texts are cut, and the answer says so
 const MOST_TEXT: usize = 4 << 20;
 
 /// One event of an item, as commands show it.

@@ -10,6 +10,7 @@ use crate::authority::{AgentActor, Needs, Of, Scope};
 use crate::state::WRITTEN_NAMES;
 
 /// Longest line of a public key file, in bytes: RSA of 16384 bits fits. An agent's state holds all of its keys.
+/// Limit: line of a public key file | {:bytes}
 const LONGEST_KEY: usize = 4096;
 
 /// Reads one line of a public key file.
@@ -160,10 +161,13 @@ impl Render for Issued {
 /// Thirty days.
 pub(super) const DEFAULT_TTL_MS: u64 = 30 * 86_400_000;
 /// Longest glob of refs of a token, in bytes.
+/// Limit: glob of refs of a token | {:bytes}
 const LONGEST_GLOB: usize = 255;
 /// Most verbs of a token.
+/// Limit: verbs of a token | {}
 const MOST_VERBS: usize = 32;
 /// A year.
+/// Limit: life of a token | {:ms}
 const LONGEST_TTL_MS: u64 = 366 * 86_400_000;
 
 pub(super) fn new_token(

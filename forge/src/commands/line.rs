@@ -96,6 +96,7 @@ impl Args {
 }
 
 /// Longest command line that is read, in bytes.
+/// Limit: line of a command | {:bytes}
 const LONGEST: usize = 64 << 10;
 
 fn usage(what: &str, why: impl Into<String>) -> Refusal {

@@ -172,6 +172,7 @@ pub fn find(name: &str) -> Option<&'static Command> {
 }
 
 /// How long `--wait` waits before it answers with nothing new.
+/// Limit: what `--wait` waits | {}, then it answers with nothing new
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// Parses, authorises and runs one command. Reads `body` only where the command takes one.

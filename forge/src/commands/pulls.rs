@@ -21,8 +21,10 @@ use git::store::Objects as _;
 use hooks::Repo as _;
 
 /// Longest diff in an answer, in bytes.
+/// Limit: text of one `diff` | {:bytes}; the answer says what is left out
 pub(super) const LONGEST_DIFF: usize = 64 << 10;
 /// Most files of a diff.
+/// Limit: files of one `diff` | {}; the answer says what is left out
 pub(super) const MOST_FILES: usize = 1000;
 
 /// One line of the gate, as commands show it.

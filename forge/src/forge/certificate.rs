@@ -11,6 +11,7 @@ use crate::ledger::{GIT_NAMESPACE, Snapshot, signed_by};
 use git::wire::{Certificate, NonceSeed, NonceStatus};
 
 /// How many seconds may pass between the two requests of a push over HTTP.
+/// Limit: age of the nonce of a signed push over HTTP | {:s}
 const SLOP: u64 = 300;
 
 /// What nonces are made from, given the forge's own secret.

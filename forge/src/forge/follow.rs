@@ -18,6 +18,7 @@ use git::packed_refs;
 use git::store::Objects as _;
 
 /// How often a round is made again because the forge went on meanwhile, before its copy is left open.
+/// Limit: rounds through all repositories until a mirror is closed, before the next look | {}
 const MOST_ROUNDS: usize = 16;
 
 /// Why a repository is not followed.

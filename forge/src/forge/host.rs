@@ -25,8 +25,10 @@ use git::wire::{
 };
 
 /// How long a tip that was advertised may still be asked for.
+/// Limit: time for which a tip that was shown may still be fetched | {}
 const RETIRED: Duration = Duration::from_secs(300);
 /// Most retired tips that are remembered.
+/// Limit: tips that are remembered for that | {}
 const MOST_RETIRED: usize = 100_000;
 
 /// Which tips may be fetched besides those of now: those of the last minutes.
@@ -203,6 +205,7 @@ fn below(snapshot: &Snapshot, prefixes: &[String]) -> Vec<AdvertisedRef> {
 }
 
 /// Most folded records that a pusher is shown.
+/// Limit: records whose refs are gone that a pusher is shown | {}; of the others it sends again, and is told ok
 const MOST_FOLDED: usize = 4096;
 
 /// Records of the pusher whose refs are gone: shown as if they were there, or git would send them all with each push.

@@ -23,6 +23,7 @@ struct Note {
 /// The trailer of a notes commit that says up to which batch it reflects the events.
 const REFLECTS: &str = "Forge-Ledger: ";
 /// Most batches that one round looks at, so that the first one after a long time stays short.
+/// Limit: batches that one round of writing notes looks at | {}; the others are for the next
 const MOST_BATCHES: u64 = 2000;
 
 impl Forge {

@@ -17,10 +17,13 @@ use git::pack::intake::Overlay;
 use git::store::Objects;
 
 /// Most commits through which a file is looked for.
+/// Limit: commits through which the path of a found secret is looked for | {}; beyond, the refusal names the blob
 const MOST_COMMITS: usize = 20_000;
 /// Most changed paths of one commit that are looked at.
+/// Limit: changed paths of each of them | {}; beyond, the refusal names the blob
 const MOST_PATHS: usize = 1_000_000;
 /// Most places where the files were found that are kept.
+/// Limit: places where found secrets stand that are kept | {}
 const MOST_FOUND: usize = 10_000;
 
 /// The objects that come with a push.

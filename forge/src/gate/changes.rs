@@ -15,8 +15,10 @@ use git::object::{Kind, Mode};
 use git::store::Objects;
 
 /// Most commits of one push that are looked through.
+/// Limit: commits of one push that are looked through, where a policy asks about files | {}
 const MOST_COMMITS: usize = 2000;
 /// Most paths that a push or a pull request may change where a policy asks about them.
+/// Limit: paths of one push or pull request, where a policy asks about them | {}
 const MOST_PATHS: usize = 10_000;
 
 fn undecided(error: impl std::fmt::Display) -> Undecided {

@@ -14,6 +14,7 @@ use git::object::{Kind, Mode, Object};
 use git::store::{Objects, Over, ReadError, Store};
 
 /// Most commits that a rebase makes again.
+/// Limit: commits that a rebase makes again | {}
 const MOST_PICKED: usize = 256;
 
 /// What would land.

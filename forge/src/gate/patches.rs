@@ -12,8 +12,11 @@ use hooks::{Patched, Undecided};
 use notes_schema::Oid;
 
 /// Most bytes that are inflated, read and hashed for the patches that one push brings.
+/// Limit: bytes inflated, read and hashed to search and replay the patches of one push | {:bytes}; the records left
+/// over are refused until the next push
 pub const OF_ONE_PUSH: u64 = 1 << 30;
 /// Most bytes of objects that are held.
+/// Limit: objects made by patches that are held for one push | {:bytes}; what is forgotten is made again
 const HELD: usize = 128 << 20;
 
 /// Where patches are replayed.

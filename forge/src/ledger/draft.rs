@@ -52,6 +52,7 @@ pub struct Recorded {
 }
 
 /// Most events of one batch, and most parents of a ledger commit.
+/// Limit: events of one batch | {}; the others are for the next
 pub(super) const MOST_PARENTS: usize = 256;
 
 #[derive(Clone)]
@@ -137,8 +138,10 @@ pub struct NewRecord {
 }
 
 /// Most bytes of objects after which a batch takes no more parts.
+/// Limit: bytes of objects after which a batch takes no more parts | {:bytes}
 const MOST_OBJECT_BYTES: usize = 64 << 20;
 /// Most parts of one batch, refused ones included: whoever leads has its own answer to give.
+/// Limit: parts of one batch | {}; the others are for the next
 const MOST_PARTS: usize = 256;
 
 /// What of a batch is bounded when it is read back; estimates from above.

@@ -48,8 +48,10 @@ pub(super) fn write_graph(git_dir: &Path, snapshot: &Snapshot, go_on: &dyn Fn() 
 /// Fewer packs than this are left alone.
 const ENOUGH: usize = 16;
 /// Packs larger than this are never merged again.
+/// Limit: pack that is merged with others | {:bytes}
 const LARGEST: u64 = 256 << 20;
 /// Most bytes that one merge copies; what is left over is for the next. Small packs gather meanwhile, so that none takes long.
+/// Limit: bytes that one merge of packs copies | {:bytes} and one pack
 const MOST_COPIED: u64 = 256 << 20;
 /// Name prefix of merged packs: whole objects only, like batches, so their entries can be copied as they are.
 const MERGED: &str = "pack-m";

@@ -4,6 +4,7 @@
 use notes_schema::{EntityId, Event, Fact, ProjectName, Sha256};
 
 /// Longest part of a body that is repeated in a message, in bytes.
+/// Limit: part of a body that a commit's message repeats | {:bytes}, then it says where the rest is
 const LONGEST_BODY: usize = 4096;
 
 /// The message of an event's commit: `q` is its number in the forge, `digest` that of its bytes.

@@ -103,15 +103,19 @@ struct Queue {
 }
 
 /// How far behind the ledger the machine's clock may be, milliseconds.
+/// Limit: how far the clock may be behind what was written | {:ms}
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
 /// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
+/// Limit: batches above the flushed refs | {}, then writers wait for a flush
 const LONGEST_TAIL: u64 = 512;
 /// Most batches since packs were last merged. Merging takes seconds at most and has a thread of its own, so only one that
 /// hangs comes here: what bounds it is that each pack is mapped, and a process may have some 65,000 maps.
+/// Limit: batches since packs were merged | {}, then writers wait for a merge
 const MOST_UNMERGED: u64 = 4096;
 /// After so many batches it is looked whether packs come near to filling the slots for them: there are 256 left then.
 const ROOM_EVERY: u64 = 32;
 /// Most remembered object bytes before refs are flushed and memory is given back.
+/// Limit: objects of batches that are remembered before refs are flushed | {:bytes}
 const MOST_REMEMBERED: usize = 64 << 20;
 
 /// Refs are flushed at most for one part in so many of the time.

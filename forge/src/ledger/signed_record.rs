@@ -18,6 +18,7 @@ pub const NAMESPACE: &str = "synstack-trace@v1";
 /// The file beside the record that holds the armored signature.
 pub const FILE: &str = "record.sig";
 /// Longest signature, in bytes.
+/// Limit: the signature on a record | {:bytes}
 const LONGEST: usize = 16 << 10;
 /// Where a signature begins, and where it ends.
 const ARMOR: [&[u8]; 2] = [b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----"];

@@ -13,8 +13,10 @@ use notes_schema::{Oid, RefName, refs};
 use git::store::{Objects as _, Store};
 
 /// The longest list of refs that is read from a remote.
+/// Limit: refs that a followed forge shows, as text | {:bytes}
 const MOST_SHOWN: u64 = 256 << 20;
 /// Packs of a mirrored repository after which small ones are gathered.
+/// Limit: packs of a mirrored repository after which small ones are gathered | {}
 const MANY_PACKS: usize = 64;
 
 /// Why git brought nothing.

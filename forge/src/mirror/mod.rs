@@ -21,6 +21,7 @@ pub use fetch::{FetchError, objects, shown, tidy, tip};
 /// The file in a data directory that says which forge it follows.
 const FILE: &str = "upstream";
 /// The longest address.
+/// Limit: address to follow | {:bytes}
 const LONGEST: usize = 1024;
 
 /// Where the followed forge is: `http://host:port`, `https://…` or `ssh://[user@]host:port`.

@@ -13,6 +13,7 @@ use notes_schema::trace::{Output, Tests, limits};
 use sha2::Digest as _;
 
 /// A longer line is broken, at a space where there is one.
+/// Limit: line of an output that is recorded | {:bytes}; a longer one is broken
 const LONGEST_LINE: usize = 4 << 10;
 
 /// What is left of a stream.

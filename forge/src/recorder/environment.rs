@@ -22,6 +22,7 @@ const LOCK_FILES: &[&str] = &[
     "Gemfile.lock",
 ];
 /// A lock file larger than this is not read.
+/// Limit: lock file that is recorded | {:bytes}; a larger one is not recorded
 const LARGEST_LOCK_FILE: u64 = 32 << 20;
 
 /// A tool and the argument that makes it say its version.

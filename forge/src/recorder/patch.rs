@@ -13,8 +13,10 @@ use super::git::Git;
 use crate::away::Stock;
 
 /// Longest patch that is looked at, in bytes.
+/// Limit: patch that `forge run` looks at | {:bytes}; a longer one is left out of the record, which says so
 const LONGEST: u64 = 8 << 20;
 /// Most bytes that are read and hashed to replay it: as many as the forge would.
+/// Limit: bytes that `forge run` reads and hashes to replay it | {:bytes}
 const ROOM: u64 = 128 << 20;
 /// What the name of the field and its head take in a record, and a little more.
 const AROUND: usize = 64;

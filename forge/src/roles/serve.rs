@@ -24,6 +24,7 @@ use crate::secrets::{SecretError, Secrets};
 use crate::{ssh, web};
 
 /// Threads for work that may block, beside those of fetches and pushes.
+/// Limit: threads beside those of the cores, for what blocks | {}
 const OTHER_THREADS: usize = 512;
 
 /// Flags of `forge serve`. Each is also a key of `forge.toml` and a variable `FORGE_…`.

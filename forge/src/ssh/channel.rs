@@ -29,10 +29,13 @@ use git::wire::{self, Protocol, Service};
 pub(super) const GIT_PROTOCOL: &str = "GIT_PROTOCOL";
 
 /// How much of stdin is held for a command that has not read it yet, in bytes.
+/// Limit: input of an SSH command that is held until it is read | {:bytes}
 const PIPE: usize = 128 << 10;
 /// Most requests before the command; a client has no use for more.
+/// Limit: requests (variables, a terminal) before the command of an SSH channel | {}
 const REQUESTS: usize = 64;
 /// Longest value of [`GIT_PROTOCOL`], in bytes.
+/// Limit: value of `GIT_PROTOCOL` | {:bytes}; a longer one is not looked at
 const VALUE: usize = 256;
 /// What control-C and control-D send from a terminal in raw mode.
 const INTERRUPT: u8 = 3;

@@ -5,6 +5,7 @@
 use git::wire::Service;
 
 /// Longest command line, in bytes; longer text belongs on stdin.
+/// Limit: command line of an SSH channel | {:bytes}
 const LONGEST: usize = 64 << 10;
 
 /// One `exec` request, understood.

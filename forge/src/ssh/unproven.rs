@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a connection is left alone, so that a crowd that arrives at once does not throw itself out.
+/// Limit: time until a connection without a proven key may be cut for a newer one, when all places are taken | {}
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Those that wait.

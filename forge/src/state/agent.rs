@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::fold::Happened;
 
 /// How many keys, tokens or members one `state` names.
+/// Limit: keys of an agent; checks that it may post; tokens, of which the oldest ends for the next | {}
 pub const WRITTEN_NAMES: usize = 32;
 
 /// A token that is not void. Its digest stands in the event that issued it.

@@ -20,6 +20,7 @@ use super::{Shared, credentials};
 use crate::answer::{Code, Refusal};
 
 /// What a JSON document around a body may add to it, in bytes.
+/// Limit: what a JSON document around a command's body adds to it | {:bytes}
 const WRAPPING: u64 = 64 << 10;
 
 fn usage(what: &str, why: impl Into<String>) -> Refusal {

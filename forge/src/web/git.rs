@@ -27,10 +27,13 @@ use crate::socket::Stall;
 use git::wire::{self, Host, Protocol, Service, WireError};
 
 /// How much of an answer is held for a client that has not read it yet, in bytes.
+/// Limit: answer of git over HTTP that is held until it is read | {:bytes}
 const PIPE: usize = 256 << 10;
 /// Longest body of a fetch: what a client wants and has, in bytes.
+/// Limit: body of a fetch over HTTP | {:bytes}
 const FETCH: u64 = 64 << 20;
 /// What a push may send beside its pack, in bytes.
+/// Limit: body of a push over HTTP beside its pack | {:bytes}
 const COMMANDS: u64 = 64 << 20;
 /// Git's own, so that nothing between keeps what changes with the next push.
 const NEVER_KEEP: [(HeaderName, &str); 3] = [

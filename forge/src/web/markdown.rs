@@ -14,8 +14,10 @@ use notes_schema::{AgentName, ItemRef, ProjectName};
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
 /// Deepest nesting that is kept; what is deeper loses its elements and keeps its text.
+/// Limit: nesting of Markdown on a page | {}; what is deeper loses its elements and keeps its text
 const MAX_DEPTH: usize = 32;
 /// Output beyond six times the input that is allowed.
+/// Limit: size of a page beside a multiple of its text | {:bytes}
 const SLACK: usize = 64 << 10;
 
 /// Where a reference such as `parser#12` leads, if to anything.

@@ -41,8 +41,10 @@ use reply::Format;
 use routes::Door;
 
 /// Longest request head (first line and headers), in bytes.
+/// Limit: head of an HTTP request, its address included | {:bytes}
 const HEAD: usize = 32 << 10;
 /// Requests at once on one HTTP/2 connection.
+/// Limit: requests at once on one HTTP/2 connection | {}
 const STREAMS: u32 = 64;
 /// No request of either protocol is shorter than this; whoever sends less is not speaking HTTP.
 const SHORTEST: usize = 16;

@@ -69,9 +69,13 @@ struct Search {
     q: String,
 }
 
+/// Most characters of a query; the rest is not looked at.
+/// Limit: words that the search page looks for | {} characters, the rest is not looked at
+const SEARCHED: usize = 256;
+
 fn search(query: &str) -> Filled {
     let Search { q } = axum::extract::Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?.0;
-    let words: String = q.chars().take(256).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: String = q.chars().take(SEARCHED).map(|c| if c.is_control() { ' ' } else { c }).collect();
     Some((format!("Search: {}", words.trim()), quoted(words.trim())))
 }
 

@@ -20,6 +20,7 @@ use crate::answer::{Code, Refusal};
 use crate::commands;
 
 /// Longest body of a status, in bytes.
+/// Limit: body of a commit status | {:bytes}
 const LONGEST_BODY: usize = 64 << 10;
 
 /// Where GitHub's clients look: by itself, on an own server, and at a Gitea or Forgejo.

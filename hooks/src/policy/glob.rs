@@ -8,6 +8,7 @@
 use std::fmt;
 
 /// Longest glob, in bytes.
+/// Limit: one glob of a policy | {:bytes}
 pub const LONGEST: usize = 200;
 
 /// A glob.

@@ -9,14 +9,19 @@ use toml::de::{DeTable, DeValue};
 use super::{Command, Demands, Glob, Policy, RefPolicy, Scope, Strategy, Who};
 
 /// Largest policy file, in bytes; a larger one is refused before it is read.
+/// Limit: policy file of a project | {:bytes}
 pub const LARGEST: usize = 64 << 10;
 /// Most entries of a list.
+/// Limit: entries of one list of a policy | {}
 const LIST: usize = 64;
 /// Most `[[ref]]` and `[[scope]]` each.
+/// Limit: `[[ref]]` and `[[scope]]` of a policy | {} each
 const TABLES: usize = 32;
 /// Most globs of the whole file: each is asked about each path.
+/// Limit: globs of a policy | {}
 const GLOBS: usize = 256;
 /// Longest text.
+/// Limit: one text of a policy | {:bytes}
 const TEXT: usize = 200;
 
 /// Why a policy file is refused.

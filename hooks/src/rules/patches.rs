@@ -12,11 +12,17 @@ use crate::record::{PushedRecord, RecordRule, drop_it};
 use crate::{Judgement, Patched, Repo, Undecided, Verdict, patch};
 
 /// Most bytes that are read and hashed for the patches of one record, and as many for the records before it.
+/// Limit: bytes read and hashed to replay the patches of one record, and as many for earlier ones that lead to its
+/// start | {:bytes}
 const ROOM: u64 = 128 << 20;
 /// How many patches back a tree is looked for from which what a record starts from can be made.
+/// Limit: patches of earlier records that are replayed to make the tree that one starts from | {}; beyond, nothing
+/// is claimed
 const FAR: usize = 256;
 /// The same where whoever reads a page asks for it.
+/// Limit: patches that are replayed to name the paths of a run (E08) | {}
 const NEAR: usize = 16;
+/// Limit: bytes read and hashed to name the paths of a run on a tree that no commit holds (E08) | {:bytes}
 const LITTLE_ROOM: u64 = 8 << 20;
 /// How many differing paths are named.
 const NAMED: usize = 5;

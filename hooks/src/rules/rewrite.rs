@@ -8,6 +8,7 @@ use crate::command::{exclude, pathspecs, quote};
 use crate::{Bringing, Repo, Undecided};
 
 /// How many paths one command mends; the next push names the others.
+/// Limit: paths that the next command of a refused file takes out of a push | {}; the next push names the others
 const MENDED: usize = 50;
 
 /// What becomes of files in the work tree that stood there before.

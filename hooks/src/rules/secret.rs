@@ -17,6 +17,7 @@ pub const RULE: PushRule = PushRule {
 };
 
 /// How many places are listed.
+/// Limit: values that look like secrets listed in one refusal, each once | {}
 const LISTED: usize = 1000;
 
 fn judge(repo: &dyn Repo, pushed: &PushedRef<'_>) -> Judgement {

@@ -4,6 +4,7 @@ use crate::record::{PushedRecord, RecordRule, drop_it};
 use crate::{Judgement, Repo, Verdict};
 
 /// How far an agent's clock may be off, in milliseconds.
+/// Limit: how far a record's times may lie before the start or behind the server's clock | {:ms}
 const SKEW_MS: u64 = 15 * 60_000;
 
 /// See the module. The agent's clock and the forge's need not agree to the minute.

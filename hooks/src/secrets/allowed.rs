@@ -10,6 +10,7 @@ use notes_schema::Sha256;
 /// Where a project keeps its list, on the default branch.
 pub const PATH: &str = ".forge/secrets.allow";
 /// Largest list that is read, in bytes.
+/// Limit: `.forge/secrets.allow` | {:bytes}; a longer one lists nothing, and the refusal says so
 pub const LONGEST: usize = 64 << 10;
 
 /// The listed values.

@@ -11,11 +11,17 @@ use regex::bytes::Regex;
 use super::{Allowed, Also, KEY_BEGIN, KEY_END, KEY_RULE, PATTERNS, is_placeholder, key_stops, looks_random};
 
 /// Most bytes of new files that one push is searched for.
+/// Limit: new files of one push that are searched for secrets | {:bytes}; a `remote:` line says how many files were
+/// not
 const MOST_BYTES: u64 = 256 << 20;
 /// Most places that are kept; with more, the rest of the files counts as not searched.
+/// Limit: places found in them that the default branch does not list | {}; the rest of the files counts as not
+/// searched, and is named so
 const MOST_PLACES: usize = 10_000;
 /// Longest token, and longest private key, in bytes; of a longer one this much is looked at.
+/// Limit: one token in a file that is searched | {:bytes}; of a longer one this much is looked at
 const LONGEST_TOKEN: usize = 8 << 10;
+/// Limit: one private key in a file that is searched | {:bytes}; of a longer one this much is looked at
 const LONGEST_KEY: usize = 64 << 10;
 
 /// The rules of [`PATTERNS`] that refuse a file, and with what their values begin.
@@ -37,8 +43,11 @@ const KNOWN: &[(&str, &[&str])] = &[
 ];
 
 /// What may stand between a key's marker and its body: so many signs and headers.
+/// Limit: signs and headers between a private key's marker and its body | {}; behind more, it is a marker without a
+/// key
 const MOST_FILLING: usize = 80;
 /// Longest header that is skipped, in bytes.
+/// Limit: one header between them | {:bytes}; behind a longer one, it is a marker without a key
 const LONGEST_HEADER: usize = 120;
 const HEADERS: &[&[u8]] = &[b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:", b"Hash:"];
 /// Shortest body, in bytes: the marker alone stands in every program that reads keys.
@@ -208,7 +217,9 @@ impl Ends {
 
 /// What follows the whole marker `-----BEGIN … PRIVATE KEY-----`, if `text` begins with one.
 fn after_marker(text: &[u8]) -> Option<&[u8]> {
+    /// No limit: the longest kind that there is.
     const LONGEST_KIND: usize = 40;
+    /// No limit: the longest label that there is.
     const LONGEST_LABEL: usize = LONGEST_KIND + "PRIVATE KEY BLOCK".len();
     let text = text.get(KEY_BEGIN.len()..)?;
     let len = text.iter().take(LONGEST_LABEL + 1).position(|b| *b == b'-')?;

@@ -3,30 +3,43 @@
 use super::{Attempt, Environment, Output, Record, Tests, TraceError, zstd};
 
 /// Longest JSON form. JSON spells binary and control characters longer than MessagePack does.
+/// Limit: a trace record's JSON form | {:bytes}
 pub const JSON_BYTES: usize = 1 << 20;
 /// Most attempts in one record.
+/// Limit: attempts in one record | {}
 pub const ATTEMPTS: usize = 64;
 /// Longest beginning of an output that is kept.
+/// Limit: beginning of an output that a record keeps | {:bytes}; the recorder says how much it left out
 pub const HEAD: usize = 8 << 10;
 /// Longest end of an output that is kept.
+/// Limit: end of an output that a record keeps | {:bytes}; the recorder says how much it left out
 pub const TAIL: usize = 24 << 10;
 /// Longest reasoning of one attempt.
+/// Limit: reasoning of one attempt | {:bytes}
 pub const REASONING: usize = 8 << 10;
 /// Most arguments of a command.
+/// Limit: arguments of a recorded command | {}; the recorder says that it left some out
 pub const ARGS: usize = 256;
 /// Longest command, all arguments together.
+/// Limit: a recorded command, all arguments together | {:bytes}; the recorder says that it left some out
 pub const ARGV: usize = 8 << 10;
 /// Most names of failed tests.
+/// Limit: names of failed tests in one attempt | {}; the recorder keeps the first
 pub const FAILED_NAMES: usize = 64;
 /// Most tools, lock files and rules of redaction.
+/// Limit: tools, lock files and rules of redaction of one record | {} each
 pub const LIST: usize = 64;
 /// Longest piece of small text: a version, a model, a test's name.
+/// Limit: small text of a record: a version, a model, a test's name | {:bytes}
 pub const TEXT: usize = 256;
 /// Longest path.
+/// Limit: path in a record | {:bytes}
 pub const PATH: usize = 1 << 10;
 /// Most bytes that the patches of one record may claim to inflate to.
+/// Limit: what the patches of one record inflate to, by their headers | {:bytes}
 pub const INFLATED: u64 = 32 << 20;
 /// Longest id.
+/// Limit: id of a record | {:bytes}
 pub const ID: usize = 64;
 
 type Checked = Result<(), TraceError>;

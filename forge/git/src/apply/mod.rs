@@ -21,6 +21,7 @@ use crate::store::{Objects, ReadError};
 use parse::Section;
 
 /// Most directories above a file.
+/// Limit: directories above a file in a patch | {}
 const DEEPEST: usize = 256;
 
 /// Why a patch makes no tree of another.

@@ -11,6 +11,7 @@ use super::{ApplyError, Entry, NOTHING};
 use crate::object::Mode;
 
 /// Longest path, in bytes.
+/// Limit: path in a patch | {:bytes}
 const LONGEST_PATH: usize = 4096;
 
 /// What there is before and after; `None` where there is nothing.

@@ -17,6 +17,7 @@ pub use patch::{Patch, Totals, numstat, unified};
 pub use rename::{source_of, with_renames};
 
 /// Deepest directory that is looked into.
+/// Limit: directories that a diff goes down | {}
 const DEEPEST: usize = 1024;
 
 /// One path that differs. At least one side is there.

@@ -14,10 +14,13 @@ const CONTEXT: u32 = 3;
 /// Where git looks for a zero byte to tell binary from text.
 const SNIFF: usize = 8000;
 /// Larger files are treated as binary.
+/// Limit: file that is shown line by line in a diff | {:bytes}; a larger one is shown as binary
 const LARGEST_TEXT: usize = 8 << 20;
 /// Bytes of files compared for one patch; what comes after is counted as binary.
+/// Limit: bytes of files compared for one diff | {:bytes}; what comes after is shown as binary
 const MOST_COMPARED: usize = 64 << 20;
 /// Longest function name behind a hunk's header.
+/// Limit: name of a function behind a hunk | {} characters, the rest is cut off
 const LONGEST_NAME: usize = 80;
 const ABBREVIATED: usize = 10;
 

@@ -12,10 +12,13 @@ use crate::object::{Kind, Mode};
 use crate::store::Objects;
 
 /// Most pairs of a removed and an added file that are compared (git's `diff.renameLimit`, squared).
+/// Limit: renames looked for in one diff | {} pairs; the rest are removals and additions
 const MOST_PAIRS: usize = 1_000_000;
 /// Most bytes of files that are read for it.
+/// Limit: bytes of files read for that | {:bytes}
 const MOST_READ: usize = 64 << 20;
 /// Larger files are renamed only with the very same content.
+/// Limit: file that is compared for that | {:bytes}; a larger one is renamed with the same content alone
 const LARGEST: usize = 8 << 20;
 /// What git counts similarity in, and how much of it a rename has at least; without a doubt when names are the same.
 const WHOLE: u64 = 60_000;

@@ -10,6 +10,7 @@ pub(super) struct Settings {
 }
 
 /// More hashes than this are not believed; git uses 7.
+/// Limit: hashes of a filter in a commit-graph | {}; a filter with more is not believed
 const MOST_HASHES: u32 = 64;
 
 impl Settings {

@@ -16,6 +16,7 @@ const DATA: usize = 36;
 const NO_PARENT: u32 = 0x7000_0000;
 const MORE: u32 = 0x8000_0000;
 /// Most parents that a commit is believed to have.
+/// Limit: parents of a commit in a commit-graph | {}
 const MOST_PARENTS: usize = 65_536;
 
 /// A commit as the file has it.

@@ -26,8 +26,10 @@ pub use bloom::PathKeys;
 use file::File;
 
 /// Most layers of a chain that are opened.
+/// Limit: layers of a commit-graph that is read | {}; a larger one is ignored
 const MOST_LAYERS: usize = 64;
 /// Most bytes of all layers together; a commit takes about 80.
+/// Limit: commit-graph that is read, all layers together | {:bytes}; a larger one is ignored
 const MOST_BYTES: u64 = 512 << 20;
 /// The generation of a commit that no graph holds: above all that one does.
 pub const UNKNOWN: u32 = u32::MAX;

@@ -6,6 +6,7 @@
 //! larger than [`LARGEST`] is not looked at.
 
 /// Objects beyond this size are never compared.
+/// Limit: objects compared to send one as a delta of the other | {:bytes}; larger ones go as they are
 pub(crate) const LARGEST: usize = 16 << 20;
 
 const BLOCK: usize = 16;
@@ -14,7 +15,9 @@ const TRIES: usize = 32;
 /// A match so long is taken without looking for a longer one.
 const LONG_ENOUGH: usize = 4096;
 /// The longest that one instruction copies, and inserts.
+/// No limit: of the format.
 const MOST_COPIED: usize = 0x10000;
+/// No limit: of the format.
 const MOST_INSERTED: usize = 0x7f;
 /// A change no longer than this is inserted without looking for it elsewhere in the base.
 const SMALL: usize = 32;

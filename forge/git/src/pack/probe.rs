@@ -62,6 +62,7 @@ impl Ground {
 
 /// Applies a delta: the first byte says how many of the following are the base, the rest is the delta.
 pub fn delta(bytes: &[u8]) {
+    /// Limit: bytes that an intake takes of one fuzzed input | {:bytes}
     const MOST: u64 = 1 << 16;
     let Some((&size, rest)) = bytes.split_first() else { return };
     let (base, delta) = rest.split_at(rest.len().min(usize::from(size)));

@@ -10,6 +10,7 @@ use gix::config::File;
 use gix::config::file::Metadata;
 
 /// The largest configuration that is read.
+/// Limit: configuration of a plain repository | {:bytes}
 const LARGEST: u64 = 1 << 20;
 
 /// Keys (`section.subsection.name`, section and name in small letters) with their values, in the file's order. A key

@@ -47,12 +47,15 @@ use seen::Seen;
 use settings::Settings;
 
 /// How many repositories are kept open.
+/// Limit: plain repositories kept open | {}; the least used is closed
 const MOST_OPEN: usize = 256;
 /// How old the remains of a push must be before they are taken for those of a server that was killed.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 /// Longest chain of tags on tags.
+/// Limit: tags on tags, in a plain repository | {}
 const DEEPEST_TAG: usize = 64;
 /// How many objects that refs name are remembered with what they peel to.
+/// Limit: objects that refs of a plain repository name and that are remembered | {}
 const MOST_FACTS: usize = 200_000;
 
 /// Why a repository is not served.

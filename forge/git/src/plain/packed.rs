@@ -18,6 +18,7 @@ use crate::name::FullName;
 pub(super) const FILE: &str = "packed-refs";
 const HEADER: &str = "# pack-refs with:";
 /// The largest file that is read: some ten million refs.
+/// Limit: `packed-refs` of a plain repository | {:bytes}
 const LARGEST: u64 = 1 << 30;
 /// A file younger than this may change without its times showing it.
 const RACY: Duration = Duration::from_millis(20);

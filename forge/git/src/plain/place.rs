@@ -12,10 +12,12 @@ use super::Refused;
 /// What may follow the path of a URL, in the order in which git's own server tries it.
 const SUFFIXES: [&str; 4] = ["/.git", "", ".git/.git", ".git"];
 /// The largest `.git` file and the largest list of alternates.
+/// Limit: `.git` file and list of alternates of a plain repository | {:bytes} each
 const LARGEST: u64 = 64 << 10;
 /// How many repositories may borrow one from another in a row, as in git.
 const BORROWED: usize = 5;
 /// The longest path of a URL.
+/// Limit: path of a plain repository's URL | {:bytes}
 const LONGEST: usize = 4096;
 
 /// The git directory that `asked` stands for below `root`, which is canonical.

@@ -15,8 +15,10 @@ use super::packed::{self, Packed, Stamp};
 use crate::name::FullName;
 
 /// How many symbolic refs may follow one another, as in git.
+/// Limit: symbolic refs that follow one another | {}
 const DEEPEST: usize = 5;
 /// The largest loose ref that is read.
+/// Limit: loose ref of a plain repository | {:bytes}
 const LARGEST: u64 = 4096;
 
 /// What a loose ref holds.

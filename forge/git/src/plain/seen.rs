@@ -13,7 +13,9 @@ use super::packed::{Entry, Packed, Peeled};
 /// How long a tip that was shown may still be asked for.
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// Most loose tips that are remembered, and most versions of `packed-refs`.
+/// Limit: loose tips of a plain repository that may be asked for after they moved | {}
 const MOST_LOOSE: usize = 100_000;
+/// Limit: versions of a plain repository's `packed-refs` that are remembered for that | {}
 const MOST_PACKED: usize = 3;
 
 fn is_recent(since: Instant, now: Instant) -> bool {

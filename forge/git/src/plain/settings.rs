@@ -113,6 +113,7 @@ pub(super) struct Settings {
 }
 
 /// The most commands of one push to a plain repository.
+/// Limit: commands of one push to a plain repository | {}
 const MOST_COMMANDS: usize = 100_000;
 
 impl Settings {

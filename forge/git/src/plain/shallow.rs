@@ -14,6 +14,7 @@ use crate::disk::sync_dir;
 const FILE: &str = "shallow";
 const LOCK: &str = "shallow.lock";
 /// The largest file that is read.
+/// Limit: `shallow` of a plain repository | {:bytes}
 const LARGEST: u64 = 64 << 20;
 
 /// The commits whose parents are not here.

@@ -21,7 +21,9 @@ use crate::name::FullName;
 
 /// How long another process may hold a ref's lock (`core.filesRefLockTimeout`) and that of `packed-refs`
 /// (`core.packedRefsTimeout`) before a push gives up, as in git.
+/// Limit: wait for another process's lock on a plain ref | {}
 const REF_WAIT: Duration = Duration::from_millis(100);
+/// Limit: wait for another process's lock on a plain `packed-refs` | {}
 const PACKED_WAIT: Duration = Duration::from_secs(1);
 /// From this many changes on, one new `packed-refs` is cheaper than as many files.
 const MANY: usize = 16;

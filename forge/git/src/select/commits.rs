@@ -41,9 +41,12 @@ const GRAPHED: u16 = 1 << 11;
 
 /// How many commits a walk looks at beyond the last that seemed to matter, in case dates lie. One that must be read itself
 /// counts as eight: without a commit-graph, looking further would cost more than all the rest of a small fetch.
+/// Limit: commits looked at beyond the oldest that is sent, in case dates lie | {}; beyond, objects may be sent twice
 const SLOP: usize = 512;
+/// Limit: for how many of them one counts that is in no commit-graph | {}
 const SLOP_READ: usize = 8;
 /// The most commits that this repository itself may be cut at.
+/// Limit: file of the commits that a repository itself is cut at | {:bytes}
 const MOST_GRAFTS: u64 = 41 * 1_000_000;
 
 /// A commit among those looked at.

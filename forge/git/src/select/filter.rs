@@ -7,7 +7,9 @@
 use crate::object::Kind;
 
 /// The deepest nesting of `combine:` in `combine:`, and the most filters in all.
+/// Limit: nesting of `combine:` in `combine:` | {}
 const DEEPEST: usize = 10;
+/// Limit: filters combined in one | {}
 const MOST: usize = 64;
 
 /// Which objects are left out. The default leaves out none.

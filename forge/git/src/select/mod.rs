@@ -27,10 +27,13 @@ use ids::{IdMap, IdSet, IdState};
 use trees::{Trees, beside, entries};
 
 /// Longest chain of tags on tags.
+/// Limit: tags on tags, in a fetch | {}
 const DEEPEST_TAG: usize = 64;
 /// The most pairs of trees that are looked at only to learn what a client has. Beyond, it may be sent what it has.
+/// Limit: pairs of trees looked at only to learn what a client has | {}; beyond, it may be sent what it has
 const MOST_PAIRS: usize = 1 << 20;
 /// How often the nearest commit that a client has is looked for; from then on any will do.
+/// Limit: searches for the nearest commit that a client has | {}; beyond, any will do
 const MOST_SEARCHES: usize = 1000;
 
 /// What an object may be sent as a delta against.

@@ -21,6 +21,7 @@ use crate::object::Kind;
 use crate::store::{ReadError, Store};
 
 /// The most commits and trees that one search reads.
+/// Limit: commits and trees read to find out whether a want is reachable | {}; beyond, it counts as not reached
 pub const BUDGET: u64 = 10_000_000;
 /// How many ids of trees are remembered, twice, so as not to look into a tree again.
 const REMEMBERED: usize = 1 << 19;

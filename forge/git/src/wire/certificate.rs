@@ -15,6 +15,7 @@ const SIGNATURES: [&[u8]; 4] = [
     b"-----BEGIN SIGNED MESSAGE-----",
 ];
 /// The longest header line of a certificate.
+/// Limit: header line of a push certificate | {:bytes}
 const LONGEST: usize = 4096;
 /// Bytes that SHA-256 takes at a time.
 const BLOCK: usize = 64;

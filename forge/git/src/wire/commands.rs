@@ -15,13 +15,18 @@ use super::{Certificate, PushOffer, RefUpdate, WireError};
 use crate::name::{FullName, Funny};
 
 /// The most bytes that commands, a certificate and options may take.
+/// Limit: commands of one push, its certificate and its options | {:bytes}
 pub const MAX_BYTES: u64 = 32 << 20;
 /// The longest name that is still reported on; none longer than 255 bytes is accepted.
+/// Limit: name in a command of a push that is still reported on | {:bytes}; behind a longer one the request ends
 const MAX_NAME: usize = 1024;
 /// The most push options, and the longest one.
+/// Limit: push options of one push | {}
 const MAX_OPTIONS: usize = 64;
+/// Limit: one push option | {:bytes}
 const MAX_OPTION: usize = 4096;
 /// The most boundary commits that a push from a shallow clone may name.
+/// Limit: ends of a shallow pusher's history | {}
 const MAX_SHALLOW: usize = 100_000;
 
 /// What the client can do and asks for. Filled while reading, so that a refusal knows how to be told.

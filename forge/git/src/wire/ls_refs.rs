@@ -5,6 +5,7 @@
 use super::{Advertisement, WireError, pktline};
 
 /// More prefixes than this and git shows everything; so do we.
+/// Limit: prefixes of one ls-refs | {}; with more all refs are shown, as by git
 const MAX_PREFIXES: usize = 65_536;
 
 /// What a client asks to be told.

@@ -344,6 +344,7 @@ impl Default for PushOffer {
 }
 
 /// The most commands of one push, unless a host takes more.
+/// Limit: commands of one push | {}
 const MAX_COMMANDS: usize = 10_000;
 
 /// What the nonces of push certificates are made from.

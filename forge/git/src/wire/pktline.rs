@@ -8,12 +8,16 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 
 /// The largest pkt-line, its four digits included.
+/// Limit: one pkt-line, its four digits included | {:bytes}
 pub const MAX_LINE: usize = 65_520;
 /// The largest payload of one pkt-line.
+/// No limit: a pkt-line without its digits.
 pub const MAX_DATA: usize = MAX_LINE - 4;
 /// The largest payload of one side-band packet: a pkt-line less the byte that names the band.
+/// No limit: a pkt-line without its digits and band.
 pub const MAX_BAND: usize = MAX_DATA - 1;
 /// The longest text shown to a client in one line.
+/// Limit: text shown to a git client in one line | {} characters, the rest is cut off
 const MAX_TEXT: usize = 2_000;
 
 /// Ends a request, a list or an answer.

@@ -15,6 +15,7 @@ use super::{FetchOffer, Filters, Wants};
 use crate::select::filter::Filter;
 
 /// The most bytes that a reader may take of one probe.
+/// Limit: bytes that a reader takes of one fuzzed input | {:bytes}
 const BUDGET: u64 = 1 << 20;
 
 /// What reads from memory never waits.

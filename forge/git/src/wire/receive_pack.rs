@@ -24,6 +24,7 @@ use crate::pack::intake::{self, PackError, Quarantine};
 /// How long a client is left without a sign of life.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How much of a push that is already answered is read on, so that the client gets to read the answer.
+/// Limit: what is read on of a push that is answered already, so that its client reads the answer | {:bytes}
 const MAX_DRAINED: u64 = 1 << 30;
 /// Progress lines under way between threads; a client that reads slowly misses some.
 const PROGRESS_LINES: usize = 64;

@@ -7,10 +7,12 @@
 //! Invariant: every inflater reads the same bytes back; at most eleven bytes are added.
 
 /// What is longer is for the general deflater.
+/// No limit: what is longer goes another way.
 pub(super) const LARGEST: usize = 4096;
 
 /// Shorter matches are not looked for.
 const SHORTEST: usize = 4;
+/// No limit: of the format.
 const LONGEST: usize = 258;
 /// Places remembered by the hash of the four bytes that stand there.
 const PLACES: usize = 1024;

@@ -20,10 +20,13 @@ use crate::state::Checks;
 use git::store::Over;
 
 /// Most words of one agent about one check and one tree: pending and its end, fifty times over.
+/// Limit: words of one agent about one check and one tree | {}; the same again is none
 const MOST_WORDS: u64 = 100;
 /// Longest description, in bytes.
+/// Limit: description of a check | {:bytes}
 const LONGEST_DESCRIPTION: usize = 1024;
 /// Longest URL, in bytes.
+/// Limit: URL of a check | {:bytes}
 const LONGEST_URL: usize = 1024;
 
 /// What is posted, as JSON on stdin.

@@ -16,6 +16,7 @@ use git::store::{Objects as _, ReadError, Store};
 use hooks::policy::Strategy;
 
 /// Most co-authors that a squashed commit names, and most commits that are looked at for them.
+/// Limit: co-authors that a squashed commit names | {}, the others in silence
 const CO_AUTHORS: usize = 20;
 const LOOKED_AT: usize = 1000;
 

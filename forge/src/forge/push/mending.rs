@@ -11,6 +11,7 @@ use crate::answer::Refusal;
 /// Sends once more. Told where nothing else helps, for it mends nothing.
 const PUSH: &str = "git push";
 /// How many records one command drops; the next push names the others.
+/// Limit: records that one next command drops where a push is refused | {}; the next push names the others
 const DROPPED: usize = 50;
 
 /// Leaves one next command among the refusals of a push, before which the records that can never be taken are dropped;

@@ -16,8 +16,10 @@ use git::history;
 use git::store::Objects;
 
 /// Most bytes that are inflated, read and hashed to name what differs between the tip and what a run was on.
+/// Limit: bytes read to say what differs between a tip and the run of a push | {:bytes}
 pub(super) const CHEAP: u64 = 1 << 20;
 /// Most branches whose tips are asked for the tree of a record.
+/// Limit: tips of the pusher's that are asked for the tree of a record | {}
 const LOOKED_AT: usize = 256;
 
 /// A branch and its tip.

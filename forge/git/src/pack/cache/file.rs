@@ -21,6 +21,7 @@ pub(super) const TEMPORARY: &str = "tmp_clone_";
 const MAGIC: &[u8; 8] = b"clone 1\n";
 const FOOT: u64 = 16;
 /// More than half a million tips are not believed.
+/// Limit: tips that a cached pack of a clone names, in bytes | {:bytes}; a pack with more is not believed
 const MOST_FACTS: u64 = 16 << 20;
 const HEADER: u64 = 12;
 const TRAILER: u64 = 20;

@@ -112,12 +112,14 @@ impl From<io::Error> for CacheError {
 }
 
 /// How many packs are built at once; whoever comes when they are busy is served without the cache.
+/// Limit: packs built for the clone cache at once | {}; who comes then goes past it
 const BUILDS: usize = 2;
 /// How many cached packs are considered as the beginning of another clone.
 const CANDIDATES: usize = 4;
 /// An addition of more than one part in this many becomes a file of its own.
 const SHARE: u64 = 4;
 /// How many families are remembered that do not fit.
+/// Limit: kinds of clones that are remembered as not worth keeping | {}
 const MOST_UNFIT: usize = 1000;
 const PIECE: usize = 256 << 10;
 

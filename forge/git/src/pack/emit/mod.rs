@@ -86,10 +86,12 @@ pub(super) struct Before<'a> {
 }
 
 /// Longest chain of deltas, not counting what lies on the client's side.
+/// Limit: chain of deltas in a pack that is sent | {}; beyond, an object goes whole
 const DEEPEST: u8 = 50;
 /// Smaller objects are not worth a delta.
 const LEAST: usize = 50;
 /// Bytes of objects kept because the next ones may rest on them.
+/// Limit: memory for what the next objects of a pack may rest on | {:bytes}
 const KEPT: usize = 16 << 20;
 /// Types of entries.
 const OFS_DELTA: u8 = 6;

@@ -3,9 +3,12 @@
 use super::fsck::{Fault, shown};
 
 /// Largest `.gitmodules` that is read.
+/// Limit: `.gitmodules` of a push | {:bytes}
 const LARGEST_MODULES: usize = 1 << 20;
 /// Largest `.gitattributes`, and its longest line: git ignores what goes beyond.
+/// Limit: `.gitattributes` of a push | {:bytes}
 const LARGEST_ATTRIBUTES: usize = 100 << 20;
+/// Limit: one line of a `.gitattributes` | {:bytes}
 const LONGEST_ATTRIBUTE_LINE: usize = 2048;
 
 /// Whether a checkout of `name` could end up in `.git`.

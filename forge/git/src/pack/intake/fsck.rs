@@ -13,8 +13,10 @@ use super::links::Links;
 use crate::object::{Kind, Mode, Object};
 
 /// Longest name of a tree entry.
+/// Limit: name of a file or directory in a push | {:bytes}
 const LONGEST_NAME: usize = 4096;
 /// Largest commit or tag; both are text that people write.
+/// Limit: one commit or tag of a push | {:bytes}
 const LARGEST_TEXT: usize = 4 << 20;
 
 /// git's word for a fault, and the fault in plain words.

@@ -55,19 +55,28 @@ pub struct Limits {
     pub strict: bool,
 }
 
+/// Deltas between an object and a whole one.
+/// Limit: deltas between an object of a push and a whole one | {}
+const DEEPEST: u32 = 4096;
+
+/// What a pack may cost where a host says nothing else.
+/// Limit: what one pack unpacks to, bases read again included | {inflated_bytes:bytes}; {inflated_free:bytes} where
+/// it is more than {inflated_per_byte} bytes for each byte sent
+const DEFAULT: Limits = Limits {
+    pack_bytes: 2 << 30,
+    objects: 5_000_000,
+    object_bytes: 100 << 20,
+    inflated_bytes: 16 << 30,
+    inflated_free: 2 << 30,
+    inflated_per_byte: 4096,
+    delta_depth: DEEPEST,
+    memory_bytes: 16 << 20,
+    strict: true,
+};
+
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            pack_bytes: 2 << 30,
-            objects: 5_000_000,
-            object_bytes: 100 << 20,
-            inflated_bytes: 16 << 30,
-            inflated_free: 2 << 30,
-            inflated_per_byte: 4096,
-            delta_depth: 4096,
-            memory_bytes: 16 << 20,
-            strict: true,
-        }
+        DEFAULT
     }
 }
 

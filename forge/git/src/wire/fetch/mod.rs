@@ -33,8 +33,10 @@ use respond::Job;
 use shallow::Cut;
 
 /// The most that one request may say, or one round of a negotiation over a stream, in bytes: some 300,000 haves.
+/// Limit: one request of a fetch (wants, haves, capabilities), or one round of a negotiation over SSH | {:bytes}
 const MAX_REQUEST: u64 = 16 << 20;
 /// The most rounds of a negotiation over a stream.
+/// Limit: rounds of a negotiation over SSH | {}
 const MAX_ROUNDS: usize = 1 << 16;
 
 /// A request on its way, as all who work on it see it.

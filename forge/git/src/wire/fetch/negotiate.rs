@@ -16,6 +16,8 @@ use crate::store::{Known, ReadError, Store};
 use crate::wire::pktline;
 
 /// How many commits one conversation may look at to find out whether enough is known.
+/// Limit: commits looked at in one negotiation to find out whether enough is known | {}; beyond, the client says
+/// when it is done
 const BUDGET: u64 = 20_000_000;
 
 /// What is known so far.

@@ -10,6 +10,7 @@ use crate::select::ids::IdSet;
 use crate::wire::{Wants, WireError, pktline};
 
 /// The most objects that one request asks about.
+/// Limit: objects that one object-info asks about | {}
 const MOST: usize = 100_000;
 
 /// Answers framed arguments.

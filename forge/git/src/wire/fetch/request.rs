@@ -9,6 +9,7 @@ use crate::select::filter::{Filter, Part};
 use crate::select::ids::IdSet;
 
 /// The most refs that one request names.
+/// Limit: refs that one fetch names | {}
 const MOST_NAMES: usize = 100_000;
 
 /// Which packets the client reads a pack from.
