@@ -114,6 +114,9 @@ limits! {
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     /// Limit: body of a command (text of an issue, a reply) | {:bytes}
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
+    /// Refs (branches, tags, records on their way in) that one agent holds in one project.
+    /// Limit: branches, tags and records on their way in that one agent holds in one project | {}
+    refs_each: u64 = 100_000, "FORGE_LIMIT_REFS_EACH";
     /// Open SSH connections.
     /// Limit: open SSH connections | {}
     ssh_connections: usize = 1024, "FORGE_LIMIT_SSH_CONNECTIONS";

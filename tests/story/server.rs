@@ -293,3 +293,30 @@ fn a_client_that_goes_away_in_the_middle_leaves_nothing() {
     alpha.git(&dir, &["push", "-q", "origin", "HEAD:refs/heads/alpha/half"]).ok();
     assert_eq!(remote_ref(&alpha, "parser", "refs/heads/alpha/half"), Some(tip));
 }
+
+#[test]
+fn an_agent_holds_so_many_refs_of_a_project_and_no_more() {
+    let few = [("FORGE_LIMIT_REFS_EACH", "3")];
+    let mut forge = Forge::start_with(&few);
+    let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));
+    flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
+    let dir = alpha.clone_into(&alpha.ssh_url("parser"), "parser", &[]);
+    let push = |names: &[&str]| {
+        let specs: Vec<String> = names.iter().map(|name| format!("HEAD:refs/{name}")).collect();
+        let words: Vec<&str> = ["push", "origin"].into_iter().chain(specs.iter().map(String::as_str)).collect();
+        alpha.git(&dir, &words)
+    };
+    push(&["heads/a", "heads/b", "tags/c"]).ok();
+    let why = "refs-each: alpha holds 3 refs of parser already: delete what is done with";
+    push(&["heads/d"]).fails().says(why).says("next: ssh forge project show parser");
+    alpha.git(&dir, &["push", "-q", "origin", ":refs/tags/c"]).ok();
+    // Within one push too, and what is there may move.
+    push(&["heads/a", "heads/d", "tags/e"]).fails().says(why);
+    assert!(remote_ref(&alpha, "parser", "refs/heads/d").is_some());
+    assert_eq!(remote_ref(&alpha, "parser", "refs/tags/e"), None);
+    // Another agent has room of its own, and a start counts the same.
+    beta.git(beta.home().join("parser-first"), &["push", "-q", "origin", "HEAD:refs/heads/beta/x"]).ok();
+    assert_eq!(forge.stop(), 0);
+    forge.try_up(&few).unwrap();
+    push(&["tags/e"]).fails().says(why);
+}

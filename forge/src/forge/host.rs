@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use notes_schema::{Oid, ProjectName, refs};
 
-use super::push::{RefUpdate, is_done, judge_ref, line, receive};
+use super::push::{RefUpdate, has_room, is_done, judge_ref, line, receive};
 use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor};
@@ -153,7 +153,9 @@ impl Host for RepositoryHost {
         if is_done(&snapshot, agent, update) {
             return Ok(());
         }
-        judge_ref(&view, agent, update, &[]).map_err(|r| line(&r))
+        let judged = judge_ref(&view, agent, update, &[]);
+        let most = self.forge.config().limits.refs_each;
+        judged.and_then(|()| has_room(&snapshot, agent, update, most)).map_err(|r| line(&r))
     }
 
     fn receive(&self, push: Push) -> PushOutcome {

@@ -65,6 +65,17 @@ pub(super) fn judge_ref(
     rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier }).map_err(gate::refused)
 }
 
+/// Whether one more ref of an agent has room in a project: each costs every fetch and every start.
+pub(super) fn has_room(snapshot: &Snapshot, agent: &AgentActor, update: &RefUpdate, most: u64) -> Result<(), Refusal> {
+    let is_new = update.new.is_some() && snapshot.ref_id(&update.name).is_none();
+    if !is_new || snapshot.held_by(&agent.name) < most {
+        return Ok(());
+    }
+    let why = format!("{} holds {most} refs of {} already: delete what is done with", agent.name, snapshot.project);
+    let next = format!("ssh forge project show {}", snapshot.project);
+    Err(Refusal::new(Code::Refused, update.name.as_str(), why, next).by_rule("refs-each"))
+}
+
 /// Judges what a branch or tag brings, once its objects are there; `good` are the updates that nothing spoke against.
 fn judge_content(
     view: &View,
@@ -114,7 +125,8 @@ pub(super) fn receive(
         let made = draft.made();
         let so_far = Over { made: &made, below: store.as_ref() };
         let view_objects = Over { made: &brought, below: &so_far };
-        let planned = plan(draft, &forge_for_plan.root(), &view_objects, &by, sorted);
+        let most = forge_for_plan.config().limits.refs_each;
+        let planned = plan(draft, &forge_for_plan.root(), &view_objects, &by, sorted, most);
         let changed = planned.changed;
         *answer.lock().expect("invariant: no panic under this lock") = planned.outcome;
         if !changed {
@@ -306,7 +318,14 @@ struct Planned {
 }
 
 /// Builds a push's part of a batch: judged again on the state it is written onto.
-fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &AgentActor, sorted: Sorted) -> Planned {
+fn plan(
+    draft: &mut Draft,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    agent: &AgentActor,
+    sorted: Sorted,
+    most: u64,
+) -> Planned {
     let mut results: Vec<(RefName, Result<(), Refusal>)> = Vec::new();
     let mut moved: Vec<RefUpdate> = Vec::new();
     let mut earlier = Vec::new();
@@ -323,6 +342,7 @@ fn plan(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, agent: &Agent
             let judged = gate::clock::timed(|| judge_ref(&view, agent, update, &earlier));
             policy = view.known();
             judged?;
+            has_room(&snapshot, agent, update, most)?;
             if snapshot.default_tip() != sorted.judged_at {
                 // Another policy may hold by now.
                 gate::clock::timed(|| judge_content(&view, agent, update, &earlier))?;

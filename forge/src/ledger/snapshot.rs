@@ -95,6 +95,8 @@ pub struct Snapshot {
     tips: OrdMap<Oid, u32>,
     /// Which agent created a branch or tag.
     pub owners: OrdMap<RefName, AgentName>,
+    /// How many of them are whose.
+    held: OrdMap<AgentName, u64>,
     /// Accepted trace records, by digest.
     pub records: OrdMap<Sha256, Arc<KnownRecord>>,
     /// The same records by agent, in the order in which they came.
@@ -130,6 +132,7 @@ impl Snapshot {
             refs: OrdMap::new(),
             tips: OrdMap::new(),
             owners: OrdMap::new(),
+            held: OrdMap::new(),
             records: OrdMap::new(),
             records_of: OrdMap::new(),
             records_on: OrdMap::new(),
@@ -174,6 +177,19 @@ impl Snapshot {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.tips.remove(&id)),
         }
+    }
+
+    fn disown(&mut self, name: &RefName) {
+        let Some(owner) = self.owners.remove(name) else { return };
+        match self.held.get_mut(&owner) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.held.remove(&owner)),
+        }
+    }
+
+    /// How many branches, tags and records on their way in an agent holds.
+    pub fn held_by(&self, agent: &AgentName) -> u64 {
+        self.held.get(agent).copied().unwrap_or(0)
     }
 
     /// The tip of the default branch, once it is born.
@@ -247,13 +263,15 @@ impl Snapshot {
             RefTarget::Object(id) => {
                 let was_there = self.put(name.clone(), RefValue { id: *id, peeled });
                 if let (false, Some(agent)) = (was_there, pusher) {
+                    self.disown(name);
                     self.owners.insert(name.clone(), agent.clone());
+                    *self.held.entry(agent.clone()).or_default() += 1;
                 }
             }
             RefTarget::Symbolic(target) => self.head = Some(target.clone()),
             RefTarget::Nothing => {
                 self.drop_ref(name);
-                self.owners.remove(name);
+                self.disown(name);
             }
         }
     }

@@ -43,6 +43,9 @@ use routes::Door;
 /// Longest request head (first line and headers), in bytes.
 /// Limit: head of an HTTP request, its address included | {:bytes}
 const HEAD: usize = 32 << 10;
+/// Most headers of a request of HTTP/1.1; those of HTTP/2 are counted with what each costs, within [`HEAD`].
+/// Limit: headers of one HTTP request | {}
+const HEADERS: usize = 64;
 /// Requests at once on one HTTP/2 connection.
 /// Limit: requests at once on one HTTP/2 connection | {}
 const STREAMS: u32 = 64;
@@ -131,7 +134,7 @@ pub async fn serve(listener: TcpListener, behind: Behind, config: Arc<Config>, s
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head()).max_buf_size(HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head()).max_buf_size(HEAD).max_headers(HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())

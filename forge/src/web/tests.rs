@@ -112,6 +112,12 @@ async fn bodies_and_heads_have_limits() {
     }
     let long = format!("X-Long: {}", "a".repeat(60_000));
     assert_eq!(site.curl("/healthz", &["-H", &long]).await.0, 431);
+    // curl sends three of its own.
+    for (more, status) in [(61, 200), (62, 431)] {
+        let headers: Vec<String> = (0..more).map(|n| format!("X-{n}: 1")).collect();
+        let args: Vec<&str> = headers.iter().flat_map(|header| ["-H", header.as_str()]).collect();
+        assert_eq!(site.curl("/healthz", &args).await.0, status, "{more}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
