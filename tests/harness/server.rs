@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::out::{self, Out};
-use crate::{Agent, forge_bin};
+use crate::{Agent, forge_bin, memory};
 
 /// Longest wait for a server to come up or go down before a test gives up; nothing is asserted about time.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,6 +27,10 @@ pub struct Forge {
     disk: Option<SmallDisk>,
     ssh: u16,
     http: u16,
+    /// The most memory that its process may take, in MiB; what it maps of its data directory is not counted.
+    ceiling: u64,
+    /// That it took more, in words.
+    beyond: Option<String>,
 }
 
 /// A small filesystem, mounted where only those see it who enter the namespace of a process that waits for its end: that
@@ -87,6 +91,11 @@ pub struct Died {
 }
 
 impl Forge {
+    fn stopped(scratch: Arc<TempDir>, data: PathBuf, role: Role) -> Forge {
+        let (flags, ceiling) = (Vec::new(), memory::ceiling());
+        Forge { scratch, data, child: None, role, flags, disk: None, ssh: 0, http: 0, ceiling, beyond: None }
+    }
+
     /// A new forge on an empty data directory.
     #[track_caller]
     pub fn start() -> Forge {
@@ -98,8 +107,7 @@ impl Forge {
     pub fn start_with(env: &[(&str, &str)]) -> Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("data");
-        let mut forge =
-            Forge { scratch, data, child: None, role: Role::Forge, flags: Vec::new(), disk: None, ssh: 0, http: 0 };
+        let mut forge = Forge::stopped(scratch, data, Role::Forge);
         if let Err(died) = forge.try_up(env) {
             panic!("the server should have started; exit {}\n{}", died.code, died.log);
         }
@@ -114,16 +122,8 @@ impl Forge {
         fs::create_dir(&data).expect("a directory");
         let disk = SmallDisk::mount(&data, mib);
         let data = PathBuf::from(format!("/proc/{}/root{}", disk.0.id(), data.display()));
-        let mut forge = Forge {
-            scratch,
-            data,
-            child: None,
-            role: Role::Forge,
-            flags: Vec::new(),
-            disk: Some(disk),
-            ssh: 0,
-            http: 0,
-        };
+        let mut forge = Forge::stopped(scratch, data, Role::Forge);
+        forge.disk = Some(disk);
         forge.up();
         forge
     }
@@ -134,8 +134,7 @@ impl Forge {
         let scratch = Arc::new(TempDir::with_prefix("forge-test-").expect("a temporary directory"));
         let data = scratch.path().join("served");
         fs::create_dir(&data).expect("a directory");
-        let mut forge =
-            Forge { scratch, data, child: None, role: Role::Plain, flags: Vec::new(), disk: None, ssh: 0, http: 0 };
+        let mut forge = Forge::stopped(scratch, data, Role::Plain);
         forge.up();
         forge
     }
@@ -156,17 +155,7 @@ impl Forge {
 
     /// Like [`Forge::beside`], not yet started.
     pub fn beside_stopped(&self, data: &Path) -> Forge {
-        let scratch = Arc::clone(&self.scratch);
-        Forge {
-            scratch,
-            data: data.to_owned(),
-            child: None,
-            role: Role::Forge,
-            flags: Vec::new(),
-            disk: None,
-            ssh: 0,
-            http: 0,
-        }
+        Forge::stopped(Arc::clone(&self.scratch), data.to_owned(), Role::Forge)
     }
 
     /// Another server whose data directory `data` follows the forge at `url`, looking every second; not yet started.
@@ -253,6 +242,7 @@ impl Forge {
 
     /// kill -9.
     pub fn kill(&mut self) {
+        self.weigh();
         if let Some(mut child) = self.child.take() {
             drop(child.kill());
             drop(child.wait());
@@ -262,6 +252,7 @@ impl Forge {
     /// Asks it to end (SIGTERM), waits until it has, and returns its exit code.
     #[track_caller]
     pub fn stop(&mut self) -> i32 {
+        self.weigh();
         let mut child = self.child.take().expect("it runs");
         let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
         assert!(sent.success());
@@ -280,9 +271,25 @@ impl Forge {
     /// The most memory that the server's process ever held, in MiB, as the kernel counts it.
     #[track_caller]
     pub fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+        memory::peak(self.pid()).expect("it lives")
+    }
+
+    /// Another ceiling for the server's memory than the one that its caps make, in MiB.
+    pub fn set_ceiling(&mut self, mib: u64) {
+        self.ceiling = mib;
+    }
+
+    /// Notes whether the process, which is about to end, took more memory than it may.
+    fn weigh(&mut self) {
+        // One that has ended by itself is not counted any more.
+        let Some(peak) = self.child.as_ref().and_then(|child| memory::peak(child.id())) else { return };
+        // Mapped files are resident, and the system takes them back when it needs the memory.
+        let files = memory::files_below(&self.data) >> 20;
+        if peak > self.ceiling + files {
+            let ceiling = self.ceiling;
+            self.beyond =
+                Some(format!("the server held {peak} MiB, above its ceiling of {ceiling} MiB and {files} of files"));
+        }
     }
 
     /// The data directory as the server sees it.
@@ -380,6 +387,8 @@ impl Drop for Forge {
             let lines: Vec<&str> = log.lines().collect();
             let tail = &lines[lines.len().saturating_sub(40)..];
             eprintln!("--- last lines of the server's log\n{}", tail.join("\n"));
+        } else if let Some(beyond) = self.beyond.take() {
+            panic!("{beyond}");
         }
     }
 }

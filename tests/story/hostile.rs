@@ -22,11 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tests::raw::Raw;
-use tests::{Agent, Forge, flow, plumbing};
-
-/// What the server's process may have held at most when a test of this file ends, in MiB: four pushes at once, each with
-/// an object of the largest size, and what an idle server needs.
-const CEILING: u64 = 1024;
+use tests::{Agent, Forge, flow, memory, plumbing};
 
 /// A server under attack, and an innocent agent who has to live with it.
 struct Siege {
@@ -185,7 +181,8 @@ impl Siege {
     fn forge_is_well(&self) {
         assert_eq!(self.forge.get("/healthz").0, 200);
         let peak = self.forge.peak_memory();
-        assert!(peak < CEILING, "the server held {peak} MiB, more than {CEILING}");
+        let ceiling = memory::ceiling();
+        assert!(peak < ceiling, "the server held {peak} MiB, more than {ceiling}");
     }
 }
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
-use tests::flow;
 use tests::out;
 use tests::plumbing::{self, ZERO, flip_byte, pack_of, packs, post_push, push_body, remote_ref};
 use tests::{Agent, Forge, forge_bin};
+use tests::{flow, memory};
 
 /// `forge serve` that is expected to end by itself.
 fn serve(data: &str, ssh: &str, http: &str) -> tests::Out {
@@ -292,6 +292,24 @@ fn a_client_that_goes_away_in_the_middle_leaves_nothing() {
     assert_eq!(remote_ref(&alpha, "parser", "refs/heads/alpha/half"), None);
     alpha.git(&dir, &["push", "-q", "origin", "HEAD:refs/heads/alpha/half"]).ok();
     assert_eq!(remote_ref(&alpha, "parser", "refs/heads/alpha/half"), Some(tip));
+}
+
+#[test]
+fn a_server_that_takes_more_memory_than_its_caps_allow_fails_its_story() {
+    let mut forge = Forge::start();
+    let (peak, ceiling) = (forge.peak_memory(), memory::ceiling());
+    assert!(peak > 1 && peak < ceiling, "{peak} of {ceiling} MiB");
+    forge.set_ceiling(1);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(forge)));
+    let said = ended.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.contains("above its ceiling of 1 MiB"), "{said}");
+    // Whether it is killed, stopped or dropped, and whatever is started afterwards.
+    let mut forge = Forge::start();
+    forge.set_ceiling(1);
+    assert_eq!(forge.stop(), 0);
+    forge.set_ceiling(ceiling);
+    forge.up();
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(forge))).is_err());
 }
 
 #[test]

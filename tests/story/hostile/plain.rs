@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use tests::plumbing::{self, ZERO};
 use tests::raw::{DOORS, Door, Pack, Raw, commit, hex, pkt, push, push_with, request, tree, zeros};
-use tests::{Agent, Forge};
+use tests::{Agent, Forge, memory};
 
 use super::framing::FRAMES;
-use super::{CEILING, packs, strangers};
+use super::{packs, strangers};
 
 struct Plain {
     forge: Forge,
@@ -52,7 +52,8 @@ impl Plain {
         let url = self.forge.http_url("/target.git");
         self.agent.git(self.agent.home(), &["ls-remote", &url]).ok().says(&self.main);
         let peak = self.forge.peak_memory();
-        assert!(peak < CEILING, "the server held {peak} MiB, more than {CEILING}");
+        let ceiling = memory::ceiling();
+        assert!(peak < ceiling, "the server held {peak} MiB, more than {ceiling}");
     }
 }
 
