@@ -299,7 +299,9 @@ pub fn open_pull_of<'a>(snapshot: &'a Snapshot, branch: &RefName) -> Option<(u64
 /// Limit: command that an event repeats from a record | {:bytes}, the rest is cut off
 const LONGEST_COMMAND: usize = 200;
 /// How many records of one agent on one tree are read, and how many of its others.
+/// Limit: records of one agent on one tree that are read for its proof | {}, the newest
 const CONSIDERED: usize = 32;
+/// Limit: records of the same agent on other trees that are read for it | {}, the newest
 const OTHERS: usize = 4;
 
 /// The author's records on `tree`, oldest first.

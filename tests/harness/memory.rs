@@ -13,6 +13,8 @@ const HELD: &[(u64, &str)] = &[
     (3, "one object of a push"),
     // Raw and inflated.
     (2, "pack that is taken and judged in memory, raw and inflated; a larger one on disk"),
+    (1, "bases held in memory while their deltas are applied"),
+    (1, "resolved objects kept to resolve their neighbours"),
     (1, "objects made by patches that are held for one push"),
     (1, "bytes of files compared for one diff"),
     (1, "bytes of objects after which a batch takes no more parts"),

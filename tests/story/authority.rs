@@ -117,4 +117,8 @@ fn every_cell_of_the_table_of_authority_is_what_happens() {
             "Services of git, where reading is closed",
         ],
     );
+    // Where no project is named, one that a token is not good for is not looked into.
+    let limited = cast.everybody.iter().find(|who| who.column == "token for another project").unwrap();
+    let (status, said) = cast.curl(limited, "/action", &["--data-binary", &format!("trace {}", cast.head)]);
+    assert_eq!(status, 404, "{said}");
 }

@@ -191,6 +191,7 @@ const SLOTS: u16 = 1024;
 const LARGEST_OBJECT: usize = 256 << 20;
 /// Most handles kept between reads, and what each may cache of delta bases.
 const IDLE: usize = 4;
+/// Limit: bases of deltas that one reader of packs keeps | {:bytes}
 const BASE_CACHE: usize = 8 << 20;
 
 impl Store {

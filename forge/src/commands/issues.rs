@@ -18,6 +18,9 @@ const LONGEST_TITLE: usize = 200;
 /// Most labels.
 /// Limit: labels of an issue | {}
 const MOST_LABELS: usize = 16;
+/// Most characters of a key by which the same issue is not opened twice.
+/// Limit: key of `--dedupe` | {} characters, the rest is not looked at
+const DEDUPED: usize = 100;
 /// Longest label, in bytes.
 /// Limit: one label of an issue | {:bytes}
 const LONGEST_LABEL: usize = 40;
@@ -70,7 +73,7 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     if labels.len() > MOST_LABELS || labels.iter().any(|l| l.len() > LONGEST_LABEL || l.chars().any(char::is_control)) {
         return Err(context.usage(format!("at most {MOST_LABELS} labels of at most {LONGEST_LABEL} bytes")));
     }
-    let dedupe = args.value("dedupe").map(|k| k.chars().filter(|c| !c.is_control()).take(100).collect::<String>());
+    let dedupe = args.value("dedupe").map(|k| k.chars().filter(|c| !c.is_control()).take(DEDUPED).collect::<String>());
     let fact = IssueOpened { title: title.to_owned(), labels, dedupe };
     let (by, body) = (context.author()?, context.body.clone());
     let ((n, q, existing), _) = context.commit(&project.repository, move |draft| {

@@ -159,6 +159,7 @@ impl Render for Issued {
 }
 
 /// Thirty days.
+/// Limit: life of a token that says none | {:ms}
 pub(super) const DEFAULT_TTL_MS: u64 = 30 * 86_400_000;
 /// Longest glob of refs of a token, in bytes.
 /// Limit: glob of refs of a token | {:bytes}

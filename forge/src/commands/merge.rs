@@ -54,6 +54,7 @@ impl Render for Landed {
 }
 
 /// How often a merge is tried again when the target moved meanwhile.
+/// Limit: tries of one merge while its target moves | {}
 const TRIES: usize = 8;
 
 /// `merge`.

@@ -52,10 +52,14 @@ pub const PROJECT_NEW: Command = Command {
     run: project_new,
 };
 
+/// Longest description, in bytes.
+/// Limit: description of a project | {:bytes}, then `…`
+const DESCRIBED: usize = 200;
+
 fn project_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let name = ProjectName::parse_new(args.word(0).unwrap_or("")).map_err(|e| context.usage(e.to_string()))?;
     let branch = RefName::branch(args.value("branch").unwrap_or("main")).map_err(|e| context.usage(e.to_string()))?;
-    let description = crate::state::snippet(args.value("description").unwrap_or(""), 200);
+    let description = crate::state::snippet(args.value("description").unwrap_or(""), DESCRIBED);
     let repository = context.forge.create_project(&name, &branch, || {
         let (by, id) = (context.author()?, EntityId::Project(name.clone()));
         let fact = ProjectCreated { default_branch: branch.clone(), description };

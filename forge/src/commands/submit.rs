@@ -103,6 +103,10 @@ fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     }))
 }
 
+/// Longest title, in bytes.
+/// Limit: title of a pull request | {:bytes}, then `…`
+const TITLED: usize = 200;
+
 /// Where the branch is, and for which issue.
 fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
     let agent = &context.agent()?.name;
@@ -136,7 +140,7 @@ fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
         }
         None => started(),
     };
-    let title = args.value("title").map(|t| crate::state::snippet(t, 200));
+    let title = args.value("title").map(|t| crate::state::snippet(t, TITLED));
     let asked = Asked { branch, issue, title, text: args.value("body").map(str::to_owned) };
     Ok((project, asked))
 }
@@ -226,7 +230,7 @@ fn open(draft: &mut Draft, root: &Snapshot, store: &Store, by: &Author, asked: &
     let proof = work.check_submit(&view)?;
     let title = match &asked.title {
         Some(title) => title.clone(),
-        None => crate::state::snippet(store.commit(head).map_err(unreadable)?.subject(), 200),
+        None => crate::state::snippet(store.commit(head).map_err(unreadable)?.subject(), TITLED),
     };
     let n = draft.number();
     let fact = PullOpened { title, branch: branch.clone(), target, issue, head, base, proof };

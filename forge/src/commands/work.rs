@@ -18,6 +18,7 @@ use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::{IssueStatus, Worker};
 
 /// Unless the issue says otherwise, work is due after a day.
+/// Limit: time until work that was started is overdue | {:ms}
 const DEADLINE_MS: u64 = 86_400_000;
 
 #[derive(Serialize)]

@@ -20,8 +20,10 @@ pub(super) struct Dirty {
 }
 
 /// How many of an entity's events are searched, newest first.
+/// Limit: events of a thread that are searched | {}, the newest
 const SEARCHED_EVENTS: usize = 64;
 /// Longest searched text of one entity, in bytes.
+/// Limit: text of a thread that is searched | {:bytes}
 const SEARCHED_BYTES: usize = 32 << 10;
 
 impl Forge {

@@ -16,6 +16,7 @@ use crate::ledger::{Author, Draft, Repository, Snapshot, fault};
 use crate::state::{PullState, elo};
 
 /// After this many entries one batch of `forge.git` takes no more.
+/// Limit: entries of outboxes that one batch settles | {}; the others are for the next
 const SETTLED_AT_ONCE: usize = 256;
 
 /// One entry of an outbox: what to settle, and where the cursor stands after it.

@@ -46,6 +46,7 @@ fn key(agent: &AgentName, id: &[u8]) -> Vec<u8> {
 }
 
 /// How long an intent's id is remembered, milliseconds.
+/// Limit: time for which an idempotency key is remembered | {:ms}
 pub const REMEMBERED_MS: u64 = 2 * 86_400_000;
 
 impl Intents {

@@ -58,6 +58,10 @@ pub async fn serve(
     .await;
 }
 
+/// Tries to prove a key on one connection.
+/// Limit: tries to prove a key on one SSH connection | {}
+const ATTEMPTS: usize = 10;
+
 fn protocol(limits: &Limits, host_key: PrivateKey, anybody: bool) -> Protocol {
     let methods: &[MethodKind] =
         if anybody { &[MethodKind::None, MethodKind::PublicKey] } else { &[MethodKind::PublicKey] };
@@ -67,7 +71,7 @@ fn protocol(limits: &Limits, host_key: PrivateKey, anybody: bool) -> Protocol {
         // Every key is let in as somebody, so a rejection tells nothing; only wrong signatures wait.
         auth_rejection_time: Duration::from_millis(50),
         auth_rejection_time_initial: Some(Duration::ZERO),
-        max_auth_attempts: 10,
+        max_auth_attempts: ATTEMPTS,
         keys: vec![host_key],
         nodelay: true,
         channel_buffer_size: 16,

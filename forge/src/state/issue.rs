@@ -8,8 +8,10 @@ use super::fold::Happened;
 use super::snippet;
 
 /// Longest comment shown in lists, in bytes.
+/// Limit: comment shown in lists | {:bytes}, then `…`
 const SNIPPET: usize = 160;
 /// How many agents a state names; the rest is a number.
+/// Limit: agents that the state of an issue or pull request names | {}; of the others their number
 pub(super) const NAMED: usize = 32;
 
 /// Whether an issue is open.

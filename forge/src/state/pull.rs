@@ -8,6 +8,7 @@ use super::fold::{Fold, Happened};
 use super::issue::LastComment;
 
 /// How many reviewers a state names.
+/// Limit: reviewers that the state of a pull request names | {}, the newest
 const REVIEWS: usize = 20;
 
 /// Where a pull request stands.

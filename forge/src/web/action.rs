@@ -187,6 +187,13 @@ pub(super) async fn feed(
     }
 }
 
+/// Most digits of a number in a parameter.
+/// Limit: number in a parameter of `/feed` | {} digits
+const NUMBER: usize = 18;
+/// Longest word in a parameter, in bytes.
+/// Limit: word in a parameter of `/feed` | {:bytes}
+const WORD: usize = 64;
+
 /// The line that a query becomes; none where it is refused.
 pub(super) fn feed_of(query: &str) -> Option<String> {
     let Query(query) = Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?;
@@ -195,10 +202,10 @@ pub(super) fn feed_of(query: &str) -> Option<String> {
 
 fn feed_line(query: &FeedQuery) -> Result<String, Refusal> {
     let mut line = "feed".to_owned();
-    let number = |text: &str| !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
+    let number = |text: &str| !text.is_empty() && text.len() <= NUMBER && text.bytes().all(|b| b.is_ascii_digit());
     let word = |text: &str| {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"+#._:/-".contains(&b);
-        (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
+        (1..=WORD).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
     };
     type Check<'a> = &'a dyn Fn(&str) -> bool;
     let flags: [(&str, &Option<String>, Check<'_>); 5] = [

@@ -203,7 +203,7 @@ fn shown(value: u64, unit: &str) -> String {
     match unit {
         "bytes" => {
             let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-            let fitting = units.iter().find(|(bits, _)| value != 0 && value % (1 << bits) == 0);
+            let fitting = units.iter().find(|(bits, _)| value != 0 && value.is_multiple_of(1 << bits));
             fitting.map_or_else(
                 || format!("{} bytes", grouped(value)),
                 |(bits, name)| format!("{} {name}", grouped(value >> bits)),
@@ -214,7 +214,7 @@ fn shown(value: u64, unit: &str) -> String {
             let units = [(86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")];
             let (size, name) = units
                 .iter()
-                .find(|(size, _)| value % size == 0 && (value / size >= 2 || *size <= 1000))
+                .find(|(size, _)| value.is_multiple_of(*size) && (value / size >= 2 || *size <= 1000))
                 .unwrap_or(&(1, "ms"));
             format!("{} {name}", grouped(value / size))
         }

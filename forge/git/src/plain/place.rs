@@ -15,6 +15,7 @@ const SUFFIXES: [&str; 4] = ["/.git", "", ".git/.git", ".git"];
 /// Limit: `.git` file and list of alternates of a plain repository | {:bytes} each
 const LARGEST: u64 = 64 << 10;
 /// How many repositories may borrow one from another in a row, as in git.
+/// Limit: plain repositories that borrow from one another in a row | {}
 const BORROWED: usize = 5;
 /// The longest path of a URL.
 /// Limit: path of a plain repository's URL | {:bytes}

@@ -11,6 +11,7 @@ use notes_schema::Oid;
 use super::packed::{Entry, Packed, Peeled};
 
 /// How long a tip that was shown may still be asked for.
+/// Limit: time for which a tip that a plain repository showed may still be fetched | {}
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// Most loose tips that are remembered, and most versions of `packed-refs`.
 /// Limit: loose tips of a plain repository that may be asked for after they moved | {}

@@ -24,11 +24,13 @@ use crate::store::{ReadError, Store};
 /// Limit: commits and trees read to find out whether a want is reachable | {}; beyond, it counts as not reached
 pub const BUDGET: u64 = 10_000_000;
 /// How many ids of trees are remembered, twice, so as not to look into a tree again.
+/// Limit: trees that such a search remembers, twice | {}
 const REMEMBERED: usize = 1 << 19;
 
 /// How many tips have their trees searched before all tips were even looked at.
 const FIRST_TIPS: usize = 4;
 /// How many commits older than all that are sought are looked at, in case dates lie.
+/// Limit: commits older than all that are sought that such a search looks at, in case dates lie | {}
 const SLOP: usize = 10_000;
 
 /// Those of `ids` that `tips` reach. The tips are looked at in this order.

@@ -14,6 +14,7 @@ use crate::object::{Kind, Malformed};
 use crate::store::{Objects as _, ReadError, Store};
 
 /// How many bytes of trees are kept, twice.
+/// Limit: trees that a fetch keeps, twice | {:bytes}
 const KEPT: usize = 4 << 20;
 
 /// An entry of a tree.

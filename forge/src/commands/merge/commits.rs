@@ -18,6 +18,7 @@ use hooks::policy::Strategy;
 /// Most co-authors that a squashed commit names, and most commits that are looked at for them.
 /// Limit: co-authors that a squashed commit names | {}, the others in silence
 const CO_AUTHORS: usize = 20;
+/// Limit: commits looked at for co-authors | {}
 const LOOKED_AT: usize = 1000;
 
 /// Why nothing was written.

@@ -24,6 +24,7 @@ use crate::store::{Objects as _, ReadError, Store};
 const CHECKSUM: u64 = 20;
 const COUNT_AT: u64 = 8;
 /// Bytes of resolved objects kept to resolve their neighbours.
+/// Limit: resolved objects kept to resolve their neighbours | {:bytes}
 const CACHED: usize = 32 << 20;
 
 /// A complete pack in a temporary directory, which goes with it.

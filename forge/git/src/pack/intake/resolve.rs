@@ -14,8 +14,10 @@ use crate::object::{Kind, Object};
 use crate::store::{Objects as _, ReadError};
 
 /// How often a pack may surprise by holding what was first taken from the store.
+/// Limit: rounds of resolving a pack whose objects stand in for those of the store | {}
 const ATTEMPTS: usize = 8;
 /// Bytes of bases held while their deltas are applied, before they go to a scratch file.
+/// Limit: bases held in memory while their deltas are applied | {:bytes}; more lie in a scratch file
 const LEAST_HELD: u64 = 64 << 20;
 const REPORT_EVERY: usize = 20_000;
 
