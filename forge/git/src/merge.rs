@@ -14,7 +14,7 @@ use gix::merge::plumbing::tree::TreatAsUnresolved;
 use notes_schema::Oid;
 
 use super::object::{self, Kind, Object};
-use super::store::{Objects as _, Store};
+use super::store::Store;
 
 pub use pick::{Picked, pick};
 
@@ -190,6 +190,7 @@ fn merge_platform(store: &Store) -> gix::merge::blob::Platform {
 mod tests {
     use super::*;
     use crate::pack::write::Builder;
+    use crate::store::Objects as _;
     use crate::testing::Repo;
 
     /// A repository in which `ours` and `theirs` go apart from a common commit.
