@@ -31,7 +31,7 @@ use tokio::sync::watch;
 use crate::answer::{Code, Refusal};
 use crate::authority::{Actor, AgentActor, Scope};
 use crate::config::Config;
-use crate::ledger::{self, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
+use crate::ledger::{self, Checkpoints, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::mirror::Upstream;
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
@@ -161,11 +161,13 @@ impl Forge {
         let (signing_key, _) = secrets.load_or_create_signing_key()?;
         let upstream = Upstream::of(&data).map_err(at(&data))?;
         let sequence = Arc::new(Sequence::default());
+        let signer = Arc::new(crate::ledger::Signer::new(signing_key));
         let deps = Deps {
             clock: clock.clone(),
             accept_clock: config.accept_clock,
             sequence: sequence.clone(),
-            signer: Arc::new(crate::ledger::Signer::new(signing_key)),
+            checkpoints: Some(Arc::new(Checkpoints::new(data.join("checkpoints"), &signer))),
+            signer,
             authority: None,
             mirror: upstream.as_ref().map(|upstream| Arc::new(upstream.refusal())),
         };
@@ -494,6 +496,7 @@ impl Forge {
         // What may take long has a thread of its own, or refs, notes and index would wait for it.
         self.every(Duration::from_millis(500), |forge| forge.keep_packs());
         self.every(Duration::from_secs(5), |forge| forge.keep_graphs());
+        self.every(Duration::from_secs(5), |forge| forge.keep_checkpoints(false));
     }
 
     fn every(self: &Arc<Self>, pause: Duration, round: impl Fn(&Arc<Self>) + Send + 'static) {
@@ -559,6 +562,14 @@ impl Forge {
         }
     }
 
+    fn keep_checkpoints(&self, ends: bool) {
+        for repository in self.all_repositories().into_iter().filter(|_| ends || !*self.stopping.borrow()) {
+            if let Err(error) = repository.keep_checkpoint(ends) {
+                tracing::warn!(project = %repository.name(), %error, "no checkpoint was written; a start takes longer");
+            }
+        }
+    }
+
     /// Finishes what is under way and writes caches; after it nothing may be asked. Blocks.
     pub fn close(self: &Arc<Self>) {
         self.stop_waiting();
@@ -579,6 +590,7 @@ impl Forge {
                 tracing::error!(project = %repository.name(), %error, "refs on disk lag; the next start catches up");
             }
         }
+        self.keep_checkpoints(true);
         if let Err(error) = self.index.flush() {
             tracing::error!(%error, "the index was not written; the next start rebuilds it");
         }

@@ -1,4 +1,4 @@
-//! `forge bench`: this server measured against stock git, side by side in one run on the same disk.
+//! `forge bench`: this server measured against stock git, side by side in one run on the same disk; and its own starts.
 //!
 //! Invariant: a ratio is turned so that higher is better, and nothing is compared that was not measured in this run.
 
@@ -11,6 +11,7 @@ mod ours;
 mod report;
 pub mod repository;
 mod sshd;
+mod start;
 mod stock;
 mod timing;
 mod wire;
@@ -19,4 +20,5 @@ pub use error::BenchError;
 pub use gate::run as gate;
 pub use machine::Machine;
 pub use report::{Report, Row};
+pub use start::{Options as StartOptions, run as start};
 pub use wire::{Options, run as wire};

@@ -3,6 +3,7 @@
 //! Invariant: nobody is told yes before the batch pack's rename is durable, and what is published in memory equals what
 //! a replay of the ledger gives. Refs and indexes on disk are caches of it.
 
+mod checkpoint;
 pub mod draft;
 pub(crate) mod fanout;
 pub mod fault;
@@ -23,6 +24,7 @@ mod storage;
 mod tests;
 pub mod verify;
 
+pub use checkpoint::Checkpoints;
 pub use draft::{Author, Draft, NewRecord, Recorded};
 pub(crate) use follow::{FollowError, NewEpochs};
 pub use recover::RecoverError;

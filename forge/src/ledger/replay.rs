@@ -170,22 +170,29 @@ pub fn read_event(objects: &dyn Objects, commit: Oid, place: &str) -> Result<Rea
     })
 }
 
-/// Ledger commits from `tip` back to the first, oldest first.
-pub(super) fn first_parents(objects: &dyn Objects, tip: Oid) -> Result<Vec<Oid>, ReplayError> {
-    let mut chain = vec![tip];
+/// Ledger commits from `tip` back to the first, oldest first; where `known` is met they begin after it, and `true` says so.
+pub(super) fn first_parents(
+    objects: &dyn Objects,
+    tip: Oid,
+    known: Option<Oid>,
+) -> Result<(Vec<Oid>, bool), ReplayError> {
+    let mut chain = Vec::new();
     let mut newest = tip;
-    loop {
+    let is_met = loop {
+        if known == Some(newest) {
+            break true;
+        }
+        chain.push(newest);
         let place = format!("ledger commit {newest}");
         let raw = objects
             .get_kind(newest, Kind::Commit)
             .map_err(|source| ReplayError::Object { place: place.clone(), source })?;
         let parsed = object::read_commit(&raw.data).map_err(|e| ReplayError::broken(&place, e.to_string()))?;
-        let Some(parent) = parsed.parents.first() else { break };
-        chain.push(*parent);
+        let Some(parent) = parsed.parents.first() else { break false };
         newest = *parent;
-    }
+    };
     chain.reverse();
-    Ok(chain)
+    Ok((chain, is_met))
 }
 
 /// Sees every event before it is folded, and may object.

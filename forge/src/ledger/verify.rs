@@ -293,7 +293,7 @@ fn check_ledger(
             return None;
         }
     };
-    checked.chain = replay::first_parents(objects, tip).map_err(|error| fault(error.to_string())).ok()?;
+    checked.chain = replay::first_parents(objects, tip, None).map_err(|error| fault(error.to_string())).ok()?.0;
     for commit in checked.chain.clone() {
         if let Err(error) = check_batch(report, &mut checked, objects, commit, authority) {
             // Places of events name the repository already.
@@ -354,7 +354,7 @@ pub fn replay_copy(
 ) -> Result<Snapshot, ReplayError> {
     let mut snapshot: Option<Snapshot> = None;
     let mut genesis = None;
-    for commit in replay::first_parents(objects, tip)? {
+    for commit in replay::first_parents(objects, tip, None)?.0 {
         let read = replay::read_batch(objects, commit)?;
         let place = format!("ledger commit {commit} (batch {})", read.batch.n);
         let snapshot = snapshot.get_or_insert_with(|| Snapshot::empty(read.batch.project.clone()));
