@@ -40,6 +40,19 @@ fn bench_gate_measures_a_push_with_a_full_record_and_with_none() {
     check(&["gate"], &GATE_ROWS);
 }
 
+/// The same of `forge bench start`.
+const START_ROWS: [&str; 4] = [
+    "start, 200 events, 3 repositories, warm",
+    "start, 200 events, 3 repositories, after SIGKILL",
+    "start, 200 events, 3 repositories, without checkpoints",
+    "start, 200 events, 3 repositories, cold, without checkpoints and index",
+];
+
+#[test]
+fn bench_start_measures_a_start_with_each_set_of_caches() {
+    check(&["start", "--repositories", "3"], &START_ROWS);
+}
+
 #[track_caller]
 fn check(what: &[&str], names: &[&str]) {
     let report = tool(&[&["bench"], what, &["--quick", "--json"]].concat()).ok().json();

@@ -6,6 +6,7 @@ mod anyone;
 mod backup;
 mod bench;
 mod cases;
+mod checkpoints;
 mod clients;
 mod documents;
 mod faults;

@@ -109,6 +109,8 @@ fn prepare(data: &Path, options: &Options) -> Result<Agent, BenchError> {
         ours::act(&mut client, &agent, &format!("project new small-{n}"))?;
         ours::act(&mut client, &agent, &format!("issue new small-{n} --title Small"))?;
     }
+    drop(client);
+    ours.end()?;
     Ok(agent)
 }
 

@@ -28,8 +28,8 @@ pub use checkpoint::Checkpoints;
 pub use draft::{Author, Draft, NewRecord, Recorded};
 pub(crate) use follow::{FollowError, NewEpochs};
 pub use recover::RecoverError;
-pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
+pub(crate) use replay::{first_parents, peel as peeled, texts};
 pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
 pub use sequence::Sequence;
 pub use signed_record::{

@@ -171,7 +171,7 @@ pub fn read_event(objects: &dyn Objects, commit: Oid, place: &str) -> Result<Rea
 }
 
 /// Ledger commits from `tip` back to the first, oldest first; where `known` is met they begin after it, and `true` says so.
-pub(super) fn first_parents(
+pub(crate) fn first_parents(
     objects: &dyn Objects,
     tip: Oid,
     known: Option<Oid>,
@@ -267,4 +267,24 @@ pub fn chain(objects: &dyn Objects, tip: Oid, limit: usize) -> Result<Vec<ReadEv
     }
     events.reverse();
     Ok(events)
+}
+
+/// What the newest `limit` events of a chain say, oldest first; those that say nothing are left out.
+pub(crate) fn texts(objects: &dyn Objects, tip: Oid, limit: usize) -> Result<Vec<String>, ReplayError> {
+    let place = format!("event commit {tip}");
+    let at = |source| ReplayError::Object { place: place.clone(), source };
+    let mut texts = Vec::new();
+    let mut next = Some(tip);
+    for _ in 0..limit {
+        let Some(commit) = next else { break };
+        let parsed = objects.commit(commit).map_err(at)?;
+        if let Some(raw) = blob(objects, &objects.tree(parsed.tree).map_err(at)?, "body.md", &place)? {
+            texts.push(
+                String::from_utf8(raw.to_vec()).map_err(|_| ReplayError::broken(&place, "`body.md` is not UTF-8"))?,
+            );
+        }
+        next = parsed.parents.first().copied();
+    }
+    texts.reverse();
+    Ok(texts)
 }
