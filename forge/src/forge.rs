@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -376,8 +377,10 @@ impl Forge {
         let root = self.root();
         let is_open =
             |name: &ProjectName| self.projects.read().expect("invariant: no panic under this lock").contains_key(name);
-        for (name, _) in root.fold.projects().filter(|(name, _)| !name.is_forge() && !is_open(name)) {
-            let slot = match Repository::open(&self.git_dir(name), name.clone(), self.deps.clone()) {
+        let names = root.fold.projects().map(|(name, _)| name).filter(|name| !name.is_forge() && !is_open(name));
+        let open = |name: &&ProjectName| Repository::open(&self.git_dir(name), (*name).clone(), self.deps.clone());
+        for (name, opened) in at_once(&names.collect::<Vec<_>>(), open) {
+            let slot = match opened {
                 Ok(repository) => {
                     let repository = Arc::new(repository);
                     self.listen(&repository);
@@ -613,6 +616,23 @@ impl Forge {
         let name: AgentName = name.parse().map_err(|_| missing())?;
         if self.root().fold.agent(&name).is_some() { Ok(name) } else { Err(missing()) }
     }
+}
+
+/// What `work` makes of each of `all`, in order, by a thread per core.
+fn at_once<T: Sync + Copy, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<(T, R)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(all.len());
+    let next = AtomicUsize::new(0);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let worker = || {
+            let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+            taken.map_while(|at| Some((at, work(all.get(at)?)))).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let ended = workers.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        ended.flatten().collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(at, made)| (all[at], made)).collect()
 }
 
 /// Removes what a creation made that was refused. Nobody knows of it; what stays is in nobody's way.

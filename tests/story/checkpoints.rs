@@ -22,12 +22,16 @@ fn a_server_answers_the_same_bytes_with_its_checkpoints_with_old_or_damaged_ones
         flow::open_issue(&agents[0], "parser", &format!("After it {k}"));
     }
     flow::land(&agents[0], &agents[1], "parser", "c.txt", "c\n");
-    let served = feeds(&forge, &agents);
+    let rebuilt = |forge: &tests::Forge| forge.log().matches("rebuilding the index project=parser").count();
+    let rebuilt_before = rebuilt(&forge);
+    let newest = flow::open_issue(&agents[0], "parser", "Written a moment before the kill");
 
-    // Killed: the checkpoint is of before, and the tail of after.
+    // Killed: checkpoint and index are of before, and the tail of after.
     forge.kill();
     forge.up();
-    assert_eq!(feeds(&forge, &agents), served);
+    let served = feeds(&forge, &agents);
+    agents[1].at(&forge).ssh("search moment before").ok().says(&newest);
+    assert_eq!(rebuilt(&forge), rebuilt_before, "only what changed is indexed again");
     assert_eq!(forge.stop(), 0);
     assert_ne!(fs::read(kept.join("parser")).unwrap(), fs::read(old.join("parser")).unwrap());
     forge.up();

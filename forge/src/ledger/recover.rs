@@ -81,10 +81,7 @@ pub(super) fn recover(
         if let Some(kept) = kept {
             (checkpoint, snapshot) = (kept.number, kept);
         }
-        for commit in commits {
-            let read = replay::read_batch(&store, commit)?;
-            replay::apply_batch(&mut snapshot, &store, &read, &mut |_, _, _, _| Ok(()))?;
-        }
+        replay::apply_all(&mut snapshot, &store, &commits)?;
     }
     let flushed = snapshot.number;
     let stale = is_stale(git_dir, &snapshot)?;
