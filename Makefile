@@ -6,6 +6,10 @@ KILLS ?= 60
 # Flags of the measurement.
 BENCH ?=
 
+# What a start finds.
+EVENTS ?= 1000000
+REPOSITORIES ?= 0
+
 # How long each parser is fuzzed.
 FUZZ_SECONDS ?= 60
 
@@ -15,7 +19,7 @@ export PROPTEST_RNG_SEED ?= 20261129
 # How many sets of others.
 SETS ?= 10
 
-.PHONY: help demo test check cases kill bench bench-gate large fuzz setup
+.PHONY: help demo test check cases kill bench bench-gate bench-start large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
@@ -24,6 +28,7 @@ help:
 	@echo 'make cases   $(SETS) other sets of generated cases for each test that has them (SETS=n; a failure prints its seed)'
 	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
+	@echo 'make bench-start  time from a start to the first feed, with caches and without (EVENTS=n, REPOSITORIES=n, the same flags)'
 	@echo 'make large   clone, fetch and push of a large repository, with the memory that the server takes'
 	@echo 'make fuzz    $(FUZZ_SECONDS) s of foreign bytes for each parser that meets them (FUZZ_SECONDS=n; see fuzz/README.md)'
 	@echo 'make kill    $(KILLS) kills, power cuts and disk errors under load, nothing acknowledged lost (KILLS=n)'
@@ -67,6 +72,10 @@ bench: setup
 bench-gate: setup
 	$(CARGO) build --locked --release -p forge
 	target/release/forge bench gate $(BENCH)
+
+bench-start: setup
+	$(CARGO) build --locked --release -p forge
+	target/release/forge bench start --events $(EVENTS) --repositories $(REPOSITORIES) $(BENCH)
 
 large: setup
 	$(CARGO) build --locked --release -p forge
