@@ -8,6 +8,10 @@ BENCH ?=
 # Flags of the swarm.
 SWARM ?=
 
+# What a start finds.
+EVENTS ?= 1000000
+REPOSITORIES ?= 0
+
 # How long each parser is fuzzed.
 FUZZ_SECONDS ?= 60
 
@@ -17,7 +21,7 @@ export PROPTEST_RNG_SEED ?= 20261129
 # How many sets of others.
 SETS ?= 10
 
-.PHONY: help demo test check cases kill bench bench-gate swarm large fuzz setup
+.PHONY: help demo test check cases kill bench bench-gate bench-start swarm large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
@@ -26,6 +30,7 @@ help:
 	@echo 'make cases   $(SETS) other sets of generated cases for each test that has them (SETS=n; a failure prints its seed)'
 	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
+	@echo 'make bench-start  time from a start to the first feed, with caches and without (EVENTS=n, REPOSITORIES=n, the same flags)'
 	@echo 'make swarm   1,000 agents walk the whole loop on one release build; nothing may fail or be lost (SWARM="--agents 100")'
 	@echo 'make large   clone, fetch and push of a large repository, with the memory that the server takes'
 	@echo 'make fuzz    $(FUZZ_SECONDS) s of foreign bytes for each parser that meets them (FUZZ_SECONDS=n; see fuzz/README.md)'
@@ -70,6 +75,10 @@ bench: setup
 bench-gate: setup
 	$(CARGO) build --locked --release -p forge
 	target/release/forge bench gate $(BENCH)
+
+bench-start: setup
+	$(CARGO) build --locked --release -p forge
+	target/release/forge bench start --events $(EVENTS) --repositories $(REPOSITORIES) $(BENCH)
 
 swarm: setup
 	$(CARGO) build --locked --release -p forge

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use crate::answer::{Code, Refusal};
 use crate::authority::{Actor, AgentActor, Scope};
 use crate::config::Config;
-use crate::ledger::{self, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
+use crate::ledger::{self, Checkpoints, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::mirror::Upstream;
 use crate::secrets::{SecretError, Secrets};
 use crate::token::{TokenError, Tokens};
@@ -163,11 +164,13 @@ impl Forge {
         let (signing_key, _) = secrets.load_or_create_signing_key()?;
         let upstream = Upstream::of(&data).map_err(at(&data))?;
         let sequence = Arc::new(Sequence::default());
+        let signer = Arc::new(crate::ledger::Signer::new(signing_key));
         let deps = Deps {
             clock: clock.clone(),
             accept_clock: config.accept_clock,
             sequence: sequence.clone(),
-            signer: Arc::new(crate::ledger::Signer::new(signing_key)),
+            checkpoints: Some(Arc::new(Checkpoints::new(data.join("checkpoints"), &signer))),
+            signer,
             authority: None,
             mirror: upstream.as_ref().map(|upstream| Arc::new(upstream.refusal())),
         };
@@ -387,8 +390,10 @@ impl Forge {
         let root = self.root();
         let is_open =
             |name: &ProjectName| self.projects.read().expect("invariant: no panic under this lock").contains_key(name);
-        for (name, _) in root.fold.projects().filter(|(name, _)| !name.is_forge() && !is_open(name)) {
-            let slot = match Repository::open(&self.git_dir(name), name.clone(), self.deps.clone()) {
+        let names = root.fold.projects().map(|(name, _)| name).filter(|name| !name.is_forge() && !is_open(name));
+        let open = |name: &&ProjectName| Repository::open(&self.git_dir(name), (*name).clone(), self.deps.clone());
+        for (name, opened) in at_once(&names.collect::<Vec<_>>(), open) {
+            let slot = match opened {
                 Ok(repository) => {
                     let repository = Arc::new(repository);
                     self.listen(&repository);
@@ -507,6 +512,7 @@ impl Forge {
         // What may take long has a thread of its own, or refs, notes and index would wait for it.
         self.every(Duration::from_millis(500), |forge| forge.keep_packs());
         self.every(Duration::from_secs(5), |forge| forge.keep_graphs());
+        self.every(Duration::from_secs(5), |forge| forge.keep_checkpoints(false));
     }
 
     fn every(self: &Arc<Self>, pause: Duration, round: impl Fn(&Arc<Self>) + Send + 'static) {
@@ -572,6 +578,14 @@ impl Forge {
         }
     }
 
+    fn keep_checkpoints(&self, ends: bool) {
+        for repository in self.all_repositories().into_iter().filter(|_| ends || !*self.stopping.borrow()) {
+            if let Err(error) = repository.keep_checkpoint(ends) {
+                tracing::warn!(project = %repository.name(), %error, "no checkpoint was written; a start takes longer");
+            }
+        }
+    }
+
     /// Finishes what is under way and writes caches; after it nothing may be asked. Blocks.
     pub fn close(self: &Arc<Self>) {
         self.stop_waiting();
@@ -592,6 +606,7 @@ impl Forge {
                 tracing::error!(project = %repository.name(), %error, "refs on disk lag; the next start catches up");
             }
         }
+        self.keep_checkpoints(true);
         if let Err(error) = self.index.flush() {
             tracing::error!(%error, "the index was not written; the next start rebuilds it");
         }
@@ -614,6 +629,23 @@ impl Forge {
         let name: AgentName = name.parse().map_err(|_| missing())?;
         if self.root().fold.agent(&name).is_some() { Ok(name) } else { Err(missing()) }
     }
+}
+
+/// What `work` makes of each of `all`, in order, by a thread per core.
+fn at_once<T: Sync + Copy, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<(T, R)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(all.len());
+    let next = AtomicUsize::new(0);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let worker = || {
+            let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+            taken.map_while(|at| Some((at, work(all.get(at)?)))).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let ended = workers.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        ended.flatten().collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(at, made)| (all[at], made)).collect()
 }
 
 /// Removes what a creation made that was refused. Nobody knows of it; what stays is in nobody's way.

@@ -1,6 +1,6 @@
 //! The Tantivy index behind the feed's lists and `search`.
 //!
-//! Never truth: everything in here is copied from the ledger and says which ledger number of each project it reflects.
+//! Never truth: everything in here is copied from the ledger and says which moment of each project it reflects.
 //! Delete it, or open one that is damaged or of another version, and it comes back empty: the caller sees in
 //! [`Index::reflects`] what is missing and hands it in again with [`Index::rebuild`].
 //!
@@ -44,6 +44,7 @@ use notes_schema::ProjectName;
 
 pub use item::{Cursor, CursorError, Item, Kind, MAX_BODY, State};
 pub use query::{Filter, Sort};
+pub use store::Moment;
 
 use item::{Prepared, list_order};
 use overlay::View;
@@ -105,16 +106,16 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index in `dir`, a directory that is wholly its own, or makes one. Answers with the ledger number that it
+    /// Opens the index in `dir`, a directory that is wholly its own, or makes one. Answers with the moment that it
     /// reflects of each project; one that is damaged or of another version is wiped, with a warning, and reflects nothing.
-    pub fn open(dir: &Path) -> Result<(Index, HashMap<ProjectName, u64>), Error> {
+    pub fn open(dir: &Path) -> Result<(Index, HashMap<ProjectName, Moment>), Error> {
         let (worker, reflects) = Worker::start(dir)?;
         Ok((Index { worker }, reflects))
     }
 
-    /// Puts items: each replaces the one with its project and number. `reflects` is the ledger number of `project` that
+    /// Puts items: each replaces the one with its project and number. `reflects` is the moment of `project` that
     /// the index then reflects; call in ledger order. Items of other projects than `project` are left out.
-    pub fn update(&self, project: &ProjectName, reflects: u64, items: Vec<Item>) -> Result<(), Error> {
+    pub fn update(&self, project: &ProjectName, reflects: Moment, items: Vec<Item>) -> Result<(), Error> {
         let items = prepare(project, items);
         self.worker.change(Some(project), false, |state| {
             items.into_iter().for_each(|item| state.fresh.put(item));
@@ -123,7 +124,7 @@ impl Index {
     }
 
     /// Replaces all of a project's items at once; no query sees a state between. Mends [`Error::Behind`].
-    pub fn rebuild(&self, project: &ProjectName, reflects: u64, items: Vec<Item>) -> Result<(), Error> {
+    pub fn rebuild(&self, project: &ProjectName, reflects: Moment, items: Vec<Item>) -> Result<(), Error> {
         let items = prepare(project, items);
         self.worker.change(Some(project), true, |state| {
             state.fresh.drop_project(project);
@@ -148,8 +149,8 @@ impl Index {
         })
     }
 
-    /// The ledger number that queries reflect of each project, uncommitted writes included.
-    pub fn reflects(&self) -> HashMap<ProjectName, u64> {
+    /// The moment that queries reflect of each project, uncommitted writes included.
+    pub fn reflects(&self) -> HashMap<ProjectName, Moment> {
         self.worker.lock().reflects.clone()
     }
 

@@ -1,6 +1,6 @@
 //! The Tantivy index on disk: its schema, how it is opened, committed to and asked.
 //!
-//! Invariant: a commit carries, in its payload, the ledger number of each project that it reflects; items and numbers
+//! Invariant: a commit carries, in its payload, the moment of each project that it reflects; items and moments
 //! become durable together or not at all.
 
 use std::cmp::Reverse;
@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use notes_schema::{ProjectName, budget, envelope};
+use notes_schema::{Oid, ProjectName, budget, envelope};
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::Column;
 use tantivy::directory::error::LockError;
@@ -30,15 +30,24 @@ use crate::text;
 
 /// First line of a commit's payload. Change it with the schema, the tokenizer or the stored form: an index that says
 /// otherwise is wiped.
-const VERSION: &str = "forge-search 1";
+const VERSION: &str = "forge-search 2";
 /// Memory of the one indexing thread.
 /// Limit: memory of the index's writer | {:bytes}
 const WRITER_MEMORY: usize = 20_000_000;
 /// The tokenizer's name in the schema.
 const TOKENIZER: &str = "forge";
 
-/// Ledger numbers by project.
-pub(crate) type Reflects = HashMap<ProjectName, u64>;
+/// A moment of a project: one of its ledger commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Its ledger number.
+    pub number: u64,
+    /// The ledger commit: two histories may have one of the same number.
+    pub commit: Oid,
+}
+
+/// Moments by project.
+pub(crate) type Reflects = HashMap<ProjectName, Moment>;
 
 #[derive(Debug, Clone, Copy)]
 struct Fields {
@@ -277,7 +286,8 @@ impl Writer {
 }
 
 fn write_payload(reflects: &Reflects) -> String {
-    let mut lines: Vec<String> = reflects.iter().map(|(project, number)| format!("{project} {number}")).collect();
+    let line = |(project, at): (&ProjectName, &Moment)| format!("{project} {} {}", at.number, at.commit);
+    let mut lines: Vec<String> = reflects.iter().map(line).collect();
     lines.sort_unstable();
     format!("{VERSION}\n{}", lines.join("\n"))
 }
@@ -288,8 +298,9 @@ fn read_payload(payload: &str) -> Result<Reflects, Error> {
         return Err(Error::Damaged(format!("not written as `{VERSION}`")));
     }
     let read = |line: &str| {
-        let (project, number) = line.split_once(' ')?;
-        Some((project.parse().ok()?, number.parse().ok()?))
+        let mut words = line.split(' ');
+        let (project, number, commit) = (words.next()?, words.next()?, words.next()?);
+        Some((project.parse().ok()?, Moment { number: number.parse().ok()?, commit: commit.parse().ok()? }))
     };
     lines.map(|line| read(line).ok_or_else(|| Error::Damaged("no word of what it reflects".to_owned()))).collect()
 }

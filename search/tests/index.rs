@@ -4,12 +4,16 @@
 
 use std::path::Path;
 
-use notes_schema::ProjectName;
+use notes_schema::{Oid, ProjectName};
 use proptest::prelude::*;
-use search::{Error, Filter, Index, Item, Kind, Sort, State};
+use search::{Error, Filter, Index, Item, Kind, Moment, Sort, State};
 
 fn project(name: &str) -> ProjectName {
     name.parse().unwrap()
+}
+
+fn at(number: u64) -> Moment {
+    Moment { number, commit: Oid::from_bytes([number as u8; 20]) }
 }
 
 fn item(name: &str, n: u64, title: &str, body: &str) -> Item {
@@ -53,7 +57,7 @@ fn a_write_is_seen_by_the_next_query_and_replaces_what_was_there() {
     let index = open(dir.path());
     let parser = project("parser");
     index
-        .update(&parser, 1, vec![item("parser", 1, "Fix memory leak", ""), item("parser", 2, "Add cache", "")])
+        .update(&parser, at(1), vec![item("parser", 1, "Fix memory leak", ""), item("parser", 2, "Add cache", "")])
         .unwrap();
     before_and_after_commit(&index, |index| {
         assert_eq!(refs(index, &Filter::default()), ["parser#2", "parser#1"]);
@@ -61,13 +65,13 @@ fn a_write_is_seen_by_the_next_query_and_replaces_what_was_there() {
     });
     let mut closed = item("parser", 1, "Fix file handle leak", "");
     closed.state = State::Closed;
-    index.update(&parser, 2, vec![closed]).unwrap();
+    index.update(&parser, at(2), vec![closed]).unwrap();
     before_and_after_commit(&index, |index| {
         assert_eq!(refs(index, &text("memory")), Vec::<String>::new());
         assert_eq!(refs(index, &text("is:open")), ["parser#2"]);
         assert_eq!(refs(index, &text("handle is:closed")), ["parser#1"]);
         assert_eq!(index.count(&Filter::default()).unwrap(), 2);
-        assert_eq!(index.reflects()[&parser], 2);
+        assert_eq!(index.reflects()[&parser], at(2));
     });
 }
 
@@ -76,10 +80,10 @@ fn rebuild_remove_and_clear_hide_what_is_committed() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
     let (a, b) = (project("a"), project("b"));
-    index.update(&a, 1, vec![item("a", 1, "one", ""), item("a", 2, "two", "")]).unwrap();
-    index.update(&b, 1, vec![item("b", 3, "three", ""), item("a", 9, "not of b", "")]).unwrap();
+    index.update(&a, at(1), vec![item("a", 1, "one", ""), item("a", 2, "two", "")]).unwrap();
+    index.update(&b, at(1), vec![item("b", 3, "three", ""), item("a", 9, "not of b", "")]).unwrap();
     index.flush().unwrap();
-    index.rebuild(&a, 5, vec![item("a", 2, "second", "")]).unwrap();
+    index.rebuild(&a, at(5), vec![item("a", 2, "second", "")]).unwrap();
     before_and_after_commit(&index, |index| {
         assert_eq!(refs(index, &Filter::default()), ["b#3", "a#2"]);
         assert_eq!(refs(index, &text("two")), Vec::<String>::new());
@@ -87,15 +91,15 @@ fn rebuild_remove_and_clear_hide_what_is_committed() {
     index.remove_project(&b).unwrap();
     before_and_after_commit(&index, |index| {
         assert_eq!(refs(index, &Filter::default()), ["a#2"]);
-        assert_eq!(index.reflects().into_iter().collect::<Vec<_>>(), [(a.clone(), 5)]);
+        assert_eq!(index.reflects().into_iter().collect::<Vec<_>>(), [(a.clone(), at(5))]);
     });
-    index.update(&b, 7, vec![item("b", 4, "four", "")]).unwrap();
+    index.update(&b, at(7), vec![item("b", 4, "four", "")]).unwrap();
     index.clear().unwrap();
-    index.update(&a, 8, vec![item("a", 5, "five", "")]).unwrap();
+    index.update(&a, at(8), vec![item("a", 5, "five", "")]).unwrap();
     before_and_after_commit(&index, |index| assert_eq!(refs(index, &Filter::default()), ["a#5"]));
     drop(index);
     let (index, reflects) = Index::open(dir.path()).unwrap();
-    assert_eq!(reflects.into_iter().collect::<Vec<_>>(), [(a, 8)]);
+    assert_eq!(reflects.into_iter().collect::<Vec<_>>(), [(a, at(8))]);
     assert_eq!(refs(&index, &Filter::default()), ["a#5"]);
 }
 
@@ -104,12 +108,12 @@ fn what_was_not_committed_is_not_claimed_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
     let parser = project("parser");
-    index.update(&parser, 1, vec![item("parser", 1, "one", "")]).unwrap();
+    index.update(&parser, at(1), vec![item("parser", 1, "one", "")]).unwrap();
     index.flush().unwrap();
-    index.update(&parser, 2, vec![item("parser", 2, "two", "")]).unwrap();
+    index.update(&parser, at(2), vec![item("parser", 2, "two", "")]).unwrap();
     drop(index);
     let (index, reflects) = Index::open(dir.path()).unwrap();
-    assert_eq!(reflects[&parser], 1);
+    assert_eq!(reflects[&parser], at(1));
     assert_eq!(refs(&index, &Filter::default()), ["parser#1"]);
 }
 
@@ -118,7 +122,7 @@ fn one_directory_has_one_writer() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
     assert!(matches!(Index::open(dir.path()), Err(Error::Busy)));
-    index.update(&project("a"), 1, vec![item("a", 1, "one", "")]).unwrap();
+    index.update(&project("a"), at(1), vec![item("a", 1, "one", "")]).unwrap();
     index.flush().unwrap();
     drop(index);
     assert_eq!(refs(&open(dir.path()), &Filter::default()), ["a#1"]);
@@ -129,7 +133,7 @@ fn damage_leaves_an_empty_index_and_no_claim() {
     let make = || {
         let dir = tempfile::tempdir().unwrap();
         let index = open(dir.path());
-        index.update(&project("a"), 1, (1..50).map(|n| item("a", n, "one title", "and a body")).collect()).unwrap();
+        index.update(&project("a"), at(1), (1..50).map(|n| item("a", n, "one title", "and a body")).collect()).unwrap();
         index.flush().unwrap();
         drop(index);
         dir
@@ -163,7 +167,7 @@ fn damage_leaves_an_empty_index_and_no_claim() {
             let expected = if whole { 49 } else { 0 };
             assert_eq!(index.count(&Filter::default()).unwrap(), expected, "{name} {how}");
             assert_eq!(reflects.len(), usize::from(whole), "{name} {how}");
-            index.rebuild(&project("a"), 1, vec![item("a", 1, "again", "")]).unwrap();
+            index.rebuild(&project("a"), at(1), vec![item("a", 1, "again", "")]).unwrap();
             index.flush().unwrap();
             assert_eq!(refs(&index, &text("again")), ["a#1"]);
         }
@@ -174,7 +178,7 @@ fn damage_leaves_an_empty_index_and_no_claim() {
 fn an_index_of_another_version_is_wiped() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
-    index.update(&project("a"), 1, vec![item("a", 1, "one", "")]).unwrap();
+    index.update(&project("a"), at(1), vec![item("a", 1, "one", "")]).unwrap();
     index.flush().unwrap();
     drop(index);
     let meta = dir.path().join("meta.json");
@@ -222,7 +226,7 @@ fn many(count: u64, seed: u64) -> Vec<Item> {
 
 fn put_all(index: &Index, items: Vec<Item>, per_commit: usize) {
     for (i, made) in items.into_iter().enumerate() {
-        index.update(&made.project.clone(), i as u64, vec![made]).unwrap();
+        index.update(&made.project.clone(), at(i as u64), vec![made]).unwrap();
         if i % per_commit == per_commit - 1 {
             index.flush().unwrap();
         }
@@ -245,7 +249,7 @@ fn lists_do_not_depend_on_how_the_index_came_to_be() {
     // Projects may differ between the two seeds; only the same items must be left.
     for name in ["parser", "web", "auth"] {
         let wanted = many(300, 1).into_iter().filter(|i| i.project.as_str() == name).collect();
-        other.rebuild(&project(name), 999, wanted).unwrap();
+        other.rebuild(&project(name), at(999), wanted).unwrap();
         other.flush().unwrap();
     }
     for filter in
@@ -277,7 +281,7 @@ fn twenty_thousand_items_list_correctly() {
     let index = open(dir.path());
     for name in ["parser", "web", "auth"] {
         index
-            .update(&project(name), 1, items.iter().filter(|i| i.project.as_str() == name).cloned().collect())
+            .update(&project(name), at(1), items.iter().filter(|i| i.project.as_str() == name).cloned().collect())
             .unwrap();
     }
     let mut expected: Vec<_> =
@@ -300,7 +304,7 @@ fn search_puts_titles_first_and_shows_plain_text() {
     index
         .update(
             &project("parser"),
-            1,
+            at(1),
             vec![
                 item("parser", 1, "Something else", "line one\n\nthere is a **memory** leak\u{7} here"),
                 item("parser", 2, "Unrelated", "nothing, but see parser#1"),
@@ -332,7 +336,7 @@ fn threads_see_their_own_writes() {
             let index = &index;
             scope.spawn(move || {
                 for n in 1..=400u64 {
-                    index.update(&project(name), n, vec![item(name, n, "title", "")]).unwrap();
+                    index.update(&project(name), at(n), vec![item(name, n, "title", "")]).unwrap();
                     let mine = Filter { project: Some(project(name)), ..Filter::default() };
                     assert_eq!(index.count(&mine).unwrap(), n);
                     assert_eq!(index.list(&mine, 1, None).unwrap()[0].n, n);
@@ -379,17 +383,17 @@ fn a_failing_disk_loses_nothing_that_was_taken_and_says_what_was_not() {
     let dir = tempfile::tempdir().unwrap();
     let index = open(dir.path());
     let (a, b) = (project("a"), project("b"));
-    index.update(&a, 1, vec![item("a", 1, "kept", "")]).unwrap();
+    index.update(&a, at(1), vec![item("a", 1, "kept", "")]).unwrap();
     index.flush().unwrap();
     std::fs::remove_dir_all(dir.path()).unwrap();
-    index.update(&a, 2, (2..3000).map(|n| item("a", n, "waiting", "")).collect()).unwrap();
+    index.update(&a, at(2), (2..3000).map(|n| item("a", n, "waiting", "")).collect()).unwrap();
     assert!(matches!(index.flush(), Err(Error::Commit(_))));
     assert_eq!(index.count(&Filter::default()).unwrap(), 2999);
-    assert!(matches!(index.update(&b, 1, vec![item("b", 1, "too much", "")]), Err(Error::Behind(_))));
+    assert!(matches!(index.update(&b, at(1), vec![item("b", 1, "too much", "")]), Err(Error::Behind(_))));
     assert_eq!(index.count(&Filter::default()).unwrap(), 2999);
     assert!(!index.reflects().contains_key(&b));
     // Forgetting makes room, and a rebuild brings back the project that was refused.
     index.clear().unwrap();
-    index.rebuild(&b, 1, vec![item("b", 1, "again", "")]).unwrap();
+    index.rebuild(&b, at(1), vec![item("b", 1, "again", "")]).unwrap();
     assert_eq!(refs(&index, &Filter::default()), ["b#1"]);
 }

@@ -68,6 +68,19 @@ fn a_swarm_walks_the_whole_loop_and_nothing_is_lost_doubled_or_reordered() {
     }
 }
 
+/// The same of `forge bench start`.
+const START_ROWS: [&str; 4] = [
+    "start, 200 events, 3 repositories, warm",
+    "start, 200 events, 3 repositories, after SIGKILL",
+    "start, 200 events, 3 repositories, without checkpoints",
+    "start, 200 events, 3 repositories, cold, without checkpoints and index",
+];
+
+#[test]
+fn bench_start_measures_a_start_with_each_set_of_caches() {
+    check(&["start", "--repositories", "3"], &START_ROWS);
+}
+
 #[track_caller]
 fn check(what: &[&str], names: &[&str]) {
     let report = tool(&[&["bench"], what, &["--quick", "--json"]].concat()).ok().json();

@@ -7,6 +7,7 @@ mod authority;
 mod backup;
 mod bench;
 mod cases;
+mod checkpoints;
 mod clients;
 mod documents;
 mod faults;

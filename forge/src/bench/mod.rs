@@ -1,4 +1,4 @@
-//! `forge bench`: this server measured against stock git, side by side in one run on the same disk.
+//! `forge bench`: this server measured against stock git, side by side in one run on the same disk; and its own starts.
 //!
 //! Invariant: a ratio is turned so that higher is better, and nothing is compared that was not measured in this run.
 
@@ -13,6 +13,7 @@ mod record;
 mod report;
 pub mod repository;
 mod sshd;
+mod start;
 mod stock;
 pub mod swarm;
 mod timing;
@@ -22,4 +23,5 @@ pub use error::BenchError;
 pub use gate::run as gate;
 pub use machine::Machine;
 pub use report::{Report, Row};
+pub use start::{Options as StartOptions, run as start};
 pub use wire::{Options, run as wire};

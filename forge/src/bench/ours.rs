@@ -70,6 +70,18 @@ impl Ours {
         Ok(took)
     }
 
+    /// Stops the server, and waits until nothing of it uses the data directory any more.
+    pub fn end(mut self) -> Result<(), BenchError> {
+        let Some(server) = self.server.take() else { return Ok(()) };
+        let forge = server.forge().map(Arc::downgrade);
+        self.runtime.block_on(server.stop()).map_err(|e| unusable("forge serve", e))?;
+        // Housekeeping may hold it for a moment.
+        while forge.as_ref().is_some_and(|forge| forge.strong_count() > 0) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     /// A new connection to its HTTP door.
     pub fn connect(&self) -> Result<Client, BenchError> {
         Client::connect(self.http).map_err(io("connecting to the server"))

@@ -72,6 +72,7 @@ pub fn begin(data: &Path, upstream: &Upstream, clock: &Clock) -> Result<(), Open
         signer: Arc::new(Signer::new(key)),
         authority: None,
         accept_clock: false,
+        checkpoints: None,
         mirror: Some(Arc::new(upstream.refusal())),
     };
     let signer = deps.signer.public_openssh();

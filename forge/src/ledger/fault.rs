@@ -25,6 +25,8 @@ pub const POINTS: &[&str] = &[
     "merge-renamed",
     "merge-before-delete",
     "merge-after-delete",
+    "checkpoint-before-rename",
+    "checkpoint-renamed",
     "doubt-before-rewrite",
     "doubt-rewritten",
     "recovery-swept",

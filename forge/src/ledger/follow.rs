@@ -108,12 +108,12 @@ fn new_commits(before: &Snapshot, store: &Store, tip: Oid) -> Result<Vec<Oid>, F
 }
 
 /// Holds what was advertised against what the ledger says. What is not shown there for want of its object is not served
-/// here either.
+/// here either; whether there is something of that kind.
 pub(super) fn check_shown(
     after: &mut Snapshot,
     store: &Store,
     shown: &BTreeMap<RefName, Oid>,
-) -> Result<(), FollowError> {
+) -> Result<bool, FollowError> {
     let mut lost = Vec::new();
     for (name, value) in &after.refs {
         let says = format!("its ledger (batch {}) says {}", after.number, value.id);
@@ -132,5 +132,5 @@ pub(super) fn check_shown(
     for name in lost.iter().filter(|name| name.as_str() != refs::LEDGER) {
         after.withhold(name);
     }
-    Ok(())
+    Ok(!lost.is_empty())
 }

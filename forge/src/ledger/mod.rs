@@ -3,6 +3,7 @@
 //! Invariant: nobody is told yes before the batch pack's rename is durable, and what is published in memory equals what
 //! a replay of the ledger gives. Refs and indexes on disk are caches of it.
 
+mod checkpoint;
 pub mod draft;
 pub(crate) mod fanout;
 pub mod fault;
@@ -23,11 +24,12 @@ mod storage;
 mod tests;
 pub mod verify;
 
+pub use checkpoint::Checkpoints;
 pub use draft::{Author, Draft, NewRecord, Recorded};
 pub(crate) use follow::{FollowError, NewEpochs};
 pub use recover::RecoverError;
-pub(crate) use replay::peel as peeled;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
+pub(crate) use replay::{first_parents, peel as peeled, texts};
 pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
 pub use sequence::Sequence;
 pub use signed_record::{

@@ -11,6 +11,7 @@ use std::path::Path;
 use notes_schema::envelope::DecodeError;
 use notes_schema::{Oid, ProjectName, refs};
 
+use super::checkpoint::Checkpoints;
 use super::maintain::Flushed;
 use super::replay::{self, ReadBatch, ReplayError};
 use super::snapshot::Snapshot;
@@ -52,15 +53,21 @@ pub(super) struct Recovered {
     pub snapshot: Snapshot,
     pub store: Store,
     pub flushed: Flushed,
+    /// The number of the checkpoint that it began with; 0 without one.
+    pub checkpoint: u64,
+    /// Whether refs of the ledger are not served for want of their objects.
+    pub lacks_objects: bool,
     /// Why the repository must take no writes, if so.
     pub damage: Option<String>,
 }
 
-/// Recovers the repository in `git_dir`. `authority` is `forge.git`'s snapshot, absent for `forge.git` itself.
+/// Recovers the repository in `git_dir`. `authority` is `forge.git`'s snapshot, absent for `forge.git` itself. What a
+/// checkpoint holds is not replayed.
 pub(super) fn recover(
     git_dir: &Path,
     name: &ProjectName,
     authority: Option<&Snapshot>,
+    checkpoints: Option<&Checkpoints>,
 ) -> Result<Recovered, RecoverError> {
     storage::sweep(git_dir)?;
     fault::point("recovery-swept");
@@ -68,12 +75,13 @@ pub(super) fn recover(
     let mut damage = index_batches(&batches)?;
     let store = Store::open(git_dir)?;
     let mut snapshot = Snapshot::empty(name.clone());
-    let flushed_tip = packed_refs::read_one(git_dir, refs::LEDGER)?;
-    if let Some(tip) = flushed_tip {
-        for commit in replay::first_parents(&store, tip)? {
-            let read = replay::read_batch(&store, commit)?;
-            replay::apply_batch(&mut snapshot, &store, &read, &mut |_, _, _, _| Ok(()))?;
+    let mut checkpoint = 0;
+    if let Some(tip) = packed_refs::read_one(git_dir, refs::LEDGER)? {
+        let (kept, commits) = above_checkpoint(&store, name, tip, checkpoints)?;
+        if let Some(kept) = kept {
+            (checkpoint, snapshot) = (kept.number, kept);
         }
+        replay::apply_all(&mut snapshot, &store, &commits)?;
     }
     let flushed = snapshot.number;
     let stale = is_stale(git_dir, &snapshot)?;
@@ -86,8 +94,34 @@ pub(super) fn recover(
         // It may name commits that are gone now, and walks would pass over the gap.
         git::graph::keep::remove(git_dir)?;
     }
-    drop_refs_without_objects(&mut snapshot, &store);
-    Ok(Recovered { snapshot, store, flushed: Flushed { number: flushed, stale }, damage })
+    let lacks_objects = drop_refs_without_objects(&mut snapshot, &store);
+    let flushed = Flushed { number: flushed, stale };
+    Ok(Recovered { snapshot, store, flushed, checkpoint, lacks_objects, damage })
+}
+
+/// The newest checkpoint on the way to the ledger commit `tip`, where there is a good one, and the ledger commits from there
+/// on, oldest first.
+fn above_checkpoint(
+    store: &Store,
+    name: &ProjectName,
+    tip: Oid,
+    checkpoints: Option<&Checkpoints>,
+) -> Result<(Option<Snapshot>, Vec<Oid>), RecoverError> {
+    let Some(kept) = checkpoints.and_then(|all| all.find(name)) else {
+        return Ok((None, replay::first_parents(store, tip, None)?.0));
+    };
+    let (commits, is_met) = replay::first_parents(store, tip, Some(kept.tip))?;
+    if !is_met {
+        tracing::warn!(project = %name, reflects = %kept.tip, "the checkpoint is not of this ledger; all of it is replayed");
+        return Ok((None, commits));
+    }
+    match kept.read(name) {
+        Ok(snapshot) => Ok((Some(snapshot), commits)),
+        Err(why) => {
+            tracing::warn!(project = %name, why, "the checkpoint is not believed; the whole ledger is replayed");
+            Ok((None, replay::first_parents(store, tip, None)?.0))
+        }
+    }
 }
 
 /// Makes sure that every batch pack has a good index; only then may anyone read through them.
@@ -283,10 +317,12 @@ fn is_stale(git_dir: &Path, snapshot: &Snapshot) -> io::Result<bool> {
 }
 
 /// A mirror takes refs from the ledger, but may lack what only a deleted ref reached; such a ref is not served.
-fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &Store) {
+/// Whether there is one.
+fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &Store) -> bool {
     let missing: Vec<_> = snapshot.refs.iter().filter(|(_, v)| !store.contains(v.id)).map(|(n, _)| n.clone()).collect();
-    for name in missing {
+    for name in &missing {
         tracing::warn!(project = %snapshot.project, reference = %name, "its object is missing; the ref is not served");
-        snapshot.withhold(&name);
+        snapshot.withhold(name);
     }
+    !missing.is_empty()
 }

@@ -1,13 +1,15 @@
 //! Reading the ledger back: one batch at a time, in order, into a snapshot. Recovery and verification share it.
 
+use std::sync::mpsc::sync_channel;
+
 use notes_schema::batch::{self, BadRefLine, Batch, EventLine, RefLine, RefTarget};
 use notes_schema::envelope::{self, DecodeError};
-use notes_schema::{EntityId, Event, Fact, Intent, NameError, Oid, Sha256, budget, refs};
+use notes_schema::{EntityId, Event, Fact, Intent, NameError, Oid, ProjectName, Sha256, budget, refs};
 
 use super::draft::Recorded;
 use super::snapshot::Snapshot;
 use git::object::{self, Kind, TreeEntry};
-use git::store::{Objects, ReadError};
+use git::store::{Objects, ReadError, Store};
 
 /// Why a part of the ledger could not be read. The text names the place.
 #[derive(Debug, thiserror::Error)]
@@ -170,22 +172,29 @@ pub fn read_event(objects: &dyn Objects, commit: Oid, place: &str) -> Result<Rea
     })
 }
 
-/// Ledger commits from `tip` back to the first, oldest first.
-pub(super) fn first_parents(objects: &dyn Objects, tip: Oid) -> Result<Vec<Oid>, ReplayError> {
-    let mut chain = vec![tip];
+/// Ledger commits from `tip` back to the first, oldest first; where `known` is met they begin after it, and `true` says so.
+pub(crate) fn first_parents(
+    objects: &dyn Objects,
+    tip: Oid,
+    known: Option<Oid>,
+) -> Result<(Vec<Oid>, bool), ReplayError> {
+    let mut chain = Vec::new();
     let mut newest = tip;
-    loop {
+    let is_met = loop {
+        if known == Some(newest) {
+            break true;
+        }
+        chain.push(newest);
         let place = format!("ledger commit {newest}");
         let raw = objects
             .get_kind(newest, Kind::Commit)
             .map_err(|source| ReplayError::Object { place: place.clone(), source })?;
         let parsed = object::read_commit(&raw.data).map_err(|e| ReplayError::broken(&place, e.to_string()))?;
-        let Some(parent) = parsed.parents.first() else { break };
-        chain.push(*parent);
+        let Some(parent) = parsed.parents.first() else { break false };
         newest = *parent;
-    }
+    };
     chain.reverse();
-    Ok(chain)
+    Ok((chain, is_met))
 }
 
 /// Sees every event before it is folded, and may object.
@@ -199,7 +208,38 @@ pub(super) fn apply_batch(
     read: &ReadBatch,
     seen: &mut Seen,
 ) -> Result<(), ReplayError> {
-    let place = format!("ledger commit {} (batch {})", read.commit, read.batch.n);
+    let project = snapshot.project.clone();
+    let events = read.batch.events.iter().map(|line| read_line(objects, &project, read, line));
+    fold_batch(snapshot, objects, read, events, seen)
+}
+
+type ReadLine = Result<(EntityId, ReadEvent), ReplayError>;
+
+/// The event that a line of a batch names.
+fn read_line(objects: &dyn Objects, project: &ProjectName, batch: &ReadBatch, line: &EventLine) -> ReadLine {
+    let named = |e: NameError| ReplayError::broken(place_of(batch), e.to_string());
+    let id: EntityId = line.e.parse().map_err(named)?;
+    let place = format!("{project}: {id} event commit {}", line.c);
+    let event = read_event(objects, line.c, &place)?;
+    if event.digest != line.h {
+        return Err(ReplayError::broken(place, "its bytes differ from the digest in its batch"));
+    }
+    Ok((id, event))
+}
+
+fn place_of(read: &ReadBatch) -> String {
+    format!("ledger commit {} (batch {})", read.commit, read.batch.n)
+}
+
+/// [`apply_batch`] with events that are read already, or as they are asked for.
+fn fold_batch(
+    snapshot: &mut Snapshot,
+    objects: &dyn Objects,
+    read: &ReadBatch,
+    events: impl Iterator<Item = ReadLine>,
+    seen: &mut Seen,
+) -> Result<(), ReplayError> {
+    let place = place_of(read);
     if read.batch.n != snapshot.number + 1 {
         let why = format!("it has number {}, but {} must follow", read.batch.n, snapshot.number + 1);
         return Err(ReplayError::broken(place, why));
@@ -207,13 +247,8 @@ pub(super) fn apply_batch(
     if snapshot.tip.is_some() && read.parents.first().copied() != snapshot.tip {
         return Err(ReplayError::broken(place, "its first parent is not the ledger commit before"));
     }
-    for line in &read.batch.events {
-        let id: EntityId = line.e.parse().map_err(|e: NameError| ReplayError::broken(&place, e.to_string()))?;
-        let event_place = format!("{}: {} event commit {}", snapshot.project, id, line.c);
-        let event = read_event(objects, line.c, &event_place)?;
-        if event.digest != line.h {
-            return Err(ReplayError::broken(event_place, "its bytes differ from the digest in its batch"));
-        }
+    for (line, event) in read.batch.events.iter().zip(events) {
+        let (id, event) = event?;
         seen(snapshot, &id, line, &event)?;
         let recorded = Recorded { entity: id.clone(), n: event.event.n, q: event.event.q, digest: event.digest };
         snapshot.intents.insert(&event.event.a, &event.intent.id, event.event.t, recorded);
@@ -229,6 +264,50 @@ pub(super) fn apply_batch(
     }
     snapshot.absorb(read);
     Ok(())
+}
+
+/// Fewer batches than this are read and folded by one thread.
+const ENOUGH: usize = 16;
+/// Most threads that read.
+const MOST_READERS: usize = 8;
+/// So many batches each of them is ahead at most.
+const AHEAD: usize = 4;
+
+/// Takes the batches `commits` into `snapshot`, which must stand before the first. Reading is most of the work: threads of
+/// their own go ahead with it, while this one folds.
+pub(super) fn apply_all(snapshot: &mut Snapshot, objects: &Store, commits: &[Oid]) -> Result<(), ReplayError> {
+    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_READERS);
+    if commits.len() < ENOUGH || readers < 2 {
+        return commits.iter().try_for_each(|commit| {
+            apply_batch(snapshot, objects, &read_batch(objects, *commit)?, &mut |_, _, _, _| Ok(()))
+        });
+    }
+    let project = &snapshot.project.clone();
+    let read = |commit| {
+        let read = read_batch(objects, commit)?;
+        let events: Vec<ReadLine> =
+            read.batch.events.iter().map(|line| read_line(objects, project, &read, line)).collect();
+        Ok::<_, ReplayError>((read, events))
+    };
+    std::thread::scope(|scope| {
+        let read = &read;
+        let ahead = |first: usize| {
+            let (send, receive) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                // Nobody takes more after a batch that cannot be folded.
+                let mut mine = commits.iter().skip(first).step_by(readers);
+                mine.all(|commit| send.send(read(*commit)).is_ok())
+            });
+            receive
+        };
+        let ahead: Vec<_> = (0..readers).map(ahead).collect();
+        for (receive, commit) in ahead.iter().cycle().zip(commits) {
+            let gone = |_| ReplayError::broken(format!("ledger commit {commit}"), "reading it panicked");
+            let (read, events) = receive.recv().map_err(gone)??;
+            fold_batch(snapshot, objects, &read, events.into_iter(), &mut |_, _, _, _| Ok(()))?;
+        }
+        Ok(())
+    })
 }
 
 /// What an annotated tag finally names; `None` when `id` is no tag. At most 16 deep.
@@ -260,4 +339,24 @@ pub fn chain(objects: &dyn Objects, tip: Oid, limit: usize) -> Result<Vec<ReadEv
     }
     events.reverse();
     Ok(events)
+}
+
+/// What the newest `limit` events of a chain say, oldest first; those that say nothing are left out.
+pub(crate) fn texts(objects: &dyn Objects, tip: Oid, limit: usize) -> Result<Vec<String>, ReplayError> {
+    let place = format!("event commit {tip}");
+    let at = |source| ReplayError::Object { place: place.clone(), source };
+    let mut texts = Vec::new();
+    let mut next = Some(tip);
+    for _ in 0..limit {
+        let Some(commit) = next else { break };
+        let parsed = objects.commit(commit).map_err(at)?;
+        if let Some(raw) = blob(objects, &objects.tree(parsed.tree).map_err(at)?, "body.md", &place)? {
+            texts.push(
+                String::from_utf8(raw.to_vec()).map_err(|_| ReplayError::broken(&place, "`body.md` is not UTF-8"))?,
+            );
+        }
+        next = parsed.parents.first().copied();
+    }
+    texts.reverse();
+    Ok(texts)
 }

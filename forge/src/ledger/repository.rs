@@ -7,11 +7,12 @@
 //! until that batch has been written again, whole, and read back from the disk as a restart reads it.
 
 mod doubt;
+mod keep;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use arc_swap::ArcSwap;
 use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
 
+use super::checkpoint::Checkpoints;
 use super::draft::{Built, Draft};
 use super::follow::{self, FollowError, NewEpochs};
 use super::sequence::Sequence;
@@ -57,6 +59,8 @@ pub struct Deps {
     pub signer: Arc<Signer>,
     /// `forge.git`'s snapshot, for projects: which epoch signs, and which keys are valid.
     pub authority: Option<Arc<Repository>>,
+    /// Where checkpoints are kept; without it, every start replays all.
+    pub checkpoints: Option<Arc<Checkpoints>>,
     /// What every write is refused with, where these are copies of another forge's repositories that follow it.
     pub mirror: Option<Arc<Refusal>>,
 }
@@ -170,6 +174,10 @@ pub struct Repository {
     merged: AtomicU64,
     /// Held while git writes the commit-graph.
     graph: Mutex<KeptGraph>,
+    /// Held while a checkpoint is written.
+    checkpoint: Mutex<keep::KeptCheckpoint>,
+    /// Whether what is served leaves out refs that the ledger has.
+    lacks_objects: AtomicBool,
     read_only: Mutex<Option<ReadOnly>>,
     /// Held by whoever makes something outside the committer that stands only if the refs do.
     turn: Mutex<()>,
@@ -179,7 +187,8 @@ pub struct Repository {
 impl Repository {
     /// Recovers and opens the bare repository in `git_dir`. A damaged tail opens read-only at the last good batch.
     pub fn open(git_dir: &Path, name: ProjectName, deps: Deps) -> Result<Repository, recover::RecoverError> {
-        let recovered = recover::recover(git_dir, &name, deps.authority.as_ref().map(|a| a.snapshot()).as_deref())?;
+        let authority = deps.authority.as_ref().map(|forge| forge.snapshot());
+        let recovered = recover::recover(git_dir, &name, authority.as_deref(), deps.checkpoints.as_deref())?;
         deps.sequence.saw_durable(recovered.snapshot.fold.max_q);
         Ok(Repository {
             name,
@@ -194,6 +203,8 @@ impl Repository {
             merging: Mutex::default(),
             merged: AtomicU64::new(recovered.flushed.number),
             graph: Mutex::default(),
+            checkpoint: Mutex::new(keep::KeptCheckpoint::of(recovered.checkpoint)),
+            lacks_objects: AtomicBool::new(recovered.lacks_objects),
             read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
             turn: Mutex::default(),
             listener: OnceLock::new(),
@@ -470,7 +481,7 @@ impl Repository {
         let before = self.snapshot();
         let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
         let (mut after, batches) = follow::take(&before, &self.store, authority.as_deref(), tip, epochs)?;
-        follow::check_shown(&mut after, &self.store, shown)?;
+        let lacks_objects = follow::check_shown(&mut after, &self.store, shown)?;
         let after = Arc::new(after);
         {
             let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
@@ -479,6 +490,8 @@ impl Repository {
             maintain::flush_refs(&self.git_dir, &after, &mut flushed)?;
             self.flushed.store(flushed.number, Ordering::Release);
         }
+        // Before readers, and with them whoever writes a checkpoint, are shown it.
+        self.lacks_objects.fetch_or(lacks_objects, Ordering::SeqCst);
         self.snapshot.store(after.clone());
         let mut tip_before = before.tip;
         for read in &batches {

@@ -26,6 +26,14 @@ impl Signer {
         key.to_openssh().expect("invariant: a key in memory can be written").trim().to_owned()
     }
 
+    /// A secret of its own for `what`, which only who holds the key can make again.
+    pub(super) fn secret(&self, what: &str) -> [u8; 32] {
+        let signature = self.key.sign(what, HashAlg::Sha512, b"");
+        let signature = signature.expect("invariant: an unencrypted ed25519 key signs");
+        // Ed25519 takes no dice: the same key signs the same the same way.
+        *notes_schema::Sha256::of(signature.signature_bytes()).as_bytes()
+    }
+
     /// The armored signature over a commit's bytes.
     pub fn sign(&self, commit: &[u8]) -> String {
         let signature = self.key.sign(NAMESPACE, HashAlg::Sha512, commit);

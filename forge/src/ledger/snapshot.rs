@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, Vector};
 use notes_schema::batch::{OutboxLine, RecordSignature, RefTarget};
 use notes_schema::{AgentName, Oid, ProjectName, RefName, Sha256, refs};
+use serde::{Deserialize, Serialize};
 
 use super::draft::Recorded;
 use super::replay::ReadBatch;
@@ -12,7 +13,7 @@ use crate::state::Fold;
 use git::packed_refs::RefValue;
 
 /// A trace record that was accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownRecord {
     /// Digest of its canonical bytes.
     pub digest: Sha256,
@@ -35,10 +36,10 @@ pub struct KnownRecord {
 }
 
 /// Intents of the last two days: the same one sent twice happens once.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Intents {
-    by_id: OrdMap<Vec<u8>, Recorded>,
-    order: Vector<(u64, Vec<u8>)>,
+    pub(super) by_id: OrdMap<Vec<u8>, Recorded>,
+    pub(super) order: Vector<(u64, Vec<u8>)>,
 }
 
 fn key(agent: &AgentName, id: &[u8]) -> Vec<u8> {
@@ -70,7 +71,7 @@ impl Intents {
 }
 
 /// A repository as of one batch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The repository.
     pub project: ProjectName,
@@ -93,18 +94,18 @@ pub struct Snapshot {
     /// Every ref that is served, the ledger's own among them.
     pub refs: OrdMap<RefName, RefValue>,
     /// What the ledger says of refs that are not served, for their objects are not in this copy.
-    absent: OrdMap<RefName, Oid>,
+    pub(super) absent: OrdMap<RefName, Oid>,
     /// How many of them name each object: whether one is a tip is asked with every fetch.
-    tips: OrdMap<Oid, u32>,
+    pub(super) tips: OrdMap<Oid, u32>,
     /// Which agent created a branch or tag.
     pub owners: OrdMap<RefName, AgentName>,
     /// How many of them are whose.
-    held: OrdMap<AgentName, u64>,
+    pub(super) held: OrdMap<AgentName, u64>,
     /// Accepted trace records, by digest.
     pub records: OrdMap<Sha256, Arc<KnownRecord>>,
     /// The same records by agent, in the order in which they came.
-    records_of: OrdMap<AgentName, Vector<Arc<KnownRecord>>>,
-    records_on: OrdMap<Oid, Vector<Arc<KnownRecord>>>,
+    pub(super) records_of: OrdMap<AgentName, Vector<Arc<KnownRecord>>>,
+    pub(super) records_on: OrdMap<Oid, Vector<Arc<KnownRecord>>>,
     /// In a project: what must follow in `forge.git`, with the number of the batch that asked for it.
     pub outbox: Vector<(u64, Oid, OutboxLine)>,
     /// In `forge.git`: how far each project's outbox has been worked off.

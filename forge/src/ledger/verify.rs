@@ -264,7 +264,7 @@ fn ledger_tip(path: &Path) -> std::io::Result<Option<Oid>> {
 /// The ledger commits of the repository at `path`, oldest first; nothing about them is checked.
 pub(crate) fn ledger_commits(path: &Path, objects: &dyn Objects) -> Result<Vec<Oid>, ReplayError> {
     let tip = ledger_tip(path).map_err(|error| ReplayError::broken(path.display().to_string(), error.to_string()))?;
-    tip.map_or(Ok(Vec::new()), |tip| replay::first_parents(objects, tip))
+    tip.map_or(Ok(Vec::new()), |tip| Ok(replay::first_parents(objects, tip, None)?.0))
 }
 
 /// Whether batch `n` is at or below the ledger commit `tip`.
@@ -300,7 +300,7 @@ fn check_ledger(
             return None;
         }
     };
-    checked.chain = replay::first_parents(objects, tip).map_err(|error| fault(error.to_string())).ok()?;
+    checked.chain = replay::first_parents(objects, tip, None).map_err(|error| fault(error.to_string())).ok()?.0;
     for commit in checked.chain.clone() {
         if let Err(error) = check_batch(report, &mut checked, objects, commit, authority) {
             // Places of events name the repository already.
@@ -361,7 +361,7 @@ pub fn replay_copy(
 ) -> Result<Snapshot, ReplayError> {
     let mut snapshot: Option<Snapshot> = None;
     let mut genesis = None;
-    for commit in replay::first_parents(objects, tip)? {
+    for commit in replay::first_parents(objects, tip, None)?.0 {
         let read = replay::read_batch(objects, commit)?;
         let place = format!("ledger commit {commit} (batch {})", read.batch.n);
         let snapshot = snapshot.get_or_insert_with(|| Snapshot::empty(read.batch.project.clone()));

@@ -15,6 +15,8 @@ pub(super) enum Bench {
     Wire(Wire),
     /// What the rules add to a push, with a full record and with none.
     Gate(Flags),
+    /// From the start of a server to its first feed, with its caches and without.
+    Start(Start),
     /// Many agents at once walk the whole loop on one server, and a watcher looks for lost, doubled and reordered writes.
     Swarm(Swarm),
 }
@@ -109,23 +111,56 @@ fn print(json: bool, report: &impl serde::Serialize, table: impl FnOnce() -> Str
     ExitCode::SUCCESS
 }
 
-type Measure = fn(&bench::Options, &dyn Fn(File), &dyn Fn(&str)) -> Result<bench::Report, bench::BenchError>;
+/// Flags of `forge bench start`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Start {
+    #[command(flatten)]
+    flags: Flags,
+    /// Events in one repository.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..=10_000_000))]
+    events: u64,
+    /// Repositories besides that one.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    repositories: u64,
+}
+
+type Log<'a> = &'a dyn Fn(File);
+type Say<'a> = &'a dyn Fn(&str);
 
 /// Measures, and prints; fails when something could not be measured that should.
 pub(super) fn run(bench: Bench) -> ExitCode {
-    let (measure, flags, only, events): (Measure, Flags, Vec<String>, Option<u64>) = match bench {
-        Bench::Wire(Wire { flags, only, events }) => (bench::wire, flags, only, events),
-        Bench::Gate(flags) => (bench::gate, flags, Vec::new(), None),
+    let (log, say): (Log, Say) = (&log_as_a_server_does, &|said| eprintln!("bench: {said}"));
+    let (json, measured) = match bench {
+        Bench::Wire(Wire { flags, only, events }) => (flags.json, bench::wire(&flags.options(only, events), log, say)),
+        Bench::Gate(flags) => (flags.json, bench::gate(&flags.options(Vec::new(), None), log, say)),
         Bench::Swarm(flags) => return swarm(flags),
+        Bench::Start(start) => (start.flags.json, bench::start(&start.options(), log, say)),
     };
-    let Flags { json, quick, rounds, dir } = flags;
-    let (rounds, dir) = (rounds.map(usize::from), dir.unwrap_or_else(std::env::temp_dir));
-    let options = bench::Options { quick, rounds, events, only, dir };
-    let report = match measure(&options, &log_as_a_server_does, &|said| eprintln!("bench: {said}")) {
+    let report = match measured {
         Ok(report) => report,
         Err(error) => return super::fail(error),
     };
     print(json, &report, || report.table())
+}
+
+impl Flags {
+    fn dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    fn options(&self, only: Vec<String>, events: Option<u64>) -> bench::Options {
+        bench::Options { quick: self.quick, rounds: self.rounds.map(usize::from), events, only, dir: self.dir() }
+    }
+}
+
+impl Start {
+    fn options(&self) -> bench::StartOptions {
+        let Start { flags, events, repositories } = self;
+        let (quick, dir) = (flags.quick, flags.dir());
+        let (most, rounds) = if quick { (200, 1) } else { (u64::MAX, 3) };
+        let rounds = flags.rounds.map_or(rounds, usize::from);
+        bench::StartOptions { rounds, events: (*events).min(most), repositories: (*repositories).min(most), quick, dir }
+    }
 }
 
 /// What a server writes to its log while it is measured costs what it costs in service; it goes to a file.

@@ -4,13 +4,13 @@
 //! maintainer who drops an agent drops at once whatever it said.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use imbl::OrdMap;
 use notes_schema::event::{CheckPosted, CheckState};
 use notes_schema::{AgentName, Oid};
 use serde::{Deserialize, Serialize};
 
+use super::Shared;
 use super::fold::Happened;
 
 /// The chain of one agent's checks after its last event.
@@ -35,7 +35,7 @@ impl ChecksState {
 }
 
 /// What an agent said last of one check and one tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Word {
     /// The commit that it named.
     pub commit: Oid,
@@ -67,11 +67,11 @@ pub struct Said<'a> {
 type Key = (String, AgentName);
 
 /// Everything folded of a project's checks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checks {
     /// Since which forge-wide number an agent may post a check.
     registered: OrdMap<Key, u64>,
-    words: OrdMap<Oid, OrdMap<Key, Arc<Word>>>,
+    words: OrdMap<Oid, OrdMap<Key, Shared<Word>>>,
 }
 
 impl Checks {
@@ -94,7 +94,7 @@ impl Checks {
     /// `by` at `word.q`" is all that there is to a re-run by somebody's CI.
     pub fn on(&self, tree: Oid) -> Vec<Said<'_>> {
         let words = self.words.get(&tree).into_iter().flatten();
-        let counts = |((name, by), word): (&'_ Key, &'_ Arc<Word>)| {
+        let counts = |((name, by), word): (&'_ Key, &'_ Shared<Word>)| {
             self.registered.get(&(name.clone(), by.clone())).is_some_and(|since| word.q > *since)
         };
         let said = words.filter(|(key, word)| counts((key, word)));
@@ -107,7 +107,7 @@ impl Checks {
     pub fn last(&self, tree: Oid, name: &str, agent: &AgentName) -> Option<&Word> {
         let key = (name.to_owned(), agent.clone());
         let since = self.registered.get(&key)?;
-        self.words.get(&tree)?.get(&key).map(Arc::as_ref).filter(|word| word.q > *since)
+        self.words.get(&tree)?.get(&key).map(|word| &**word).filter(|word| word.q > *since)
     }
 
     /// The trees of which `agent` said something of `name` that counts. Looks through all, so it is asked outside the
@@ -115,7 +115,7 @@ impl Checks {
     pub fn trees(&self, name: &str, agent: &AgentName) -> HashSet<Oid> {
         let key = (name.to_owned(), agent.clone());
         let Some(since) = self.registered.get(&key) else { return HashSet::new() };
-        let said = |words: &OrdMap<Key, Arc<Word>>| words.get(&key).is_some_and(|word| word.q > *since);
+        let said = |words: &OrdMap<Key, Shared<Word>>| words.get(&key).is_some_and(|word| word.q > *since);
         self.words.iter().filter(|(_, words)| said(words)).map(|(tree, _)| *tree).collect()
     }
 
@@ -138,7 +138,7 @@ impl Checks {
             q: at.q,
             count,
         };
-        self.words.entry(fact.tree).or_default().insert((fact.name.clone(), by.clone()), Arc::new(word));
+        self.words.entry(fact.tree).or_default().insert((fact.name.clone(), by.clone()), Shared::new(word));
     }
 }
 

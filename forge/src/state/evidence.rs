@@ -4,11 +4,12 @@
 
 use notes_schema::event::{Outcome, PullChallenged};
 use notes_schema::{AgentName, EntityId, Fact, Sha256};
+use serde::{Deserialize, Serialize};
 
 use super::fold::{Fold, Happened, Started};
 
 /// From which batch of `forge.git` to which a key let an agent in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySpan {
     /// Whom.
     pub agent: AgentName,
@@ -19,7 +20,7 @@ pub struct KeySpan {
 }
 
 /// A re-run of a proof by somebody else, as its event says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rerun {
     /// Who ran it.
     pub agent: AgentName,
@@ -34,7 +35,7 @@ pub struct Rerun {
 }
 
 /// A challenge that an agent began.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
     /// The record that it challenges.
     pub proof: Sha256,

@@ -6,10 +6,11 @@ use imbl::{OrdMap, OrdSet, Vector};
 use notes_schema::event::{NoteKind, TokenIssued};
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256};
+use serde::{Deserialize, Serialize};
 
 use super::{
     AgentState, Challenge, Checks, ChecksState, EloState, IssueState, KeySpan, LastComment, ProjectState, PullState,
-    Ratings, Rerun, State, TokenState, Worker,
+    Ratings, Rerun, Shared, State, TokenState, Worker,
 };
 use crate::state::IssueStatus;
 
@@ -26,7 +27,7 @@ pub struct Happened<'a> {
 }
 
 /// An entity after its last event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
     /// Commit of its last event.
     pub tip: Oid,
@@ -39,7 +40,7 @@ pub struct Entity {
 }
 
 /// A `start`: what a nonce was issued for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// To whom.
     pub agent: AgentName,
@@ -52,7 +53,7 @@ pub struct Started {
 }
 
 /// An agent's work on an open issue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
     /// As `start` answered it.
     pub worker: Worker,
@@ -61,9 +62,10 @@ pub struct Work {
 }
 
 /// Everything folded of one repository. Cloning is cheap: all maps share structure.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
-    /// Entities by id.
+    /// Entities by id. They are most of it, and a checkpoint keeps them apart.
+    #[serde(skip)]
     pub entities: OrdMap<EntityId, Arc<Entity>>,
     /// In `forge.git`: agent by key fingerprint.
     pub keys: OrdMap<String, AgentName>,
@@ -80,7 +82,7 @@ pub struct Fold {
     /// In a project: open issues by dedupe key.
     pub dedupe: OrdMap<String, u64>,
     /// In a project: who works on what. The state of an issue names the newest only; this has all.
-    work: OrdMap<(AgentName, u64), Arc<Work>>,
+    work: OrdMap<(AgentName, u64), Shared<Work>>,
     workers: OrdMap<u64, OrdSet<AgentName>>,
     /// In a project: issues and pull requests by author.
     authored: OrdSet<(AgentName, u64)>,
@@ -176,7 +178,7 @@ impl Fold {
     /// Open issues that an agent works on, by number.
     pub fn work_of<'a>(&'a self, agent: &AgentName) -> impl Iterator<Item = (u64, &'a Work)> {
         let range = (agent.clone(), 0)..=(agent.clone(), u64::MAX);
-        self.work.range(range).map(|((_, n), work)| (*n, work.as_ref()))
+        self.work.range(range).map(|((_, n), work)| (*n, &**work))
     }
 
     fn works_on(&self, id: &EntityId, agent: &AgentName) -> bool {
@@ -185,7 +187,7 @@ impl Fold {
 
     /// An agent's work on one issue.
     pub fn work_on(&self, agent: &AgentName, issue: u64) -> Option<&Work> {
-        self.work.get(&(agent.clone(), issue)).map(Arc::as_ref)
+        self.work.get(&(agent.clone(), issue)).map(|work| &**work)
     }
 
     /// In `forge.git`: who answers for an agent. So far everybody does for itself.
@@ -346,7 +348,7 @@ impl Fold {
                     branch: f.branch.clone(),
                     deadline_ms: f.deadline_ms,
                 };
-                self.work.insert((at.agent.clone(), *n), Arc::new(Work { worker, nonce: f.nonce.clone() }));
+                self.work.insert((at.agent.clone(), *n), Shared::new(Work { worker, nonce: f.nonce.clone() }));
                 self.workers.entry(*n).or_default().insert(at.agent.clone());
                 self.give_nonce(&f.nonce, *n, None, at);
             }

@@ -42,7 +42,7 @@ impl LastComment {
 }
 
 /// An agent at work on an issue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
     /// Who.
     pub agent: AgentName,

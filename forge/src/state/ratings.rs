@@ -21,7 +21,7 @@ pub struct EloState {
 }
 
 /// One change of one agent's rating.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Forge-wide number of the event.
     pub q: u64,
@@ -38,7 +38,7 @@ pub struct Change {
 }
 
 /// A game that was settled, with its inputs: what a correction starts from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Game {
     /// The agent that was rated.
     pub agent: AgentName,
@@ -55,7 +55,7 @@ pub struct Game {
 }
 
 /// All ratings of a forge. Cloning is cheap.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ratings {
     games: OrdMap<Sha256, Game>,
     agents: OrdMap<(AgentName, Track), i64>,

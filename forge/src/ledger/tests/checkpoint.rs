@@ -1,0 +1,409 @@
+//! Checkpoints: what is read equals what a replay gives, and whatever is wrong with one changes no answer.
+
+use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
+use notes_schema::event::{
+    AgentRegistered, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, KeyAdded, KeyRevoked, Level,
+    NoteAdded, NoteKind, Outcome, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
+    RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
+};
+use notes_schema::names::Track;
+use notes_schema::{Oid, Sha256};
+
+use super::*;
+use crate::ledger::recover;
+
+const PARSER: &str = "parser";
+
+impl World {
+    fn checkpoint(&self, name: &str) -> PathBuf {
+        self.dir.path().join("checkpoints").join(name)
+    }
+
+    /// `parser` beside `open`, replayed from its first batch.
+    pub(super) fn replayed(&self, open: &Open) -> Repository {
+        let deps = Deps { checkpoints: None, ..open.parser_deps() };
+        Repository::open(&self.path(PARSER), PARSER.parse().unwrap(), deps).unwrap()
+    }
+
+    /// The number of the checkpoint that a start would begin with, and what it would serve.
+    fn begins_with(&self, open: &Open) -> (u64, Snapshot) {
+        let deps = open.parser_deps();
+        let authority = open.forge.snapshot();
+        let checkpoints = deps.checkpoints.as_deref();
+        let name = PARSER.parse().unwrap();
+        let recovered = recover::recover(&self.path(PARSER), &name, Some(&authority), checkpoints).unwrap();
+        (recovered.checkpoint, recovered.snapshot)
+    }
+}
+
+fn oid(digit: u8) -> Oid {
+    Oid::from_bytes([digit; 20])
+}
+
+fn branch(name: &str) -> RefName {
+    RefName::branch(name).unwrap()
+}
+
+fn key(name: &str) -> PublicKey {
+    PublicKey { openssh: format!("ssh-ed25519 {name}"), fingerprint: format!("SHA256:{name}") }
+}
+
+type Story = Vec<(EntityId, Fact)>;
+
+/// Events of each kind that the fold of a project keeps something of.
+fn of_a_project() -> Story {
+    let issue = |n| EntityId::Issue(n);
+    let (pull, gone) = (EntityId::Pull(4), EntityId::Pull(5));
+    let tests = Some(TestCounts { framework: "cargo".into(), passed: 3, failed: 0, ignored: 1 });
+    let proof = Proof { level: Level::P1, record: Some(Sha256::of(b"proof")), command: "make".into(), tests };
+    let opened = |name: &str| PullOpened {
+        title: "Fix".into(),
+        branch: branch(name),
+        target: branch("main"),
+        issue: Some(1),
+        head: oid(9),
+        base: oid(8),
+        proof: proof.clone(),
+    };
+    let work = |k| WorkStarted { base: Some(oid(8)), branch: branch("w"), nonce: vec![k; 16], deadline_ms: 5 };
+    let challenged = PullChallenged {
+        proof: Sha256::of(b"proof"),
+        record: Sha256::of(b"again"),
+        tree: oid(5),
+        run: Sha256::of(b"make"),
+        head: oid(9),
+        outcome: Outcome::Refute,
+        level: Level::PX,
+    };
+    let merged = PullMerged {
+        landed: oid(9),
+        onto: oid(8),
+        head: oid(9),
+        strategy: "merge".into(),
+        issue: Some(1),
+        proof: Some(proof.clone()),
+        policy: None,
+    };
+    let posted = |tree, url: &str| CheckPosted {
+        name: "ci".into(),
+        commit: oid(9),
+        tree: oid(tree),
+        state: CheckState::Success,
+        description: String::new(),
+        url: url.into(),
+    };
+    let checks = || EntityId::Checks(alpha().agent);
+    let title = |n: u64, dedupe: Option<&str>| IssueOpened {
+        title: format!("issue {n}"),
+        labels: vec!["bug".into()],
+        dedupe: dedupe.map(str::to_owned),
+    };
+    vec![
+        (issue(1), title(1, Some("one")).into()),
+        (issue(2), title(2, None).into()),
+        (issue(3), title(3, Some("three")).into()),
+        (issue(1), Commented {}.into()),
+        (issue(1), work(1).into()),
+        (issue(2), work(2).into()),
+        (issue(2), NoteAdded { kind: NoteKind::Practice }.into()),
+        (pull.clone(), opened("alpha/1").into()),
+        (gone.clone(), opened("alpha/2").into()),
+        (pull.clone(), ChallengeStarted { proof: Sha256::of(b"proof"), nonce: vec![3; 16] }.into()),
+        (pull.clone(), challenged.into()),
+        (pull, Reviewed { verdict: Verdict::Approve, head: oid(9) }.into()),
+        (gone.clone(), Reviewed { verdict: Verdict::Approve, head: oid(9) }.into()),
+        (gone, merged.into()),
+        (issue(3), IssueClosed { fixed_by: Some("parser#5".parse().unwrap()) }.into()),
+        (checks(), CheckRegistered { name: "ci".into() }.into()),
+        (checks(), posted(5, "https://ci.example/1").into()),
+        (checks(), posted(6, "").into()),
+    ]
+}
+
+/// The same of `forge.git`.
+fn of_the_root() -> Story {
+    let name = alpha().agent;
+    let agent = || EntityId::Agent(name.clone());
+    let token = |id: &str| TokenIssued {
+        id: id.into(),
+        hash: Sha256::of(id.as_bytes()),
+        expires_ms: 7,
+        project: Some(PARSER.parse().unwrap()),
+        refs: None,
+        verbs: vec!["feed".into()],
+    };
+    let settled = RatingSettled {
+        key: Sha256::of(b"landed"),
+        agent: name.clone(),
+        ticket: "parser#1".parse().unwrap(),
+        pull: "parser#5".parse().unwrap(),
+        approvers: vec![],
+        score_ppm: 1_000_000,
+        k_milli: 32_000,
+        agent_before: 1_200_000,
+        ticket_before: 1_200_000,
+        delta_milli: 16_000,
+    };
+    let corrected = RatingCorrected {
+        key: Sha256::of(b"refuted"),
+        game: settled.key,
+        agent: name.clone(),
+        ticket: settled.ticket.clone(),
+        pull: settled.pull.clone(),
+        score_ppm: 0,
+        k_milli: 32_000,
+        agent_before: 1_200_000,
+        ticket_before: 1_200_000,
+        given_milli: 16_000,
+        delta_milli: -32_000,
+    };
+    vec![
+        (agent(), AgentRegistered { key: Some(key("a")) }.into()),
+        (agent(), KeyAdded { key: key("b") }.into()),
+        (agent(), KeyRevoked { fingerprint: "SHA256:a".into() }.into()),
+        (agent(), token("t1").into()),
+        (agent(), token("t2").into()),
+        (EntityId::Project(PARSER.parse().unwrap()), ProjectJoined {}.into()),
+        (EntityId::Elo(Track::Antfarm), settled.into()),
+        (EntityId::Elo(Track::Antfarm), corrected.into()),
+    ]
+}
+
+fn tell(repository: &Repository, story: Story) {
+    for (id, fact) in story {
+        let write = move |draft: &mut Draft| {
+            if matches!(fact, Fact::IssueOpened(_) | Fact::PullOpened(_)) {
+                draft.number();
+            }
+            let recorded = draft.event(&alpha(), &id, fact.clone(), Some("in words"), &[])?;
+            if matches!(fact, Fact::PullMerged(_)) {
+                draft.outbox(&recorded);
+            }
+            Ok(())
+        };
+        repository.commit(write).unwrap();
+    }
+}
+
+/// A push of two branches and two records; one of them signed, and both on one tree.
+fn push(repository: &Repository) {
+    let tip = repository.snapshot().tip;
+    let line = |n: u8, signed: Option<RecordSignature>| RecordLine {
+        r: format!("refs/notes/forge/in/alpha/r{n}").parse().unwrap(),
+        c: oid(n),
+        h: Sha256::of(&[n]),
+        blob: oid(n + 1),
+        tree: oid(5),
+        issue: (n == 1).then_some(1),
+        signed,
+    };
+    let signed = RecordSignature { key: "SHA256:a".into(), blob: oid(7), push: true };
+    let records = vec![line(2, None), line(1, Some(signed))];
+    repository
+        .commit(move |draft| {
+            let alpha = alpha().agent;
+            for name in ["alpha/1", "alpha/2"] {
+                draft.set_ref(&branch(name), None, tip, None, Some(&alpha))?;
+            }
+            let refs = vec![branch("alpha/1"), branch("alpha/2")];
+            draft.push(PushLine { a: alpha, k: "key:SHA256:x".into(), refs, records });
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// A world in which no part of a snapshot is empty that either repository can have, and a checkpoint of each.
+fn rich() -> (World, Open) {
+    let world = World::new();
+    let open = world.open();
+    tell(&open.forge, of_the_root());
+    open.forge
+        .commit(|draft| {
+            draft.cursor(&PARSER.parse().unwrap(), 1, oid(1));
+            Ok(())
+        })
+        .unwrap();
+    tell(&open.parser, of_a_project());
+    push(&open.parser);
+    open.parser.checkpoint_now().unwrap();
+    open.forge.checkpoint_now().unwrap();
+    (world, open)
+}
+
+/// The lines of what is `shown` that say that a part is empty.
+fn empty_parts(shown: &str) -> Vec<&str> {
+    shown.lines().map(str::trim).filter(|line| line.ends_with(": {},") || line.ends_with(": [],")).collect()
+}
+
+#[test]
+fn a_checkpoint_holds_every_part_of_what_is_served() {
+    let (world, open) = rich();
+    let both = format!("{:#?}\n{:#?}", open.forge.snapshot(), open.parser.snapshot());
+    let empty = empty_parts(&both);
+    let filled = |part: &&&str| {
+        let name = part.split(':').next().unwrap();
+        !both.lines().any(|line| line.trim().starts_with(&format!("{name}: ")) && !empty.contains(&line.trim()))
+    };
+    assert_eq!(empty.iter().filter(filled).collect::<Vec<_>>(), Vec::<&&str>::new(), "nothing would be shown of these");
+    let checkpoints = open.parser_deps().checkpoints.unwrap();
+    for repository in [&open.parser, &open.forge] {
+        let kept = checkpoints.find(repository.name()).unwrap().read(repository.name()).unwrap();
+        assert_eq!(&kept, &*repository.snapshot());
+    }
+    let root = open.forge.snapshot();
+    assert_eq!(world.begins_with(&open), (open.parser.snapshot().number, Snapshot::clone(&open.parser.snapshot())));
+    assert_eq!(&*world.replayed(&open).snapshot(), &*open.parser.snapshot());
+    drop(open);
+    assert_eq!(&*world.open().forge.snapshot(), &*root);
+}
+
+#[test]
+fn a_start_replays_only_what_came_after_and_checks_all_of_the_tail() {
+    let (world, open) = rich();
+    let at = open.parser.snapshot().number;
+    open_issue(&open.parser, "flushed");
+    open.parser.flush().unwrap();
+    open_issue(&open.parser, "in the tail");
+    assert_eq!(world.begins_with(&open), (at, Snapshot::clone(&open.parser.snapshot())));
+    assert_eq!(&*world.replayed(&open).snapshot(), &*open.parser.snapshot());
+    let before = open.parser.snapshot();
+    open_issue(&open.parser, "damaged");
+    let newest = batch_files(&world.path(PARSER)).pop().unwrap();
+    let good = fs::read(&newest).unwrap();
+    drop(open);
+    for at in [20, good.len() / 2, good.len() - 30] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&newest, bad).unwrap();
+        let _ = fs::remove_file(newest.with_extension("idx"));
+        let open = world.open();
+        assert!(open.parser.read_only().is_some(), "byte {at}");
+        assert_eq!(open.parser.snapshot().number, before.number);
+        open.parser.keep_checkpoint(true).unwrap();
+        assert_eq!(world.begins_with(&open).1, *before);
+    }
+}
+
+#[test]
+fn a_checkpoint_with_a_byte_changed_or_its_end_cut_off_is_as_if_there_were_none() {
+    let (world, open) = rich();
+    let path = world.checkpoint(PARSER);
+    let good = fs::read(&path).unwrap();
+    let (checkpoints, name) = (open.parser_deps().checkpoints.unwrap(), PARSER.parse().unwrap());
+    let served = Snapshot::clone(&open.parser.snapshot());
+    let is_ignored = |bytes: &[u8], how: &str, starts: bool| {
+        fs::write(&path, bytes).unwrap();
+        assert!(checkpoints.find(&name).is_none_or(|kept| kept.read(&name).is_err()), "{how}");
+        if starts {
+            assert_eq!(world.begins_with(&open), (0, served.clone()), "{how}");
+        }
+    };
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        is_ignored(&bad, &format!("byte {at}"), at < 60 || at.is_multiple_of(211));
+        is_ignored(&good[..at], &format!("{at} bytes"), at.is_multiple_of(211));
+    }
+    is_ignored(&[&good[..], b"x"].concat(), "a byte more", true);
+    fs::write(&path, &good).unwrap();
+    assert_eq!(world.begins_with(&open), (served.number, served.clone()));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(world.begins_with(&open), (0, served));
+}
+
+#[test]
+fn a_checkpoint_of_another_ledger_moment_project_or_forge_is_as_if_there_were_none() {
+    let (world, open) = rich();
+    let (path, packed) = (world.checkpoint(PARSER), world.path(PARSER).join("packed-refs"));
+    let (old, old_refs) = (fs::read(&path).unwrap(), fs::read(&packed).unwrap());
+    open_issue(&open.parser, "later");
+    open.parser.checkpoint_now().unwrap();
+    let served = Snapshot::clone(&open.parser.snapshot());
+    assert_eq!(world.begins_with(&open), (served.number, served.clone()));
+    // Refs on disk that are older: what lies above them is checked like any tail.
+    let new_refs = fs::read(&packed).unwrap();
+    fs::write(&packed, &old_refs).unwrap();
+    assert_eq!(world.begins_with(&open), (0, served.clone()));
+    fs::write(&packed, &new_refs).unwrap();
+    // A stale one is where the replay begins.
+    fs::write(&path, &old).unwrap();
+    assert_eq!(world.begins_with(&open), (served.number - 1, served.clone()));
+    // Of another project, under this one's name.
+    fs::copy(world.checkpoint("forge"), &path).unwrap();
+    assert_eq!(world.begins_with(&open), (0, served.clone()));
+    // By the same forge, of another history of the same length.
+    let (elsewhere, there) = rich();
+    fs::copy(elsewhere.checkpoint(PARSER), &path).unwrap();
+    assert_eq!(world.begins_with(&open), (0, served.clone()));
+    drop(there);
+    // Of this very ledger, sealed by who does not hold the signing key.
+    let stranger = russh::keys::PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519);
+    let stranger = Checkpoints::new(world.dir.path().join("checkpoints"), &Signer::new(stranger.unwrap()));
+    stranger.write(&served).unwrap();
+    assert_eq!(world.begins_with(&open), (0, served));
+}
+
+#[test]
+fn no_checkpoint_is_written_of_what_a_replay_would_not_give() {
+    let world = World::new();
+    let open = world.open();
+    for k in 0..20 {
+        open_issue(&open.parser, &k.to_string());
+    }
+    open.parser.maintain().unwrap();
+    let elsewhere = oid(3);
+    open.parser.commit(move |draft| draft.set_ref(&branch("lost"), None, Some(elsewhere), None, None)).unwrap();
+    open.parser.flush().unwrap();
+    drop(open);
+    let open = world.open();
+    assert_eq!(open.parser.snapshot().ref_id(&branch("lost")), None);
+    open.parser.keep_checkpoint(true).unwrap();
+    assert!(!world.checkpoint(PARSER).exists());
+    open.forge.keep_checkpoint(true).unwrap();
+    assert!(!world.checkpoint("forge").exists(), "two batches are not worth one");
+}
+
+#[test]
+fn one_is_written_when_enough_came_and_the_repository_rests() {
+    let world = World::new();
+    let open = world.open();
+    for k in 0..20 {
+        open_issue(&open.parser, &k.to_string());
+    }
+    open.parser.keep_checkpoint(false).unwrap();
+    assert!(!world.checkpoint(PARSER).exists(), "it was not seen to rest");
+    open.parser.keep_checkpoint(false).unwrap();
+    let served = Snapshot::clone(&open.parser.snapshot());
+    assert_eq!(world.begins_with(&open), (21, served));
+    open_issue(&open.parser, "one more");
+    open.parser.keep_checkpoint(true).unwrap();
+    assert_eq!(world.begins_with(&open).0, 21);
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_disk_that_fails_while_one_is_written_leaves_the_one_before_or_none_that_is_believed() {
+    for how in ["EIO", "ENOSPC", "after", "torn"] {
+        for at in 1.. {
+            let (world, open) = rich();
+            let before = open.parser.snapshot().number;
+            open_issue(&open.parser, "later");
+            open.parser.flush().unwrap();
+            let faults = git::disk::faults::inject(&world.dir.path().join("checkpoints"), &format!("any {at} {how}"));
+            let told = open.parser.checkpoint_now();
+            let fired = faults.fired();
+            drop(faults);
+            let (began, served) = world.begins_with(&open);
+            assert_eq!(served, *open.parser.snapshot(), "{how} at {at}");
+            assert!(began == before || began == before + 1, "{how} at {at}: {began}");
+            assert!(told.is_err() || began == before + 1, "{how} at {at}");
+            open.parser.checkpoint_now().unwrap();
+            assert_eq!(world.begins_with(&open).0, before + 1);
+            if !fired {
+                assert!(at > 3, "{how}: nothing was written through the seam");
+                break;
+            }
+        }
+    }
+}
