@@ -35,6 +35,7 @@ const SECTIONS: usize = 4;
 /// Bytes after the sections: how long each is, and the seal.
 const TAIL: usize = SECTIONS * 8 + 32;
 /// A larger one is neither written nor read.
+/// Limit: checkpoint of a repository | {:bytes}; a larger one is neither written nor read
 const LARGEST: u64 = 2 << 30;
 /// Above this many bytes sections are read by a thread each.
 const LARGE: usize = 1 << 20;

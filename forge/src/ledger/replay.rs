@@ -269,8 +269,10 @@ fn fold_batch(
 /// Fewer batches than this are read and folded by one thread.
 const ENOUGH: usize = 16;
 /// Most threads that read.
+/// Limit: threads that read ahead of one replay | {}, one per core
 const MOST_READERS: usize = 8;
 /// So many batches each of them is ahead at most.
+/// Limit: batches that each of them is ahead | {}
 const AHEAD: usize = 4;
 
 /// Takes the batches `commits` into `snapshot`, which must stand before the first. Reading is most of the work: threads of

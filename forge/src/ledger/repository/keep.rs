@@ -11,8 +11,10 @@ use super::Repository;
 use crate::ledger::Checkpoints;
 
 /// So many batches behind, a checkpoint is written even while others are written.
+/// Limit: batches since the last checkpoint, before another is written at any time | {}; at most a twentieth of the time
 const FAR: u64 = 512;
 /// Fewer batches than this are replayed in no time.
+/// Limit: the same, at rest or at a stop | {}
 const WORTH: u64 = 16;
 /// Checkpoints take at most one part in so many of the time.
 const SHARE: u32 = 20;
