@@ -105,6 +105,8 @@ limits! {
     memory_bytes: u64 = 16 << 20, "FORGE_LIMIT_MEMORY_BYTES";
     /// Disk that the packs of full clones may take, in bytes; 0 keeps none.
     clone_bytes: u64 = 4 << 30, "FORGE_LIMIT_CLONE_BYTES";
+    /// Repositories that may hold their packs open between two looks of housekeeping.
+    open_stores: usize = 1000, "FORGE_LIMIT_OPEN_STORES";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
     /// Open SSH connections.

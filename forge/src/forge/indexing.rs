@@ -94,6 +94,7 @@ impl Forge {
                 }
                 _ => self.rebuild_index(&repository)?,
             }
+            self.spare(&repository);
         }
         Ok(())
     }
