@@ -13,6 +13,7 @@ mod notes;
 mod push;
 mod settle;
 mod signature;
+mod stores;
 
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use push::{merge_base, shown as shown_proof};
@@ -391,7 +392,10 @@ impl Forge {
         let is_open =
             |name: &ProjectName| self.projects.read().expect("invariant: no panic under this lock").contains_key(name);
         let names = root.fold.projects().map(|(name, _)| name).filter(|name| !name.is_forge() && !is_open(name));
-        let open = |name: &&ProjectName| Repository::open(&self.git_dir(name), (*name).clone(), self.deps.clone());
+        let open = |name: &&ProjectName| {
+            let opened = Repository::open(&self.git_dir(name), (*name).clone(), self.deps.clone());
+            opened.inspect(|repository| self.spare(repository))
+        };
         for (name, opened) in at_once(&names.collect::<Vec<_>>(), open) {
             let slot = match opened {
                 Ok(repository) => {
@@ -513,6 +517,7 @@ impl Forge {
         self.every(Duration::from_millis(500), |forge| forge.keep_packs());
         self.every(Duration::from_secs(5), |forge| forge.keep_graphs());
         self.every(Duration::from_secs(5), |forge| forge.keep_checkpoints(false));
+        self.every(Duration::from_secs(5), |forge| forge.keep_stores());
     }
 
     fn every(self: &Arc<Self>, pause: Duration, round: impl Fn(&Arc<Self>) + Send + 'static) {

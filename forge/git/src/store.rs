@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use gix::objs::Exists as _;
@@ -146,6 +147,10 @@ pub struct Store {
     idle: Mutex<Vec<gix::Repository>>,
     packs: Packs,
     graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
+    /// Whether packs were read since [`Store::last_read`] was asked.
+    touched: AtomicBool,
+    /// What it was told then; 0 while no pack is open.
+    last_read: AtomicU64,
 }
 
 /// Objects of the newest batches: since the last call of [`Store::forget`], and before it.
@@ -205,7 +210,8 @@ impl Store {
         let repository = RwLock::new(Self::open_gix(git_dir, slots)?);
         let git_dir = git_dir.to_owned();
         let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
-        Ok(Store { git_dir, repository, recent, idle, packs, graph })
+        let (touched, last_read) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Store { git_dir, repository, recent, idle, packs, graph, touched, last_read })
     }
 
     fn open_gix(git_dir: &Path, least: u16) -> Result<(gix::ThreadSafeRepository, u16), OpenError> {
@@ -237,6 +243,33 @@ impl Store {
         *self.repository.write().expect("invariant: no panic under this lock") = opened;
         self.idle.lock().expect("invariant: no panic under this lock").clear();
         Ok(())
+    }
+
+    /// When packs were last read, by the time that who looks now and then gives itself, from 1; `None` while none is open.
+    pub fn last_read(&self, now: u64) -> Option<u64> {
+        if self.touched.swap(false, Ordering::Relaxed) {
+            self.last_read.store(now, Ordering::Relaxed);
+        }
+        Some(self.last_read.load(Ordering::Relaxed)).filter(|last| *last > 0)
+    }
+
+    /// Closes its packs, each of which takes two of the maps that a process may have. The next read opens what it needs.
+    pub fn let_go(&self) -> Result<(), OpenError> {
+        let slots = self.repository.read().expect("invariant: no panic under this lock").1;
+        let opened = Self::open_gix(&self.git_dir, slots)?;
+        self.touched.store(false, Ordering::Relaxed);
+        self.last_read.store(0, Ordering::Relaxed);
+        *self.repository.write().expect("invariant: no panic under this lock") = opened;
+        self.idle.lock().expect("invariant: no panic under this lock").clear();
+        self.packs.close();
+        Ok(())
+    }
+
+    fn touch(&self) {
+        // Looked at first, so that readers on several cores do not take it from each other.
+        if !self.touched.load(Ordering::Relaxed) {
+            self.touched.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The repository's directory.
@@ -276,11 +309,13 @@ impl Store {
 
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
     pub(crate) fn gix(&self) -> gix::Repository {
+        self.touch();
         self.repository.read().expect("invariant: no panic under this lock").0.to_thread_local()
     }
 
     /// The packs that are there now, to copy entries from.
     pub(crate) fn packs(&self) -> Arc<Vec<Arc<Pack>>> {
+        self.touch();
         self.packs.current(&self.git_dir)
     }
 
@@ -337,6 +372,8 @@ impl Store {
         let idle = self.idle.lock().expect("invariant: no panic under this lock").pop();
         let repository = idle.unwrap_or_else(|| self.gix());
         let answer = read(&repository);
+        // Behind the read: a handle from before its packs were let go may have them still, and goes with the next.
+        self.touch();
         let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
         if idle.len() < IDLE {
             idle.push(repository);
@@ -477,6 +514,28 @@ mod tests {
             if n % 50 == 0 {
                 store.make_room().expect("room");
             }
+        }
+    }
+
+    /// How many maps of files below `dir` this process has.
+    fn maps(dir: &Path) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("this process");
+        maps.lines().filter(|line| line.contains(&*dir.to_string_lossy())).count()
+    }
+
+    #[test]
+    fn packs_that_are_let_go_are_closed_and_opened_again_by_the_next_read() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        let ids: Vec<Oid> = (0..4).map(|n| put(&repo, n)).collect();
+        assert_eq!((store.last_read(1), maps(&repo.git_dir())), (None, 0));
+        for round in [2, 4] {
+            assert!(ids.iter().all(|id| store.get(*id).is_ok()));
+            assert_eq!(store.packs().len(), 4);
+            assert!(maps(&repo.git_dir()) >= 8);
+            assert_eq!((store.last_read(round), store.last_read(round + 1)), (Some(round), Some(round)));
+            store.let_go().expect("a repository");
+            assert_eq!((store.last_read(round + 1), maps(&repo.git_dir())), (None, 0));
         }
     }
 

@@ -96,6 +96,7 @@ impl Forge {
                 }
                 _ => self.rebuild_index(&repository)?,
             }
+            self.spare(&repository);
         }
         Ok(())
     }

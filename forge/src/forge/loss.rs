@@ -29,6 +29,7 @@ impl Forge {
         for repository in self.sound() {
             let (name, snapshot) = (repository.name(), repository.snapshot());
             let newest = snapshot.tip.and_then(|tip| read_batch(repository.store().as_ref(), tip).ok());
+            self.spare(&repository);
             let cited = newest.and_then(|read| read.batch.authority);
             if let Some(cited) = cited.filter(|cited| !self.root.store().contains(*cited)) {
                 open.push((name.clone(), format!("{name} cites {cited} of forge.git, which ends before it")));

@@ -54,6 +54,11 @@ struct Folder {
 }
 
 impl Packs {
+    /// Closes them all; who reads through one still has it.
+    pub(crate) fn close(&self) {
+        *self.state.lock().expect("invariant: no panic under this lock") = State::default();
+    }
+
     /// The packs that are there now, the newest first. One that cannot be opened is left out: whoever misses an object
     /// reads it in another way, and hears the reason there.
     pub(crate) fn current(&self, git_dir: &Path) -> Arc<Vec<Arc<Pack>>> {
