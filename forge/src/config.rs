@@ -116,6 +116,7 @@ limits! {
     /// none | {:bytes}
     clone_bytes: u64 = 4 << 30, "FORGE_LIMIT_CLONE_BYTES";
     /// Repositories that may hold their packs open between two looks of housekeeping.
+    /// Limit: repositories that hold their packs open between two looks of housekeeping | {}
     open_stores: usize = 1000, "FORGE_LIMIT_OPEN_STORES";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     /// Limit: body of a command (text of an issue, a reply) | {:bytes}
