@@ -209,7 +209,9 @@ pub fn query(bytes: &[u8]) {
             seq: n,
             opened_seq: n,
         };
-        index.update(&project, 3, vec![item(1, "One"), item(2, "two digits"), item(3, "Three")]).expect("room");
+        let commit = Object::new(Kind::Blob, &b""[..]).id().expect("no collision");
+        let moment = search::Moment { number: 3, commit };
+        index.update(&project, moment, vec![item(1, "One"), item(2, "two digits"), item(3, "Three")]).expect("room");
         (dir, index)
     });
     let text = String::from_utf8_lossy(bytes).into_owned();

@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_newcomer_brings_one_name_and_at_most_one_line() {
-        let of = |json: &str| newcomer(serde_json::from_str(json).unwrap());
+        let of = |json: &str| understand_newcomer(json.as_bytes());
         assert_eq!(of(r#"{"name":"alpha"}"#).unwrap(), ("register alpha".into(), String::new()));
         assert_eq!(of(r#"{"name":"a","ssh_key":" ssh-ed25519 AAAA me \n"}"#).unwrap().1, "ssh-ed25519 AAAA me\n");
         for bad in [r#"{"name":"a --json"}"#, r#"{"name":"-h"}"#, r#"{"name":"a","ssh_key":"x\ny"}"#] {

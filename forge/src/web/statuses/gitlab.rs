@@ -110,7 +110,7 @@ mod tests {
     fn it_is_said_as_json_as_a_form_or_in_parameters() {
         let read = |body: &str, uri: &str| {
             let sent = understand(body.as_bytes(), &uri.parse().unwrap()).unwrap();
-            (sent.state, sent.name.or(sent.context))
+            (sent.state, sent.name)
         };
         let wanted = (Some("failed".to_owned()), Some("a b".to_owned()));
         assert_eq!(read(r#"{"state":"failed","name":"a b","coverage":1.5}"#, "/x"), wanted);
