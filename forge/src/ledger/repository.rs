@@ -13,12 +13,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
+use tokio::sync::OwnedMutexGuard;
 
 use super::draft::{Built, Draft};
 use super::follow::{self, FollowError, NewEpochs};
@@ -168,7 +169,7 @@ pub struct Repository {
     graph: Mutex<KeptGraph>,
     read_only: Mutex<Option<ReadOnly>>,
     /// Held by whoever makes something outside the committer that stands only if the refs do.
-    turn: Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     listener: OnceLock<Listener>,
 }
 
@@ -191,7 +192,7 @@ impl Repository {
             merged: AtomicU64::new(recovered.flushed.number),
             graph: Mutex::default(),
             read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
-            turn: Mutex::default(),
+            turn: Arc::default(),
             listener: OnceLock::new(),
         })
     }
@@ -269,10 +270,14 @@ impl Repository {
     }
 
     /// For whoever makes something outside the committer that is void once a ref has moved: those who take turns do not
-    /// make each other's work void. Other writers go on meanwhile. Blocks.
-    pub fn turn(&self) -> MutexGuard<'_, ()> {
-        // It guards no data, so a panic under it spoils none.
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// make each other's work void. Other writers go on meanwhile. First come, first served.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    /// The same for a thread. Blocks.
+    pub fn blocking_turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().blocking_lock_owned()
     }
 
     /// Writes the first batch: it names the default branch and has no events, so that first parents end there. In
