@@ -4,13 +4,15 @@ mod commits;
 
 use notes_schema::event::{IssueClosed, Level, Proof, PullMerged, Verdict};
 use notes_schema::names::Track;
-use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256, refs};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, ProjectName, Sha256, refs};
 use serde::Serialize;
+use tokio::sync::OwnedMutexGuard;
 
 use super::context::Project;
 use super::{Args, Command, Context, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
+use crate::forge::Forge;
 use crate::gate::{self, CannotLand, Landing, View, Work};
 use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::elo::show_change;
@@ -70,6 +72,22 @@ pub const MERGE: Command = Command {
     run: merge,
 };
 
+/// The turn that a call waits for before it takes a thread. A hundred merges into one project at once would each be outrun by
+/// another, again and again; and a thread for each that waits is dear.
+pub(super) async fn turn(forge: &Forge, command: &Command, args: &Args) -> Option<OwnedMutexGuard<()>> {
+    if command.name != MERGE.name {
+        return None;
+    }
+    // Where there is none to wait for, the command says so.
+    let repository = forge.project(&named(args)?).ok()?;
+    Some(repository.turn().await)
+}
+
+/// The project that a call names.
+fn named(args: &Args) -> Option<ProjectName> {
+    args.word(0)?.trim_start_matches('#').parse::<ItemRef>().ok().map(|reference| reference.project)
+}
+
 fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
     let asked = match args.value("strategy") {
@@ -80,8 +98,8 @@ fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         None => None,
     };
     let mut outcome = None;
-    // A hundred merges at once would each be outrun by another, again and again.
-    let turn = project.repository.turn();
+    // Whoever named the project waited for its turn before; a bare number says which only now.
+    let turn = named(args).is_none().then(|| project.repository.blocking_turn());
     for _ in 0..TRIES {
         let current = Project { snapshot: project.repository.snapshot(), repository: project.repository.clone() };
         match attempt(context, &current, &reference, asked) {

@@ -225,6 +225,7 @@ async fn answer(
     let text = read_body(forge, call, &shape, args, body).await?;
     let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
     let (mut changes, mut stopping) = (forge.changes(), forge.stopping());
+    let _one_after_the_other = merge::turn(forge, command, args).await;
     loop {
         // Whoever waits for news takes turns with the others who do.
         let turn = if args.has("wait") {

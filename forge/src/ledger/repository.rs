@@ -14,12 +14,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use notes_schema::batch::{Batch, RefLine};
 use notes_schema::{Oid, ProjectName, RefName};
+use tokio::sync::OwnedMutexGuard;
 
 use super::checkpoint::Checkpoints;
 use super::draft::{Built, Draft};
@@ -180,7 +181,7 @@ pub struct Repository {
     lacks_objects: AtomicBool,
     read_only: Mutex<Option<ReadOnly>>,
     /// Held by whoever makes something outside the committer that stands only if the refs do.
-    turn: Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     listener: OnceLock<Listener>,
 }
 
@@ -206,7 +207,7 @@ impl Repository {
             checkpoint: Mutex::new(keep::KeptCheckpoint::of(recovered.checkpoint)),
             lacks_objects: AtomicBool::new(recovered.lacks_objects),
             read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
-            turn: Mutex::default(),
+            turn: Arc::default(),
             listener: OnceLock::new(),
         })
     }
@@ -284,10 +285,14 @@ impl Repository {
     }
 
     /// For whoever makes something outside the committer that is void once a ref has moved: those who take turns do not
-    /// make each other's work void. Other writers go on meanwhile. Blocks.
-    pub fn turn(&self) -> MutexGuard<'_, ()> {
-        // It guards no data, so a panic under it spoils none.
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// make each other's work void. Other writers go on meanwhile. First come, first served.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    /// The same for a thread. Blocks.
+    pub fn blocking_turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().blocking_lock_owned()
     }
 
     /// Writes the first batch: it names the default branch and has no events, so that first parents end there. In

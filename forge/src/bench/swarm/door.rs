@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
 use hyper::client::conn::http1;
@@ -21,6 +21,9 @@ use crate::bench::fate::Fate;
 
 /// How long an agent waits for an answer before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// After so long without a request an HTTP client makes a new connection, as pools of connections do: the server closes those
+/// on which nothing comes for 15 s, and a request that crosses the closing is lost.
+const FRESH: Duration = Duration::from_secs(10);
 /// Longest answer that is read, in bytes.
 const LONGEST: usize = 64 << 20;
 
@@ -190,13 +193,15 @@ pub(super) struct Http {
     to: SocketAddr,
     bearer: String,
     sender: http1::SendRequest<Body>,
+    used: Instant,
     connects: u64,
 }
 
 impl Http {
     /// Connects, as nobody yet.
     pub async fn connect(to: SocketAddr) -> Result<Http, Failure> {
-        Ok(Http { to, bearer: String::new(), sender: patiently(handshake(to)).await?, connects: 1 })
+        let sender = patiently(handshake(to)).await?;
+        Ok(Http { to, bearer: String::new(), sender, used: Instant::now(), connects: 1 })
     }
 
     /// Registers as `name`, and is it from here on.
@@ -227,8 +232,8 @@ impl Http {
         patiently(self.ask("POST", &format!("/{project}.git/git-upload-pack"), &headers, body)).await
     }
 
-    /// One request: the body of its answer, which must be a yes. Whoever kept a connection that the server has closed
-    /// meanwhile makes a new one, as every client does.
+    /// One request: the body of its answer, which must be a yes. Where the connection was kept for long, or the server has
+    /// closed it meanwhile, over a new one.
     async fn ask(
         &mut self,
         method: &str,
@@ -236,7 +241,7 @@ impl Http {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Vec<u8>, Failure> {
-        if self.sender.ready().await.is_err() {
+        if self.used.elapsed() > FRESH || self.sender.ready().await.is_err() {
             self.sender = handshake(self.to).await?;
             self.connects += 1;
         }
@@ -251,6 +256,7 @@ impl Http {
         let answer = self.sender.send_request(request).await.map_err(lost)?;
         let status = answer.status();
         let said = to_bytes(Body::new(answer.into_body()), LONGEST).await.map_err(lost)?;
+        self.used = Instant::now();
         if status.is_success() { Ok(said.into()) } else { Err(refused(&said)) }
     }
 }
