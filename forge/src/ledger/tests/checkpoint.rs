@@ -365,6 +365,27 @@ fn no_checkpoint_is_written_of_what_a_replay_would_not_give() {
 }
 
 #[test]
+fn a_long_replay_that_cannot_go_on_ends_and_a_checkpoint_does_not_need_what_is_gone() {
+    let world = World::new();
+    let open = world.open();
+    for k in 0..60 {
+        open_issue(&open.parser, &k.to_string());
+    }
+    open.parser.checkpoint_now().unwrap();
+    let deps = open.parser_deps();
+    let gone = &batch_files(&world.path(PARSER))[30];
+    fs::remove_file(gone.with_extension("idx")).unwrap();
+    fs::remove_file(gone).unwrap();
+    let start = |deps: Deps| Repository::open(&world.path(PARSER), PARSER.parse().unwrap(), deps);
+    let said = start(Deps { checkpoints: None, ..deps.clone() }).map(drop).unwrap_err().to_string();
+    assert!(said.starts_with("damaged: ledger commit") && said.ends_with("is missing"), "{said}");
+    let served = start(deps).unwrap().snapshot();
+    assert_eq!((served.number, served.fold.issues().count()), (61, 60));
+    assert_eq!(served.ref_id(&"refs/forge/issues/30".parse().unwrap()), None, "its object is gone");
+    assert!(world.verify().iter().any(|fault| fault.contains("missing")));
+}
+
+#[test]
 fn one_is_written_when_enough_came_and_the_repository_rests() {
     let world = World::new();
     let open = world.open();
