@@ -8,6 +8,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use notes_schema::{Oid, ProjectName, budget, envelope};
 use tantivy::collector::{Collector, SegmentCollector};
@@ -267,21 +268,31 @@ impl Store {
     }
 }
 
+/// How often a lock that is held is asked for again: a child process has every lock of its parent between its fork and its
+/// exec, so one that was let go may be held for another moment.
+const TRIES: u32 = 50;
+/// How long is waited in between.
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
 /// The one writer of an index; it holds the directory's lock.
 pub(crate) struct Writer(IndexWriter);
 
 impl Writer {
     fn new(index: &tantivy::Index) -> Result<Writer, Error> {
-        let options = IndexWriterOptions::builder()
-            .num_worker_threads(1)
-            .num_merge_threads(1)
-            .memory_budget_per_thread(WRITER_MEMORY)
-            .build();
-        match index.writer_with_options(options) {
-            Ok(writer) => Ok(Writer(writer)),
-            Err(TantivyError::LockFailure(LockError::LockBusy, _)) => Err(Error::Busy),
-            Err(error) => Err(error.into()),
+        let options = || {
+            IndexWriterOptions::builder()
+                .num_worker_threads(1)
+                .num_merge_threads(1)
+                .memory_budget_per_thread(WRITER_MEMORY)
+                .build()
+        };
+        for _ in 1..TRIES {
+            match index.writer_with_options(options()) {
+                Err(TantivyError::LockFailure(LockError::LockBusy, _)) => std::thread::sleep(BETWEEN_TRIES),
+                made => return Ok(Writer(made?)),
+            }
         }
+        Err(Error::Busy)
     }
 }
 

@@ -183,8 +183,8 @@ fn an_index_of_another_version_is_wiped() {
     drop(index);
     let meta = dir.path().join("meta.json");
     let text = std::fs::read_to_string(&meta).unwrap();
-    assert!(text.contains("forge-search 1"));
-    std::fs::write(&meta, text.replace("forge-search 1", "forge-search 0")).unwrap();
+    assert!(text.contains("forge-search 2"));
+    std::fs::write(&meta, text.replace("forge-search 2", "forge-search 0")).unwrap();
     let (index, reflects) = Index::open(dir.path()).unwrap();
     assert!(reflects.is_empty());
     assert_eq!(index.count(&Filter::default()).unwrap(), 0);
