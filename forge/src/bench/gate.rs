@@ -124,7 +124,7 @@ impl Ground {
     fn record(&self, n: u64, tree: &str) -> Result<Vec<u8>, BenchError> {
         let id = format!("bench-{n:05}");
         let of = record::Of { id: &id, project: PROJECT, issue: 1, agent: "alpha", nonce: &self.nonce, tree };
-        record::passing(&of, 150, limits::ATTEMPTS)
+        record::passing(&of, 131, limits::ATTEMPTS)
     }
 
     /// Milliseconds per push, and what is left of them without the time in the rules.
