@@ -592,8 +592,9 @@ base_tree=''
 [ -z "$base" ] || base_tree=$(git rev-parse --verify --quiet "$base^{tree}") || base_tree=''
 omitted=$(patch_from "$base_tree") || [ -n "$omitted" ] || omitted='it could not be made'
 [ -z "$omitted" ] || say "the patch to this tree is left out of the record: $omitted"
-# Of two runs in one second the later one sorts behind.
-id=$started-$(printf %07d $$)
+# Of two runs in one second the later one sorts behind, though the numbers of processes begin anew now and then.
+before=$(git for-each-ref --format=x "refs/notes/forge/out/$started-*" | wc -l)
+id=$started-$(printf %03d "$before")-$(printf %07d $$)
 {
 	printf '{"v": 1, "id": "%s", "project": "%s", "agent": "%s", "nonce": "%s",\n' "$id" "$project" "$agent" "$nonce"
 	case $issue in '' | *[!0-9]*) ;; *) printf '"issue": %s,\n' "$issue" ;; esac
