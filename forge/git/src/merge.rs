@@ -8,6 +8,7 @@
 mod pick;
 
 use std::collections::{BTreeSet, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use gix::merge::blob::builtin_driver::text::Labels;
 use gix::merge::plumbing::tree::TreatAsUnresolved;
@@ -71,7 +72,25 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
         Ok(None) => return Err(MergeError::Unrelated { ours, theirs }),
         Err(e) => return Err(failed(e.to_string())),
     }
-    let mut repository = store.gix().with_object_memory();
+    twice(store, |repository| merge_with(store, repository, ours, theirs))
+}
+
+/// Does it again with a handle of its own where it failed or panicked: what was missed may be there ([`Store::gix_alone`]).
+fn twice<T>(store: &Store, work: impl Fn(gix::Repository) -> Result<T, MergeError>) -> Result<T, MergeError> {
+    let first = catch_unwind(AssertUnwindSafe(|| work(store.gix())));
+    if let Ok(done @ (Ok(_) | Err(MergeError::Unrelated { .. } | MergeError::Conflicts { .. }))) = first {
+        return done;
+    }
+    match (store.gix_alone(), first) {
+        (Ok(alone), _) => work(alone),
+        (Err(_), Ok(failed)) => failed,
+        (Err(_), Err(panic)) => resume_unwind(panic),
+    }
+}
+
+fn merge_with(store: &Store, repository: gix::Repository, ours: Oid, theirs: Oid) -> Result<Merged, MergeError> {
+    let failed = |why: String| MergeError::Failed { ours, theirs, why };
+    let mut repository = repository.with_object_memory();
     repository.object_cache_size_if_unset(4 << 20);
     let mut graph = repository.revision_graph(None);
     let labels = Labels { ancestor: None, current: Some("ours".into()), other: Some("theirs".into()) };

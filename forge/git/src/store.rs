@@ -3,6 +3,7 @@
 //! Invariant: never writes. Packs appear in the directory through [`super::pack::write`] alone.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -239,6 +240,10 @@ impl Store {
         if packs(&self.git_dir).map_err(failed)? * 4 < usize::from(slots) * 3 || slots == u16::MAX {
             return Ok(());
         }
+        self.open_anew(slots)
+    }
+
+    fn open_anew(&self, slots: u16) -> Result<(), OpenError> {
         let opened = Self::open_gix(&self.git_dir, slots)?;
         *self.repository.write().expect("invariant: no panic under this lock") = opened;
         self.idle.lock().expect("invariant: no panic under this lock").clear();
@@ -256,11 +261,9 @@ impl Store {
     /// Closes its packs, each of which takes two of the maps that a process may have. The next read opens what it needs.
     pub fn let_go(&self) -> Result<(), OpenError> {
         let slots = self.repository.read().expect("invariant: no panic under this lock").1;
-        let opened = Self::open_gix(&self.git_dir, slots)?;
         self.touched.store(false, Ordering::Relaxed);
         self.last_read.store(0, Ordering::Relaxed);
-        *self.repository.write().expect("invariant: no panic under this lock") = opened;
-        self.idle.lock().expect("invariant: no panic under this lock").clear();
+        self.open_anew(slots)?;
         self.packs.close();
         Ok(())
     }
@@ -313,6 +316,12 @@ impl Store {
         self.repository.read().expect("invariant: no panic under this lock").0.to_thread_local()
     }
 
+    /// A handle that looks for packs by itself. While packs go and others look for them, gix may take an object for missing
+    /// that is there; who misses one that should be looks again with this. It costs a look at every pack.
+    pub(crate) fn gix_alone(&self) -> Result<gix::Repository, OpenError> {
+        Ok(Self::open_gix(&self.git_dir, SLOTS)?.0.to_thread_local())
+    }
+
     /// The packs that are there now, to copy entries from.
     pub(crate) fn packs(&self) -> Arc<Vec<Arc<Pack>>> {
         self.touch();
@@ -343,8 +352,11 @@ impl Store {
             return Some(id).filter(is_commit).into_iter().collect();
         }
         let Ok(wanted) = gix::hash::Prefix::from_hex(prefix) else { return Vec::new() };
-        let mut found = HashSet::new();
-        self.with_gix(|repository| repository.objects.lookup_prefix(wanted, Some(&mut found)).ok());
+        let found = self.with_gix(|repository| {
+            let mut found = HashSet::new();
+            repository.objects.lookup_prefix(wanted, Some(&mut found)).ok();
+            found
+        });
         let mut ids: BTreeSet<Oid> = found.iter().map(|id| object::from_gix(id)).collect();
         let recent = self.recent.read().expect("invariant: no panic under this lock");
         for generation in [&recent.new, &recent.old] {
@@ -368,10 +380,20 @@ impl Store {
     }
 
     /// Runs `read` with a handle that may have caches from earlier reads.
-    fn with_gix<T>(&self, read: impl FnOnce(&gix::Repository) -> T) -> T {
+    /// While packs come and go under many readers, gix may panic where it finds what others found; then it is opened anew.
+    fn with_gix<T>(&self, read: impl Fn(&gix::Repository) -> T) -> T {
         let idle = self.idle.lock().expect("invariant: no panic under this lock").pop();
-        let repository = idle.unwrap_or_else(|| self.gix());
-        let answer = read(&repository);
+        let mut repository = idle.unwrap_or_else(|| self.gix());
+        // What it did until then is thrown away with it.
+        let answer = catch_unwind(AssertUnwindSafe(|| read(&repository))).unwrap_or_else(|panic| {
+            tracing::warn!(git_dir = %self.git_dir.display(), "looking for packs panicked; they are opened anew");
+            let slots = self.repository.read().expect("invariant: no panic under this lock").1;
+            if self.open_anew(slots).is_err() {
+                resume_unwind(panic);
+            }
+            repository = self.gix();
+            read(&repository)
+        });
         // Behind the read: a handle from before its packs were let go may have them still, and goes with the next.
         self.touch();
         let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
@@ -404,13 +426,17 @@ impl Objects for Store {
         if let Some(object) = self.recent(id) {
             return Ok(object);
         }
-        self.with_gix(|repository| {
+        let look = |repository: &gix::Repository| {
             let found = repository
                 .try_find_object(object::to_gix(id))
                 .map_err(|e| ReadError::Store { id, why: e.to_string() })?
                 .ok_or(ReadError::Missing(id))?
                 .detach();
             Ok(Object::new(found.kind.into(), found.data))
+        };
+        self.with_gix(look).or_else(|first| match self.gix_alone() {
+            Ok(alone) => look(&alone),
+            Err(_) => Err(first),
         })
     }
 
@@ -497,6 +523,75 @@ mod tests {
         assert!(ids.iter().all(|id| store.contains(*id)));
         let fresh = repo.store();
         assert!(ids.iter().all(|id| fresh.contains(*id)));
+    }
+
+    /// A pack of `objects`, written as the ledger writes a batch (its index first), or as it writes what it merged.
+    fn land(repo: &Repo, name: &str, objects: &[Object], is_merged: bool) {
+        let mut builder = Builder::default();
+        for object in objects {
+            builder.add(object.id().expect("no collision"), object);
+        }
+        let (made, stem) = (builder.finish(), repo.git_dir().join("objects/pack").join(name));
+        let file = |kind: &str, bytes: &[u8]| {
+            let unnamed = repo.git_dir().join(format!("objects/pack/tmp_{name}_{kind}"));
+            std::fs::write(&unnamed, bytes).expect("written");
+            std::fs::rename(&unnamed, stem.with_extension(kind)).expect("renamed");
+        };
+        let (pack, index) = (|| file("pack", &made.pack), || file("idx", &made.index));
+        if is_merged {
+            pack();
+            index();
+        } else {
+            index();
+            pack();
+        }
+    }
+
+    #[test]
+    fn objects_are_found_while_packs_come_and_go_under_many_readers() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        let object = |n: usize| Object::new(Kind::Blob, n.to_string().into_bytes());
+        let newest = std::sync::atomic::AtomicUsize::new(0);
+        let done = AtomicBool::new(false);
+        let missed = Mutex::new(Vec::new());
+        land(&repo, &format!("pack-b{:039x}", 0), &[object(0)], false);
+        std::thread::scope(|scope| {
+            for reader in 0..8 {
+                let (store, newest, done, missed) = (&store, &newest, &done, &missed);
+                scope.spawn(move || {
+                    let mut n: usize = reader;
+                    while !done.load(Ordering::Relaxed) {
+                        n = n.wrapping_mul(31).wrapping_add(7);
+                        let there = newest.load(Ordering::SeqCst);
+                        let wanted = if n.is_multiple_of(2) { there } else { n % (there + 1) };
+                        if let Err(error) = store.get(object(wanted).id().expect("no collision")) {
+                            missed.lock().expect("no panic").push(format!("{wanted} of {there}: {error}"));
+                        }
+                    }
+                });
+            }
+            let mut apart: Vec<usize> = vec![0];
+            for n in 1..1500 {
+                // Each holds one that was there before, as a base that a thin pack did not bring.
+                land(&repo, &format!("pack-b{n:039x}"), &[object(n), object(n / 2)], false);
+                newest.store(n, Ordering::SeqCst);
+                apart.push(n);
+                if apart.len() == 20 {
+                    let both = apart.iter().flat_map(|&n| [n, n / 2]).collect::<BTreeSet<_>>();
+                    let all: Vec<Object> = both.into_iter().map(object).collect();
+                    land(&repo, &format!("pack-m{n:039x}"), &all, true);
+                    for n in apart.drain(..) {
+                        let old = repo.git_dir().join(format!("objects/pack/pack-b{n:039x}.idx"));
+                        std::fs::remove_file(&old).expect("removed");
+                        std::fs::remove_file(old.with_extension("pack")).expect("removed");
+                    }
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        let missed = missed.into_inner().expect("no panic");
+        assert!(missed.is_empty(), "{} misses: {missed:#?}", missed.len());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use gix::merge::blob::builtin_driver::text::Labels;
 use gix::merge::plumbing::tree::TreatAsUnresolved;
 use notes_schema::Oid;
 
-use super::{MergeError, conflicting_paths, diff_platform, merge_platform, new_objects, options};
+use super::{MergeError, conflicting_paths, diff_platform, merge_platform, new_objects, options, twice};
 use crate::object::{self, Kind, Object};
 use crate::store::{Objects as _, Store};
 
@@ -23,9 +23,13 @@ pub struct Picked {
 
 /// Makes what each of `commits` changed against its one parent again upon `onto`, in that order.
 pub fn pick(store: &Store, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeError> {
+    twice(store, |repository| pick_with(store, repository, onto, commits))
+}
+
+fn pick_with(store: &Store, repository: gix::Repository, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeError> {
     let failed = |theirs: Oid, why: String| MergeError::Failed { ours: onto, theirs, why };
     let tree_of = |id: Oid| store.commit(id).map(|commit| commit.tree).map_err(|e| failed(id, e.to_string()));
-    let mut repository = store.gix().with_object_memory();
+    let mut repository = repository.with_object_memory();
     repository.object_cache_size_if_unset(4 << 20);
     let mut at = tree_of(onto)?;
     let mut trees = Vec::with_capacity(commits.len());
