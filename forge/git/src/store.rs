@@ -146,6 +146,8 @@ pub struct Store {
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
+    /// The last [`Store::gix_alone`] that looked for what was missed: one user at a time, so that a miss opens none.
+    alone: Mutex<Option<gix::Repository>>,
     packs: Packs,
     graph: Mutex<(Stamp, Option<Arc<Graph>>)>,
     /// Whether packs were read since [`Store::last_read`] was asked.
@@ -212,7 +214,8 @@ impl Store {
         let git_dir = git_dir.to_owned();
         let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
         let (touched, last_read) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Store { git_dir, repository, recent, idle, packs, graph, touched, last_read })
+        let alone = Mutex::default();
+        Ok(Store { git_dir, repository, recent, idle, alone, packs, graph, touched, last_read })
     }
 
     fn open_gix(git_dir: &Path, least: u16) -> Result<(gix::ThreadSafeRepository, u16), OpenError> {
@@ -247,6 +250,7 @@ impl Store {
         let opened = Self::open_gix(&self.git_dir, slots)?;
         *self.repository.write().expect("invariant: no panic under this lock") = opened;
         self.idle.lock().expect("invariant: no panic under this lock").clear();
+        *self.alone.lock().expect("invariant: no panic under this lock") = None;
         Ok(())
     }
 
@@ -434,9 +438,12 @@ impl Objects for Store {
                 .detach();
             Ok(Object::new(found.kind.into(), found.data))
         };
-        self.with_gix(look).or_else(|first| match self.gix_alone() {
-            Ok(alone) => look(&alone),
-            Err(_) => Err(first),
+        self.with_gix(look).or_else(|first| {
+            let kept = self.alone.lock().expect("invariant: no panic under this lock").take();
+            let Ok(alone) = kept.map_or_else(|| self.gix_alone(), Ok) else { return Err(first) };
+            let second = look(&alone);
+            *self.alone.lock().expect("invariant: no panic under this lock") = Some(alone);
+            second
         })
     }
 
