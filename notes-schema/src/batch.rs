@@ -4,10 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{AgentName, Oid, ProjectName, RefName, Sha256};
 
+/// The newest format of a batch that is read here. Batches say the oldest that holds for them: [`crate::FORMAT_VERSION`] unless
+/// they hold what came with a later one, so older programs go on reading a ledger until it holds something they would misread.
+pub const NEWEST_FORMAT: u32 = 2;
+
 /// The blob `batch` of a ledger commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Format version.
+    /// Format version: the oldest whose programs read this batch as it is meant.
     pub v: u32,
     /// The repository.
     pub project: ProjectName,

@@ -20,12 +20,13 @@ pub enum DecodeError {
     Shape(String),
     /// They were written by a later format.
     #[error(
-        "format {found} is newer than {}, the newest that this program reads; install the version that wrote it, or a later one",
-        crate::FORMAT_VERSION
+        "format {found} is newer than {newest}, the newest that this program reads; install the version that wrote it, or a later one"
     )]
     Newer {
         /// The version they claim.
         found: u32,
+        /// The newest of their kind that is read here.
+        newest: u32,
     },
 }
 
@@ -118,7 +119,7 @@ impl Event {
     pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         let event: Event = decode(bytes, budget::EVENT)?;
         if event.v > crate::FORMAT_VERSION {
-            return Err(DecodeError::Newer { found: event.v });
+            return Err(DecodeError::Newer { found: event.v, newest: crate::FORMAT_VERSION });
         }
         Ok(event)
     }
@@ -127,7 +128,7 @@ impl Event {
     pub fn intent(&self) -> Result<Intent, DecodeError> {
         let intent: Intent = decode(&self.i, budget::EVENT)?;
         if intent.v > crate::FORMAT_VERSION {
-            return Err(DecodeError::Newer { found: intent.v });
+            return Err(DecodeError::Newer { found: intent.v, newest: crate::FORMAT_VERSION });
         }
         Ok(intent)
     }
@@ -379,7 +380,7 @@ mod tests {
     #[test]
     fn a_later_format_and_broken_budgets_are_refused() {
         let newer = Event { v: 2, ..event(Vec::new()) };
-        assert!(matches!(Event::decode(&newer.encode()), Err(DecodeError::Newer { found: 2 })));
+        assert!(matches!(Event::decode(&newer.encode()), Err(DecodeError::Newer { found: 2, .. })));
         let long = event(vec![0; budget::EVENT.bytes]);
         assert!(matches!(Event::decode(&long.encode()), Err(DecodeError::Overrun(Overrun::Bytes { .. }))));
         let deep = event([vec![0x91; 40], vec![0xc0]].concat());

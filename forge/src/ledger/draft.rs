@@ -73,6 +73,7 @@ struct Work {
     seq_reserved: Option<u64>,
     epoch_key: Option<String>,
     housekeeping: bool,
+    format: u32,
 }
 
 /// A batch under construction.
@@ -215,6 +216,7 @@ impl<'a> Draft<'a> {
                 seq_reserved: None,
                 epoch_key: None,
                 housekeeping: false,
+                format: notes_schema::FORMAT_VERSION,
             },
         }
     }
@@ -279,6 +281,11 @@ impl<'a> Draft<'a> {
         self.work.snapshot.next_number += count;
         self.remark(format!("skipped {count} numbers"));
         self.work.housekeeping = true;
+    }
+
+    /// The batch holds what programs of formats before `format` would misread.
+    pub(super) fn needs_format(&mut self, format: u32) {
+        self.work.format = self.work.format.max(format);
     }
 
     /// Adds an object to the batch's pack.
@@ -620,7 +627,7 @@ impl<'a> Draft<'a> {
     fn batch(&self, authority: Option<Oid>) -> Batch {
         let work = &self.work;
         Batch {
-            v: notes_schema::FORMAT_VERSION,
+            v: work.format,
             project: self.before.project.clone(),
             n: self.before.number + 1,
             epoch: work.snapshot.epoch,

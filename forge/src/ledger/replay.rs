@@ -124,8 +124,9 @@ pub fn read_batch(objects: &dyn Objects, commit: Oid) -> Result<ReadBatch, Repla
     let refs_bytes = blob(objects, &tree, "refs", &place)?.ok_or_else(|| missing("refs"))?;
     let batch: Batch = envelope::decode(&batch_bytes, budget::BATCH)
         .map_err(|source| ReplayError::Decode { place: place.clone(), source })?;
-    if batch.v > notes_schema::FORMAT_VERSION {
-        return Err(ReplayError::Decode { place, source: DecodeError::Newer { found: batch.v } });
+    let newest = batch::NEWEST_FORMAT;
+    if batch.v > newest {
+        return Err(ReplayError::Decode { place, source: DecodeError::Newer { found: batch.v, newest } });
     }
     let refs_text = std::str::from_utf8(&refs_bytes).map_err(|_| ReplayError::broken(&place, "`refs` is not UTF-8"))?;
     let refs = batch::decode_refs(refs_text).map_err(|e: BadRefLine| ReplayError::broken(&place, e.to_string()))?;

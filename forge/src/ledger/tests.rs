@@ -595,7 +595,7 @@ fn a_batch_of_a_newer_format_is_refused_with_a_clear_word() {
     let open = world.open();
     let tip = open.parser.snapshot().tip.unwrap();
     let mut batch = read_batch(open.parser.store().as_ref(), tip).unwrap().batch;
-    batch.v = notes_schema::FORMAT_VERSION + 1;
+    batch.v = notes_schema::batch::NEWEST_FORMAT + 1;
     let mut objects = std::collections::HashMap::new();
     let mut add = |object: Object| {
         let id = object.id().unwrap();
