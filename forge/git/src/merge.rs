@@ -6,9 +6,9 @@
 //! Invariant: nothing is written to disk.
 
 mod pick;
+mod scratch;
 
-use std::collections::{BTreeSet, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use gix::merge::blob::builtin_driver::text::Labels;
 use gix::merge::plumbing::tree::TreatAsUnresolved;
@@ -16,6 +16,7 @@ use notes_schema::Oid;
 
 use super::object::{self, Kind, Object};
 use super::store::Store;
+use scratch::Scratch;
 
 pub use pick::{Picked, pick};
 
@@ -72,27 +73,8 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
         Ok(None) => return Err(MergeError::Unrelated { ours, theirs }),
         Err(e) => return Err(failed(e.to_string())),
     }
-    twice(store, |repository| merge_with(store, repository, ours, theirs))
-}
-
-/// Does it again with a handle of its own where it failed or panicked: what was missed may be there ([`Store::gix_alone`]).
-fn twice<T>(store: &Store, work: impl Fn(gix::Repository) -> Result<T, MergeError>) -> Result<T, MergeError> {
-    let first = catch_unwind(AssertUnwindSafe(|| work(store.gix())));
-    if let Ok(done @ (Ok(_) | Err(MergeError::Unrelated { .. } | MergeError::Conflicts { .. }))) = first {
-        return done;
-    }
-    match (store.gix_alone(), first) {
-        (Ok(alone), _) => work(alone),
-        (Err(_), Ok(failed)) => failed,
-        (Err(_), Err(panic)) => resume_unwind(panic),
-    }
-}
-
-fn merge_with(store: &Store, repository: gix::Repository, ours: Oid, theirs: Oid) -> Result<Merged, MergeError> {
-    let failed = |why: String| MergeError::Failed { ours, theirs, why };
-    let mut repository = repository.with_object_memory();
-    repository.object_cache_size_if_unset(4 << 20);
-    let mut graph = repository.revision_graph(None);
+    let scratch = Scratch::over(store);
+    let mut graph = gix::revwalk::Graph::new(&scratch, None);
     let labels = Labels { ancestor: None, current: Some("ours".into()), other: Some("theirs".into()) };
     let outcome = gix::merge::plumbing::commit(
         object::to_gix(ours),
@@ -101,7 +83,7 @@ fn merge_with(store: &Store, repository: gix::Repository, ours: Oid, theirs: Oid
         &mut graph,
         &mut diff_platform(store),
         &mut merge_platform(store),
-        &repository,
+        &scratch,
         &mut |id| id.to_string(),
         options(),
     )
@@ -112,12 +94,11 @@ fn merge_with(store: &Store, repository: gix::Repository, ours: Oid, theirs: Oid
         return Err(MergeError::Conflicts { paths });
     }
     let written =
-        merge.tree.write(|tree| gix::objs::Write::write(&repository, tree)).map_err(|e| failed(e.to_string()))?;
+        merge.tree.write(|tree| gix::objs::Write::write(&scratch, tree)).map_err(|e| failed(e.to_string()))?;
     let tree = object::from_gix(&written);
     drop((merge, graph));
-    let made = repository.objects.take_object_memory().unwrap_or_default();
-    let made = |id: Oid| made.get(&object::to_gix(id)).map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()));
-    Ok(Merged { tree, objects: new_objects(store, tree, made).map_err(|e| failed(e.to_string()))? })
+    let objects = new_objects(store, tree, &scratch.into_made()).map_err(|e| failed(e.to_string()))?;
+    Ok(Merged { tree, objects })
 }
 
 /// The paths of what both sides changed, sorted.
@@ -133,23 +114,19 @@ fn conflicting_paths(conflicts: &[gix::merge::plumbing::tree::Conflict], unresol
 
 /// What is reachable from `tree` and not in the store, parents before children. Most of it is new: each miss would have all
 /// packs looked for again, and an object that came a moment ago may well be written once more.
-fn new_objects(
-    store: &Store,
-    tree: Oid,
-    made: impl Fn(Oid) -> Option<Object>,
-) -> Result<Vec<(Oid, Object)>, object::Malformed> {
+fn new_objects(store: &Store, tree: Oid, made: &HashMap<Oid, Object>) -> Result<Vec<(Oid, Object)>, object::Malformed> {
     let mut objects = Vec::new();
     let mut seen = HashSet::from([tree]);
     let mut open = vec![tree];
     while let Some(id) = open.pop() {
         // What was not made just now was there before, and so was everything below it.
-        let Some(object) = made(id).filter(|_| !store.knows(id)) else {
+        let Some(object) = made.get(&id).filter(|_| !store.knows(id)) else {
             continue;
         };
         if object.kind == Kind::Tree {
             open.extend(object::read_tree(&object.data)?.into_iter().map(|e| e.id).filter(|id| seen.insert(*id)));
         }
-        objects.push((id, object));
+        objects.push((id, object.clone()));
     }
     Ok(objects)
 }

@@ -110,15 +110,13 @@ struct Queue {
 /// How far behind the ledger the machine's clock may be, milliseconds.
 /// Limit: how far the clock may be behind what was written | {:ms}
 const CLOCK_TOLERANCE_MS: u64 = 86_400_000;
-/// Most batches above the flushed one: each is a pack, and a store has a fixed number of slots for them.
+/// Most batches above the flushed one: each is a pack, and a look for an object asks them all.
 /// Limit: batches above the flushed refs | {}, then writers wait for a flush
 const LONGEST_TAIL: u64 = 512;
 /// Most batches since packs were last merged. Merging takes seconds at most and has a thread of its own, so only one that
 /// hangs comes here: what bounds it is that each pack is mapped, and a process may have some 65,000 maps.
 /// Limit: batches since packs were merged | {}, then writers wait for a merge
 const MOST_UNMERGED: u64 = 4096;
-/// After so many batches it is looked whether packs come near to filling the slots for them: there are 256 left then.
-const ROOM_EVERY: u64 = 32;
 /// Most remembered object bytes before refs are flushed and memory is given back.
 /// Limit: objects of batches that are remembered before refs are flushed | {:bytes}
 const MOST_REMEMBERED: usize = 64 << 20;
@@ -507,9 +505,6 @@ impl Repository {
             }
             tip_before = Some(read.commit);
         }
-        if let Err(error) = self.store.make_room() {
-            tracing::error!(project = %self.name, %error, "there is no room for more packs");
-        }
         Ok(batches.len() as u64)
     }
 
@@ -531,18 +526,12 @@ impl Repository {
         snapshot
     }
 
-    /// Makes room for more packs, and where housekeeping cannot keep up gives memory back, shortens the tail and merges
-    /// packs; the writers wait for it. Nobody waits for a merge under way.
+    /// Where housekeeping cannot keep up gives memory back, shortens the tail and merges packs; the writers wait for it. Nobody waits for a merge under way.
     fn hold_back(&self, written: u64) {
         let flushed = self.flushed.load(Ordering::Acquire);
         let far = written.saturating_sub(flushed) >= LONGEST_TAIL || self.store.remembered() >= MOST_REMEMBERED;
         if far && let Err(error) = self.flush() {
             tracing::error!(project = %self.name, %error, "refs on disk lag");
-        }
-        if written.is_multiple_of(ROOM_EVERY)
-            && let Err(error) = self.store.make_room()
-        {
-            tracing::error!(project = %self.name, %error, "there is no room for more packs");
         }
         if written.saturating_sub(self.merged.load(Ordering::Acquire)) >= MOST_UNMERGED {
             let merging = self.merging.lock().expect("invariant: no panic under this lock");
@@ -605,7 +594,8 @@ impl Repository {
         // Set first: what cannot be merged now is looked at again when there is more.
         self.merged.store(flushed, Ordering::Release);
         maintain::merge_packs(&self.git_dir, flushed)?;
-        self.store.make_room().map_err(std::io::Error::other)
+        self.store.look_again();
+        Ok(())
     }
 
     /// Brings the commit-graph up to date once the repository has come to rest, or is far behind. Call it now and then;

@@ -8,8 +8,9 @@ use gix::merge::blob::builtin_driver::text::Labels;
 use gix::merge::plumbing::tree::TreatAsUnresolved;
 use notes_schema::Oid;
 
-use super::{MergeError, conflicting_paths, diff_platform, merge_platform, new_objects, options, twice};
-use crate::object::{self, Kind, Object};
+use super::scratch::Scratch;
+use super::{MergeError, conflicting_paths, diff_platform, merge_platform, new_objects, options};
+use crate::object::{self, Object};
 use crate::store::{Objects as _, Store};
 
 /// Changes made again.
@@ -23,14 +24,9 @@ pub struct Picked {
 
 /// Makes what each of `commits` changed against its one parent again upon `onto`, in that order.
 pub fn pick(store: &Store, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeError> {
-    twice(store, |repository| pick_with(store, repository, onto, commits))
-}
-
-fn pick_with(store: &Store, repository: gix::Repository, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeError> {
     let failed = |theirs: Oid, why: String| MergeError::Failed { ours: onto, theirs, why };
     let tree_of = |id: Oid| store.commit(id).map(|commit| commit.tree).map_err(|e| failed(id, e.to_string()));
-    let mut repository = repository.with_object_memory();
-    repository.object_cache_size_if_unset(4 << 20);
+    let scratch = Scratch::over(store);
     let mut at = tree_of(onto)?;
     let mut trees = Vec::with_capacity(commits.len());
     for &id in commits {
@@ -46,8 +42,8 @@ fn pick_with(store: &Store, repository: gix::Repository, onto: Oid, commits: &[O
             &object::to_gix(at),
             &object::to_gix(commit.tree),
             labels,
-            &repository,
-            |data| gix::objs::Write::write_buf(&repository, gix::objs::Kind::Blob, data),
+            &scratch,
+            |data| gix::objs::Write::write_buf(&scratch, gix::objs::Kind::Blob, data),
             &mut gix::diff::tree::State::default(),
             &mut diff_platform(store),
             &mut merge_platform(store),
@@ -58,15 +54,14 @@ fn pick_with(store: &Store, repository: gix::Repository, onto: Oid, commits: &[O
         if !paths.is_empty() {
             return Err(MergeError::Conflicts { paths });
         }
-        let written = outcome.tree.write(|tree| gix::objs::Write::write(&repository, tree));
+        let written = outcome.tree.write(|tree| gix::objs::Write::write(&scratch, tree));
         at = object::from_gix(&written.map_err(|e| failed(id, e.to_string()))?);
         trees.push(at);
     }
-    let made = repository.objects.take_object_memory().unwrap_or_default();
-    let made = |id: Oid| made.get(&object::to_gix(id)).map(|(kind, data)| Object::new(Kind::from(*kind), data.clone()));
+    let made = scratch.into_made();
     let (mut objects, mut seen) = (Vec::new(), HashSet::new());
     for &tree in &trees {
-        let new = new_objects(store, tree, made).map_err(|e| failed(onto, e.to_string()))?;
+        let new = new_objects(store, tree, &made).map_err(|e| failed(onto, e.to_string()))?;
         objects.extend(new.into_iter().filter(|(id, _)| seen.insert(*id)));
     }
     Ok(Picked { trees, objects })

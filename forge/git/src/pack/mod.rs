@@ -3,6 +3,7 @@
 pub mod cache;
 mod delta;
 pub mod emit;
+pub(crate) mod folders;
 pub mod index;
 pub mod intake;
 pub mod merge;

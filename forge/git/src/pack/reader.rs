@@ -1,24 +1,27 @@
-//! The packs of one repository as they lie on disk: where an object's bytes are, without inflating them.
+//! One pack as it lies on disk: where an object's bytes are, and the object that they make.
 //!
 //! Packs are mapped, so one that a merge removes stays readable for whoever holds it.
 //!
-//! Invariant: never writes, and never hands out bytes of an entry whose checksum in the index does not hold.
+//! Invariant: never writes, and never hands out an entry as it lies whose checksum in the index does not hold.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::SystemTime;
 
+use gix::odb::pack::cache::lru::MemoryCappedHashmap;
+use gix::odb::pack::data::decode;
 use gix::odb::pack::{data, index};
+use gix::zlib::Inflate;
 use notes_schema::Oid;
 
-use crate::object::{self, Kind};
+use crate::object::{self, Kind, Object};
 
-/// A directory changed so recently may change again under the same time stamp.
-const UNSETTLED: Duration = Duration::from_millis(50);
+/// Largest object that is allocated for, in bytes, with what it is made of.
+/// Limit: largest object that is read | {:bytes}
+pub(crate) const LARGEST_OBJECT: usize = 256 << 20;
+/// Limit: bases of deltas that one reader of packs keeps | {:bytes}
+const BASE_CACHE: usize = 8 << 20;
 
 /// An entry that is not what its index says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,95 +35,16 @@ pub struct Damaged {
     pub why: &'static str,
 }
 
-/// All packs of a repository and of those it borrows from, opened when first asked for.
-#[derive(Default)]
-pub(crate) struct Packs {
-    state: Mutex<State>,
+/// What reading takes and the next read can use again: for one thread at a time, and every pack.
+pub(crate) struct Inflater {
+    inflate: Inflate,
+    /// By the number of the pack, which no two of a process share.
+    bases: MemoryCappedHashmap,
 }
 
-#[derive(Default)]
-struct State {
-    /// When the list of those it borrows from was written.
-    borrowed: Option<SystemTime>,
-    folders: Vec<Folder>,
-    listed: Arc<Vec<Arc<Pack>>>,
-}
-
-/// One directory of packs.
-struct Folder {
-    path: PathBuf,
-    stamp: Option<SystemTime>,
-    open: HashMap<OsString, Arc<Pack>>,
-}
-
-impl Packs {
-    /// Closes them all; who reads through one still has it.
-    pub(crate) fn close(&self) {
-        *self.state.lock().expect("invariant: no panic under this lock") = State::default();
-    }
-
-    /// The packs that are there now, the newest first. One that cannot be opened is left out: whoever misses an object
-    /// reads it in another way, and hears the reason there.
-    pub(crate) fn current(&self, git_dir: &Path) -> Arc<Vec<Arc<Pack>>> {
-        let mut state = self.state.lock().expect("invariant: no panic under this lock");
-        let objects = git_dir.join("objects");
-        let borrowed = modified(&objects.join("info/alternates"));
-        if state.folders.is_empty() || state.borrowed != borrowed {
-            state.folders = folders(&objects);
-            state.borrowed = borrowed.filter(settled);
-        }
-        let mut changed = false;
-        for folder in &mut state.folders {
-            changed |= folder.refresh();
-        }
-        if changed {
-            let mut listed: Vec<Arc<Pack>> =
-                state.folders.iter().flat_map(|folder| folder.open.values()).cloned().collect();
-            listed.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| a.index.path().cmp(b.index.path())));
-            state.listed = Arc::new(listed);
-        }
-        state.listed.clone()
-    }
-}
-
-fn folders(objects: &Path) -> Vec<Folder> {
-    let folder = |dir: PathBuf| Folder { path: dir.join("pack"), stamp: None, open: HashMap::new() };
-    let absolute = fs::canonicalize(objects).unwrap_or_else(|_| objects.to_owned());
-    let others = gix::odb::alternate::resolve(absolute.clone(), Path::new("/")).unwrap_or_default();
-    std::iter::once(absolute).chain(others).map(folder).collect()
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|meta| meta.modified()).ok()
-}
-
-fn settled(at: &SystemTime) -> bool {
-    at.elapsed().is_ok_and(|age| age > UNSETTLED)
-}
-
-impl Folder {
-    /// Looks again where the directory has changed; whether it holds other packs than before.
-    fn refresh(&mut self) -> bool {
-        let changed = modified(&self.path);
-        if changed.is_some() && self.stamp == changed {
-            return false;
-        }
-        self.stamp = changed.filter(settled);
-        let mut known = std::mem::take(&mut self.open);
-        let mut fresh = false;
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if !name.as_encoded_bytes().ends_with(b".idx") {
-                continue;
-            }
-            if let Some(pack) = known.remove(&name) {
-                self.open.insert(name, pack);
-            } else if let Some(pack) = Pack::open(entry.path()) {
-                self.open.insert(name, Arc::new(pack));
-                fresh = true;
-            }
-        }
-        fresh || !known.is_empty()
+impl Default for Inflater {
+    fn default() -> Self {
+        Inflater { inflate: Inflate::default(), bases: MemoryCappedHashmap::new(BASE_CACHE) }
     }
 }
 
@@ -129,6 +53,8 @@ pub(crate) struct Pack {
     index: index::File,
     data: data::File,
     modified: Option<SystemTime>,
+    /// Whether its entries have checksums and it is the pack that the index was made of.
+    is_checked: bool,
     /// Positions in the index, by where their entries begin.
     order: OnceLock<Vec<u32>>,
     deltas: AtomicBool,
@@ -157,18 +83,35 @@ pub(crate) struct Raw<'a> {
 }
 
 impl Pack {
-    fn open(index: PathBuf) -> Option<Pack> {
+    /// Maps the pack of the index at `index`. The error says what either of them is not.
+    pub(super) fn open(index: PathBuf) -> Result<Pack, String> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let path = index.with_extension("pack");
-        let index = index::File::at(index, gix::hash::Kind::Sha1).ok()?;
-        let data = data::File::at(&path, gix::hash::Kind::Sha1).ok()?;
+        let index = index::File::at(index, gix::hash::Kind::Sha1).map_err(|e| e.to_string())?;
+        let data = data::File::at(&path, gix::hash::Kind::Sha1).map_err(|e| e.to_string())?;
+        let mut data = data.with_alloc_limit_bytes(Some(LARGEST_OBJECT));
+        data.id = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let trailer = data.entry_slice(data.pack_end() as u64..data.data_len() as u64);
+        let mine = index.num_objects() == data.num_objects() && trailer == Some(index.pack_checksum().as_bytes());
         // Version 1 has no checksums of entries.
-        let mine = index.version() == index::Version::V2 && index.num_objects() == data.num_objects();
-        let trailer = data.entry_slice(data.pack_end() as u64..data.data_len() as u64)?;
-        if !mine || trailer != index.pack_checksum().as_bytes() {
-            return None;
-        }
-        let modified = modified(&path);
-        Some(Pack { index, data, modified, order: OnceLock::new(), deltas: AtomicBool::new(false) })
+        let is_checked = mine && index.version() == index::Version::V2;
+        let modified = std::fs::metadata(&path).and_then(|meta| meta.modified()).ok();
+        Ok(Pack { index, data, modified, is_checked, order: OnceLock::new(), deltas: AtomicBool::new(false) })
+    }
+
+    /// When its file was written.
+    pub(super) fn modified(&self) -> Option<SystemTime> {
+        self.modified
+    }
+
+    /// The path of its index.
+    pub(super) fn index_path(&self) -> &Path {
+        self.index.path()
+    }
+
+    /// Whether its entries may be handed out as they lie.
+    pub(super) fn is_checked(&self) -> bool {
+        self.is_checked
     }
 
     /// The pack's file.
@@ -180,6 +123,42 @@ impl Pack {
     /// Where `id` is in the index.
     pub(crate) fn lookup(&self, id: Oid) -> Option<u32> {
         self.index.lookup(object::to_gix(id))
+    }
+
+    /// The ids in it that begin with `prefix`.
+    pub(crate) fn beginning(&self, prefix: gix::hash::Prefix) -> impl Iterator<Item = Oid> {
+        let mut found = 0..0;
+        self.index.lookup_prefix(prefix, Some(&mut found));
+        found.map(|position| self.id(position))
+    }
+
+    /// The object at `position`, deltas applied; the error says what is wrong with it.
+    pub(crate) fn object(&self, position: u32, with: &mut Inflater) -> Result<Object, String> {
+        let mut out = Vec::new();
+        let in_here = |id: &gix::oid, _: &mut Vec<u8>| Ok(self.entry_of(id)?.map(decode::entry::ResolvedBase::InPack));
+        let decoded = self
+            .data
+            .entry(self.index.pack_offset_at_index(position))
+            .and_then(|entry| self.data.decode_entry(entry, &mut out, &mut with.inflate, &in_here, &mut with.bases))
+            .map_err(|e| e.to_string())?;
+        Ok(Object::new(decoded.kind.into(), out))
+    }
+
+    /// What the object at `position` is, and its size in bytes, without inflating it in full.
+    pub(crate) fn header(&self, position: u32, with: &mut Inflater) -> Result<(Kind, u64), String> {
+        let in_here = |id: &gix::oid| Ok(self.entry_of(id)?.map(decode::header::ResolvedBase::InPack));
+        let decoded = self
+            .data
+            .entry(self.index.pack_offset_at_index(position))
+            .and_then(|entry| self.data.decode_header(entry, &mut with.inflate, &in_here))
+            .map_err(|e| e.to_string())?;
+        Ok((decoded.kind.into(), decoded.object_size))
+    }
+
+    /// The entry of a base that is named by its id: packs on disk hold those of their own deltas.
+    fn entry_of(&self, id: &gix::oid) -> Result<Option<data::Entry>, gix::Error> {
+        let position = self.index.lookup(id);
+        position.map(|at| self.data.entry(self.index.pack_offset_at_index(at))).transpose()
     }
 
     /// Whether deltas were met in here, so that whoever made this pack has looked for them.

@@ -170,18 +170,11 @@ impl Root {
 /// One repository, as long as it is the same directory.
 struct Repository {
     refs: Refs,
-    store: Mutex<Opened>,
+    store: Arc<Store>,
     settings: Mutex<Option<Configured>>,
     /// What objects that refs name peel to.
     facts: Mutex<HashMap<Oid, Option<Oid>>>,
     seen: Seen,
-}
-
-/// A store, and for how many packs it was opened.
-struct Opened {
-    packs: usize,
-    looked: Option<Stamp>,
-    store: Arc<Store>,
 }
 
 type Configured = ([Option<Stamp>; 2], Arc<Settings>);
@@ -193,7 +186,7 @@ impl Repository {
             settings: Mutex::default(),
             facts: Mutex::default(),
             seen: Seen::default(),
-            store: Mutex::new(Opened::new(dir)?),
+            store: Arc::new(Store::open(dir).map_err(|e| Refused::Unusable(e.why))?),
         };
         if let Err(e) = intake::remove_older(dir, STALE) {
             tracing::warn!("{}: remains of old pushes: {e}", dir.display());
@@ -228,19 +221,8 @@ impl Repository {
         Ok(settings)
     }
 
-    /// Its objects. Opened anew where there are more packs than the open store has room for.
     fn store(&self) -> Arc<Store> {
-        let mut opened = self.store.lock().expect("invariant: no panic under this lock");
-        let now = Stamp::at(&self.dir().join("objects/pack")).ok().flatten();
-        if now != opened.looked {
-            opened.looked = now;
-            if count_packs(self.dir()) > opened.packs
-                && let Ok(larger) = Opened::new(self.dir())
-            {
-                *opened = larger;
-            }
-        }
-        opened.store.clone()
+        self.store.clone()
     }
 
     /// What `id` peels to: the inner `None` where it is no tag, the outer one where it is not there.
@@ -274,20 +256,6 @@ impl Repository {
         }
         Some((at != id).then_some(at))
     }
-}
-
-impl Opened {
-    fn new(dir: &Path) -> Result<Opened, Refused> {
-        let packs = count_packs(dir).saturating_mul(2).clamp(512, 32_000);
-        let slots = u16::try_from(packs * 2).unwrap_or(u16::MAX);
-        let store = Store::open_for(dir, slots).map_err(|e| Refused::Unusable(e.why))?;
-        Ok(Opened { packs, looked: None, store: Arc::new(store) })
-    }
-}
-
-fn count_packs(dir: &Path) -> usize {
-    let listed = fs::read_dir(dir.join("objects/pack")).into_iter().flatten().flatten();
-    listed.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "idx")).count()
 }
 
 /// Whether a directory on the way from `dir` to `relative` is a link.

@@ -285,7 +285,7 @@ impl<'a> Intake<'a> {
     fn name(&mut self, index: usize, object: &Object) -> Result<Oid, PackError> {
         let at = self.entries[index].offset;
         let id = object.id().map_err(|_| PackError::Collision { at })?;
-        if self.known.get(id).is_some_and(|mine| mine != *object) {
+        if self.known.get(self.store, id).is_some_and(|mine| mine != *object) {
             return Err(PackError::Differs(id));
         }
         match self.limits.strict {

@@ -70,7 +70,7 @@ impl Negotiation {
 
     fn kind(&self, id: Oid) -> Option<Kind> {
         let recent = self.commits.store().recent(id).map(|object| object.kind);
-        recent.or_else(|| self.packs.kind(id))
+        recent.or_else(|| self.packs.kind(self.commits.store(), id))
     }
 
     /// The client has `id`. Whether we have it too.

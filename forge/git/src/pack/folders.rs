@@ -1,0 +1,221 @@
+//! Which packs and loose objects a repository has, its own and those that it borrows: opened when first asked for.
+//!
+//! Packs come and go while others read. Every moment has each object in one of them at least: a new pack is named before
+//! those that it replaces go.
+//!
+//! Invariant: what is there during a whole search is found by it, whatever is merged meanwhile.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, SystemTime};
+
+use gix::odb::loose;
+use notes_schema::Oid;
+
+use super::reader::{LARGEST_OBJECT, Pack};
+use crate::object;
+
+/// A directory changed so recently may change again under the same time stamp.
+const UNSETTLED: Duration = Duration::from_millis(50);
+
+/// All packs of a repository and of those it borrows from.
+#[derive(Default)]
+pub(crate) struct Folders {
+    state: Mutex<State>,
+    listed: RwLock<Arc<Listed>>,
+}
+
+/// The packs at one moment.
+#[derive(Default)]
+pub(crate) struct Listed {
+    /// All of them, the newest first.
+    packs: Vec<Arc<Pack>>,
+    /// Those from which entries may be copied as they lie.
+    copyable: Arc<Vec<Arc<Pack>>>,
+    loose: Vec<loose::Store>,
+}
+
+/// Where an object lies.
+pub(crate) enum Place {
+    /// In a pack, at this position of its index.
+    Packed(Arc<Pack>, u32),
+    /// In a file of its own.
+    Loose(loose::Store),
+}
+
+impl Listed {
+    /// The packs, the newest first.
+    pub(crate) fn packs(&self) -> &[Arc<Pack>] {
+        &self.packs
+    }
+
+    /// Those from which entries may be copied as they lie.
+    pub(crate) fn copyable(&self) -> Arc<Vec<Arc<Pack>>> {
+        self.copyable.clone()
+    }
+
+    /// Where loose objects are.
+    pub(crate) fn loose(&self) -> &[loose::Store] {
+        &self.loose
+    }
+
+    /// Where `id` lies, if it is known here.
+    pub(crate) fn locate(&self, id: Oid) -> Option<Place> {
+        let packed = || self.packs.iter().find_map(|pack| Some(Place::Packed(pack.clone(), pack.lookup(id)?)));
+        let holds = |store: &&loose::Store| store.contains(&object::to_gix(id));
+        packed().or_else(|| Some(Place::Loose(self.loose.iter().find(holds)?.clone())))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// When the list of those it borrows from was written.
+    borrowed: Option<SystemTime>,
+    folders: Vec<Folder>,
+}
+
+/// One directory of objects.
+struct Folder {
+    loose: loose::Store,
+    packs: PathBuf,
+    stamp: Option<SystemTime>,
+    open: HashMap<OsString, Arc<Pack>>,
+}
+
+/// How a look at the directories ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// There are other packs than before.
+    Changed,
+    /// The same names as before, which may have been read while some came and went.
+    Same,
+    /// Nothing has changed since the last look.
+    Settled,
+}
+
+impl Folders {
+    /// Closes them all; who reads through one still has it.
+    pub(crate) fn close(&self) {
+        *self.state.lock().expect("invariant: no panic under this lock") = State::default();
+        *self.listed.write().expect("invariant: no panic under this lock") = Arc::default();
+    }
+
+    /// What is known by now, without looking.
+    pub(crate) fn known(&self) -> Arc<Listed> {
+        self.listed.read().expect("invariant: no panic under this lock").clone()
+    }
+
+    /// What is there now.
+    pub(crate) fn current(&self, git_dir: &Path) -> Arc<Listed> {
+        self.look(git_dir);
+        self.known()
+    }
+
+    /// Where `id` lies.
+    pub(crate) fn locate(&self, git_dir: &Path, id: Oid) -> Option<Place> {
+        if let Some(place) = self.known().locate(id) {
+            return Some(place);
+        }
+        // One look may miss an object that moves while the directory is read: from a pack that is gone when its turn comes
+        // into one that was not there yet. Then the next finds other names.
+        let mut looked = false;
+        loop {
+            let look = self.look(git_dir);
+            if let Some(place) = self.known().locate(id) {
+                return Some(place);
+            }
+            if look == Look::Settled || (look == Look::Same && looked) {
+                return None;
+            }
+            looked = true;
+        }
+    }
+
+    fn look(&self, git_dir: &Path) -> Look {
+        let mut state = self.state.lock().expect("invariant: no panic under this lock");
+        let objects = git_dir.join("objects");
+        let borrowed = modified(&objects.join("info/alternates"));
+        let mut look = Look::Settled;
+        if state.folders.is_empty() || state.borrowed != borrowed {
+            state.folders = folders(&objects);
+            state.borrowed = borrowed.filter(settled);
+            look = Look::Changed;
+        }
+        for folder in &mut state.folders {
+            look = match (look, folder.look()) {
+                (Look::Changed, _) | (_, Look::Changed) => Look::Changed,
+                (Look::Same, _) | (_, Look::Same) => Look::Same,
+                (Look::Settled, Look::Settled) => Look::Settled,
+            };
+        }
+        if look == Look::Changed {
+            let mut packs: Vec<Arc<Pack>> = state.folders.iter().flat_map(|f| f.open.values()).cloned().collect();
+            packs.sort_by(|a, b| b.modified().cmp(&a.modified()).then_with(|| a.index_path().cmp(b.index_path())));
+            let copyable = Arc::new(packs.iter().filter(|pack| pack.is_checked()).cloned().collect());
+            let loose = state.folders.iter().map(|folder| folder.loose.clone()).collect();
+            // Still under the lock of the state, so that no older list replaces a newer one.
+            let listed = Arc::new(Listed { packs, copyable, loose });
+            *self.listed.write().expect("invariant: no panic under this lock") = listed;
+        }
+        look
+    }
+}
+
+fn folders(objects: &Path) -> Vec<Folder> {
+    let options = loose::Options { alloc_limit_bytes: Some(LARGEST_OBJECT), ..Default::default() };
+    let folder = |dir: PathBuf| Folder {
+        packs: dir.join("pack"),
+        loose: loose::Store::at_opts(dir, gix::hash::Kind::Sha1, options),
+        stamp: None,
+        open: HashMap::new(),
+    };
+    let absolute = fs::canonicalize(objects).unwrap_or_else(|_| objects.to_owned());
+    let others = gix::odb::alternate::resolve(absolute.clone(), Path::new("/")).unwrap_or_default();
+    std::iter::once(absolute).chain(others).map(folder).collect()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+fn settled(at: &SystemTime) -> bool {
+    at.elapsed().is_ok_and(|age| age > UNSETTLED)
+}
+
+impl Folder {
+    /// Looks again where the directory has changed.
+    fn look(&mut self) -> Look {
+        let changed = modified(&self.packs);
+        if changed.is_some() && self.stamp == changed {
+            return Look::Settled;
+        }
+        self.stamp = changed.filter(settled);
+        let mut known = std::mem::take(&mut self.open);
+        let mut fresh = false;
+        for entry in fs::read_dir(&self.packs).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if !name.as_encoded_bytes().ends_with(b".idx") {
+                continue;
+            }
+            if let Some(pack) = known.remove(&name) {
+                self.open.insert(name, pack);
+                continue;
+            }
+            match Pack::open(entry.path()) {
+                Ok(pack) => {
+                    self.open.insert(name, Arc::new(pack));
+                    fresh = true;
+                }
+                // An index may stand there a moment before its pack, and a pack that goes loses its index first.
+                Err(why) if entry.path().with_extension("pack").exists() => {
+                    tracing::warn!(index = %entry.path().display(), why, "a pack cannot be opened");
+                }
+                Err(_) => {}
+            }
+        }
+        if fresh || !known.is_empty() { Look::Changed } else { Look::Same }
+    }
+}
