@@ -595,7 +595,7 @@ mod tests {
     /// One large pack and many of a batch's size, as merging leaves them.
     #[test]
     #[ignore = "a measurement: cargo test --release -p git store::tests::lookups -- --ignored --nocapture"]
-    fn lookups_with_and_without_a_multi_pack_index() {
+    fn lookups() {
         let absent: Vec<Oid> = put_many(&Repo::bare(), 1_000_000, 1_002_000);
         let spread = |ids: &[Oid], seed: usize| -> Vec<Oid> {
             (0..2000).map(|n| ids[(n * 7919 + seed) * 104_729 % ids.len()]).collect()
@@ -605,30 +605,25 @@ mod tests {
             let large = put_many(&repo, 0, 100_000);
             let small: Vec<Oid> =
                 (1..packs).flat_map(|n| put_many(&repo, 100_000 + n * 400, 100_400 + n * 400)).collect();
-            for with in [false, true] {
-                if with {
-                    repo.git(&["multi-pack-index", "write"]);
-                }
-                let store = repo.store();
-                let opened = std::time::Instant::now();
-                assert!(!store.contains(absent[0]));
-                let opened = opened.elapsed();
-                let timed = |ids: &[Oid], what: &dyn Fn(Oid) -> bool| {
-                    let began = std::time::Instant::now();
-                    let found = ids.iter().filter(|&&id| what(id)).count();
-                    (began.elapsed() / ids.len() as u32, found)
-                };
-                let known = store.known();
-                let read = |id| store.get(id).is_ok();
-                println!(
-                    "{packs} packs, multi-pack-index {with}: first {opened:?}, in the large one {:?}, in small ones {:?}, \
-                     absent {:?}, absent and looked for again {:?}",
-                    timed(&spread(&large, 1), &read),
-                    timed(&spread(&small, 2), &read),
-                    timed(&absent, &|id| known.kind(&store, id).is_some()),
-                    timed(&absent, &|id| store.contains(id)),
-                );
-            }
+            let store = repo.store();
+            let opened = std::time::Instant::now();
+            assert!(!store.contains(absent[0]));
+            let opened = opened.elapsed();
+            let timed = |ids: &[Oid], what: &dyn Fn(Oid) -> bool| {
+                let began = std::time::Instant::now();
+                let found = ids.iter().filter(|&&id| what(id)).count();
+                (began.elapsed() / ids.len() as u32, found)
+            };
+            let known = store.known();
+            let read = |id| store.get(id).is_ok();
+            println!(
+                "{packs} packs: first {opened:?}, in the large one {:?}, in small ones {:?}, absent {:?}, absent and looked for \
+                 again {:?}",
+                timed(&spread(&large, 1), &read),
+                timed(&spread(&small, 2), &read),
+                timed(&absent, &|id| known.kind(&store, id).is_some()),
+                timed(&absent, &|id| store.contains(id)),
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -36,6 +37,8 @@ pub(crate) struct Listed {
     /// Those from which entries may be copied as they lie.
     copyable: Arc<Vec<Arc<Pack>>>,
     loose: Vec<loose::Store>,
+    /// The pack that had what was looked for last: neighbours often lie together.
+    last: AtomicUsize,
 }
 
 /// Where an object lies.
@@ -64,7 +67,15 @@ impl Listed {
 
     /// Where `id` lies, if it is known here.
     pub(crate) fn locate(&self, id: Oid) -> Option<Place> {
-        let packed = || self.packs.iter().find_map(|pack| Some(Place::Packed(pack.clone(), pack.lookup(id)?)));
+        let packed = || {
+            let last = self.last.load(Ordering::Relaxed);
+            let others = (0..self.packs.len()).filter(|&number| number != last);
+            (last < self.packs.len()).then_some(last).into_iter().chain(others).find_map(|number| {
+                let position = self.packs[number].lookup(id)?;
+                self.last.store(number, Ordering::Relaxed);
+                Some(Place::Packed(self.packs[number].clone(), position))
+            })
+        };
         let holds = |store: &&loose::Store| store.contains(&object::to_gix(id));
         packed().or_else(|| Some(Place::Loose(self.loose.iter().find(holds)?.clone())))
     }
@@ -157,7 +168,7 @@ impl Folders {
             let copyable = Arc::new(packs.iter().filter(|pack| pack.is_checked()).cloned().collect());
             let loose = state.folders.iter().map(|folder| folder.loose.clone()).collect();
             // Still under the lock of the state, so that no older list replaces a newer one.
-            let listed = Arc::new(Listed { packs, copyable, loose });
+            let listed = Arc::new(Listed { packs, copyable, loose, last: AtomicUsize::new(0) });
             *self.listed.write().expect("invariant: no panic under this lock") = listed;
         }
         look
