@@ -22,10 +22,10 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM HUP
 
-# at_least <version> <wanted>: compares major and minor numbers.
+# at_least <version> <wanted>: compares major and minor numbers. No version is none.
 at_least() {
-    printf '%s %s\n' "$1" "$2" | awk '{ split($1, have, "."); split($2, want, ".")
-        exit !(have[1] + 0 > want[1] + 0 || have[1] + 0 == want[1] + 0 && have[2] + 0 >= want[2] + 0) }'
+    printf '%s\n' "$1" "$2" | awk -F . '{ major[NR] = $1 + 0; minor[NR] = $2 + 0 }
+        END { exit !(major[1] > major[2] || major[1] == major[2] && minor[1] >= minor[2]) }'
 }
 
 # What keeps a language from being checked here. Empty where nothing does.
@@ -49,7 +49,7 @@ lacks() {
         at_least "$version" 20.0 && { command -v esbuild || command -v tsc; } >/dev/null 2>&1 && return
         echo 'needs node 22.6, or node 20 with esbuild or tsc'
         ;;
-    *) echo 'is not known to check.sh' ;;
+    *) echo 'has no runner in check.sh' ;;
     esac
 }
 
@@ -104,13 +104,18 @@ fault() {
     printf '      %s\n' "$*" >>"$work.faults"
 }
 
+# Adds the end of what the last run printed.
+shown() {
+    tail -n 15 "$work.log" | sed 's/^/      | /' >>"$work.faults"
+}
+
 # compared <when> <expected> <results>: names each test of which something else was expected.
 compared() {
     comm -23 "$2" "$3" | sed "s/^/$1: missing: /" >>"$work.differences"
     comm -13 "$2" "$3" | sed "s/^/$1: instead: /" >>"$work.differences"
     if [ -s "$work.differences" ]; then
         sed 's/^/      /' "$work.differences" >>"$work.faults"
-        tail -n 30 "$work.log" | sed 's/^/      | /' >>"$work.faults"
+        shown
     fi
     rm -f "$work.differences"
 }
@@ -139,7 +144,11 @@ prove() {
     [ ! -s "$work.faults" ] || return 0
 
     tested "$1" "$work.base" || fault 'as it is: the tests fail'
-    [ -s "$work.base" ] || fault 'as it is: there are no tests'
+    if [ ! -s "$work.base" ]; then
+        fault 'as it is: no test ran'
+        shown
+        return
+    fi
 
     git -C "$work" apply "$here/$1/test.patch"
     if tested "$1" "$work.sealed"; then
@@ -203,11 +212,14 @@ wanted() {
         return
     fi
     for one in $asked; do
-        issues | grep -E "^$one(/|\$)" || echo "unknown/$one"
+        issues | grep -E "^$one(/|\$)"
     done
 }
 
 asked=$*
+for one in $asked; do
+    issues | grep -qE "^$one(/|\$)" || die "there is no issue $one; next: ls tests/starter/*"
+done
 if $write; then
     for issue in $(wanted); do
         for list in fail_to_pass pass_to_pass; do
