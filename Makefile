@@ -21,13 +21,14 @@ export PROPTEST_RNG_SEED ?= 20261129
 # How many sets of others.
 SETS ?= 10
 
-.PHONY: help demo test check cases kill bench bench-gate bench-start swarm large fuzz setup
+.PHONY: help demo test check cases starter kill bench bench-gate bench-start swarm large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
 	@echo 'make test    everything CI runs: formatting, lints, documents, all tests'
 	@echo 'make check   formatting, lints and documents alone'
 	@echo 'make cases   $(SETS) other sets of generated cases for each test that has them (SETS=n; a failure prints its seed)'
+	@echo 'make starter each issue of the starter pack: its sealed tests fail until its golden patch is in (docs/starter.md)'
 	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
 	@echo 'make bench-start  time from a start to the first feed, with caches and without (EVENTS=n, REPOSITORIES=n, the same flags)'
@@ -50,6 +51,7 @@ check: setup
 test: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	sh tests/starter/check.sh
 	$(CARGO) build --locked -p forge
 	$(CARGO) test --locked --workspace
 
@@ -63,6 +65,9 @@ cases: setup
 	    set -- $$of; crate=$$1; shift; PROPTEST_RNG_SEED=$$seed $(CARGO) test --locked -q -p $$crate -- "$$@"; \
 	  done; \
 	done
+
+starter:
+	@sh tests/starter/check.sh
 
 kill: setup
 	$(CARGO) build --locked -p forge

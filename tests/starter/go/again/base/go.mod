@@ -1,0 +1,3 @@
+module example.org/again
+
+go 1.21

@@ -1,0 +1,3 @@
+module example.org/taskline
+
+go 1.21

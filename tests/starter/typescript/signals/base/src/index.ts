@@ -1,0 +1,3 @@
+export { Signals } from "./signals.ts";
+export { waitFor } from "./wait.ts";
+export type { Listener, SignalMap, Stop } from "./types.ts";
