@@ -139,6 +139,11 @@ limits! {
     /// Open HTTP connections.
     /// Limit: open HTTP connections | {}
     http_connections: usize = 2048, "FORGE_LIMIT_HTTP_CONNECTIONS";
+    /// New connections of one address in a second at each door, and ten times as many after a rest; 0 is any number. With IPv6
+    /// a network of 64 bits counts as one address.
+    /// Limit: new connections of one address (with IPv6, of one /64) in a second at each door; ten times as many after a
+    /// rest; 0 is any number | {}
+    connections_each: u32 = 200, "FORGE_LIMIT_CONNECTIONS_EACH";
     /// Fetches and pushes under way at once; half of them for those without credentials.
     /// Limit: fetches and pushes at once; half of them for those without credentials | {}
     transfers: usize = 1024, "FORGE_LIMIT_TRANSFERS";

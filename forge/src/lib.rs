@@ -4,6 +4,7 @@
 //! writes it; [`git`] (a crate of its own, below `forge/git`) holds objects, packs and the wire protocol. `docs/architecture.md` walks through the rooms.
 
 pub mod answer;
+pub(crate) mod arrivals;
 pub mod authority;
 pub mod away;
 pub mod backup;

@@ -17,12 +17,22 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-/// Takes connections until `stop`, at most `most` at once, and serves each in a task of its own; returns when the last of
+use crate::arrivals::Arrivals;
+
+/// How many connections a door takes.
+pub struct Most {
+    /// At once.
+    pub open: usize,
+    /// From one address in a second; 0 is any number.
+    pub each: u32,
+}
+
+/// Takes connections until `stop`, as many as `most` says, and serves each in a task of its own; returns when the last of
 /// them has ended. One too many gets `busy` and is closed.
 pub async fn accept<F, S>(
     listener: TcpListener,
     door: &'static str,
-    most: usize,
+    most: Most,
     busy: &'static [u8],
     stop: CancellationToken,
     serve: F,
@@ -30,7 +40,8 @@ pub async fn accept<F, S>(
     F: Fn(TcpStream) -> S,
     S: Future<Output = ()> + Send + 'static,
 {
-    let connections = Arc::new(Semaphore::new(most));
+    let connections = Arc::new(Semaphore::new(most.open));
+    let arrivals = Arrivals::new(most.each);
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -46,6 +57,11 @@ pub async fn accept<F, S>(
                 continue;
             }
         };
+        if !arrivals.admit(peer.ip(), std::time::Instant::now()) {
+            tracing::debug!(%peer, "{door}: too many new connections from there; turned one away");
+            let _ = stream.try_write(busy);
+            continue;
+        }
         let Ok(permit) = connections.clone().try_acquire_owned() else {
             tracing::warn!(%peer, "{door}: too many connections; turned one away");
             let _ = stream.try_write(busy);

@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Limits};
 use crate::hosts::Behind;
-use crate::socket::{self, Socket};
+use crate::socket::{self, Most, Socket};
 use session::Session;
 use unproven::{Unproven, Waiting};
 
@@ -51,7 +51,8 @@ pub async fn serve(
     let unproven = Waiting::new(limits.ssh_unauthenticated);
     let protocol = Arc::new(protocol(limits, host_key, behind.forge.is_none()));
     let door = Arc::new(Door { behind, config: config.clone(), protocol, unproven, stop: stop.clone() });
-    socket::accept(listener, "ssh", limits.ssh_connections, b"", stop, |stream| {
+    let most = Most { open: limits.ssh_connections, each: limits.connections_each };
+    socket::accept(listener, "ssh", most, b"", stop, |stream| {
         let door = door.clone();
         async move { connection(&door, stream).await }
     })

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Code, Refusal};
 use crate::config::{Config, Limits};
 use crate::hosts::Behind;
-use crate::socket::{self, Socket};
+use crate::socket::{self, Most, Socket};
 use reply::Format;
 use routes::Door;
 use tls::Tls;
@@ -135,7 +135,7 @@ pub async fn serve(
     };
     let service = TowerToHyperService::new(router);
     let builder = Arc::new(builder(&config.limits));
-    let most = config.limits.http_connections;
+    let most = Most { open: config.limits.http_connections, each: config.limits.connections_each };
     socket::accept(listener, "http", most, BUSY, stop.clone(), |stream| {
         let (service, builder, limits, stop) = (service.clone(), builder.clone(), config.limits.clone(), stop.clone());
         let tls = tls.clone();

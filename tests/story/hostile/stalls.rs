@@ -194,6 +194,38 @@ fn whoever_shows_no_key_cannot_shut_the_door_for_those_who_have_one() {
 }
 
 #[test]
+fn whoever_knocks_again_and_again_is_turned_away_before_a_handshake_and_let_in_later() {
+    let forge = tests::Forge::start_with(&[("FORGE_LIMIT_CONNECTIONS_EACH", "1")]);
+    let greeted = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", forge.ssh_port())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut greeting = [0; 4];
+        stream.read_exact(&mut greeting).is_ok() && &greeting == b"SSH-"
+    };
+    let let_in = (0..300).filter(|_| greeted()).count();
+    assert!(
+        (10..300).contains(&let_in),
+        "{let_in} of 300 were let in, where ten may come at once and then one a second"
+    );
+    let asked = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", forge.http_port())).unwrap();
+        drop(stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    };
+    let answers: Vec<String> = (0..300).map(|_| asked()).collect();
+    assert!(answers.iter().any(|line| line.contains("200")), "none was let in");
+    // A connection that is closed under its request may be reset before the word is read.
+    assert!(answers.iter().any(|line| !line.contains("200")), "all were let in");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !greeted() {
+        assert!(Instant::now() < deadline, "it is never let in again");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
 fn hundreds_of_pushes_and_clones_that_stand_still_keep_nobody_else_waiting() {
     let siege = siege();
     let target = siege.project();

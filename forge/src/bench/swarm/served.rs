@@ -29,6 +29,8 @@ impl Served {
             }
         }
         command.args(["serve", "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"]).arg(data);
+        // All agents come from one address.
+        command.env("FORGE_LIMIT_CONNECTIONS_EACH", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().map_err(io("forge serve"))?;
         let found = child.stdout.take().map(|out| addresses(BufReader::new(out)));
