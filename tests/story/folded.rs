@@ -93,7 +93,7 @@ fn refs_of_what_rests_are_folded_and_their_names_still_answer() {
         // Who speaks the first version of the protocol is told everything at once, and asks by id.
         alpha.git(&clone, &["-c", "protocol.version=0", "fetch", "-q", "origin", &named[0]]).ok();
         assert_eq!(parsed(&clone, "FETCH_HEAD"), named[0]);
-        alpha.git(&clone, &["log", "--format=%s", "refs/got/refs-forge-issues-10"]).ok().says("no longer happens");
+        alpha.git(&clone, &["log", "--format=%B", "refs/got/refs-forge-issues-10"]).ok().says("no longer happens");
     }
 
     // The next event lists a chain again, where it was.
