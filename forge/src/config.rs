@@ -118,6 +118,10 @@ limits! {
     /// Repositories that may hold their packs open between two looks of housekeeping.
     /// Limit: repositories that hold their packs open between two looks of housekeeping | {}
     open_stores: usize = 1000, "FORGE_LIMIT_OPEN_STORES";
+    /// Seconds without an event after which refs of closed issues and ended pull requests are folded; 0 folds none.
+    /// Limit: time without an event after which the refs of a closed issue or ended pull request are no longer listed, 0
+    /// lists all | {:s}
+    fold_seconds: u64 = 30 * 86_400, "FORGE_LIMIT_FOLD_SECONDS";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     /// Limit: body of a command (text of an issue, a reply) | {:bytes}
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";

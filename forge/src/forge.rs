@@ -4,6 +4,7 @@
 //! changes no answer.
 
 mod certificate;
+mod folding;
 mod follow;
 mod found;
 mod host;
@@ -137,6 +138,8 @@ pub struct Forge {
     dirty: Mutex<indexing::Dirty>,
     indexing: Mutex<()>,
     notes: Mutex<BTreeMap<ProjectName, u64>>,
+    /// When each project is next looked at for refs to fold.
+    folding: Mutex<BTreeMap<ProjectName, u64>>,
     settling: Mutex<()>,
     creating: Mutex<()>,
     push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
@@ -213,6 +216,7 @@ impl Forge {
             dirty: Mutex::default(),
             indexing: Mutex::default(),
             notes: Mutex::default(),
+            folding: Mutex::default(),
             settling: Mutex::default(),
             creating: Mutex::default(),
             push_caches: Mutex::default(),
@@ -557,6 +561,9 @@ impl Forge {
             }
             if let Err(error) = self.write_notes(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "notes lag");
+            }
+            if let Err(error) = self.fold_resting(&repository) {
+                tracing::warn!(project = %repository.name(), why = %error, "refs of what rests are still listed");
             }
             if repository.wants_flush()
                 && let Err(error) = repository.flush()

@@ -7,6 +7,9 @@ use crate::names::{AgentName, Oid, ProjectName, RefName, Sha256};
 /// The newest format of a batch that is read here. Batches say the oldest that holds for them: [`crate::FORMAT_VERSION`] unless
 /// they hold what came with a later one, so older programs go on reading a ledger until it holds something they would misread.
 pub const NEWEST_FORMAT: u32 = 2;
+/// The format from which a line that drops a ref of an issue or pull request says that it is folded: what it named is still what
+/// its name means. Older programs would take it for gone.
+pub const FOLDS_REFS: u32 = 2;
 
 /// The blob `batch` of a ledger commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +162,7 @@ pub enum RefTarget {
     Object(Oid),
     /// Another ref's name; only `HEAD`.
     Symbolic(RefName),
-    /// Nothing: it was deleted.
+    /// Nothing: it was deleted, or folded where it is of an issue or pull request ([`crate::refs::folded_with`]).
     Nothing,
 }
 

@@ -47,6 +47,17 @@ pub fn pull_head(n: u64) -> RefName {
     known(format!("{PULL_PREFIX}{n}/head"))
 }
 
+/// The issue or pull request with which `name` is folded once that has come to rest, if it is a ref of one: its chain, and the
+/// head of a pull request. The ledger reaches what such a ref names; it is never deleted.
+pub fn folded_with(name: &RefName) -> Option<EntityId> {
+    let of_head = || name.as_str().strip_prefix(PULL_PREFIX)?.strip_suffix("/head")?.parse().ok().map(EntityId::Pull);
+    match entity_of(name) {
+        Some(id @ (EntityId::Issue(_) | EntityId::Pull(_))) => Some(id),
+        Some(_) => None,
+        None => of_head().filter(|id| matches!(id, EntityId::Pull(n) if pull_head(*n) == *name)),
+    }
+}
+
 /// The ref of the month (UTC) that `unix_ms` falls into: `refs/forge/traces/2026-11`.
 pub fn trace_month(unix_ms: u64) -> RefName {
     let (year, month, _) = civil_date((unix_ms / 86_400_000) as i64);
@@ -132,5 +143,29 @@ mod tests {
             assert_eq!(entity_of(&entity(&id)), Some(id));
         }
         assert_eq!(entity_of(&ledger()), None);
+    }
+
+    #[test]
+    fn refs_of_issues_and_pull_requests_are_folded_and_no_others() {
+        for (text, id) in [
+            ("refs/forge/issues/7", EntityId::Issue(7)),
+            ("refs/forge/pulls/12", EntityId::Pull(12)),
+            ("refs/pull/12/head", EntityId::Pull(12)),
+        ] {
+            assert_eq!(folded_with(&name(text)), Some(id));
+        }
+        for text in [
+            "refs/forge/ledger",
+            "refs/forge/agents/alpha",
+            "refs/forge/checks/ci",
+            "refs/forge/traces/2026-11",
+            "refs/pull/012/head",
+            "refs/pull/+1/head",
+            "refs/pull/1/merge",
+            "refs/pull/head",
+            "refs/heads/main",
+        ] {
+            assert_eq!(folded_with(&name(text)), None, "{text}");
+        }
     }
 }

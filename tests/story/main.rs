@@ -11,6 +11,7 @@ mod checkpoints;
 mod clients;
 mod documents;
 mod faults;
+mod folded;
 mod follow;
 mod fulldisk;
 mod gitview;

@@ -55,7 +55,7 @@ pub(super) fn commit(project: &Project, name: &str) -> Result<Oid, Refusal> {
     }
     let named = ["refs/heads/", "refs/tags/", "refs/", ""].iter().find_map(|prefix| {
         let full: RefName = format!("{prefix}{name}").parse().ok()?;
-        snapshot.refs.get(&full).map(|value| value.peeled.unwrap_or(value.id))
+        snapshot.ref_value(&full).map(|value| value.peeled.unwrap_or(value.id))
     });
     let found = match (named, name.parse::<Oid>()) {
         (Some(id), _) => id,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use notes_schema::{Oid, ProjectName, refs};
+use notes_schema::{Oid, ProjectName, RefName, refs};
 
 use super::push::{RefUpdate, has_room, is_done, judge_ref, line, receive};
 use super::{Forge, certificate};
@@ -19,6 +19,7 @@ use crate::ledger::{Published, Repository, Snapshot, fault};
 use git::name::FullName;
 use git::pack::cache::PackCache;
 use git::pack::intake::Limits;
+use git::packed_refs::RefValue;
 use git::store::Store;
 use git::wire::{
     self, AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Push, PushOffer, PushOutcome, Service, Wants,
@@ -193,17 +194,25 @@ fn shown_to_pusher(snapshot: &Snapshot, agent: Option<&AgentActor>) -> Vec<Adver
     shown
 }
 
-/// The refs whose names begin with one of `prefixes`, none of which begins with another; costs by what it finds.
+/// The refs whose names begin with one of `prefixes`, each once, and of those that are folded the ones that are named whole;
+/// costs by what it finds.
 fn below(snapshot: &Snapshot, prefixes: &[String]) -> Vec<AdvertisedRef> {
     let mut found = Vec::new();
-    for prefix in prefixes {
-        let from = snapshot.refs.range::<_, str>((Bound::Included(prefix.as_str()), Bound::Unbounded));
-        let there = from.take_while(|(name, _)| name.as_str().starts_with(prefix.as_str()));
-        found.extend(there.map(|(name, value)| AdvertisedRef {
-            name: name.into(),
-            id: value.id,
-            peeled: value.peeled,
-        }));
+    let mut asked: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let mut listed: Option<&str> = None;
+    for prefix in asked {
+        let mut show = |(name, value): (&RefName, &RefValue)| {
+            found.push(AdvertisedRef { name: name.into(), id: value.id, peeled: value.peeled });
+        };
+        snapshot.folded.get_key_value(prefix).into_iter().for_each(&mut show);
+        if listed.is_some_and(|outer| prefix.starts_with(outer)) {
+            continue;
+        }
+        listed = Some(prefix);
+        let from = snapshot.refs.range::<_, str>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(|(name, _)| name.as_str().starts_with(prefix)).for_each(show);
     }
     found
 }

@@ -25,7 +25,7 @@ use git::disk::NewFile;
 use git::packed_refs::RefValue;
 
 /// How a checkpoint begins. Change it with the form of the file; what is in it follows the code by itself.
-const MAGIC: &[u8; 16] = b"forge snapshot 1";
+const MAGIC: &[u8; 16] = b"forge snapshot 2";
 /// Which code folded: another one might fold the same events into something else.
 const FOLDS: &str = env!("FORGE_FOLDS");
 /// Bytes before the sections: form, code, and the ledger commit that it reflects.
@@ -80,7 +80,8 @@ struct Rest {
     fold: Fold,
 }
 
-type RefEntry = (RefName, Oid, Option<Oid>);
+/// The last says whether it is folded.
+type RefEntry = (RefName, Oid, Option<Oid>, bool);
 type IntentEntry = (u64, ByteBuf, Option<(EntityId, u64, u64, Sha256)>);
 
 impl Checkpoints {
@@ -199,7 +200,8 @@ fn all<T: Serialize>(values: impl IntoIterator<Item = T>, to: To) -> Written {
 }
 
 fn write_refs(snapshot: &Snapshot, mut to: &mut Buffered) -> Written {
-    all(snapshot.refs.iter().map(|(name, value)| (name, value.id, value.peeled)), &mut to)
+    let entry = |is_folded| move |(name, value): (_, &RefValue)| (name, value.id, value.peeled, is_folded);
+    all(snapshot.refs.iter().map(entry(false)).chain(snapshot.folded.iter().map(entry(true))), &mut to)
 }
 
 fn write_entities(snapshot: &Snapshot, mut to: &mut Buffered) -> Written {
@@ -225,6 +227,7 @@ fn write_rest(snapshot: &Snapshot, to: &mut Buffered) -> Written {
         epoch,
         head,
         refs: _,
+        folded: _,
         // Where there are any, no checkpoint is written.
         absent: _,
         tips: _,
@@ -296,15 +299,16 @@ fn list<T: DeserializeOwned>(section: &[u8]) -> Decoded<Vec<T>> {
     rmp_serde::from_slice(section)
 }
 
-type Refs = (OrdMap<RefName, RefValue>, OrdMap<Oid, u32>);
+/// Listed refs, folded ones, and how many name each object.
+type Refs = (OrdMap<RefName, RefValue>, OrdMap<RefName, RefValue>, OrdMap<Oid, u32>);
 
 fn read_refs(section: &[u8]) -> Decoded<Refs> {
-    let (mut refs, mut tips) = (OrdMap::new(), OrdMap::new());
-    for (name, id, peeled) in list::<RefEntry>(section)? {
+    let (mut refs, mut folded, mut tips) = (OrdMap::new(), OrdMap::new(), OrdMap::new());
+    for (name, id, peeled, is_folded) in list::<RefEntry>(section)? {
         *tips.entry(id).or_insert(0) += 1;
-        refs.insert(name, RefValue { id, peeled });
+        if is_folded { &mut folded } else { &mut refs }.insert(name, RefValue { id, peeled });
     }
-    Ok((refs, tips))
+    Ok((refs, folded, tips))
 }
 
 fn read_entities(section: &[u8]) -> Decoded<OrdMap<EntityId, Arc<Entity>>> {
@@ -334,7 +338,7 @@ fn read_rest(section: &[u8]) -> Decoded<Shared> {
 
 fn join(
     (rest, records): Shared,
-    (refs, tips): Refs,
+    (refs, folded, tips): Refs,
     entities: OrdMap<EntityId, Arc<Entity>>,
     intents: Intents,
 ) -> Snapshot {
@@ -354,6 +358,7 @@ fn join(
         epoch: rest.epoch,
         head: rest.head,
         refs,
+        folded,
         absent: OrdMap::new(),
         tips,
         owners: rest.owners,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use imbl::{OrdMap, Vector};
-use notes_schema::batch::{Batch, Cursor, EventLine, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
+use notes_schema::batch::{Batch, Cursor, EventLine, FOLDS_REFS, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
 use notes_schema::envelope::{self, NO_EVENT};
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, budget, refs};
 
@@ -284,7 +284,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The batch holds what programs of formats before `format` would misread.
-    pub(super) fn needs_format(&mut self, format: u32) {
+    fn needs_format(&mut self, format: u32) {
         self.work.format = self.work.format.max(format);
     }
 
@@ -419,6 +419,9 @@ impl<'a> Draft<'a> {
     }
 
     fn note_line(&mut self, name: RefName, new: RefTarget) {
+        if new == RefTarget::Nothing && refs::folded_with(&name).is_some() {
+            self.needs_format(FOLDS_REFS);
+        }
         let old = self.before.ref_id(&name);
         self.work.lines.insert(name.clone(), RefLine { name, new, old });
     }

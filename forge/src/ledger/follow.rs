@@ -126,7 +126,9 @@ pub(super) fn check_shown(
             None => lost.push(name.clone()),
         }
     }
-    if let Some(name) = shown.keys().find(|name| !after.refs.contains_key(*name)) {
+    // A copy that is fetched without pruning goes on showing what was folded since.
+    let is_folded = |name: &RefName, id: &Oid| after.folded.get(name).is_some_and(|value| value.id == *id);
+    if let Some((name, _)) = shown.iter().find(|(name, id)| !after.refs.contains_key(*name) && !is_folded(name, id)) {
         return Err(FollowError::Refs(format!("{name} is shown there, but its ledger knows no such ref")));
     }
     for name in lost.iter().filter(|name| name.as_str() != refs::LEDGER) {

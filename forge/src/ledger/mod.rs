@@ -15,6 +15,7 @@ mod message;
 mod recover;
 mod replay;
 mod repository;
+mod rest;
 mod sequence;
 mod signed_record;
 mod signer;

@@ -230,6 +230,11 @@ impl Repository {
         self.snapshot.load_full()
     }
 
+    /// Milliseconds since 1970, by its clock.
+    pub(super) fn now(&self) -> u64 {
+        (self.deps.clock)()
+    }
+
     /// Why it takes no writes, if it does not.
     pub fn read_only(&self) -> Option<String> {
         match &*self.read_only.lock().expect("invariant: no panic under this lock") {

@@ -91,11 +91,13 @@ pub struct Snapshot {
     pub epoch: u32,
     /// What `HEAD` names.
     pub head: Option<RefName>,
-    /// Every ref that is served, the ledger's own among them.
+    /// Every ref that is served and listed, the ledger's own among them.
     pub refs: OrdMap<RefName, RefValue>,
+    /// Refs of issues and pull requests that rest: they are neither on disk nor listed, and their names are answered as ever.
+    pub folded: OrdMap<RefName, RefValue>,
     /// What the ledger says of refs that are not served, for their objects are not in this copy.
     pub(super) absent: OrdMap<RefName, Oid>,
-    /// How many of them name each object: whether one is a tip is asked with every fetch.
+    /// How many refs, listed or folded, name each object: whether one is a tip is asked with every fetch.
     pub(super) tips: OrdMap<Oid, u32>,
     /// Which agent created a branch or tag.
     pub owners: OrdMap<RefName, AgentName>,
@@ -134,6 +136,7 @@ impl Snapshot {
             epoch: 0,
             head: None,
             refs: OrdMap::new(),
+            folded: OrdMap::new(),
             absent: OrdMap::new(),
             tips: OrdMap::new(),
             owners: OrdMap::new(),
@@ -155,9 +158,19 @@ impl Snapshot {
         self.ref_id(name).or_else(|| self.absent.get(name).copied())
     }
 
-    /// What a ref names.
+    /// What a ref names, folded or not.
     pub fn ref_id(&self, name: &RefName) -> Option<Oid> {
-        self.refs.get(name).map(|value| value.id)
+        self.ref_value(name).map(|value| value.id)
+    }
+
+    /// The same, with what a tag peels to.
+    pub fn ref_value(&self, name: &RefName) -> Option<&RefValue> {
+        self.refs.get(name).or_else(|| self.folded.get(name))
+    }
+
+    /// Every ref whose name is answered, those that are folded behind the others.
+    pub(super) fn answered(&self) -> impl Iterator<Item = (&RefName, &RefValue)> {
+        self.refs.iter().chain(&self.folded)
     }
 
     /// Whether a ref names this very object.
@@ -169,7 +182,8 @@ impl Snapshot {
     fn put(&mut self, name: RefName, value: RefValue) -> bool {
         self.absent.remove(&name);
         *self.tips.entry(value.id).or_insert(0) += 1;
-        let before = self.refs.insert(name, value);
+        let folded = self.folded.remove(&name);
+        let before = self.refs.insert(name, value).or(folded);
         if let Some(before) = before {
             self.leave(before.id);
         }
@@ -189,6 +203,13 @@ impl Snapshot {
         self.absent.remove(name);
         if let Some(before) = self.refs.remove(name) {
             self.leave(before.id);
+        }
+    }
+
+    /// Lists a ref no more; its name is answered as before.
+    fn fold_ref(&mut self, name: &RefName) {
+        if let Some((name, value)) = self.refs.remove_with_key(name) {
+            self.folded.insert(name, value);
         }
     }
 
@@ -289,6 +310,7 @@ impl Snapshot {
                 }
             }
             RefTarget::Symbolic(target) => self.head = Some(target.clone()),
+            RefTarget::Nothing if refs::folded_with(name).is_some() => self.fold_ref(name),
             RefTarget::Nothing => {
                 self.drop_ref(name);
                 self.disown(name);

@@ -51,6 +51,8 @@ pub struct Report {
     pub signed: u64,
     /// Refs on disk that are what the ledger says.
     pub refs: u64,
+    /// Refs that the ledger has folded.
+    pub folded: u64,
     /// Notes and months of records that were not copied.
     pub absent: u64,
     /// Objects read and hashed.
@@ -237,6 +239,7 @@ fn verify_one(report: &mut Report, name: &ProjectName, path: &Path, authority: O
     let checked = check_ledger(report, name, path, &disk, &objects, authority);
     if let Some(checked) = &checked {
         report.heads.extend(checked.snapshot.tip.map(|tip| (name.clone(), checked.snapshot.number, tip)));
+        report.folded += checked.snapshot.folded.len() as u64;
         on_disk::check_refs(report, checked, &disk, &objects);
         on_disk::walk_tips(report, &checked.snapshot, &objects);
         packs::name_damaged(report, &checked.snapshot, &objects, damaged);

@@ -51,7 +51,7 @@ pub(super) fn run(dir: &Path) -> ExitCode {
     }
     let counts = format!(
         "{} repositories, {} ledger commits (signed by keys of {} epochs), {} events, {} ratings computed again, \
-         {} signed records, {} refs, {} objects",
+         {} signed records, {} refs ({} folded besides), {} objects",
         report.repositories,
         report.batches,
         report.epochs,
@@ -59,6 +59,7 @@ pub(super) fn run(dir: &Path) -> ExitCode {
         report.ratings,
         report.signed,
         report.refs,
+        report.folded,
         report.objects
     );
     if !report.faults.is_empty() {

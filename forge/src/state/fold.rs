@@ -35,6 +35,8 @@ pub struct Entity {
     pub n: u64,
     /// Digest of its last event.
     pub last: Sha256,
+    /// When that was, milliseconds since 1970.
+    pub t: u64,
     /// What it is.
     pub state: State,
 }
@@ -313,7 +315,7 @@ impl Fold {
             self.landings.insert(*n, digest);
         }
         self.note_key(id, fact, event.l);
-        self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, state }));
+        self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, t: event.t, state }));
         self.last_q.insert(event.a.clone(), event.q);
         self.max_q = self.max_q.max(event.q);
     }

@@ -14,7 +14,8 @@ pub struct Wish {
     peel: bool,
     symrefs: bool,
     unborn: bool,
-    /// Only refs that begin with one of these; without any, all. None begins with another, and they are sorted.
+    /// Only refs that begin with one of these; without any, all. They are sorted, each once; one may begin with another, for a
+    /// host may know more by a whole name than it lists.
     pub prefixes: Vec<String>,
 }
 
@@ -66,7 +67,7 @@ pub fn parse(arguments: &[u8]) -> Result<Wish, WireError> {
         }
     }
     prefixes.sort_unstable();
-    prefixes.dedup_by(|later, earlier| later.starts_with(earlier));
+    prefixes.dedup();
     let all = prefixes.len() > MAX_PREFIXES || prefixes.first().is_some_and(|p| p.is_empty());
     if !all {
         // No ref has a name that is not UTF-8, so such a prefix finds nothing, replaced or not.

@@ -401,8 +401,8 @@ pub struct PushOutcome {
 
 /// A repository as the wire sees it on behalf of one authenticated actor. All methods may block.
 pub trait Host: Send + Sync + 'static {
-    /// What this actor is shown for `service`, of the refs that begin with one of `prefixes`; without any prefix, all. A
-    /// push is shown heads, tags and the pusher's own records. Must cost by what is shown, not by what there is.
+    /// What this actor is shown for `service`, of the refs that begin with one of `prefixes`; without any prefix, all. Each is
+    /// shown once, though one prefix may begin with another. A push is shown heads, tags and the pusher's own records. Must cost by what is shown, not by what there is.
     fn advertise(&self, service: Service, prefixes: &[String]) -> Advertisement;
     /// What it offers to those who fetch.
     fn fetch_offer(&self) -> FetchOffer;

@@ -225,6 +225,7 @@ fn rich() -> (World, Open) {
         .unwrap();
     tell(&open.parser, of_a_project());
     push(&open.parser);
+    open.parser.fold_resting(0).unwrap();
     open.parser.checkpoint_now().unwrap();
     open.forge.checkpoint_now().unwrap();
     (world, open)

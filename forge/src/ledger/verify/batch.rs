@@ -3,12 +3,13 @@
 //!
 //! Invariant: reads only what is handed in.
 
-use notes_schema::batch::RefTarget;
-use notes_schema::{EntityId, Fact, Oid};
+use notes_schema::batch::{FOLDS_REFS, RefTarget};
+use notes_schema::{EntityId, Fact, Oid, RefName, refs};
 
 use super::events::check_event;
 use crate::ledger::recover::check_link;
 use crate::ledger::replay::{self, ReadBatch, ReplayError};
+use crate::ledger::rest::has_ended;
 use crate::ledger::signed_record::check_signature;
 use crate::ledger::snapshot::Snapshot;
 use git::history;
@@ -49,12 +50,26 @@ fn check_ref_lines(snapshot: &Snapshot, objects: &dyn Objects, read: &ReadBatch)
             let show = |id: Option<Oid>| id.map_or("nothing".to_owned(), |id| id.to_string());
             return Err(format!("it moves {} from {}, where it was {}", line.name, show(line.old), show(before)));
         }
+        if let (RefTarget::Nothing, Some(id)) = (&line.new, refs::folded_with(&line.name)) {
+            check_folded(snapshot, read, &line.name, &id)?;
+        }
         if let (Some(old), RefTarget::Object(new)) = (line.old, &line.new)
             && snapshot.head.as_ref() == Some(&line.name)
             && !history::is_ancestor(objects, old, *new).map_err(|e| format!("{}: {e}", line.name))?
         {
             return Err(format!("it moves {} from {old} to {new}, which does not descend from it", line.name));
         }
+    }
+    Ok(())
+}
+
+/// Refs of what is over are folded, and of nothing else, in a batch that older programs do not take for another.
+fn check_folded(snapshot: &Snapshot, read: &ReadBatch, name: &RefName, id: &EntityId) -> Result<(), String> {
+    if read.batch.v < FOLDS_REFS {
+        return Err(format!("it drops {name}, which format {} cannot", read.batch.v));
+    }
+    if !has_ended(&snapshot.fold, id) {
+        return Err(format!("it folds {name}, and {id} has not ended"));
     }
     Ok(())
 }

@@ -48,7 +48,16 @@ pub(super) fn check_refs(report: &mut Report, checked: &Checked, disk: &OnDisk, 
     }
     let known =
         |name: &FullName| *name == ledger || name.as_str().parse().is_ok_and(|n: RefName| at.refs.contains_key(&n));
-    let extra: Vec<(&FullName, &Option<Oid>)> = disk.iter().filter(|(name, _)| !known(name)).collect();
+    let is_folded = |name: &FullName, id: &Option<Oid>| {
+        let value = name.as_str().parse().ok().and_then(|name: RefName| at.folded.get(&name));
+        value.is_some_and(|value| *id == Some(value.id))
+    };
+    let (folded, extra): (Vec<_>, Vec<_>) =
+        disk.iter().filter(|(name, _)| !known(name)).partition(|(name, id)| is_folded(name, id));
+    if !folded.is_empty() {
+        let why = "which the ledger has folded since (git fetch --prune removes them)";
+        report.pending.push(format!("{project}: {} refs of what rests are still on disk, {why}", folded.len()));
+    }
     if extra.is_empty() {
         return;
     }
@@ -93,7 +102,7 @@ fn said_once<'a>(
 /// Reads everything that code refs reach, naming the ref at which something is damaged.
 pub(super) fn walk_tips(report: &mut Report, snapshot: &Snapshot, objects: &Hashing) {
     let mut seen = BTreeSet::new();
-    for (reference, value) in &snapshot.refs {
+    for (reference, value) in snapshot.answered() {
         let is_code =
             !reference.as_str().starts_with(refs::FORGE_PREFIX) || reference.as_str().starts_with(refs::TRACES_PREFIX);
         if !is_code || !objects.contains(value.id) {

@@ -66,7 +66,7 @@ pub(super) fn name_damaged(report: &mut Report, snapshot: &Snapshot, objects: &H
         }
     }
     let is_code = |name: &RefName| !name.as_str().starts_with(refs::FORGE_PREFIX);
-    for (reference, value) in snapshot.refs.iter().filter(|(name, _)| is_code(name)) {
+    for (reference, value) in snapshot.answered().filter(|(name, _)| is_code(name)) {
         let mut reached = BTreeSet::new();
         // What cannot be read was named by the walk before.
         let _ = walk(objects, value.id, &mut reached);
