@@ -13,6 +13,7 @@ mod load;
 mod maintain;
 mod message;
 mod recover;
+pub(crate) mod redact;
 mod replay;
 mod repository;
 mod sequence;
@@ -31,6 +32,7 @@ pub use recover::RecoverError;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub(crate) use replay::{first_parents, peel as peeled, texts};
 pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
+pub(crate) use repository::Followed;
 pub use sequence::Sequence;
 pub use signed_record::{
     FILE as SIGNATURE_FILE, NAMESPACE as SIGNATURE_NAMESPACE, check_signature, record_files, record_signer,
