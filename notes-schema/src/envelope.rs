@@ -444,7 +444,10 @@ mod tests {
             let (after, text) = before.redacted(digest, "a password").unwrap();
             assert_eq!(text.as_deref(), Some("[redacted by the operator: a password]"));
             assert_eq!((after.r, after.s.as_ref(), after.v), (Some(digest), None, 2));
-            assert_eq!((&after.a, &after.k, after.n, after.l, after.q), (&before.a, &before.k, before.n, before.l, before.q));
+            assert_eq!(
+                (&after.a, &after.k, after.n, after.l, after.q),
+                (&before.a, &before.k, before.n, before.l, before.q)
+            );
             let read = Event::decode(&after.encode()).unwrap().intent().unwrap();
             assert_eq!(Some(read.fact()), fact.redacted());
             assert_eq!(read.fact().redacted(), Some(read.fact()), "nothing is left to take out");
@@ -453,11 +456,9 @@ mod tests {
             assert_eq!(after.redacted(digest, "again"), None);
         }
         let free = |fact: Fact| encode(&fact.redacted().unwrap().to_parts().1);
-        for (fact, word) in [
-            (samples().remove(8), "Leak"),
-            (samples().remove(14), "Fix the leak"),
-            (samples().remove(22), "12 passed"),
-        ] {
+        for (fact, word) in
+            [(samples().remove(8), "Leak"), (samples().remove(14), "Fix the leak"), (samples().remove(22), "12 passed")]
+        {
             assert!(fact.subject().contains(word) || format!("{fact:?}").contains(word), "{fact:?}");
             assert!(!String::from_utf8_lossy(&free(fact)).contains(word), "{word}");
         }

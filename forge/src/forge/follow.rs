@@ -109,11 +109,7 @@ fn fetch(repository: &Repository, upstream: &Upstream) -> Result<Option<Fetched>
     Ok(Some(Fetched { tip, shown }))
 }
 
-fn take(
-    repository: &Repository,
-    fetched: Option<Fetched>,
-    epochs: NewEpochs,
-) -> Result<ledger::Followed, NotFollowed> {
+fn take(repository: &Repository, fetched: Option<Fetched>, epochs: NewEpochs) -> Result<ledger::Followed, NotFollowed> {
     let Some(Fetched { tip, shown }) = fetched else {
         return Ok(ledger::Followed { batches: 0, is_rewritten: false });
     };

@@ -142,7 +142,8 @@ impl Redaction {
         if let Some(upstream) = Upstream::of(data).map_err(at(data))? {
             return Err(NotRedacted::Mirror { data: data.to_owned(), upstream });
         }
-        let (key, _) = Secrets::open(data).map_err(OpenError::from)?.load_or_create_signing_key().map_err(OpenError::from)?;
+        let (key, _) =
+            Secrets::open(data).map_err(OpenError::from)?.load_or_create_signing_key().map_err(OpenError::from)?;
         let sequence = Arc::new(Sequence::default());
         let signer = Arc::new(Signer::new(key));
         let deps = Deps {
@@ -166,7 +167,8 @@ impl Redaction {
         finish(data, &root.snapshot()).map_err(at(data))?;
         let damaged = |why: String| NotRedacted::Damaged { project: name.clone(), why };
         let deps = Deps { authority: Some(root.clone()), ..deps };
-        let project = Repository::open(&found::git_dir(data, name), name.clone(), deps).map_err(|e| damaged(e.to_string()))?;
+        let project =
+            Repository::open(&found::git_dir(data, name), name.clone(), deps).map_err(|e| damaged(e.to_string()))?;
         match project.read_only() {
             Some(why) => Err(damaged(why)),
             None => Ok(Redaction { data: data.to_owned(), root, project, signer, _lock: held }),
@@ -267,7 +269,8 @@ pub(super) fn finish(data: &Path, root: &Snapshot) -> io::Result<()> {
     for name in begun(data)? {
         let (git_dir, new, old) = (found::git_dir(data, &name), place(data, &name, NEW), place(data, &name, OLD));
         let declared = root.fold.redactions.get(&name).and_then(|all| all.last()).map(|newest| newest.new);
-        let is_due = new.is_dir() && declared.is_some() && packed_refs::read_one(&new, refs::LEDGER).ok().flatten() == declared;
+        let is_due =
+            new.is_dir() && declared.is_some() && packed_refs::read_one(&new, refs::LEDGER).ok().flatten() == declared;
         if is_due || old.is_dir() {
             for cache in CACHES {
                 remove_all(&data.join(cache))?;
@@ -300,7 +303,8 @@ fn begun(data: &Path) -> io::Result<HashSet<ProjectName>> {
     let mut names = HashSet::new();
     for entry in fs::read_dir(data.join("repositories"))? {
         let file = entry?.file_name();
-        let name = file.to_str().and_then(|file| file.rsplit_once(".git.")).filter(|(_, what)| [NEW, OLD].contains(what));
+        let name =
+            file.to_str().and_then(|file| file.rsplit_once(".git.")).filter(|(_, what)| [NEW, OLD].contains(what));
         names.extend(name.and_then(|(name, _)| name.parse::<ProjectName>().ok()));
     }
     Ok(names)

@@ -12,9 +12,9 @@ use notes_schema::{Fact, Oid, RefName, refs};
 use super::replay::{self, ReadBatch, ReplayError};
 use super::snapshot::Snapshot;
 use super::verify::take_batch;
-use notes_schema::event::Subject as _;
 use git::object::{self, Kind};
 use git::store::{Objects as _, ReadError, Store};
+use notes_schema::event::Subject as _;
 
 /// What becomes of batches that open an epoch: anybody could write one, with a key of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,9 @@ fn why_epoch(before: &Snapshot, store: &Store, read: &ReadBatch, key: &str) -> R
     let whose = format!("with a new signing key, `{key}`: whose it is must be judged by a person");
     Ok(match (redacted.is_empty(), is_known) {
         (true, _) => whose,
-        (false, true) => format!("for a redaction ({}): whether it is right must be judged by a person", redacted.join("; ")),
+        (false, true) => {
+            format!("for a redaction ({}): whether it is right must be judged by a person", redacted.join("; "))
+        }
         (false, false) => format!("for a redaction ({}) {whose}", redacted.join("; ")),
     })
 }

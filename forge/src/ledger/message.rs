@@ -57,7 +57,10 @@ pub(super) fn lines_anew(old: &str, n: u64, events: &[(String, String)]) -> Vec<
     let mut lines: Vec<String> = old.lines().skip(1).filter_map(|l| Some(l.strip_prefix("- ")?.to_owned())).collect();
     if lines.is_empty() {
         let subject = old.lines().next().unwrap_or("").trim_start_matches(&format!("#{n} "));
-        lines.extend((!events.is_empty() || !matches!(subject, "the ledger begins" | "housekeeping")).then(|| subject.to_owned()));
+        lines.extend(
+            (!events.is_empty() || !matches!(subject, "the ledger begins" | "housekeeping"))
+                .then(|| subject.to_owned()),
+        );
     }
     for (was, is) in events.iter().filter(|(was, is)| was != is) {
         match lines.iter_mut().find(|line| *line == was) {

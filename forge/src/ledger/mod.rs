@@ -31,8 +31,8 @@ pub(crate) use follow::{FollowError, NewEpochs};
 pub use recover::RecoverError;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub(crate) use replay::{first_parents, peel as peeled, texts};
-pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
 pub(crate) use repository::Followed;
+pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
 pub use sequence::Sequence;
 pub use signed_record::{
     FILE as SIGNATURE_FILE, NAMESPACE as SIGNATURE_NAMESPACE, check_signature, record_files, record_signer,

@@ -32,7 +32,8 @@ pub fn copy(
             continue;
         }
         let entries = index::read(&path)?;
-        let bad = || io::Error::new(io::ErrorKind::InvalidData, format!("{}: its index cannot be read", path.display()));
+        let bad =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("{}: its index cannot be read", path.display()));
         let ids: Vec<Oid> = entries.ok_or_else(bad)?.into_iter().map(|entry| entry.id).collect();
         let left: Vec<Oid> = ids.iter().filter(|id| !dropped.contains(id)).copied().collect();
         if left.len() == ids.len() {

@@ -23,7 +23,8 @@ pub(super) fn take(
     tip: Oid,
 ) -> Result<Option<(Snapshot, Vec<ReadBatch>)>, FollowError> {
     let Some(authority) = authority else { return Ok(None) };
-    let declared = |id: &EntityId, n: u64| authority.fold.redaction(&before.project, id, n).map(|found| found.0.clone());
+    let declared =
+        |id: &EntityId, n: u64| authority.fold.redaction(&before.project, id, n).map(|found| found.0.clone());
     let all = authority.fold.redactions.get(&before.project).into_iter().flatten();
     let is_new = |redaction: &&ProjectRedacted| {
         let known = |event: &notes_schema::event::RedactedEvent| {

@@ -31,7 +31,8 @@ pub(in crate::ledger) fn take_batch(
     replay::apply_batch(snapshot, objects, read, &mut |before, id, line, event| {
         check_event(before, id, line.c, event, number, authority.unwrap_or(before).genesis)?;
         let declared = authority.map_or(Ok(()), |authority| redaction::check(&authority.fold, before, id, event));
-        declared.map_err(|why| ReplayError::broken(format!("{}: {id} event {}", before.project, event.event.n), why))?;
+        declared
+            .map_err(|why| ReplayError::broken(format!("{}: {id} event {}", before.project, event.event.n), why))?;
         saw(format!("{id} event {} (commit {})", event.event.n, line.c), &event.fact);
         Ok(())
     })?;

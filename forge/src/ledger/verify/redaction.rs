@@ -28,7 +28,8 @@ pub(super) fn check(authority: &Fold, before: &Snapshot, id: &EntityId, read: &R
 
 /// Whether nothing of what people write is left in it, and where they wrote stands what is declared.
 fn is_struck(read: &ReadEvent, redaction: &ProjectRedacted) -> Result<(), String> {
-    let is_bare = read.fact.redacted().as_ref() == Some(&read.fact) && read.intent.id == [0; 16] && read.event.s.is_none();
+    let is_bare =
+        read.fact.redacted().as_ref() == Some(&read.fact) && read.intent.id == [0; 16] && read.event.s.is_none();
     if !is_bare {
         return Err("it is declared redacted, and still holds what somebody wrote".to_owned());
     }
