@@ -12,6 +12,7 @@ mod indexing;
 mod loss;
 mod notes;
 mod push;
+pub mod redact;
 mod settle;
 mod signature;
 mod stores;
@@ -34,6 +35,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use crate::answer::{Code, Refusal};
 use crate::authority::{Actor, AgentActor, Scope};
 use crate::config::Config;
+use crate::ledger::verify::redaction::is_undone;
 use crate::ledger::{self, Checkpoints, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::mirror::Upstream;
 use crate::secrets::{SecretError, Secrets};
@@ -180,6 +182,8 @@ impl Forge {
         };
         let root = Arc::new(found::open_root(&data, deps.clone())?);
         sequence.resume(root.snapshot().seq_reserved);
+        // Before anything is opened that goes with it.
+        redact::finish(&data, &root.snapshot()).map_err(at(&data))?;
         let deps = Deps { authority: Some(root.clone()), ..deps };
         match &upstream {
             None => found::begin(&root)?,
@@ -401,7 +405,13 @@ impl Forge {
             opened.inspect(|repository| self.spare(repository))
         };
         for (name, opened) in at_once(&names.collect::<Vec<_>>(), open) {
+            let undone = |repository: &Repository| is_undone(&root.fold, &repository.snapshot());
             let slot = match opened {
+                Ok(repository) if undone(&repository).is_some() => {
+                    let why = undone(&repository).unwrap_or_default();
+                    tracing::error!(project = %name, why, "repository is not served; the others serve on");
+                    Slot::Damaged(why)
+                }
                 Ok(repository) => {
                     let repository = Arc::new(repository);
                     self.listen(&repository);

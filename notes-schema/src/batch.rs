@@ -59,8 +59,11 @@ pub struct EventLine {
     pub e: String,
     /// Its commit.
     pub c: Oid,
-    /// Digest of its bytes.
+    /// Digest of its bytes as they were written.
     pub h: Sha256,
+    /// Digest of the bytes that stand in its place, where it was redacted ([`crate::Event::redacted`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r: Option<Sha256>,
 }
 
 /// One code pack that a batch depends on.

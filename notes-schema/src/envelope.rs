@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::NEWEST_FORMAT;
 use crate::budget::{self, Overrun};
 use crate::event::Fact;
 use crate::names::{AgentName, EntityId, ProjectName, Sha256};
@@ -112,16 +113,44 @@ pub struct Event {
     pub t: u64,
     /// Digest of the entity's previous event; all zeros in the first.
     pub p: Sha256,
+    /// Where this stands in place of a redacted event: the digest of that one's bytes, by which all others know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r: Option<Sha256>,
 }
 
 impl Event {
     /// Decodes the blob `event`, within [`budget::EVENT`].
     pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         let event: Event = decode(bytes, budget::EVENT)?;
-        if event.v > crate::FORMAT_VERSION {
-            return Err(DecodeError::Newer { found: event.v, newest: crate::FORMAT_VERSION });
+        if event.v > NEWEST_FORMAT {
+            return Err(DecodeError::Newer { found: event.v, newest: NEWEST_FORMAT });
         }
         Ok(event)
+    }
+
+    /// What stands in place of this event once an operator has taken out what people wrote in it: who, when, where, what
+    /// kind and every field that others rest on stay; free text, the id and the signature of its maker go. `digest` is that
+    /// of this event's bytes. Beside it comes the new `body.md`, where the event had one. `None` for a kind whose fields are
+    /// not known here, and for what was redacted before.
+    pub fn redacted(&self, digest: Sha256, because: &str) -> Option<(Event, Option<String>)> {
+        let intent = self.intent().ok().filter(|_| self.r.is_none())?;
+        let fact = intent.fact().redacted()?;
+        let text = intent.text.map(|_| redacted_text(because));
+        let (kind, d) = fact.to_parts();
+        let left = Intent {
+            v: intent.v,
+            // With it, a digest could be guessed against that of the bytes that are gone.
+            id: vec![0; 16],
+            kind: kind.to_owned(),
+            base: intent.base,
+            text: text.as_ref().map(|text| Sha256::of(text.as_bytes())),
+            cause: intent.cause,
+            forge: intent.forge,
+            to: intent.to,
+            d,
+        };
+        let event = Event { v: REDACTED_FORMAT, i: encode(&left), s: None, r: Some(digest), ..self.clone() };
+        Some((event, text))
     }
 
     /// Decodes the intent inside, within [`budget::EVENT`].
@@ -137,6 +166,15 @@ impl Event {
     pub fn encode(&self) -> Vec<u8> {
         encode(self)
     }
+}
+
+/// The format of an event that stands in place of a redacted one, and of the batch that names it: programs of before would
+/// take it for what its author wrote.
+pub const REDACTED_FORMAT: u32 = 2;
+
+/// What is read where something was written.
+pub fn redacted_text(because: &str) -> String {
+    format!("[redacted by the operator: {because}]")
 }
 
 /// Digest that stands for "no previous event".
@@ -303,6 +341,15 @@ mod tests {
             }
             .into(),
             NoteAdded { kind: NoteKind::DidntWork }.into(),
+            ProjectRedacted {
+                because: "a password".into(),
+                from: 3,
+                n: 9,
+                old: oid(6),
+                new: oid(7),
+                events: vec![RedactedEvent { e: "issues/7".into(), n: 2, h: Sha256::of(b"event") }],
+            }
+            .into(),
         ]
     }
 
@@ -327,6 +374,7 @@ mod tests {
             q: 70_000,
             t: 1_795_187_145_000,
             p: NO_EVENT,
+            r: None,
         }
     }
 
@@ -379,12 +427,43 @@ mod tests {
 
     #[test]
     fn a_later_format_and_broken_budgets_are_refused() {
-        let newer = Event { v: 2, ..event(Vec::new()) };
-        assert!(matches!(Event::decode(&newer.encode()), Err(DecodeError::Newer { found: 2, .. })));
+        let newer = Event { v: 3, ..event(Vec::new()) };
+        assert!(matches!(Event::decode(&newer.encode()), Err(DecodeError::Newer { found: 3, .. })));
         let long = event(vec![0; budget::EVENT.bytes]);
         assert!(matches!(Event::decode(&long.encode()), Err(DecodeError::Overrun(Overrun::Bytes { .. }))));
         let deep = event([vec![0x91; 40], vec![0xc0]].concat());
         assert!(matches!(deep.intent(), Err(DecodeError::Overrun(Overrun::Depth(32)))));
+    }
+
+    #[test]
+    fn what_was_written_is_gone_from_a_redacted_event_and_what_others_rest_on_is_not() {
+        for fact in samples() {
+            let written = Intent { text: Some(Sha256::of(b"hunter2")), ..intent(&fact) };
+            let before = event(encode(&written));
+            let digest = Sha256::of(&before.encode());
+            let (after, text) = before.redacted(digest, "a password").unwrap();
+            assert_eq!(text.as_deref(), Some("[redacted by the operator: a password]"));
+            assert_eq!((after.r, after.s.as_ref(), after.v), (Some(digest), None, 2));
+            assert_eq!(
+                (&after.a, &after.k, after.n, after.l, after.q),
+                (&before.a, &before.k, before.n, before.l, before.q)
+            );
+            let read = Event::decode(&after.encode()).unwrap().intent().unwrap();
+            assert_eq!(Some(read.fact()), fact.redacted());
+            assert_eq!(read.fact().redacted(), Some(read.fact()), "nothing is left to take out");
+            assert_eq!(read.fact().kind(), fact.kind());
+            assert_eq!((read.id, read.cause, read.base), (vec![0; 16], written.cause, written.base));
+            assert_eq!(after.redacted(digest, "again"), None);
+        }
+        let free = |fact: Fact| encode(&fact.redacted().unwrap().to_parts().1);
+        for (fact, word) in
+            [(samples().remove(8), "Leak"), (samples().remove(14), "Fix the leak"), (samples().remove(22), "12 passed")]
+        {
+            assert!(fact.subject().contains(word) || format!("{fact:?}").contains(word), "{fact:?}");
+            assert!(!String::from_utf8_lossy(&free(fact)).contains(word), "{word}");
+        }
+        let unknown = Intent { kind: "issue.escalated".into(), ..intent(&Fact::from(Commented {})) };
+        assert_eq!(event(encode(&unknown)).redacted(NO_EVENT, "x"), None);
     }
 
     proptest::proptest! {

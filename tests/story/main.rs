@@ -20,6 +20,7 @@ mod large;
 mod matrix;
 mod mirror;
 mod plain;
+mod redact;
 mod runs;
 mod server;
 mod signed;

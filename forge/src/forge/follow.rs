@@ -11,7 +11,7 @@ use std::time::Duration;
 use notes_schema::{Oid, ProjectName, RefName, refs};
 
 use super::{Forge, OpenError, found, lock};
-use crate::ledger::{Clock, Deps, FollowError, NewEpochs, Repository, Sequence, Signer, read_batch};
+use crate::ledger::{self, Clock, Deps, FollowError, NewEpochs, Repository, Sequence, Signer, read_batch};
 use crate::mirror::{self, FetchError, Upstream};
 use crate::secrets::Secrets;
 use git::packed_refs;
@@ -109,8 +109,10 @@ fn fetch(repository: &Repository, upstream: &Upstream) -> Result<Option<Fetched>
     Ok(Some(Fetched { tip, shown }))
 }
 
-fn take(repository: &Repository, fetched: Option<Fetched>, epochs: NewEpochs) -> Result<u64, NotFollowed> {
-    let Some(Fetched { tip, shown }) = fetched else { return Ok(0) };
+fn take(repository: &Repository, fetched: Option<Fetched>, epochs: NewEpochs) -> Result<ledger::Followed, NotFollowed> {
+    let Some(Fetched { tip, shown }) = fetched else {
+        return Ok(ledger::Followed { batches: 0, is_rewritten: false });
+    };
     let taken = repository.follow(tip, &shown, epochs);
     let taken = taken.map_err(|error| NotFollowed {
         epoch: matches!(error, FollowError::Epoch { .. }),
@@ -169,7 +171,7 @@ impl Forge {
     }
 
     fn follow_root(&self, upstream: &Upstream, epochs: NewEpochs) -> Result<u64, NotFollowed> {
-        take(&self.root, fetch(&self.root, upstream)?, epochs)
+        take(&self.root, fetch(&self.root, upstream)?, epochs).map(|taken| taken.batches)
     }
 
     fn follow_project(
@@ -196,13 +198,16 @@ impl Forge {
                 }
             }
         }
-        batches += take(&repository, fetched, epochs)?;
-        if !is_known && repository.snapshot().number > 0 {
+        let taken = take(&repository, fetched, epochs)?;
+        let is_new = !is_known && repository.snapshot().number > 0;
+        if is_new {
             self.serve_repository(repository.clone());
-            // What came before anybody listened.
+        }
+        if is_new || taken.is_rewritten {
+            // What came before anybody listened, or was said in other words.
             self.rebuild_index(&repository).map_err(|e| failed(e.to_string()))?;
         }
-        Ok(batches)
+        Ok(batches + taken.batches)
     }
 
     /// A repository of a project that is not here yet, empty unless an earlier round was cut short.

@@ -82,18 +82,22 @@ fn begin_or_go_on(draft: &mut Draft, key: String, lost: Option<Lost>) -> Result<
         );
         draft.open_epoch(key);
     }
-    let (files, commit) = generated(draft.snapshot(), draft.now());
-    let known = draft.snapshot().ref_id(&main_branch());
-    let commit_id =
-        commit.id().map_err(|e| Refusal::new(crate::answer::Code::Refused, "main", e.to_string(), "help"))?;
-    if known.is_none() || newest.as_ref() != draft.snapshot().epochs.get_max().map(|(_, key)| key) {
-        for file in files {
-            draft.object(file)?;
-        }
-        draft.known_object(commit_id, commit);
-        draft.set_ref(&main_branch(), known, Some(commit_id), None, Some(&AgentName::forge()))?;
+    let is_shown = draft.snapshot().ref_id(&main_branch()).is_some();
+    if !is_shown || newest.as_ref() != draft.snapshot().epochs.get_max().map(|(_, key)| key) {
+        show_keys(draft)?;
     }
     Ok(())
+}
+
+/// Shows the keys of all epochs on the generated branch.
+pub(super) fn show_keys(draft: &mut Draft) -> Result<(), Refusal> {
+    let (files, commit) = generated(draft.snapshot(), draft.now());
+    let known = draft.snapshot().ref_id(&main_branch());
+    for file in files {
+        draft.object(file)?;
+    }
+    let id = draft.object(commit)?;
+    draft.set_ref(&main_branch(), known, Some(id), None, Some(&AgentName::forge()))
 }
 
 /// `refs/heads/main` of `forge.git`: a README and the keys that have signed, oldest first.

@@ -130,6 +130,13 @@ impl<'a> Months<'a> {
     }
 }
 
+/// What a review adds to the notes on its commit; `None` of any other event.
+pub(super) fn review_line(entity: &str, read: &ledger::ReadEvent) -> Option<String> {
+    let Fact::Reviewed(fact) = &read.fact else { return None };
+    let said = read.text.as_deref().map_or(String::new(), |t| format!(": {}", crate::state::snippet(t, 400)));
+    Some(format!("{} {} ({entity}){said}\n", read.event.a, fact.verdict.past()))
+}
+
 fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<Note> {
     let by = &read.event.a;
     let proof = |commit: Oid, proof: &Proof| {
@@ -151,9 +158,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
             Some(Note { list: refs::TRACE_NOTES, commit: fact.landed, text })
         }
         Fact::Reviewed(fact) => {
-            let said = read.text.as_deref().map_or(String::new(), |t| format!(": {}", crate::state::snippet(t, 400)));
-            let text = format!("{by} {} ({entity}){said}\n", fact.verdict.past());
-            Some(Note { list: refs::REVIEW_NOTES, commit: fact.head, text })
+            Some(Note { list: refs::REVIEW_NOTES, commit: fact.head, text: review_line(entity, read)? })
         }
         Fact::PullChallenged(fact) => {
             let text = format!(
@@ -186,6 +191,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::ChallengeStarted(_)
         | Fact::RatingCorrected(_)
         | Fact::NoteAdded(_)
+        | Fact::ProjectRedacted(_)
         | Fact::Unknown { .. } => None,
     }
 }

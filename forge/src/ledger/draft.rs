@@ -284,7 +284,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The batch holds what programs of formats before `format` would misread.
-    fn needs_format(&mut self, format: u32) {
+    pub(crate) fn needs_format(&mut self, format: u32) {
         self.work.format = self.work.format.max(format);
     }
 
@@ -471,7 +471,7 @@ impl<'a> Draft<'a> {
         let tip = self.object(commit.encode(None))?;
         self.work.subjects.push_back(message::event_line(id, &event, &fact));
         self.work.snapshot.fold.apply(id, &event, &fact, text, tip, digest);
-        self.work.events.push_back(EventLine { e: id.to_string(), c: tip, h: digest });
+        self.work.events.push_back(EventLine { e: id.to_string(), c: tip, h: digest, r: None });
         self.work.chain_tips.insert(id.clone(), tip);
         self.set_ref(&refs::entity(id), before, Some(tip), None, None)?;
         let recorded = Recorded { entity: id.clone(), n: event.n, q: event.q, digest };
@@ -504,6 +504,7 @@ impl<'a> Draft<'a> {
             q: self.take_number()?,
             t: self.t,
             p: last,
+            r: None,
         };
         Ok((event, intent_id.to_vec()))
     }

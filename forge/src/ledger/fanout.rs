@@ -51,6 +51,17 @@ pub(crate) fn find(store: &dyn Objects, at: Oid, name: &str) -> Result<Option<Oi
     Ok(entries(store, below.id)?.get(rest.as_bytes()).map(|entry| entry.id))
 }
 
+/// All files of the tree of the commit `at`, by hexadecimal name.
+pub(crate) fn files(store: &dyn Objects, at: Oid) -> Result<BTreeMap<String, Oid>, ReadError> {
+    let mut files = BTreeMap::new();
+    for (prefix, below) in entries(store, store.commit(at)?.tree)? {
+        for (rest, entry) in entries(store, below.id)? {
+            files.insert(String::from_utf8_lossy(&[&prefix[..], &rest[..]].concat()).into_owned(), entry.id);
+        }
+    }
+    Ok(files)
+}
+
 fn entries(store: &dyn Objects, id: Oid) -> Result<BTreeMap<Vec<u8>, TreeEntry>, ReadError> {
     Ok(store.tree(id)?.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
 }

@@ -32,6 +32,11 @@ pub const POINTS: &[&str] = &[
     "recovery-swept",
     "recovery-indexed",
     "recovery-synced",
+    "redaction-built",
+    "redaction-declared",
+    "redaction-set-aside",
+    "redaction-swapped",
+    "redaction-ended",
 ];
 
 /// What makes a debug build fail on purpose.

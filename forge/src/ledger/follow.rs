@@ -1,17 +1,20 @@
 //! The ledger of another forge, followed: what is new is checked batch by batch before anything of it is believed.
 //!
 //! Invariant: a ledger is followed forwards alone. One that does not go on from what was seen here is another history, and
-//! nothing of it is taken.
+//! nothing of it is taken, unless it differs in what `forge.git` declares redacted and in nothing else.
+
+mod redacted;
 
 use std::collections::BTreeMap;
 
-use notes_schema::{Oid, RefName, refs};
+use notes_schema::{Fact, Oid, RefName, refs};
 
 use super::replay::{self, ReadBatch, ReplayError};
 use super::snapshot::Snapshot;
 use super::verify::take_batch;
 use git::object::{self, Kind};
 use git::store::{Objects as _, ReadError, Store};
+use notes_schema::event::Subject as _;
 
 /// What becomes of batches that open an epoch: anybody could write one, with a key of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +44,14 @@ pub(crate) enum FollowError {
         n_here: u64,
     },
     /// It opens an epoch.
-    #[error("batch {n} opens epoch {epoch} with a new signing key, `{key}`: whose it is must be judged by a person")]
+    #[error("batch {n} opens epoch {epoch} {why}")]
     Epoch {
         /// The batch.
         n: u64,
         /// The epoch.
         epoch: u32,
-        /// The key, in OpenSSH form.
-        key: String,
+        /// With which key, and for what: what a person must judge.
+        why: String,
     },
     /// Its refs are not those of its ledger.
     #[error("{0}")]
@@ -64,28 +67,65 @@ pub(crate) enum FollowError {
     Io(#[from] std::io::Error),
 }
 
-/// The state at `tip` and the batches that lead there from `before`, in order.
+/// What is new of another forge's ledger.
+pub(super) struct Taken {
+    /// The state at its tip.
+    pub after: Snapshot,
+    /// The batches after those that were seen before, in order.
+    pub batches: Vec<ReadBatch>,
+    /// Whether those that were seen before were written anew, because something was redacted in them.
+    pub is_rewritten: bool,
+}
+
+/// The state at `tip` and the batches that lead there from `before`.
 pub(super) fn take(
     before: &Snapshot,
     store: &Store,
     authority: Option<&Snapshot>,
     tip: Oid,
     epochs: NewEpochs,
-) -> Result<(Snapshot, Vec<ReadBatch>), FollowError> {
+) -> Result<Taken, FollowError> {
     let mut after = before.clone();
     let mut batches = Vec::new();
-    for commit in new_commits(before, store, tip)? {
+    let commits = match new_commits(before, store, tip) {
+        Err(error @ FollowError::Rewritten { .. }) => {
+            let Some((after, batches)) = redacted::take(before, store, authority, tip)? else { return Err(error) };
+            return Ok(Taken { after, batches, is_rewritten: true });
+        }
+        other => other?,
+    };
+    for commit in commits {
         let read = replay::read_batch(store, commit)?;
         if let Some(key) = &read.batch.epoch_key
             && before.number > 0
             && epochs == NewEpochs::Refused
         {
-            return Err(FollowError::Epoch { n: read.batch.n, epoch: read.batch.epoch, key: key.clone() });
+            let why = why_epoch(&after, store, &read, key)?;
+            return Err(FollowError::Epoch { n: read.batch.n, epoch: read.batch.epoch, why });
         }
         take_batch(&mut after, store, &read, authority, &mut |_, _| {})?;
         batches.push(read);
     }
-    Ok((after, batches))
+    Ok(Taken { after, batches, is_rewritten: false })
+}
+
+/// What a person must judge of the epoch that `read` opens behind `before`: whose the key is, and what is redacted under it.
+fn why_epoch(before: &Snapshot, store: &Store, read: &ReadBatch, key: &str) -> Result<String, ReplayError> {
+    let mut redacted = Vec::new();
+    for line in &read.batch.events {
+        if let Fact::ProjectRedacted(fact) = replay::read_event(store, line.c, &line.e)?.fact {
+            redacted.push(format!("{} of {}", fact.subject(), line.e.trim_start_matches("projects/")));
+        }
+    }
+    let is_known = before.epochs.get_max().is_some_and(|(_, known)| known == key);
+    let whose = format!("with a new signing key, `{key}`: whose it is must be judged by a person");
+    Ok(match (redacted.is_empty(), is_known) {
+        (true, _) => whose,
+        (false, true) => {
+            format!("for a redaction ({}): whether it is right must be judged by a person", redacted.join("; "))
+        }
+        (false, false) => format!("for a redaction ({}) {whose}", redacted.join("; ")),
+    })
 }
 
 /// Ledger commits after `before` up to `tip`, oldest first.

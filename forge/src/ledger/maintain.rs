@@ -3,8 +3,9 @@
 //! Invariant: what is deleted here is durable elsewhere already, and batch packs above the flushed number are never
 //! touched: they are the write-ahead log.
 
+use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use notes_schema::names::hex;
@@ -12,7 +13,9 @@ use notes_schema::{Oid, RefName, refs};
 
 use super::snapshot::Snapshot;
 use super::{fault, storage};
-use git::{disk, packed_refs};
+use git::disk::{self, NewFile};
+use git::pack::write::Pack;
+use git::packed_refs;
 
 /// How far refs on disk are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +57,7 @@ const LARGEST: u64 = 256 << 20;
 /// Limit: bytes that one merge of packs copies | {:bytes} and one pack
 const MOST_COPIED: u64 = 256 << 20;
 /// Name prefix of merged packs: whole objects only, like batches, so their entries can be copied as they are.
-const MERGED: &str = "pack-m";
+pub(super) const MERGED: &str = "pack-m";
 
 /// Merges packs of ours that are not tail: all that are smaller than the sum of those below them, oldest law of
 /// geometric merging, so that each byte is copied a logarithmic number of times.
@@ -88,7 +91,7 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
     if chosen.len() < ENOUGH {
         return Ok(());
     }
-    let merged = write_merged(git_dir, &chosen)?;
+    let merged = write_merged(git_dir, &chosen, &HashSet::new())?;
     fault::point("merge-before-delete");
     for path in chosen.iter().filter(|path| **path != merged) {
         // The index goes first: a pack without one is ignored by readers and found again by recovery.
@@ -103,11 +106,26 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn write_merged(git_dir: &Path, packs: &[PathBuf]) -> io::Result<PathBuf> {
+/// Writes `pack`, which holds whole objects only, as a merged one. The directory of packs is not synced.
+pub(super) fn write_pack(git_dir: &Path, pack: &Pack) -> io::Result<()> {
+    let (dir, stem) = (storage::pack_dir(git_dir), merged_name(&pack.checksum));
+    let mut file = NewFile::create(dir.join(format!("tmp_{stem}.pack")))?;
+    file.write_all(&pack.pack)?;
+    file.sync()?;
+    file.replace(&dir.join(format!("{stem}.pack")))?;
+    disk::replace_file(&dir, &format!("{stem}.idx"), &pack.index)
+}
+
+fn merged_name(checksum: &[u8; 20]) -> String {
+    format!("{MERGED}{}", &hex(checksum)[..39])
+}
+
+/// Writes a pack of everything in `packs`, which may be another repository's, but `dropped`.
+pub(super) fn write_merged(git_dir: &Path, packs: &[PathBuf], dropped: &HashSet<Oid>) -> io::Result<PathBuf> {
     let dir = storage::pack_dir(git_dir);
     let unnamed = dir.join("tmp_merging.pack");
-    let merged = git::pack::merge::write(packs, &unnamed)?;
-    let stem = format!("{MERGED}{}", &hex(&merged.checksum)[..39]);
+    let merged = git::pack::merge::write(packs, &unnamed, dropped)?;
+    let stem = merged_name(&merged.checksum);
     let path = dir.join(format!("{stem}.pack"));
     fault::point("merge-before-rename");
     merged.file.replace(&path)?;

@@ -51,6 +51,26 @@ pub(super) fn event_line(id: &EntityId, event: &Event, fact: &Fact) -> String {
     format!("{id}: {} — {}", fact.subject(), event.a)
 }
 
+/// The lines of the message `old` of ledger commit `n`, with other words for some of its events: pairs of what its events'
+/// lines are today and what they are to be. A message in words of another version gets the new lines alone.
+pub(super) fn lines_anew(old: &str, n: u64, events: &[(String, String)]) -> Vec<String> {
+    let mut lines: Vec<String> = old.lines().skip(1).filter_map(|l| Some(l.strip_prefix("- ")?.to_owned())).collect();
+    if lines.is_empty() {
+        let subject = old.lines().next().unwrap_or("").trim_start_matches(&format!("#{n} "));
+        lines.extend(
+            (!events.is_empty() || !matches!(subject, "the ledger begins" | "housekeeping"))
+                .then(|| subject.to_owned()),
+        );
+    }
+    for (was, is) in events.iter().filter(|(was, is)| was != is) {
+        match lines.iter_mut().find(|line| *line == was) {
+            Some(line) => line.clone_from(is),
+            None => return events.iter().map(|(_, is)| is.clone()).collect(),
+        }
+    }
+    lines
+}
+
 /// The message of a ledger commit.
 pub(super) fn batch(n: u64, lines: &[String], epoch: u32, prev: Option<Sha256>, digest: Sha256) -> String {
     let subject = match lines {
@@ -81,6 +101,21 @@ mod tests {
         assert_eq!(quote_body("a\u{1b}[2Jb\0"), "a[2Jb");
         let long = "word ".repeat(2000);
         assert!(quote_body(&format!("{long}\n{long}")).len() < 9000);
+    }
+
+    #[test]
+    fn a_message_is_read_back_and_says_other_words_for_some_events() {
+        let lines = |all: &[&str]| all.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>();
+        let said = |all: &[&str]| batch(7, &lines(all), 1, None, Sha256::of(b""));
+        let pair = |was: &str, is: &str| (was.to_owned(), is.to_owned());
+        for all in [&[][..], &["x"][..], &["x", "y", "pushed main — alpha"][..]] {
+            assert_eq!(lines_anew(&said(all), 7, &[]), lines(all));
+        }
+        let (same, other) = (pair("x", "x"), pair("secret", "[redacted]"));
+        assert_eq!(lines_anew(&said(&["secret"]), 7, &[other.clone()]), ["[redacted]"]);
+        let all = said(&["x", "secret", "pushed main — alpha"]);
+        assert_eq!(lines_anew(&all, 7, &[same.clone(), other.clone()]), ["x", "[redacted]", "pushed main — alpha"]);
+        assert_eq!(lines_anew(&said(&["x", "in other words: secret"]), 7, &[same, other]), ["x", "[redacted]"]);
     }
 
     #[test]

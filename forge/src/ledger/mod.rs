@@ -13,6 +13,7 @@ mod load;
 mod maintain;
 mod message;
 mod recover;
+pub(crate) mod redact;
 mod replay;
 mod repository;
 mod rest;
@@ -31,6 +32,7 @@ pub(crate) use follow::{FollowError, NewEpochs};
 pub use recover::RecoverError;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub(crate) use replay::{first_parents, peel as peeled, texts};
+pub(crate) use repository::Followed;
 pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
 pub use sequence::Sequence;
 pub use signed_record::{

@@ -20,7 +20,7 @@ use super::{fault, signer};
 use git::object::Object;
 use git::pack::index::{self, Entry};
 use git::pack::scan::{self, Scanned};
-use git::store::{Objects as _, Over, Store};
+use git::store::{Objects, Over, Store};
 use git::{disk, packed_refs};
 
 /// Why a repository cannot be opened at all.
@@ -318,7 +318,7 @@ fn is_stale(git_dir: &Path, snapshot: &Snapshot) -> io::Result<bool> {
 
 /// A mirror takes refs from the ledger, but may lack what only a deleted ref reached; such a ref is not served.
 /// Whether there is one.
-fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &Store) -> bool {
+pub(super) fn drop_refs_without_objects(snapshot: &mut Snapshot, store: &dyn Objects) -> bool {
     let missing: Vec<_> = snapshot.refs.iter().filter(|(_, v)| !store.contains(v.id)).map(|(n, _)| n.clone()).collect();
     for name in &missing {
         tracing::warn!(project = %snapshot.project, reference = %name, "its object is missing; the ref is not served");

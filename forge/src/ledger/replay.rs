@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 
 use notes_schema::batch::{self, BadRefLine, Batch, EventLine, RefLine, RefTarget};
-use notes_schema::envelope::{self, DecodeError};
+use notes_schema::envelope::{self, DecodeError, REDACTED_FORMAT};
 use notes_schema::{EntityId, Event, Fact, Intent, NameError, Oid, ProjectName, Sha256, budget, refs};
 
 use super::draft::Recorded;
@@ -85,8 +85,10 @@ pub struct ReadEvent {
     pub commit: Oid,
     /// The commit's parents.
     pub parents: Vec<Oid>,
-    /// Digest of its bytes.
+    /// Digest of its bytes as they were written: what others know it by.
     pub digest: Sha256,
+    /// Digest of the bytes that stand here, where it was redacted.
+    pub left: Option<Sha256>,
     /// The envelope.
     pub event: Event,
     /// The intent inside.
@@ -161,10 +163,12 @@ pub fn read_event(objects: &dyn Objects, commit: Oid, place: &str) -> Result<Rea
             Some(String::from_utf8(raw.to_vec()).map_err(|_| ReplayError::broken(place, "`body.md` is not UTF-8"))?)
         }
     };
+    let digest = Sha256::of(&bytes);
     Ok(ReadEvent {
         commit,
         parents: parsed.parents,
-        digest: Sha256::of(&bytes),
+        digest: event.r.unwrap_or(digest),
+        left: event.r.map(|_| digest),
         fact: intent.fact(),
         text,
         state: blob(objects, &tree, "state", place)?,
@@ -222,8 +226,11 @@ fn read_line(objects: &dyn Objects, project: &ProjectName, batch: &ReadBatch, li
     let id: EntityId = line.e.parse().map_err(named)?;
     let place = format!("{project}: {id} event commit {}", line.c);
     let event = read_event(objects, line.c, &place)?;
-    if event.digest != line.h {
+    if event.digest != line.h || event.left != line.r {
         return Err(ReplayError::broken(place, "its bytes differ from the digest in its batch"));
+    }
+    if line.r.is_some() && batch.batch.v < REDACTED_FORMAT {
+        return Err(ReplayError::broken(place, "it is redacted, in a batch whose format knows no redaction"));
     }
     Ok((id, event))
 }
@@ -252,7 +259,10 @@ fn fold_batch(
         let (id, event) = event?;
         seen(snapshot, &id, line, &event)?;
         let recorded = Recorded { entity: id.clone(), n: event.event.n, q: event.event.q, digest: event.digest };
-        snapshot.intents.insert(&event.event.a, &event.intent.id, event.event.t, recorded);
+        // The id of a redacted one is gone with it.
+        if event.left.is_none() {
+            snapshot.intents.insert(&event.event.a, &event.intent.id, event.event.t, recorded);
+        }
         snapshot.fold.apply(&id, &event.event, &event.fact, event.text.as_deref(), line.c, event.digest);
     }
     let pusher = |name: &notes_schema::RefName| read.batch.pushes.iter().find(|p| p.refs.contains(name)).map(|p| &p.a);

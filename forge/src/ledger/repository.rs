@@ -78,6 +78,19 @@ pub struct Published<'a> {
     pub refs: &'a [RefLine],
 }
 
+/// What following brought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Followed {
+    /// New batches.
+    pub batches: u64,
+    /// Whether batches that were seen before were written anew, because something was redacted in them.
+    pub is_rewritten: bool,
+}
+
+/// In a mirror's repository: ledgers that it followed before they were written anew, a line each with the number of the last
+/// batch, its commit, and what the new ledger's tip was.
+const UNREDACTED: &str = "unredacted";
+
 type Listener = Box<dyn Fn(&Published) + Send + Sync>;
 type Outcome = Result<Box<dyn Any + Send>, Refusal>;
 type Plan = Box<dyn FnOnce(&mut Draft) -> Outcome + Send>;
@@ -478,23 +491,28 @@ impl Repository {
 
     /// Follows another forge's ledger to `tip`, whose objects were fetched: every new batch is checked as `forge verify`
     /// checks it, refs on disk are made to equal the ledger, and readers are shown the new moment. `shown` is every ref that
-    /// was advertised beside `tip`. How many batches were new. After an error all is as before. Numbers of the forge-wide
+    /// was advertised beside `tip`. After an error all is as before. Numbers of the forge-wide
     /// sequence are not announced: only who follows all repositories knows which are complete.
     pub(crate) fn follow(
         &self,
         tip: Oid,
         shown: &BTreeMap<RefName, Oid>,
         epochs: NewEpochs,
-    ) -> Result<u64, FollowError> {
+    ) -> Result<Followed, FollowError> {
         let before = self.snapshot();
         let authority = self.deps.authority.as_ref().map(|forge| forge.snapshot());
-        let (mut after, batches) = follow::take(&before, &self.store, authority.as_deref(), tip, epochs)?;
+        let taken = follow::take(&before, &self.store, authority.as_deref(), tip, epochs)?;
+        let (mut after, batches) = (taken.after, taken.batches);
         let lacks_objects = follow::check_shown(&mut after, &self.store, shown)?;
         let after = Arc::new(after);
         {
             let mut flushed = self.flushing.lock().expect("invariant: no panic under this lock");
             // Git syncs the packs that it fetches, and not their directory.
             git::disk::sync_dir(&storage::pack_dir(&self.git_dir))?;
+            if taken.is_rewritten {
+                self.note_old_tip(&before, &after)?;
+                flushed.stale = true;
+            }
             maintain::flush_refs(&self.git_dir, &after, &mut flushed)?;
             self.flushed.store(flushed.number, Ordering::Release);
         }
@@ -510,7 +528,25 @@ impl Repository {
             }
             tip_before = Some(read.commit);
         }
-        Ok(batches.len() as u64)
+        Ok(Followed { batches: batches.len() as u64, is_rewritten: taken.is_rewritten })
+    }
+
+    /// Writes down which ledger was followed until now. Its objects stay, and are served to nobody: they show what was
+    /// redacted to who holds the disk.
+    fn note_old_tip(&self, before: &Snapshot, after: &Snapshot) -> std::io::Result<()> {
+        let (Some(old), Some(new)) = (before.tip, after.tip) else { return Ok(()) };
+        let path = self.git_dir.join(UNREDACTED);
+        let mut lines = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            lines => lines?,
+        };
+        lines.push_str(&format!("{} {old} {new}\n", before.number));
+        git::disk::replace_file(&self.git_dir, UNREDACTED, lines.as_bytes())?;
+        tracing::warn!(
+            project = %self.name, batch = before.number, %old, noted = %path.display(),
+            "something was redacted there; the ledger of before is kept and not served"
+        );
+        Ok(())
     }
 
     fn publish(

@@ -4,6 +4,7 @@ mod checkpoint;
 mod clock;
 #[cfg(debug_assertions)]
 mod disk;
+mod redact;
 mod rest;
 
 use std::fs;

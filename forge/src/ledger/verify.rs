@@ -8,6 +8,7 @@ mod batch;
 mod events;
 mod on_disk;
 mod packs;
+pub(crate) mod redaction;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ pub struct Report {
     pub ratings: u64,
     /// Records whose makers' signatures hold.
     pub signed: u64,
+    /// Events that an operator redacted, each with its repository, entity and number, what it was, and why.
+    pub redacted: Vec<String>,
     /// Refs on disk that are what the ledger says.
     pub refs: u64,
     /// Refs that the ledger has folded.

@@ -176,6 +176,7 @@ mod tests {
             q: 4,
             t: 5,
             p: NO_EVENT,
+            r: None,
         };
         event.encode()
     }

@@ -25,7 +25,7 @@ pub struct Args {
     /// Seconds between two looks.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Follow the forge into a new signing epoch, whose key you know to be its own.
+    /// Follow the forge into a new signing epoch, whose key you know to be its own, or whose redaction you find right.
     #[arg(long)]
     accept_epoch: bool,
     #[command(flatten)]

@@ -9,6 +9,7 @@ mod cat;
 mod doctor;
 mod mirror;
 mod ratings;
+mod redact;
 pub mod serve;
 mod verify;
 
@@ -70,6 +71,8 @@ enum Role {
         #[arg(long, value_name = "DIR", default_value = "./forge-data")]
         data: PathBuf,
     },
+    /// Take what people wrote in some events out of a stopped forge again: a secret, or what is about a person.
+    Redact(redact::Args),
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Role::Scrub { dir } => verify::scrub(&dir),
         Role::Backup { to, data } => backup::backup(&data, &to),
         Role::Restore { from, data } => backup::restore(&from, &data),
+        Role::Redact(args) => redact::run(&args),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),

@@ -66,10 +66,16 @@ pub(super) fn run(dir: &Path) -> ExitCode {
         let next = mend(dir);
         return super::fail(format_args!("{} faults; {counts} checked\nnext: {next}", report.faults.len()));
     }
+    for redacted in &report.redacted {
+        super::say(format_args!("redacted {redacted}"));
+    }
     for (project, n, commit) in &report.heads {
         super::say(format_args!("ledger {project} {n} {commit}"));
     }
     super::say(format_args!("good: {counts} checked"));
+    if !report.redacted.is_empty() {
+        super::say(format_args!("{} events redacted, each as forge.git declares it", report.redacted.len()));
+    }
     if report.absent > 0 {
         super::say(format_args!("{} notes and months of records are not in this copy", report.absent));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, Vector};
-use notes_schema::event::{NoteKind, TokenIssued};
+use notes_schema::event::{NoteKind, ProjectRedacted, TokenIssued};
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256};
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,10 @@ pub struct Fold {
     pub started: OrdMap<AgentName, u64>,
     /// In a project: external checks.
     pub checks: Checks,
+    /// In `forge.git`: what was redacted of each project, oldest first.
+    pub redactions: OrdMap<ProjectName, Vector<ProjectRedacted>>,
+    /// In a project: the events that are redacted, with the digest of what they were.
+    pub redacted: OrdMap<(EntityId, u64), Sha256>,
     /// Each agent's last event here.
     pub last_q: OrdMap<AgentName, u64>,
     /// The last event of all.
@@ -119,6 +123,15 @@ impl Fold {
             State::Issue(state) => Some(state),
             _ => None,
         }
+    }
+
+    /// In `forge.git`: what redacted event `n` of a project's entity, as far as the ledger declares it, and what the event was.
+    pub fn redaction(&self, project: &ProjectName, id: &EntityId, n: u64) -> Option<(&ProjectRedacted, Sha256)> {
+        let entity = id.to_string();
+        self.redactions.get(project)?.iter().find_map(|redaction| {
+            let event = redaction.events.iter().find(|event| event.n == n && event.e == entity)?;
+            Some((redaction, event.h))
+        })
     }
 
     /// A pull request's state.
@@ -291,6 +304,7 @@ impl Fold {
                 | Fact::RatingCorrected(_)
                 | Fact::NoteAdded(_)
                 | Fact::ForgeFounded(_)
+                | Fact::ProjectRedacted(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -313,6 +327,9 @@ impl Fold {
         self.index(id, fact, &at);
         if let (Fact::PullMerged(_), EntityId::Pull(n)) = (fact, id) {
             self.landings.insert(*n, digest);
+        }
+        if event.r.is_some() {
+            self.redacted.insert((id.clone(), event.n), digest);
         }
         self.note_key(id, fact, event.l);
         self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, t: event.t, state }));
@@ -340,6 +357,9 @@ impl Fold {
             (Fact::ProjectCreated(_) | Fact::ProjectJoined(_), EntityId::Project(name)) => {
                 self.members.insert((at.agent.clone(), name.clone()));
                 self.placed.insert(at.agent.clone(), (at.q, name.clone()));
+            }
+            (Fact::ProjectRedacted(f), EntityId::Project(name)) => {
+                self.redactions.entry(name.clone()).or_default().push_back(f.clone());
             }
             (Fact::RatingSettled(f), EntityId::Elo(track)) => self.ratings.settled(f, *track, at),
             (Fact::WorkStarted(f), EntityId::Issue(n)) => {
@@ -413,6 +433,7 @@ impl Fold {
                 | Fact::TokenRevoked(_)
                 | Fact::ProjectCreated(_)
                 | Fact::ProjectJoined(_)
+                | Fact::ProjectRedacted(_)
                 | Fact::RatingSettled(_)
                 | Fact::CheckRegistered(_)
                 | Fact::CheckDropped(_)

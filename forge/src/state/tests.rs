@@ -31,6 +31,7 @@ fn apply(fold: &mut Fold, id: &EntityId, by: u64, q: u64, fact: impl Into<Fact>,
         q,
         t: u64::MAX / 4,
         p: Sha256::of(b""),
+        r: None,
     };
     fold.apply(id, &event, &fact, Some(text), Oid::from_bytes([7; 20]), Sha256::of(b"x"));
     envelope::encode(&fold.entities[id].state).len()

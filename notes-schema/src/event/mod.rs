@@ -15,7 +15,7 @@ pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
-pub use project::{ForgeFounded, ProjectCreated, ProjectJoined};
+pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
 pub use rating::{RatingCorrected, RatingSettled};
 
@@ -141,6 +141,52 @@ facts! {
     "rating.corrected" => RatingCorrected,
     /// An agent left a note on an issue or pull request.
     "note.added" => NoteAdded,
+    /// What people wrote in events of a project was taken out.
+    "project.redacted" => ProjectRedacted,
+}
+
+/// What stands in place of a redacted title or description.
+const REDACTED: &str = "[redacted]";
+
+impl Fact {
+    /// The same without what people wrote freely; `None` of a kind that this version does not know. What others rest on
+    /// stays: ids, names of refs and checks, and the commands of proofs.
+    pub fn redacted(&self) -> Option<Fact> {
+        let redacted = || REDACTED.to_owned();
+        Some(match self {
+            Fact::IssueOpened(_) => IssueOpened { title: redacted(), labels: Vec::new(), dedupe: None }.into(),
+            Fact::PullOpened(fact) => PullOpened { title: redacted(), ..fact.clone() }.into(),
+            Fact::CheckPosted(fact) => {
+                CheckPosted { description: redacted(), url: String::new(), ..fact.clone() }.into()
+            }
+            Fact::ForgeFounded(_)
+            | Fact::AgentRegistered(_)
+            | Fact::KeyAdded(_)
+            | Fact::KeyRevoked(_)
+            | Fact::TokenIssued(_)
+            | Fact::TokenRevoked(_)
+            | Fact::ProjectCreated(_)
+            | Fact::ProjectJoined(_)
+            | Fact::IssueClosed(_)
+            | Fact::IssueReopened(_)
+            | Fact::Commented(_)
+            | Fact::WorkStarted(_)
+            | Fact::WorkAbandoned(_)
+            | Fact::PullRound(_)
+            | Fact::Reviewed(_)
+            | Fact::PullMerged(_)
+            | Fact::PullClosed(_)
+            | Fact::RatingSettled(_)
+            | Fact::CheckRegistered(_)
+            | Fact::CheckDropped(_)
+            | Fact::ChallengeStarted(_)
+            | Fact::PullChallenged(_)
+            | Fact::RatingCorrected(_)
+            | Fact::NoteAdded(_)
+            | Fact::ProjectRedacted(_) => self.clone(),
+            Fact::Unknown { .. } => return None,
+        })
+    }
 }
 
 fn to_value<T: serde::Serialize>(fact: &T) -> rmpv::Value {

@@ -37,14 +37,14 @@ struct Part {
     crc32: u32,
 }
 
-/// Writes a pack of everything in `packs`, which must hold whole objects only, to a new file at `target`, and syncs it.
-/// Where two packs hold an object, the first one's is taken.
-pub fn write(packs: &[PathBuf], target: &Path) -> io::Result<Merged> {
+/// Writes a pack of everything in `packs` but `dropped`, which must hold whole objects only, to a new file at `target`, and
+/// syncs it. Where two packs hold an object, the first one's is taken.
+pub fn write(packs: &[PathBuf], target: &Path, dropped: &HashSet<Oid>) -> io::Result<Merged> {
     let mut seen: HashSet<Oid> = HashSet::new();
     let mut chosen: Vec<(&PathBuf, Vec<Part>)> = Vec::new();
     for path in packs {
         let mut parts = parts(path)?;
-        parts.retain(|part| seen.insert(part.id));
+        parts.retain(|part| !dropped.contains(&part.id) && seen.insert(part.id));
         chosen.push((path, parts));
     }
     let count = u32::try_from(seen.len()).map_err(|_| io::Error::other("more objects than a pack can hold"))?;
@@ -184,7 +184,7 @@ mod tests {
         ];
         fs::remove_file(packs[2].with_extension("idx")).expect("removed");
         let target = repo.git_dir().join("objects/pack/pack-m.pack");
-        let merged = write(&packs, &target.with_file_name("tmp_merged")).expect("merged");
+        let merged = write(&packs, &target.with_file_name("tmp_merged"), &HashSet::new()).expect("merged");
         merged.file.replace(&target).expect("renamed");
         fs::write(target.with_extension("idx"), &merged.index).expect("written");
         repo.git(&["verify-pack", "objects/pack/pack-m.idx"]);
@@ -220,6 +220,6 @@ mod tests {
             fs::write(path.with_extension("idx"), &index).expect("written");
         }
         fs::write(&path, &pack[..pack.len() - 30]).expect("written");
-        assert!(write(&[path], &target).is_err());
+        assert!(write(&[path], &target, &HashSet::new()).is_err());
     }
 }

@@ -10,4 +10,5 @@ pub mod merge;
 pub mod probe;
 pub(crate) mod reader;
 pub mod scan;
+pub mod without;
 pub mod write;

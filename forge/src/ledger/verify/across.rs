@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use notes_schema::{EntityId, ItemRef, Oid, Sha256};
 
-use super::{Checked, Cited, Rated, Rating, Report};
+use super::{Checked, Cited, Rated, Rating, Report, redaction};
 use crate::state::{Fold, PullState, elo};
 
 /// Holds a project against `forge.git`, both of whose ledgers hold.
@@ -32,6 +32,7 @@ pub(super) fn check(report: &mut Report, project: &Checked, authority: &Checked)
         check_ratings(report, project, authority, settled);
     }
     check_outbox(report, project, authority);
+    redaction::check_all(report, project, authority);
 }
 
 /// Every commit of `forge.git` that the project cites must be in its ledger, in order; the newest may be missing where the
