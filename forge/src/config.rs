@@ -118,6 +118,19 @@ limits! {
     /// Repositories that may hold their packs open between two looks of housekeeping.
     /// Limit: repositories that hold their packs open between two looks of housekeeping | {}
     open_stores: usize = 1000, "FORGE_LIMIT_OPEN_STORES";
+    /// Seconds for which a tip that was shown may still be fetched; what it reaches is not collected before.
+    /// Limit: time for which a tip that was shown may still be fetched | {:s}
+    retired_seconds: u64 = 300, "FORGE_LIMIT_RETIRED_SECONDS";
+    /// Seconds between two collections of what nothing reaches in a repository, where something was left behind; 0: none
+    /// but those of `forge collect`.
+    /// Limit: least time between two collections of orphans in a repository, 0 for none | {:s}
+    collect_seconds: u64 = 86_400, "FORGE_LIMIT_COLLECT_SECONDS";
+    /// Bytes of packs that one project may hold; 0: as many as there is disk for.
+    /// Limit: packs of one project, 0 for no limit | {:bytes}; text may go past it
+    project_bytes: u64 = 16 << 30, "FORGE_LIMIT_PROJECT_BYTES";
+    /// The same of all projects that one owner's agents have made.
+    /// Limit: packs of all projects of one owner, 0 for no limit | {:bytes}; text may go past it
+    owner_bytes: u64 = 64 << 30, "FORGE_LIMIT_OWNER_BYTES";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     /// Limit: body of a command (text of an issue, a reply) | {:bytes}
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
@@ -166,6 +179,16 @@ impl Limits {
             memory_bytes: self.memory_bytes,
             ..git::pack::intake::Limits::default()
         }
+    }
+
+    /// [`Limits::collect_seconds`].
+    pub fn collect_pause(&self) -> Option<Duration> {
+        (self.collect_seconds > 0).then(|| Duration::from_secs(self.collect_seconds))
+    }
+
+    /// [`Limits::retired_seconds`].
+    pub fn retired(&self) -> Duration {
+        Duration::from_secs(self.retired_seconds)
     }
 
     /// [`Limits::login_seconds`].

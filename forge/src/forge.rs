@@ -13,10 +13,12 @@ mod notes;
 mod push;
 mod settle;
 mod signature;
+mod space;
 mod stores;
 
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use push::{merge_base, shown as shown_proof};
+pub(crate) use space::bytes;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -140,6 +142,7 @@ pub struct Forge {
     settling: Mutex<()>,
     creating: Mutex<()>,
     push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
+    collections: space::Collections,
     stopping: watch::Sender<bool>,
     /// Places to look for those who wait for news.
     looking: Semaphore,
@@ -216,6 +219,7 @@ impl Forge {
             settling: Mutex::default(),
             creating: Mutex::default(),
             push_caches: Mutex::default(),
+            collections: space::Collections::default(),
             stopping: watch::Sender::new(false),
             looking: Semaphore::new(looking),
         });
@@ -518,6 +522,7 @@ impl Forge {
         self.every(Duration::from_secs(5), |forge| forge.keep_graphs());
         self.every(Duration::from_secs(5), |forge| forge.keep_checkpoints(false));
         self.every(Duration::from_secs(5), |forge| forge.keep_stores());
+        self.every(Duration::from_secs(1), |forge| forge.keep_space());
     }
 
     fn every(self: &Arc<Self>, pause: Duration, round: impl Fn(&Arc<Self>) + Send + 'static) {
@@ -537,7 +542,8 @@ impl Forge {
         });
     }
 
-    fn all_repositories(&self) -> Vec<Arc<Repository>> {
+    /// Every repository that can be read, `forge.git` last.
+    pub fn all_repositories(&self) -> Vec<Arc<Repository>> {
         let mut repositories = self.open_repositories();
         repositories.push(self.root.clone());
         repositories

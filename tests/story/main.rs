@@ -22,6 +22,7 @@ mod plain;
 mod runs;
 mod server;
 mod signed;
+mod space;
 mod statuses;
 mod tampered;
 mod tls;

@@ -144,6 +144,8 @@ pub struct Store {
     /// With as many slots for packs as it was opened with.
     repository: RwLock<(gix::ThreadSafeRepository, u16)>,
     recent: RwLock<Recent>,
+    /// How often it was opened anew: a handle from before knows packs that may be gone, and is not used again.
+    opened: AtomicU64,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
     /// The last [`Store::gix_alone`] that looked for what was missed: one user at a time, so that a miss opens none.
@@ -214,8 +216,8 @@ impl Store {
         let git_dir = git_dir.to_owned();
         let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
         let (touched, last_read) = (AtomicBool::new(false), AtomicU64::new(0));
-        let alone = Mutex::default();
-        Ok(Store { git_dir, repository, recent, idle, alone, packs, graph, touched, last_read })
+        let (opened, alone) = (AtomicU64::new(0), Mutex::default());
+        Ok(Store { git_dir, repository, recent, opened, idle, alone, packs, graph, touched, last_read })
     }
 
     fn open_gix(git_dir: &Path, least: u16) -> Result<(gix::ThreadSafeRepository, u16), OpenError> {
@@ -247,10 +249,14 @@ impl Store {
     }
 
     fn open_anew(&self, slots: u16) -> Result<(), OpenError> {
-        let opened = Self::open_gix(&self.git_dir, slots)?;
-        *self.repository.write().expect("invariant: no panic under this lock") = opened;
-        self.idle.lock().expect("invariant: no panic under this lock").clear();
-        *self.alone.lock().expect("invariant: no panic under this lock") = None;
+        let fresh = Self::open_gix(&self.git_dir, slots)?;
+        // Both held, so that no handle from before is taken for one from after.
+        let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
+        let mut alone = self.alone.lock().expect("invariant: no panic under this lock");
+        *self.repository.write().expect("invariant: no panic under this lock") = fresh;
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        idle.clear();
+        *alone = None;
         Ok(())
     }
 
@@ -293,6 +299,14 @@ impl Store {
             recent.new.bytes += object.data.len();
             recent.new.objects.insert(id, object);
         }
+    }
+
+    /// Objects may be gone that were there: none is answered from memory or from packs that were open until now. Who reads
+    /// at this moment may still meet them.
+    pub fn look_anew(&self) -> Result<(), OpenError> {
+        let recent = std::mem::take(&mut *self.recent.write().expect("invariant: no panic under this lock"));
+        drop(recent);
+        self.let_go()
     }
 
     /// Drops what was remembered before the last call, and all of it where more than `most` bytes would stay; it is read
@@ -386,7 +400,10 @@ impl Store {
     /// Runs `read` with a handle that may have caches from earlier reads.
     /// While packs come and go under many readers, gix may panic where it finds what others found; then it is opened anew.
     fn with_gix<T>(&self, read: impl Fn(&gix::Repository) -> T) -> T {
-        let idle = self.idle.lock().expect("invariant: no panic under this lock").pop();
+        let (mut opened, idle) = {
+            let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
+            (self.opened.load(Ordering::SeqCst), idle.pop())
+        };
         let mut repository = idle.unwrap_or_else(|| self.gix());
         // What it did until then is thrown away with it.
         let answer = catch_unwind(AssertUnwindSafe(|| read(&repository))).unwrap_or_else(|panic| {
@@ -395,13 +412,14 @@ impl Store {
             if self.open_anew(slots).is_err() {
                 resume_unwind(panic);
             }
+            opened = self.opened.load(Ordering::SeqCst);
             repository = self.gix();
             read(&repository)
         });
-        // Behind the read: a handle from before its packs were let go may have them still, and goes with the next.
+        // Behind the read: it may have opened what was let go meanwhile.
         self.touch();
         let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
-        if idle.len() < IDLE {
+        if idle.len() < IDLE && opened == self.opened.load(Ordering::SeqCst) {
             idle.push(repository);
         }
         answer
@@ -439,10 +457,16 @@ impl Objects for Store {
             Ok(Object::new(found.kind.into(), found.data))
         };
         self.with_gix(look).or_else(|first| {
-            let kept = self.alone.lock().expect("invariant: no panic under this lock").take();
+            let (opened, kept) = {
+                let mut alone = self.alone.lock().expect("invariant: no panic under this lock");
+                (self.opened.load(Ordering::SeqCst), alone.take())
+            };
             let Ok(alone) = kept.map_or_else(|| self.gix_alone(), Ok) else { return Err(first) };
             let second = look(&alone);
-            *self.alone.lock().expect("invariant: no panic under this lock") = Some(alone);
+            let mut kept = self.alone.lock().expect("invariant: no panic under this lock");
+            if opened == self.opened.load(Ordering::SeqCst) {
+                *kept = Some(alone);
+            }
             second
         })
     }

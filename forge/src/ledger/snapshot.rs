@@ -222,6 +222,11 @@ impl Snapshot {
         self.records_of.get(agent).into_iter().flatten()
     }
 
+    /// Who brought records.
+    pub fn recorders(&self) -> impl Iterator<Item = &AgentName> {
+        self.records_of.keys()
+    }
+
     /// Everybody's records whose last run was on `tree`, oldest first.
     pub fn records_on(&self, tree: Oid) -> impl DoubleEndedIterator<Item = &Arc<KnownRecord>> {
         self.records_on.get(&tree).into_iter().flatten()

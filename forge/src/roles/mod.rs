@@ -6,6 +6,7 @@ mod away;
 mod backup;
 mod bench;
 mod cat;
+mod collect;
 mod doctor;
 mod mirror;
 mod ratings;
@@ -70,6 +71,9 @@ enum Role {
         #[arg(long, value_name = "DIR", default_value = "./forge-data")]
         data: PathBuf,
     },
+    /// Take what nothing reaches off the disk, while no forge runs there: pushed over, deleted, refused at the last moment.
+    #[command(after_help = "Example: forge collect parser --data ./forge-data")]
+    Collect(collect::Args),
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
@@ -117,6 +121,7 @@ pub fn main() -> ExitCode {
         Role::Scrub { dir } => verify::scrub(&dir),
         Role::Backup { to, data } => backup::backup(&data, &to),
         Role::Restore { from, data } => backup::restore(&from, &data),
+        Role::Collect(args) => collect::run(&args),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),
