@@ -33,6 +33,8 @@ pub struct Config {
     pub tls: Option<tls::Files>,
     /// Agents that may moderate.
     pub operators: Vec<AgentName>,
+    /// How many months of records are kept, the current one among them; 0 for all.
+    pub keep_trace_months: u32,
     /// Whether addresses other than loopback may be bound.
     pub allow_public: bool,
     /// Whether the machine's clock is right though it is more than a day behind the ledger.
@@ -286,6 +288,8 @@ pub struct Layer {
     pub tls_key: Option<PathBuf>,
     /// See [`Config::operators`].
     pub operators: Option<Vec<AgentName>>,
+    /// See [`Config::keep_trace_months`].
+    pub keep_trace_months: Option<u32>,
     /// See [`Config::allow_public`].
     pub allow_public: Option<bool>,
     /// See [`Config::accept_clock`].
@@ -325,6 +329,7 @@ impl Layer {
             tls_cert: get("FORGE_TLS_CERT").map(PathBuf::from),
             tls_key: get("FORGE_TLS_KEY").map(PathBuf::from),
             operators: operators.transpose()?,
+            keep_trace_months: variable(get, "FORGE_KEEP_TRACE_MONTHS")?,
             allow_public: variable(get, "FORGE_ALLOW_PUBLIC")?,
             accept_clock: variable(get, "FORGE_ACCEPT_CLOCK")?,
             limits: LimitsLayer::from_env(get)?,
@@ -372,6 +377,7 @@ impl Default for Config {
             public_http: String::new(),
             tls: None,
             operators: Vec::new(),
+            keep_trace_months: 0,
             allow_public: false,
             accept_clock: false,
             accept_loss: false,
@@ -422,7 +428,7 @@ impl Config {
 
     fn put(&mut self, layer: Layer) {
         let Layer { data, ssh, http, read, registration, public_ssh, public_http, .. } = layer;
-        let Layer { operators, allow_public, accept_clock, limits, .. } = layer;
+        let Layer { operators, keep_trace_months, allow_public, accept_clock, limits, .. } = layer;
         set(&mut self.data, data);
         set(&mut self.ssh, ssh);
         set(&mut self.http, http);
@@ -433,6 +439,7 @@ impl Config {
         set(&mut self.public_ssh, public_ssh.map(|url| url.trim_end_matches('/').to_owned()));
         set(&mut self.public_http, public_http.map(|url| url.trim_end_matches('/').to_owned()));
         set(&mut self.operators, operators);
+        set(&mut self.keep_trace_months, keep_trace_months);
         set(&mut self.allow_public, allow_public);
         set(&mut self.accept_clock, accept_clock);
         limits.over(&mut self.limits);

@@ -9,6 +9,7 @@ mod found;
 mod host;
 mod indexing;
 mod loss;
+mod months;
 mod notes;
 mod push;
 mod settle;
@@ -523,6 +524,7 @@ impl Forge {
         self.every(Duration::from_secs(5), |forge| forge.keep_checkpoints(false));
         self.every(Duration::from_secs(5), |forge| forge.keep_stores());
         self.every(Duration::from_secs(1), |forge| forge.keep_space());
+        self.every(Duration::from_secs(60), |forge| forge.drop_months());
     }
 
     fn every(self: &Arc<Self>, pause: Duration, round: impl Fn(&Arc<Self>) + Send + 'static) {

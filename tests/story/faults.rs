@@ -116,8 +116,10 @@ fn leave_orphans(forge: &mut Forge) {
     let agent = forge.stranger("litterer");
     // Another time it was here before.
     drop(agent.ssh("register litterer"));
-    let dir = agent.clone_into(&agent.ssh_url(PROJECT), &format!("litter-{}", forge.log().len()), &[]);
-    flow::write(&dir, "litter.txt", &format!("{}\n", dir.display()));
+    let dir = agent.home().join("litter");
+    drop(std::fs::remove_dir_all(&dir));
+    agent.clone_into(&agent.ssh_url(PROJECT), "litter", &[]);
+    agent.sh(&dir, "head -c 100000 /dev/urandom > litter.bin").ok();
     agent.git(&dir, &["add", "-A"]).ok();
     agent.git(&dir, &["commit", "-q", "-m", "Litter"]).ok();
     for refspec in ["HEAD:refs/heads/litterer/litter", ":refs/heads/litterer/litter"] {

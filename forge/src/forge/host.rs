@@ -15,7 +15,7 @@ use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor};
 use crate::gate::View;
-use crate::ledger::{Published, Repository, Snapshot, UnderWay, fault};
+use crate::ledger::{KnownRecord, Published, Repository, Snapshot, UnderWay, fault};
 use git::name::FullName;
 use git::pack::cache::PackCache;
 use git::pack::intake::Limits;
@@ -235,7 +235,9 @@ const MOST_FOLDED: usize = 4096;
 /// Records of the pusher whose refs are gone: shown as if they were there, or git would send them all with each push.
 fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentName) -> impl Iterator<Item = AdvertisedRef> + 'a {
     let newest = snapshot.records_of(agent).rev().take(MOST_FOLDED);
-    newest.filter(|record| !snapshot.refs.contains_key(&record.name)).map(|record| AdvertisedRef {
+    // Those that went with their month are not there to rest on.
+    let is_there = |record: &&Arc<KnownRecord>| !snapshot.is_dropped(record);
+    newest.filter(is_there).filter(|record| !snapshot.refs.contains_key(&record.name)).map(|record| AdvertisedRef {
         name: (&record.name).into(),
         id: record.commit,
         peeled: None,

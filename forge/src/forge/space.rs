@@ -19,7 +19,7 @@ use git::store::Store;
 /// Orphans are collected at the earliest so long after a start: what was shown before it may still be asked for.
 const FIRST: Duration = Duration::from_secs(600);
 
-/// Where a budget is spent, what is deleted is collected after this time already.
+/// Where somebody was refused for want of room, what is deleted is collected after this time already.
 const SOON: Duration = Duration::from_secs(600);
 /// What a push may bring though nothing is left of a budget: the pack of one that only moves a ref, or makes one.
 /// Limit: pack of a push into a project whose budget is spent | {:bytes}
@@ -45,15 +45,16 @@ struct Room {
     is_owners: bool,
 }
 
-/// When orphans of a repository were last collected, or when it was last tried.
+/// When orphans of a repository were last collected, or when it was last tried; and where somebody waits for it.
 pub(super) struct Collections {
     began: Instant,
     last: Mutex<BTreeMap<ProjectName, Instant>>,
+    wanted: Mutex<BTreeMap<ProjectName, Instant>>,
 }
 
 impl Default for Collections {
     fn default() -> Self {
-        Collections { began: Instant::now(), last: Mutex::default() }
+        Collections { began: Instant::now(), last: Mutex::default(), wanted: Mutex::default() }
     }
 }
 
@@ -62,6 +63,17 @@ impl Collections {
     fn is_due(&self, project: &ProjectName, pause: Duration) -> bool {
         let last = self.last.lock().expect("invariant: no panic under this lock").get(project).copied();
         last.map_or(self.began.elapsed() >= pause.min(FIRST), |last| last.elapsed() >= pause)
+    }
+
+    /// Somebody was refused for want of room there.
+    fn want(&self, project: &ProjectName) {
+        self.wanted.lock().expect("invariant: no panic under this lock").insert(project.clone(), Instant::now());
+    }
+
+    /// Whether somebody was within the last `pause`: what is deleted for it comes later.
+    fn is_wanted(&self, project: &ProjectName, pause: Duration) -> bool {
+        let wanted = self.wanted.lock().expect("invariant: no panic under this lock").get(project).copied();
+        wanted.is_some_and(|at| at.elapsed() < pause)
     }
 
     fn note(&self, project: &ProjectName) {
@@ -76,10 +88,7 @@ impl Forge {
         let Some(pause) = self.config.limits.collect_pause() else { return };
         for repository in self.all_repositories().into_iter().filter(|_| go_on()) {
             let project = repository.name();
-            let pause = match self.room(&repository) {
-                Some(room) if room.left == 0 => pause.min(SOON),
-                _ => pause,
-            };
+            let pause = if self.collections.is_wanted(project, pause) { pause.min(SOON) } else { pause };
             if repository.is_closed() || !self.collections.is_due(project, pause) || !repository.has_left_behind() {
                 continue;
             }
@@ -119,12 +128,16 @@ impl Forge {
 
     /// Bytes of packs in all projects that an owner's agents have made.
     pub fn held_by(&self, owner: &AgentName) -> u64 {
+        self.projects_of(owner).iter().map(|repository| repository.pack_bytes()).sum()
+    }
+
+    fn projects_of(&self, owner: &AgentName) -> Vec<Arc<Repository>> {
         let root = self.root();
         let is_owners = |repository: &Arc<Repository>| {
             let entry = root.fold.project(repository.name());
             entry.is_some_and(|entry| root.fold.owner(&entry.creator) == *owner)
         };
-        self.open_repositories().iter().filter(|one| is_owners(one)).map(|one| one.pack_bytes()).sum()
+        self.open_repositories().into_iter().filter(is_owners).collect()
     }
 
     /// The budget that has least left for a project; none where no budget holds.
@@ -161,6 +174,12 @@ impl Forge {
         let Some(room) = self.room(repository).filter(|room| bytes > room.left.max(EMPTY_PACK)) else {
             return Ok(());
         };
+        self.collections.want(repository.name());
+        for project in
+            self.owner_of(repository.name()).filter(|_| room.is_owners).iter().flat_map(|o| self.projects_of(o))
+        {
+            self.collections.want(project.name());
+        }
         let snapshot = repository.snapshot();
         let mut refusal = self.beyond(repository.name(), &room);
         let own = unmerged(&snapshot, repository.store(), &agent.name);

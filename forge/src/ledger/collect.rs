@@ -108,6 +108,8 @@ struct Ready {
     going: Packs,
     /// What was taken over from those.
     taken: IdSet,
+    /// Whether somebody may find the list of those that go, now or after a start: what was taken over has to stay.
+    is_listed: bool,
     keeps: Keeps,
 }
 
@@ -155,11 +157,10 @@ impl Repository {
             false => Some(write(self.git_dir(), self.store(), &taken)?),
         };
         let known = known.into_keys().collect();
-        let ready = Ready { mark, known, going, taken: taken.into_iter().collect(), keeps: keeps.clone() };
-        let done = self.exchange(ready, go_on);
-        if done.is_err()
-            && let Some(written) = &written
-        {
+        let taken = taken.into_iter().collect();
+        let ready = Ready { mark, known, going, taken, is_listed: false, keeps: keeps.clone() };
+        let (done, is_listed) = self.exchange(ready, go_on);
+        if !is_listed && let Some(written) = &written {
             // Copies of what stays where it was. One that was merged meanwhile is gone already.
             drop(remove(written));
         }
@@ -171,20 +172,23 @@ impl Repository {
     }
 
     /// The last moment: tried a few times, for it has to be one at which nobody pushes and no packs are merged.
-    fn exchange(self: &Arc<Self>, ready: Ready, go_on: &dyn Fn() -> bool) -> Result<(), NotCollected> {
+    /// Whether packs that go were listed stands beside what came of it.
+    fn exchange(self: &Arc<Self>, ready: Ready, go_on: &dyn Fn() -> bool) -> (Result<(), NotCollected>, bool) {
         let ready = Arc::new(Mutex::new(ready));
-        let mut last = NotCollected::Closed;
+        let mut done = Err(NotCollected::Closed);
         for _ in 0..TRIES {
             if !go_on() {
-                return Err(MarkError::Stopped.into());
+                done = Err(MarkError::Stopped.into());
+                break;
             }
-            match self.exchange_once(&ready) {
-                Err(NotCollected::Busy(why)) => last = NotCollected::Busy(why),
-                done => return done,
+            done = self.exchange_once(&ready);
+            if !matches!(done, Err(NotCollected::Busy(_))) {
+                break;
             }
             std::thread::sleep(PAUSE);
         }
-        Err(last)
+        // Whoever panicked under it may have listed them.
+        (done, ready.lock().map_or(true, |ready| ready.is_listed))
     }
 
     fn exchange_once(self: &Arc<Self>, ready: &Arc<Mutex<Ready>>) -> Result<(), NotCollected> {
@@ -237,10 +241,16 @@ impl Repository {
         if ready.going.is_empty() {
             return Ok(());
         }
-        list(self.git_dir(), ready.going.keys())?;
+        let listed = list(self.git_dir(), ready.going.keys());
+        // Where it got its name and no more is known, the next start may find it.
+        ready.is_listed = listed.is_ok() || self.git_dir().join(LIST).exists();
+        if !ready.is_listed {
+            return Ok(listed?);
+        }
         fault::point("collect-listed");
-        if let Err(error) = finish(self.git_dir()).and_then(|_| self.store().look_anew().map_err(io::Error::other)) {
-            // Some are gone, and others that need them may be there.
+        let removed = listed.and_then(|()| finish(self.git_dir()));
+        if let Err(error) = removed.and_then(|_| self.store().look_anew().map_err(io::Error::other)) {
+            // Some may be gone, and others that need them may be there.
             self.close(format!("packs that are collected cannot be removed: {error}; a restart goes on with it"));
             return Err(error.into());
         }
