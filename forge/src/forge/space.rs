@@ -23,7 +23,7 @@ const FIRST: Duration = Duration::from_secs(600);
 const SOON: Duration = Duration::from_secs(600);
 /// What a push may bring though nothing is left of a budget: the pack of one that only moves a ref, or makes one.
 /// Limit: pack of a push into a project whose budget is spent | {:bytes}
-const EMPTY_PACK: u64 = 1 << 10;
+const EMPTY_PACK: u64 = 32;
 /// Text may go past a budget by one part in so many: who is over it still says so, and work still ends.
 /// Limit: how far text may go past a budget of disk | an {}th part
 const PAST: u64 = 8;

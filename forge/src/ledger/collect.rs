@@ -49,8 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often that is tried before the next round, and the pause between.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
-/// Where packs are listed that are to go.
-const LIST: &str = "collecting";
+/// The file in a repository in which packs are listed that are to go.
+pub const LIST: &str = "collecting";
 /// What else git keeps beside a pack under its name.
 const BESIDE: [&str; 3] = ["rev", "bitmap", "mtimes"];
 

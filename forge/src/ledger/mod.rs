@@ -27,7 +27,7 @@ mod tests;
 pub mod verify;
 
 pub use checkpoint::Checkpoints;
-pub use collect::{Collected, Keeps, NotCollected};
+pub use collect::{Collected, Keeps, LIST as COLLECTING, NotCollected};
 pub use draft::{Author, Draft, NewRecord, Recorded};
 pub(crate) use follow::{FollowError, NewEpochs};
 pub use pushes::UnderWay;
