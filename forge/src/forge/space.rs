@@ -30,6 +30,7 @@ const PAST: u64 = 8;
 /// Most branches of the pusher's that are looked at, to say which are not merged, and that are named.
 /// Limit: branches that are looked at to say what can be deleted | {}
 const MOST_LOOKED_AT: usize = 200;
+/// Limit: branches that are named then | {}
 const MOST_NAMED: usize = 10;
 
 /// What a project may still bring to disk.
