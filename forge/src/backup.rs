@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use notes_schema::ProjectName;
 
+use crate::ledger;
 use crate::ledger::verify::{self, Report};
 use git::disk::sync_dir;
 
@@ -197,7 +198,8 @@ fn list_repository(data: &Path, repository: &Path, listing: &mut Listing) -> Res
             }
         }
     }
-    Ok(())
+    // After the packs: where some of those that go together were gone already, who opens the copy finishes it.
+    read_file(data, &repository.join(ledger::COLLECTING), listing)
 }
 
 fn read_file(data: &Path, path: &Path, listing: &mut Listing) -> Result<(), BackupError> {

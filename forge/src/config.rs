@@ -33,6 +33,8 @@ pub struct Config {
     pub tls: Option<tls::Files>,
     /// Agents that may moderate.
     pub operators: Vec<AgentName>,
+    /// How many months of records are kept, the current one among them; 0 for all.
+    pub keep_trace_months: u32,
     /// Whether addresses other than loopback may be bound.
     pub allow_public: bool,
     /// Whether the machine's clock is right though it is more than a day behind the ledger.
@@ -122,6 +124,19 @@ limits! {
     /// Limit: time without an event after which the refs of a closed issue or ended pull request are no longer listed, 0
     /// lists all | {:s}
     fold_seconds: u64 = 30 * 86_400, "FORGE_LIMIT_FOLD_SECONDS";
+    /// Seconds for which a tip that was shown may still be fetched; what it reaches is not collected before.
+    /// Limit: time for which a tip that was shown may still be fetched | {:s}
+    retired_seconds: u64 = 300, "FORGE_LIMIT_RETIRED_SECONDS";
+    /// Seconds between two collections of what nothing reaches in a repository, where something was left behind; 0: none
+    /// but those of `forge collect`.
+    /// Limit: least time between two collections of orphans in a repository, 0 for none | {:s}
+    collect_seconds: u64 = 86_400, "FORGE_LIMIT_COLLECT_SECONDS";
+    /// Bytes of packs that one project may hold; 0: as many as there is disk for.
+    /// Limit: packs of one project, 0 for no limit | {:bytes}; text may go past it
+    project_bytes: u64 = 16 << 30, "FORGE_LIMIT_PROJECT_BYTES";
+    /// The same of all projects that one owner's agents have made.
+    /// Limit: packs of all projects of one owner, 0 for no limit | {:bytes}; text may go past it
+    owner_bytes: u64 = 64 << 30, "FORGE_LIMIT_OWNER_BYTES";
     /// Longest body of a command: text of an issue, a reply …, in bytes.
     /// Limit: body of a command (text of an issue, a reply) | {:bytes}
     body_bytes: u64 = 1 << 20, "FORGE_LIMIT_BODY_BYTES";
@@ -175,6 +190,16 @@ impl Limits {
             memory_bytes: self.memory_bytes,
             ..git::pack::intake::Limits::default()
         }
+    }
+
+    /// [`Limits::collect_seconds`].
+    pub fn collect_pause(&self) -> Option<Duration> {
+        (self.collect_seconds > 0).then(|| Duration::from_secs(self.collect_seconds))
+    }
+
+    /// [`Limits::retired_seconds`].
+    pub fn retired(&self) -> Duration {
+        Duration::from_secs(self.retired_seconds)
     }
 
     /// [`Limits::login_seconds`].
@@ -272,6 +297,8 @@ pub struct Layer {
     pub tls_key: Option<PathBuf>,
     /// See [`Config::operators`].
     pub operators: Option<Vec<AgentName>>,
+    /// See [`Config::keep_trace_months`].
+    pub keep_trace_months: Option<u32>,
     /// See [`Config::allow_public`].
     pub allow_public: Option<bool>,
     /// See [`Config::accept_clock`].
@@ -311,6 +338,7 @@ impl Layer {
             tls_cert: get("FORGE_TLS_CERT").map(PathBuf::from),
             tls_key: get("FORGE_TLS_KEY").map(PathBuf::from),
             operators: operators.transpose()?,
+            keep_trace_months: variable(get, "FORGE_KEEP_TRACE_MONTHS")?,
             allow_public: variable(get, "FORGE_ALLOW_PUBLIC")?,
             accept_clock: variable(get, "FORGE_ACCEPT_CLOCK")?,
             limits: LimitsLayer::from_env(get)?,
@@ -358,6 +386,7 @@ impl Default for Config {
             public_http: String::new(),
             tls: None,
             operators: Vec::new(),
+            keep_trace_months: 0,
             allow_public: false,
             accept_clock: false,
             accept_loss: false,
@@ -408,7 +437,7 @@ impl Config {
 
     fn put(&mut self, layer: Layer) {
         let Layer { data, ssh, http, read, registration, public_ssh, public_http, .. } = layer;
-        let Layer { operators, allow_public, accept_clock, limits, .. } = layer;
+        let Layer { operators, keep_trace_months, allow_public, accept_clock, limits, .. } = layer;
         set(&mut self.data, data);
         set(&mut self.ssh, ssh);
         set(&mut self.http, http);
@@ -419,6 +448,7 @@ impl Config {
         set(&mut self.public_ssh, public_ssh.map(|url| url.trim_end_matches('/').to_owned()));
         set(&mut self.public_http, public_http.map(|url| url.trim_end_matches('/').to_owned()));
         set(&mut self.operators, operators);
+        set(&mut self.keep_trace_months, keep_trace_months);
         set(&mut self.allow_public, allow_public);
         set(&mut self.accept_clock, accept_clock);
         limits.over(&mut self.limits);

@@ -10,15 +10,18 @@ mod found;
 mod host;
 mod indexing;
 mod loss;
+mod months;
 mod notes;
 mod push;
 pub mod redact;
 mod settle;
 mod signature;
+mod space;
 mod stores;
 
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use push::{merge_base, shown as shown_proof};
+pub(crate) use space::bytes;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -145,6 +148,7 @@ pub struct Forge {
     settling: Mutex<()>,
     creating: Mutex<()>,
     push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
+    collections: space::Collections,
     stopping: watch::Sender<bool>,
     /// Places to look for those who wait for news.
     looking: Semaphore,
@@ -224,6 +228,7 @@ impl Forge {
             settling: Mutex::default(),
             creating: Mutex::default(),
             push_caches: Mutex::default(),
+            collections: space::Collections::default(),
             stopping: watch::Sender::new(false),
             looking: Semaphore::new(looking),
         });
@@ -532,6 +537,8 @@ impl Forge {
         self.every(Duration::from_secs(5), |forge| forge.keep_graphs());
         self.every(Duration::from_secs(5), |forge| forge.keep_checkpoints(false));
         self.every(Duration::from_secs(5), |forge| forge.keep_stores());
+        self.every(Duration::from_secs(1), |forge| forge.keep_space());
+        self.every(Duration::from_secs(60), |forge| forge.drop_months());
     }
 
     fn every(self: &Arc<Self>, pause: Duration, round: impl Fn(&Arc<Self>) + Send + 'static) {
@@ -551,7 +558,8 @@ impl Forge {
         });
     }
 
-    fn all_repositories(&self) -> Vec<Arc<Repository>> {
+    /// Every repository that can be read, `forge.git` last.
+    pub fn all_repositories(&self) -> Vec<Arc<Repository>> {
         let mut repositories = self.open_repositories();
         repositories.push(self.root.clone());
         repositories

@@ -24,6 +24,7 @@ mod redact;
 mod runs;
 mod server;
 mod signed;
+mod space;
 mod statuses;
 mod tampered;
 mod tls;

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod graph;
 pub mod history;
 pub mod log;
+pub mod mark;
 pub mod merge;
 pub mod name;
 pub mod object;

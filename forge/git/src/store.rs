@@ -256,6 +256,14 @@ impl Store {
         }
     }
 
+    /// Objects may be gone that were there: none is answered from memory or from packs that were open until now. Who reads
+    /// at this moment may still meet them.
+    pub fn look_anew(&self) {
+        let recent = std::mem::take(&mut *self.recent.write().expect("invariant: no panic under this lock"));
+        drop(recent);
+        self.let_go();
+    }
+
     /// Drops what was remembered before the last call, and all of it where more than `most` bytes would stay; it is read
     /// from packs from here on.
     pub fn forget(&self, most: usize) {

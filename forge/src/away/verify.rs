@@ -323,6 +323,11 @@ fn of_pull(report: &mut Report, copy: &Replayed<'_>, n: u64, pull: &PullState) -
         of_other_tree(report, copy, n, pull, head);
         return Ok(());
     }
+    let proof = pull.proof.record.and_then(|record| copy.snapshot.records.get(&record));
+    if proof.is_some_and(|known| copy.snapshot.is_dropped(known)) {
+        of_dropped(report, copy, pull);
+        return Ok(());
+    }
     let then = judges(copy, n, pull);
     let view = copy.alone.view(&then, copy.objects, copy.seen.now_ms);
     let work = Work::as_it_was(&view, n, pull)?;
@@ -356,6 +361,17 @@ fn judges(copy: &Replayed<'_>, n: u64, pull: &PullState) -> Snapshot {
         Some(found) => states.swap_remove(found),
         None => states.pop().unwrap_or_else(|| copy.snapshot.clone()),
     }
+}
+
+/// A commit whose proof went with its month: what was stated stands, and nothing of it can be checked.
+fn of_dropped(report: &mut Report, copy: &Replayed<'_>, pull: &PullState) {
+    report.level = pull.proof.level;
+    for known in records_of(copy.snapshot, copy.objects, pull) {
+        let proves = pull.proof.record == Some(known.digest);
+        report.records.push(checked(copy, known, copy.seen.judged.get(&known.digest), proves));
+    }
+    let why = format!("{} is what was stated; its record was dropped with its month", pull.proof.level);
+    report.checks.push(Check::new("proof", State::Skipped, why));
 }
 
 /// A commit on the way to the head, or one that landed with more in it: the proof of the head is not one of its tree.
@@ -449,6 +465,9 @@ fn of_tree(report: &mut Report, copy: &Replayed<'_>) {
 fn checked(copy: &Replayed<'_>, known: &KnownRecord, judged: Option<&Judged>, proves: bool) -> Checked {
     let record = judged.and_then(|judged| judged.record.as_ref());
     let refused = judged.and_then(|judged| judged.refused.clone());
+    let is_gone = copy.snapshot.is_dropped(known) && !copy.objects.contains(known.blob);
+    let gone = Check::new("E02", State::Skipped, "it was dropped with its month");
+    let refused = if is_gone { Some(gone) } else { refused };
     let mut checks =
         vec![Check::new("E02", State::Ok, "within limits, canonical, and of the digest that the ledger states")];
     let mut stopped = None;
@@ -482,12 +501,15 @@ fn checked(copy: &Replayed<'_>, known: &KnownRecord, judged: Option<&Judged>, pr
         );
     }
     let authority = copy.seen.authority.get(&known.digest).copied();
-    checks.extend(levels::signature(copy.objects, known, copy.signers, authority));
+    if !is_gone {
+        checks.extend(levels::signature(copy.objects, known, copy.signers, authority));
+    }
+    let unread = if is_gone { "dropped" } else { "unreadable" };
     Checked {
         record: known.digest,
         agent: known.agent.clone(),
         command: record.map_or(String::new(), |record| record.last().command()),
-        ending: record.map_or("unreadable".to_owned(), |record| record.last().ending()),
+        ending: record.map_or(unread.to_owned(), |record| record.last().ending()),
         tree: known.tree,
         proves,
         checks,

@@ -64,6 +64,7 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     if project.repository.name().is_forge() {
         return Err(context.usage("the forge's own repository has no issues"));
     }
+    context.forge.has_room_for_text(&project.repository)?;
     let title = args.value("title").map(str::trim).filter(|t| !t.is_empty());
     let title = title.ok_or_else(|| context.usage("it needs --title"))?;
     if title.len() > LONGEST_TITLE || title.chars().any(char::is_control) {

@@ -236,6 +236,7 @@ fn reply(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         (project, reference, item, Some(format!("{word} {}", args.text.as_deref().unwrap_or(""))))
     };
     let text = text.filter(|t| !t.trim().is_empty()).ok_or_else(|| context.usage("there is nothing to say"))?;
+    context.forge.has_room_for_text(&project.repository)?;
     let (by, id) = (context.author()?, entity(reference.n, &item));
     let (q, _) = context.commit(&project.repository, move |draft| {
         if let Some(done) = draft.done(&by, &id) {

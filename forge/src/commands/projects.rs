@@ -10,6 +10,8 @@ use super::text::{count, inline};
 use super::{Args, Command, Context, Door, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
+use crate::forge::bytes;
+use crate::ledger::Repository;
 
 #[derive(Serialize)]
 struct Created {
@@ -60,6 +62,7 @@ fn project_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let name = ProjectName::parse_new(args.word(0).unwrap_or("")).map_err(|e| context.usage(e.to_string()))?;
     let branch = RefName::branch(args.value("branch").unwrap_or("main")).map_err(|e| context.usage(e.to_string()))?;
     let description = crate::state::snippet(args.value("description").unwrap_or(""), DESCRIBED);
+    context.forge.has_room_for_project(&name, &context.agent()?.name)?;
     let repository = context.forge.create_project(&name, &branch, || {
         let (by, id) = (context.author()?, EntityId::Project(name.clone()));
         let fact = ProjectCreated { default_branch: branch.clone(), description };
@@ -180,7 +183,45 @@ struct Shown {
     open_issues: Vec<super::lists::Listed>,
     open_pulls: Vec<super::lists::Listed>,
     branches: u64,
+    disk: Disk,
     read_only: Option<String>,
+}
+
+/// What a project takes on disk, in bytes of packs; budgets are 0 where there is none.
+#[derive(Serialize)]
+struct Disk {
+    bytes: u64,
+    budget: u64,
+    owner: Option<AgentName>,
+    owner_bytes: u64,
+    owner_budget: u64,
+}
+
+impl Disk {
+    fn of(context: &Context, repository: &Repository) -> Disk {
+        let limits = &context.forge.config().limits;
+        let owner = context.forge.owner_of(repository.name());
+        Disk {
+            bytes: repository.pack_bytes(),
+            budget: limits.project_bytes,
+            owner_bytes: owner.as_ref().map_or(0, |owner| context.forge.held_by(owner)),
+            owner_budget: limits.owner_bytes,
+            owner,
+        }
+    }
+
+    /// `12 MiB of 16 GiB; projects of alpha: 40 MiB of 64 GiB`.
+    fn markdown(&self) -> String {
+        let of = |held, most| match most {
+            0 => bytes(held),
+            most => format!("{} of {}", bytes(held), bytes(most)),
+        };
+        let mut out = of(self.bytes, self.budget);
+        if let Some(owner) = &self.owner {
+            out.push_str(&format!("; projects of {owner}: {}", of(self.owner_bytes, self.owner_budget)));
+        }
+        out
+    }
 }
 
 impl Render for Shown {
@@ -200,6 +241,7 @@ impl Render for Shown {
             self.ssh_url,
             self.http_url
         ));
+        out.push_str(&format!("\ndisk: {}\n", self.disk.markdown()));
         if let Some(why) = &self.read_only {
             out.push_str(&format!("\n**Read-only:** {why}\n"));
         }
@@ -247,6 +289,7 @@ fn project_show(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         open_issues: list(Kind::Issue)?,
         open_pulls: list(Kind::Pull)?,
         branches: snapshot.refs.keys().filter(|r| r.branch_name().is_some()).count() as u64,
+        disk: Disk::of(context, &project.repository),
         read_only: project.repository.read_only(),
         project: name,
     }))

@@ -47,6 +47,18 @@ pub(super) struct Gate {
 }
 
 impl GateLine {
+    /// What is left to say of a proof whose record is gone.
+    fn dropped(pull: &PullState) -> Self {
+        GateLine {
+            rule: "proof".to_owned(),
+            state: hooks::gate::State::Satisfied,
+            ok: true,
+            why: format!("{} when it ended; its record was dropped with its month", pull.proof.level),
+            next: String::new(),
+            quiet: false,
+        }
+    }
+
     pub(super) fn of(line: hooks::gate::GateLine) -> Self {
         GateLine {
             rule: line.rule.to_owned(),
@@ -193,7 +205,13 @@ pub(super) fn gate_of(context: &Context, project: &Project, n: u64, pull: &PullS
     let view = View::new(&project.snapshot, &context.root, store.as_ref(), context.forge.now());
     let work = Work::of_pull(&view, store, n, pull);
     let work = work.map_err(|e| Refusal::new(Code::TryLater, format!("{n}"), e.to_string(), "feed"))?;
-    let lines = work.gate(&view).into_iter().map(GateLine::of).collect();
+    let mut lines: Vec<GateLine> = work.gate(&view).into_iter().map(GateLine::of).collect();
+    let proof = pull.proof.record.and_then(|record| project.snapshot.records.get(&record));
+    if pull.status != PullStatus::Open && proof.is_some_and(|record| project.snapshot.is_dropped(record)) {
+        // What is missing by now is not what was missing then.
+        lines.retain(|line| line.ok);
+        lines.push(GateLine::dropped(pull));
+    }
     Ok(Gate { lines, risk: work.risk(&view), policy: view.policy().ok().and_then(|base| base.blob) })
 }
 

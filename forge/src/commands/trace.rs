@@ -33,6 +33,8 @@ struct Traced {
     #[serde(flatten)]
     standing: Standing,
     attempts: Vec<Attempt>,
+    /// Records of it that were dropped with their months.
+    dropped: usize,
 }
 
 #[derive(Serialize)]
@@ -82,8 +84,11 @@ impl Render for Traced {
                 attempt.agent
             ));
         }
-        if self.attempts.is_empty() {
-            out.push_str("No run was recorded for it.\n");
+        match (self.dropped, self.attempts.is_empty()) {
+            (0, false) => {}
+            (0, true) => out.push_str("No run was recorded for it.\n"),
+            (1, _) => out.push_str("One record of it was dropped with its month.\n"),
+            (dropped, _) => out.push_str(&format!("{dropped} records of it were dropped with their months.\n")),
         }
         if let Some(reference) = &self.reference {
             out.push_str(&format!("---\nnext: pr {}/{}\n", reference.project, reference.n));
@@ -118,17 +123,19 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let tree = store.commit(commit).map_err(missing)?.tree;
     let Some((n, pull)) = pull_of(&project.snapshot, store.as_ref(), commit) else {
         // Not submitted: what was recorded of this very tree, by whomever.
+        let dropped = dropped(&project, project.snapshot.records_on(tree));
         let attempts = attempts(&project, project.snapshot.records_on(tree));
         let level = gate::best_on(&project.snapshot, &context.root, store.as_ref(), None, tree);
         let standing = Standing::default();
-        return Ok(Answer::of(&Traced { commit, tree, level, reference: None, standing, attempts }));
+        return Ok(Answer::of(&Traced { commit, tree, level, reference: None, standing, attempts, dropped }));
     };
     let reference = ItemRef { project: project.repository.name().clone(), n };
     let of_pull = records_of(&project.snapshot, store.as_ref(), &pull);
+    let dropped = dropped(&project, of_pull.iter().copied());
     let attempts = attempts(&project, of_pull.into_iter());
     let level = level_of(&project.snapshot, &context.root, store.as_ref(), &pull, (commit, tree));
     let standing = Standing::of(&project.snapshot, store.as_ref(), &pull);
-    Ok(Answer::of(&Traced { commit, tree, level, reference: Some(reference), standing, attempts }))
+    Ok(Answer::of(&Traced { commit, tree, level, reference: Some(reference), standing, attempts, dropped }))
 }
 
 /// The proof of a pull request's head is one of its tree: another tree, landed or on the way, needs a run of its own.
@@ -196,6 +203,10 @@ pub(crate) fn records_of<'a>(
         if pull.issue.is_some() { r.issue == pull.issue } else { Some(r.tree) == tree }
     };
     snapshot.records_of(&pull.author).filter(belongs).collect()
+}
+
+fn dropped<'a>(project: &Project, records: impl Iterator<Item = &'a Arc<KnownRecord>>) -> usize {
+    records.filter(|record| project.snapshot.is_dropped(record)).count()
 }
 
 /// Every attempt of `records`, numbered.

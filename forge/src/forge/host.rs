@@ -5,17 +5,17 @@
 use std::collections::HashMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use notes_schema::{Oid, ProjectName, RefName, refs};
+use notes_schema::{AgentName, Oid, ProjectName, RefName, refs};
 
 use super::push::{RefUpdate, has_room, is_done, judge_ref, line, receive};
 use super::{Forge, certificate};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor};
 use crate::gate::View;
-use crate::ledger::{Published, Repository, Snapshot, fault};
+use crate::ledger::{KnownRecord, Published, Repository, Snapshot, UnderWay, fault};
 use git::name::FullName;
 use git::pack::cache::PackCache;
 use git::pack::intake::Limits;
@@ -25,23 +25,31 @@ use git::wire::{
     self, AdvertisedRef, Advertisement, FetchOffer, Filters, Head, Host, Push, PushOffer, PushOutcome, Service, Wants,
 };
 
-/// How long a tip that was advertised may still be asked for.
-/// Limit: time for which a tip that was shown may still be fetched | {}
-const RETIRED: Duration = Duration::from_secs(300);
 /// Most retired tips that are remembered.
 /// Limit: tips that are remembered for that | {}
 const MOST_RETIRED: usize = 100_000;
 
 /// Which tips may be fetched besides those of now: those of the last minutes.
-#[derive(Default)]
 pub(super) struct Visible {
+    /// How long a tip that was advertised may still be asked for.
+    kept: Duration,
     retired: Mutex<HashMap<Oid, Instant>>,
 }
 
 impl Visible {
+    fn new(kept: Duration) -> Visible {
+        Visible { kept, retired: Mutex::default() }
+    }
+
     fn may_want(&self, snapshot: &Snapshot, id: Oid) -> bool {
         let retired = || self.retired.lock().expect("invariant: no panic under this lock").get(&id).copied();
-        snapshot.is_tip(id) || retired().is_some_and(|since| since.elapsed() < RETIRED)
+        snapshot.is_tip(id) || retired().is_some_and(|since| since.elapsed() < self.kept)
+    }
+
+    /// Tips of the last minutes.
+    pub(super) fn still_fetchable(&self) -> Vec<Oid> {
+        let retired = self.retired.lock().expect("invariant: no panic under this lock");
+        retired.iter().filter(|(_, since)| since.elapsed() < self.kept).map(|(id, _)| *id).collect()
     }
 
     fn retire(&self, published: &Published) {
@@ -51,7 +59,7 @@ impl Visible {
         // The ledger's own tip moves with every batch but stands in no line of it.
         retired.extend(published.before.map(|id| (id, now)));
         if retired.len() > MOST_RETIRED {
-            retired.retain(|_, since| since.elapsed() < RETIRED / 5);
+            retired.retain(|_, since| since.elapsed() < self.kept / 5);
         }
     }
 }
@@ -59,7 +67,8 @@ impl Visible {
 impl Forge {
     pub(super) fn visible(&self, project: &ProjectName) -> Arc<Visible> {
         let mut caches = self.push_caches.lock().expect("invariant: no panic under this lock");
-        caches.entry(project.clone()).or_default().clone()
+        let kept = self.config.limits.retired();
+        caches.entry(project.clone()).or_insert_with(|| Arc::new(Visible::new(kept))).clone()
     }
 
     pub(super) fn retire_tips(&self, published: &Published) {
@@ -79,7 +88,8 @@ pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Servi
     }
     let repository = forge.project(&project)?;
     let visible = forge.visible(&project);
-    Ok(Arc::new(RepositoryHost { forge: forge.clone(), repository, actor: actor.clone(), visible }))
+    let (actor, push) = (actor.clone(), OnceLock::new());
+    Ok(Arc::new(RepositoryHost { forge: forge.clone(), repository, actor, visible, push }))
 }
 
 struct RepositoryHost {
@@ -87,6 +97,8 @@ struct RepositoryHost {
     repository: Arc<Repository>,
     actor: Actor,
     visible: Arc<Visible>,
+    /// From a push's first question until nobody works on it any more: nothing that it rests on may go meanwhile.
+    push: OnceLock<UnderWay>,
 }
 
 impl Host for RepositoryHost {
@@ -145,10 +157,18 @@ impl Host for RepositoryHost {
     }
 
     fn limits(&self) -> Limits {
-        self.forge.config().limits.of_packs()
+        let limits = self.forge.config().limits.of_packs();
+        Limits { pack_bytes: limits.pack_bytes.min(self.forge.pack_room(&self.repository)), ..limits }
+    }
+
+    fn too_large(&self) -> Option<String> {
+        // Where it is no budget of disk, the one for a single push is what it is.
+        let (agent, beyond) = (self.actor.agent()?, self.forge.config().limits.pack_bytes);
+        self.forge.has_room_for_pack(&self.repository, agent, beyond).err().map(|refusal| line(&refusal))
     }
 
     fn precheck(&self, update: &wire::RefUpdate) -> Result<(), String> {
+        self.push.get_or_init(|| self.repository.pushes().begin());
         let update = &RefUpdate::of(update).map_err(|e| e.to_string())?;
         let agent = self.actor.agent().ok_or("only a registered agent may push")?;
         let (snapshot, root) = (self.repository.snapshot(), self.forge.root());
@@ -190,7 +210,7 @@ fn shown_to_pusher(snapshot: &Snapshot, agent: Option<&AgentActor>) -> Vec<Adver
     let own = agent.map(|agent| format!("{}{}/", refs::IN_PREFIX, agent.name));
     let prefixes: Vec<String> = ["refs/heads/", "refs/tags/"].map(str::to_owned).into_iter().chain(own).collect();
     let mut shown = below(snapshot, &prefixes);
-    shown.extend(agent.into_iter().flat_map(|agent| folded_records(snapshot, agent)));
+    shown.extend(agent.into_iter().flat_map(|agent| folded_records(snapshot, &agent.name)));
     shown
 }
 
@@ -222,11 +242,18 @@ fn below(snapshot: &Snapshot, prefixes: &[String]) -> Vec<AdvertisedRef> {
 const MOST_FOLDED: usize = 4096;
 
 /// Records of the pusher whose refs are gone: shown as if they were there, or git would send them all with each push.
-fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentActor) -> impl Iterator<Item = AdvertisedRef> + 'a {
-    let newest = snapshot.records_of(&agent.name).rev().take(MOST_FOLDED);
-    newest.filter(|record| !snapshot.refs.contains_key(&record.name)).map(|record| AdvertisedRef {
+fn folded_records<'a>(snapshot: &'a Snapshot, agent: &'a AgentName) -> impl Iterator<Item = AdvertisedRef> + 'a {
+    let newest = snapshot.records_of(agent).rev().take(MOST_FOLDED);
+    // Those that went with their month are not there to rest on.
+    let is_there = |record: &&Arc<KnownRecord>| !snapshot.is_dropped(record);
+    newest.filter(is_there).filter(|record| !snapshot.refs.contains_key(&record.name)).map(|record| AdvertisedRef {
         name: (&record.name).into(),
         id: record.commit,
         peeled: None,
     })
+}
+
+/// Commits of the records that are shown to those who pushed them though their refs are gone.
+pub(super) fn records_shown(snapshot: &Snapshot) -> impl Iterator<Item = Oid> + '_ {
+    snapshot.recorders().flat_map(|agent| folded_records(snapshot, agent)).map(|shown| shown.id)
 }

@@ -116,7 +116,12 @@ pub(super) fn receive(
         let view = View::new(&snapshot, &root, repository.store().as_ref(), forge.now());
         return Ok(sorted.refused(told::unsubmitted(&view, &snapshot, repository.store().as_ref(), agent).as_deref()));
     }
+    // Others may have filled it meanwhile.
+    if !push.quarantine.is_empty() {
+        forge.has_room_for_pack(repository, agent, push.quarantine.bytes())?;
+    }
     let (objects, pack) = land(repository, push.quarantine)?;
+    let is_landed = pack.is_some();
     let shared = Arc::new(Mutex::new(PushOutcome::default()));
     let (answer, forge_for_plan, store, by) =
         (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
@@ -141,6 +146,9 @@ pub(super) fn receive(
         }
         Ok(())
     });
+    if outcome.is_err() && is_landed {
+        repository.leaves_behind();
+    }
     let answered = std::mem::take(&mut *shared.lock().expect("invariant: no panic under this lock"));
     match outcome {
         Err(refusal) if answered.results.is_empty() || refusal.what != "push" => Err(refusal),
@@ -188,6 +196,7 @@ fn land(repository: &Repository, quarantine: Quarantine) -> Result<(NewObjects, 
             let landed = pack.land(&dir).map_err(|e| {
                 Refusal::new(Code::TryLater, "push", format!("the disk takes no writes: {e}"), "git push")
             })?;
+            repository.add_pack_bytes(landed.bytes);
             fault::point("code-pack-landed");
             Ok((Vec::new(), Some(PackLine { name: landed.name, h: landed.sha256 })))
         }

@@ -60,14 +60,14 @@ const MOST_COPIED: u64 = 256 << 20;
 pub(super) const MERGED: &str = "pack-m";
 
 /// Merges packs of ours that are not tail: all that are smaller than the sum of those below them, oldest law of
-/// geometric merging, so that each byte is copied a logarithmic number of times.
-pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
+/// geometric merging, so that each byte is copied a logarithmic number of times. Whether there were enough of them.
+pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<bool> {
     let mut packs: Vec<(u64, PathBuf)> = Vec::new();
     for batch in storage::batches(git_dir)?.into_iter().filter(|b| b.n <= flushed) {
         packs.push((fs::metadata(&batch.path)?.len(), batch.path));
     }
     if packs.len() < ENOUGH {
-        return Ok(());
+        return Ok(false);
     }
     for entry in fs::read_dir(storage::pack_dir(git_dir))? {
         let path = entry?.path();
@@ -89,7 +89,7 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
         .map(|(_, path)| path)
         .collect();
     if chosen.len() < ENOUGH {
-        return Ok(());
+        return Ok(false);
     }
     let merged = write_merged(git_dir, &chosen, &HashSet::new())?;
     fault::point("merge-before-delete");
@@ -103,7 +103,7 @@ pub(super) fn merge_packs(git_dir: &Path, flushed: u64) -> io::Result<()> {
     }
     disk::sync_dir(&storage::pack_dir(git_dir))?;
     fault::point("merge-after-delete");
-    Ok(())
+    Ok(true)
 }
 
 /// Writes `pack`, which holds whole objects only, as a merged one. The directory of packs is not synced.

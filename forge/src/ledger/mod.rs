@@ -4,6 +4,7 @@
 //! a replay of the ledger gives. Refs and indexes on disk are caches of it.
 
 mod checkpoint;
+mod collect;
 pub mod draft;
 pub(crate) mod fanout;
 pub mod fault;
@@ -12,6 +13,7 @@ mod follow;
 mod load;
 mod maintain;
 mod message;
+mod pushes;
 mod recover;
 pub(crate) mod redact;
 mod replay;
@@ -27,8 +29,10 @@ mod tests;
 pub mod verify;
 
 pub use checkpoint::Checkpoints;
+pub use collect::{Collected, Keeps, LIST as COLLECTING, NotCollected};
 pub use draft::{Author, Draft, NewRecord, Recorded};
 pub(crate) use follow::{FollowError, NewEpochs};
+pub use pushes::UnderWay;
 pub use recover::RecoverError;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub(crate) use replay::{first_parents, peel as peeled, texts};

@@ -16,7 +16,7 @@ use super::maintain::Flushed;
 use super::replay::{self, ReadBatch, ReplayError};
 use super::snapshot::Snapshot;
 use super::storage::{self, BatchFile};
-use super::{fault, signer};
+use super::{collect, fault, signer};
 use git::object::Object;
 use git::pack::index::{self, Entry};
 use git::pack::scan::{self, Scanned};
@@ -70,6 +70,9 @@ pub(super) fn recover(
     checkpoints: Option<&Checkpoints>,
 ) -> Result<Recovered, RecoverError> {
     storage::sweep(git_dir)?;
+    if collect::finish(git_dir)? {
+        tracing::info!(project = %name, "packs that were being collected are gone");
+    }
     fault::point("recovery-swept");
     let batches = storage::batches(git_dir)?;
     let mut damage = index_batches(&batches)?;

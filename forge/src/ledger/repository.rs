@@ -8,6 +8,7 @@
 
 mod doubt;
 mod keep;
+mod space;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -25,11 +26,12 @@ use tokio::sync::OwnedMutexGuard;
 use super::checkpoint::Checkpoints;
 use super::draft::{Built, Draft};
 use super::follow::{self, FollowError, NewEpochs};
+use super::pushes::Pushes;
 use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
-use super::{fault, maintain, recover};
+use super::{collect, fault, maintain, recover};
 use crate::answer::{Code, Refusal};
 use doubt::ReadOnly;
 pub use doubt::UNKNOWN;
@@ -143,7 +145,7 @@ const FAR_BEHIND: u64 = 4096;
 
 /// How far the commit-graph is.
 #[derive(Debug, Default)]
-struct KeptGraph {
+pub(super) struct KeptGraph {
     /// The ledger number that it was last written for, and when.
     written: u64,
     at: Option<Instant>,
@@ -191,6 +193,13 @@ pub struct Repository {
     /// Whether what is served leaves out refs that the ledger has.
     lacks_objects: AtomicBool,
     read_only: Mutex<Option<ReadOnly>>,
+    /// Bytes of its packs.
+    pack_bytes: AtomicU64,
+    /// Pushes under way.
+    pushes: Arc<Pushes>,
+    /// Held while orphans are collected.
+    collecting: Mutex<()>,
+    left_behind: Mutex<space::LeftBehind>,
     /// Held by whoever makes something outside the committer that stands only if the refs do.
     turn: Arc<tokio::sync::Mutex<()>>,
     listener: OnceLock<Listener>,
@@ -218,6 +227,10 @@ impl Repository {
             checkpoint: Mutex::new(keep::KeptCheckpoint::of(recovered.checkpoint)),
             lacks_objects: AtomicBool::new(recovered.lacks_objects),
             read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
+            pack_bytes: AtomicU64::new(collect::size(git_dir)?),
+            pushes: Arc::default(),
+            collecting: Mutex::default(),
+            left_behind: Mutex::default(),
             turn: Arc::default(),
             listener: OnceLock::new(),
         })
@@ -475,7 +488,7 @@ impl Repository {
             .unwrap_or_else(|| Err(self.refuse_all("the batch could not be built; the log says how")))?;
         fault::point("batch-built");
         match storage::append(&self.git_dir, built.snapshot.number, &built.pack) {
-            Ok(()) => {}
+            Ok(()) => self.add_pack_bytes(built.pack.pack.len() as u64),
             Err(AppendError::NotWritten(error)) => {
                 tracing::error!(project = %self.name, %error, "batch not written");
                 return Err(self.refuse_all(&format!("the disk takes no writes: {error}")));
@@ -528,6 +541,7 @@ impl Repository {
             }
             tip_before = Some(read.commit);
         }
+        self.recount();
         Ok(Followed { batches: batches.len() as u64, is_rewritten: taken.is_rewritten })
     }
 
@@ -557,6 +571,7 @@ impl Repository {
         refs: &[RefLine],
     ) -> Arc<Snapshot> {
         self.store.remember(objects);
+        self.note_moves(refs);
         let snapshot = Arc::new(snapshot);
         let before = self.snapshot.swap(snapshot.clone()).tip;
         fault::point("batch-published");
@@ -634,7 +649,9 @@ impl Repository {
         }
         // Set first: what cannot be merged now is looked at again when there is more.
         self.merged.store(flushed, Ordering::Release);
-        maintain::merge_packs(&self.git_dir, flushed)?;
+        if maintain::merge_packs(&self.git_dir, flushed)? {
+            self.recount();
+        }
         self.store.look_again();
         Ok(())
     }

@@ -108,6 +108,10 @@ pub struct Snapshot {
     /// The same records by agent, in the order in which they came.
     pub(super) records_of: OrdMap<AgentName, Vector<Arc<KnownRecord>>>,
     pub(super) records_on: OrdMap<Oid, Vector<Arc<KnownRecord>>>,
+    /// The months of records that are there, and the batch with which each began.
+    pub(super) months: OrdMap<RefName, u64>,
+    /// Records of batches before this one were dropped with their months.
+    pub(super) dropped: u64,
     /// In a project: what must follow in `forge.git`, with the number of the batch that asked for it.
     pub outbox: Vector<(u64, Oid, OutboxLine)>,
     /// In `forge.git`: how far each project's outbox has been worked off.
@@ -144,6 +148,8 @@ impl Snapshot {
             records: OrdMap::new(),
             records_of: OrdMap::new(),
             records_on: OrdMap::new(),
+            months: OrdMap::new(),
+            dropped: 0,
             outbox: Vector::new(),
             cursors: OrdMap::new(),
             seq_reserved: 0,
@@ -243,9 +249,40 @@ impl Snapshot {
         self.records_of.get(agent).into_iter().flatten()
     }
 
+    /// Who brought records.
+    pub fn recorders(&self) -> impl Iterator<Item = &AgentName> {
+        self.records_of.keys()
+    }
+
     /// Everybody's records whose last run was on `tree`, oldest first.
     pub fn records_on(&self, tree: Oid) -> impl DoubleEndedIterator<Item = &Arc<KnownRecord>> {
         self.records_on.get(&tree).into_iter().flatten()
+    }
+
+    /// Whether a record went with its month: that it was there is all that is left of it.
+    pub fn is_dropped(&self, record: &KnownRecord) -> bool {
+        record.batch < self.dropped
+    }
+
+    /// The month that a record is kept in, while it is.
+    pub fn month_of(&self, record: &KnownRecord) -> Option<&RefName> {
+        let began = self.months.iter().filter(|(_, began)| **began <= record.batch);
+        began.max_by_key(|(_, began)| **began).map(|(name, _)| name)
+    }
+
+    /// Notes where a month of records begins, and which records go with one that is dropped. They go in the order in which
+    /// they came.
+    fn note_month(&mut self, name: &RefName, is_there: bool) {
+        // The batch that is being taken in.
+        let batch = self.number + 1;
+        if !name.as_str().starts_with(refs::TRACES_PREFIX) {
+            return;
+        }
+        if is_there {
+            self.months.entry(name.clone()).or_insert(batch);
+        } else if self.months.remove(name).is_some() {
+            self.dropped = self.months.values().copied().min().unwrap_or(batch);
+        }
     }
 
     /// Takes in what a batch says besides its events and ref lines. `commit` is its ledger commit.
@@ -302,6 +339,7 @@ impl Snapshot {
     pub(super) fn set_ref(&mut self, name: &RefName, new: &RefTarget, peeled: Option<Oid>, pusher: Option<&AgentName>) {
         match new {
             RefTarget::Object(id) => {
+                self.note_month(name, true);
                 let was_there = self.put(name.clone(), RefValue { id: *id, peeled });
                 if let (false, Some(agent)) = (was_there, pusher) {
                     self.disown(name);
@@ -312,6 +350,7 @@ impl Snapshot {
             RefTarget::Symbolic(target) => self.head = Some(target.clone()),
             RefTarget::Nothing if refs::folded_with(name).is_some() => self.fold_ref(name),
             RefTarget::Nothing => {
+                self.note_month(name, false);
                 self.drop_ref(name);
                 self.disown(name);
             }

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod clock;
+mod collect;
 #[cfg(debug_assertions)]
 mod disk;
 mod redact;

@@ -6,6 +6,7 @@ mod away;
 mod backup;
 mod bench;
 mod cat;
+mod collect;
 mod doctor;
 mod mirror;
 mod ratings;
@@ -73,6 +74,9 @@ enum Role {
     },
     /// Take what people wrote in some events out of a stopped forge again: a secret, or what is about a person.
     Redact(redact::Args),
+    /// Take what nothing reaches off the disk, while no forge runs there: pushed over, deleted, refused at the last moment.
+    #[command(after_help = "Example: forge collect parser --data ./forge-data")]
+    Collect(collect::Args),
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Role::Backup { to, data } => backup::backup(&data, &to),
         Role::Restore { from, data } => backup::restore(&from, &data),
         Role::Redact(args) => redact::run(&args),
+        Role::Collect(args) => collect::run(&args),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),

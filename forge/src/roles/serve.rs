@@ -68,6 +68,9 @@ pub struct Args {
     /// The certificate's private key (PEM).
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Keep so many months of recorded runs, the current one among them, and drop those before; 0 keeps all.
+    #[arg(long, value_name = "N")]
+    keep_trace_months: Option<u32>,
     /// Allow addresses that other machines can reach.
     #[arg(long)]
     allow_public: bool,
@@ -109,6 +112,7 @@ impl Args {
             public_http: self.public_http,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
+            keep_trace_months: self.keep_trace_months,
             allow_public: self.allow_public.then_some(true),
             accept_clock: self.accept_clock.then_some(true),
             ..Layer::default()

@@ -5,19 +5,18 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use notes_schema::Oid;
 use sha1::{Digest as _, Sha1};
 
 use super::index::{self, Entry};
+use super::paced::Paced;
 use super::scan;
 use crate::disk::NewFile;
 
 const HEADER: u64 = 12;
-/// Written between two syncs, so that whoever else syncs does not wait for all of it.
-const PIECE: u64 = 4 << 20;
 
 /// What [`write()`] made.
 pub struct Merged {
@@ -119,36 +118,26 @@ fn copy(pack: &mut File, part: &Part, out: &mut Output) -> io::Result<()> {
 }
 
 struct Output {
-    file: BufWriter<NewFile>,
+    file: Paced,
     hasher: Sha1,
     at: u64,
-    synced: u64,
 }
 
 impl Output {
     fn new(path: &Path) -> io::Result<Output> {
-        let file = BufWriter::with_capacity(256 << 10, NewFile::create(path.to_owned())?);
-        Ok(Output { file, hasher: Sha1::new(), at: 0, synced: 0 })
+        Ok(Output { file: Paced::create(path)?, hasher: Sha1::new(), at: 0 })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
-        self.file.write_all(bytes)?;
         self.at += bytes.len() as u64;
-        if self.at - self.synced >= PIECE {
-            self.file.flush()?;
-            self.file.get_ref().sync()?;
-            self.synced = self.at;
-        }
-        Ok(())
+        self.file.write_all(bytes)
     }
 
     fn finish(mut self) -> io::Result<([u8; 20], NewFile)> {
         let checksum: [u8; 20] = self.hasher.finalize().into();
         self.file.write_all(&checksum)?;
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync()?;
-        Ok((checksum, file))
+        Ok((checksum, self.file.finish()?))
     }
 }
 

@@ -422,6 +422,11 @@ pub trait Host: Send + Sync + 'static {
     fn flush_refs(&self) -> std::io::Result<()>;
     /// How much a pushed pack may cost.
     fn limits(&self) -> Limits;
+
+    /// What a push is refused with whose pack is larger than that. Without it the report says so in general.
+    fn too_large(&self) -> Option<String> {
+        None
+    }
     /// Early word on a push before its pack is read: an error refuses the update of that name without reading on.
     fn precheck(&self, update: &RefUpdate) -> Result<(), String>;
     /// Judges a push and, where it is accepted, makes it durable. Returns only then.

@@ -171,6 +171,13 @@ where
     match taken {
         Ok(quarantine) => Ok((Some(quarantine), None)),
         Err(error) => {
+            if let (PackError::PackTooLarge { .. }, asked) = (&error, host.clone())
+                && let Some(why) = super::blocking(move || asked.too_large()).await?
+            {
+                let refused = open.iter().map(|update| (update.name.clone(), why.clone()));
+                ballot.judge(&refused.collect());
+                return Ok((None, Some(rest)));
+            }
             ballot.unpack_failed(&error.to_string());
             Ok((None, Some(rest)))
         }

@@ -85,6 +85,7 @@ impl Repository {
             self.deps.sequence.extend(reserved);
         }
         let snapshot = self.publish(made, snapshot, &read.batch, &read.refs);
+        self.recount();
         self.deps.sequence.saw_durable(snapshot.fold.max_q);
         self.deps.sequence.settle(&doubt.taken, false);
         *self.read_only.lock().expect("invariant: no panic under this lock") = None;

@@ -207,9 +207,17 @@ fn push(repository: &Repository) {
             }
             let refs = vec![branch("alpha/1"), branch("alpha/2")];
             draft.push(PushLine { a: alpha, k: "key:SHA256:x".into(), refs, records });
+            for name in ["2026-09", "2026-10"] {
+                draft.set_ref(&month(name), None, tip, None, None)?;
+            }
             Ok(())
         })
         .unwrap();
+    repository.commit(move |draft| draft.set_ref(&month("2026-09"), tip, None, None, None)).unwrap();
+}
+
+fn month(name: &str) -> RefName {
+    format!("refs/forge/traces/{name}").parse().unwrap()
 }
 
 /// A world in which no part of a snapshot is empty that either repository can have, and a checkpoint of each.

@@ -110,7 +110,18 @@ pub fn write(
     write_after(None, store, selection, options, out, progress)
 }
 
-/// The same with entries in front, which none of the selected may repeat.
+/// Writes `selection` as [`write`] does, for a file; and where each of its objects begins there, in its order.
+pub(super) fn write_listed(
+    store: &Store,
+    selection: &Selection,
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<(Written, Vec<u64>), EmitError> {
+    let (written, emitted) = write_all(None, store, selection, options, out, &mut |_| {})?;
+    Ok((written, emitted.into_iter().map(|one| one.at).collect()))
+}
+
+/// The same as [`write`] with entries in front, which none of the selected may repeat.
 pub(super) fn write_after(
     before: Option<Before<'_>>,
     store: &Store,
@@ -119,6 +130,17 @@ pub(super) fn write_after(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Written, EmitError> {
+    write_all(before, store, selection, options, out, progress).map(|(written, _)| written)
+}
+
+fn write_all(
+    before: Option<Before<'_>>,
+    store: &Store,
+    selection: &Selection,
+    options: &Options,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(Written, Vec<Emitted>), EmitError> {
     let packs = store.packs();
     let plan = Plan::new(&packs, selection, options.thin)?;
     let objects = plan.count() + before.as_ref().map_or(0, |before| before.objects);
@@ -135,11 +157,12 @@ pub(super) fn write_after(
     let (kept, encoder, deflated) = Default::default();
     let mut emit = Emit { store, packs: &packs, plan, options, sink, emitted, kept, encoder, deflated };
     let (deltas, reused) = emit.all(progress)?;
-    let (bytes, checksum) = emit.sink.finish()?;
+    let Emit { sink, emitted, .. } = emit;
+    let (bytes, checksum) = sink.finish()?;
     let (deltas, reused) = (deltas + deltas_before, reused + reused_before);
     let written = Written { objects, deltas, reused, bytes, checksum };
     progress(&written.to_string());
-    Ok(written)
+    Ok((written, emitted))
 }
 
 struct Emit<'a, 'o> {
