@@ -5,7 +5,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::NEWEST_FORMAT;
 use crate::budget::{self, Overrun};
 use crate::event::Fact;
 use crate::names::{AgentName, EntityId, ProjectName, Sha256};
@@ -122,8 +121,9 @@ impl Event {
     /// Decodes the blob `event`, within [`budget::EVENT`].
     pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         let event: Event = decode(bytes, budget::EVENT)?;
-        if event.v > NEWEST_FORMAT {
-            return Err(DecodeError::Newer { found: event.v, newest: NEWEST_FORMAT });
+        let newest = if event.r.is_some() { REDACTED_FORMAT } else { crate::FORMAT_VERSION };
+        if event.v > newest {
+            return Err(DecodeError::Newer { found: event.v, newest });
         }
         Ok(event)
     }
@@ -427,8 +427,10 @@ mod tests {
 
     #[test]
     fn a_later_format_and_broken_budgets_are_refused() {
-        let newer = Event { v: 3, ..event(Vec::new()) };
-        assert!(matches!(Event::decode(&newer.encode()), Err(DecodeError::Newer { found: 3, .. })));
+        let newer = Event { v: 2, ..event(Vec::new()) };
+        assert!(matches!(Event::decode(&newer.encode()), Err(DecodeError::Newer { found: 2, .. })));
+        let redacted = Event { v: 3, r: Some(NO_EVENT), ..event(Vec::new()) };
+        assert!(matches!(Event::decode(&redacted.encode()), Err(DecodeError::Newer { found: 3, newest: 2 })));
         let long = event(vec![0; budget::EVENT.bytes]);
         assert!(matches!(Event::decode(&long.encode()), Err(DecodeError::Overrun(Overrun::Bytes { .. }))));
         let deep = event([vec![0x91; 40], vec![0xc0]].concat());

@@ -112,7 +112,7 @@ mod tests {
             assert_eq!(lines_anew(&said(all), 7, &[]), lines(all));
         }
         let (same, other) = (pair("x", "x"), pair("secret", "[redacted]"));
-        assert_eq!(lines_anew(&said(&["secret"]), 7, &[other.clone()]), ["[redacted]"]);
+        assert_eq!(lines_anew(&said(&["secret"]), 7, std::slice::from_ref(&other)), ["[redacted]"]);
         let all = said(&["x", "secret", "pushed main — alpha"]);
         assert_eq!(lines_anew(&all, 7, &[same.clone(), other.clone()]), ["x", "[redacted]", "pushed main — alpha"]);
         assert_eq!(lines_anew(&said(&["x", "in other words: secret"]), 7, &[same, other]), ["x", "[redacted]"]);

@@ -205,7 +205,7 @@ mod tests {
                 fs::write(path.with_extension("idx"), index).expect("written");
             }
             fs::write(&path, &bad).expect("written");
-            assert!(write(std::slice::from_ref(&path), &target).is_err(), "byte {at}");
+            assert!(write(std::slice::from_ref(&path), &target, &HashSet::new()).is_err(), "byte {at}");
             fs::write(path.with_extension("idx"), &index).expect("written");
         }
         fs::write(&path, &pack[..pack.len() - 30]).expect("written");

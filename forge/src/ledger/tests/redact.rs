@@ -113,7 +113,7 @@ fn digest(open: &Open, commit: Oid) -> Sha256 {
 
 #[test]
 fn what_is_not_declared_or_declared_otherwise_is_a_fault() {
-    type Forge = fn(ProjectRedacted) -> Option<ProjectRedacted>;
+    type Forge<'a> = &'a dyn Fn(ProjectRedacted) -> Option<ProjectRedacted>;
     let with = |change: fn(&mut ProjectRedacted)| {
         move |mut fact: ProjectRedacted| {
             change(&mut fact);
@@ -124,8 +124,8 @@ fn what_is_not_declared_or_declared_otherwise_is_a_fault() {
     let elsewhere = with(|fact| fact.events[0].n = 2);
     let for_another_reason = with(|fact| fact.because = "another".to_owned());
     let in_another_place = with(|fact| fact.new = fact.old);
-    let none: Forge = |_| None;
-    let cases: [(&dyn Fn(ProjectRedacted) -> Option<ProjectRedacted>, &str); 5] = [
+    let none = |_: ProjectRedacted| None;
+    let cases: [(Forge, &str); 5] = [
         (&none, "forge.git declares no redaction of it"),
         (&otherwise, "was redacted"),
         (&elsewhere, "forge.git declares no redaction of it"),
