@@ -1,7 +1,7 @@
 //! Disk: what nothing reaches any more leaves it, whoever pushes meanwhile, and who holds too much is told what to drop.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ fn verify(forge: &Forge) {
     }
 }
 
-fn push(agent: &Agent, dir: &PathBuf, refspec: &str) {
+fn push(agent: &Agent, dir: &Path, refspec: &str) {
     agent.git(dir, &["push", "-q", "origin", refspec]).ok();
 }
 
