@@ -72,12 +72,18 @@ pub fn merge(store: &Store, ours: Oid, theirs: Oid) -> Result<Merged, MergeError
         Ok(None) => return Err(MergeError::Unrelated { ours, theirs }),
         Err(e) => return Err(failed(e.to_string())),
     }
-    twice(store, |repository| merge_with(store, repository, ours, theirs))
+    twice(store, failed, |repository| merge_with(store, repository, ours, theirs))
 }
 
 /// Does it again with a handle of its own where it failed or panicked: what was missed may be there ([`Store::gix_alone`]).
-fn twice<T>(store: &Store, work: impl Fn(gix::Repository) -> Result<T, MergeError>) -> Result<T, MergeError> {
-    let first = catch_unwind(AssertUnwindSafe(|| work(store.gix())));
+/// `failed` makes its error of what gix says.
+fn twice<T>(
+    store: &Store,
+    failed: impl Fn(String) -> MergeError,
+    work: impl Fn(gix::Repository) -> Result<T, MergeError>,
+) -> Result<T, MergeError> {
+    let open = || store.gix().map_err(|e| failed(e.to_string()));
+    let first = catch_unwind(AssertUnwindSafe(|| work(open()?)));
     if let Ok(done @ (Ok(_) | Err(MergeError::Unrelated { .. } | MergeError::Conflicts { .. }))) = first {
         return done;
     }

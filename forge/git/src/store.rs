@@ -141,8 +141,7 @@ impl<M: Made> Objects for Over<'_, M> {
 /// The objects of one repository.
 pub struct Store {
     git_dir: PathBuf,
-    /// With as many slots for packs as it was opened with.
-    repository: RwLock<(gix::ThreadSafeRepository, u16)>,
+    repository: RwLock<Opened>,
     recent: RwLock<Recent>,
     /// Handles between two reads: making one anew costs more than most reads.
     idle: Mutex<Vec<gix::Repository>>,
@@ -154,6 +153,12 @@ pub struct Store {
     touched: AtomicBool,
     /// What it was told then; 0 while no pack is open.
     last_read: AtomicU64,
+}
+
+/// Packs, as long as they are open, and how many slots there are for them, at least.
+struct Opened {
+    repository: Option<gix::ThreadSafeRepository>,
+    slots: u16,
 }
 
 /// Objects of the newest batches: since the last call of [`Store::forget`], and before it.
@@ -176,18 +181,18 @@ impl Recent {
 }
 
 /// See [`Store::known`].
-pub(crate) struct Known(gix::Repository);
+pub(crate) struct Known(Option<gix::Repository>);
 
 impl Known {
     /// What the object is, when it is known to be there.
     pub(crate) fn kind(&self, id: Oid) -> Option<Kind> {
-        let header = self.0.try_find_header(object::to_gix(id)).ok()??;
+        let header = self.0.as_ref()?.try_find_header(object::to_gix(id)).ok()??;
         Some(header.kind().into())
     }
 
     /// The object, when it is known to be there.
     pub(crate) fn get(&self, id: Oid) -> Option<Object> {
-        let found = self.0.try_find_object(object::to_gix(id)).ok()??.detach();
+        let found = self.0.as_ref()?.try_find_object(object::to_gix(id)).ok()??.detach();
         Some(Object::new(found.kind.into(), found.data))
     }
 }
@@ -210,15 +215,32 @@ impl Store {
 
     /// Opens a repository with room for at least `slots` packs.
     pub fn open_for(git_dir: &Path, slots: u16) -> Result<Store, OpenError> {
-        let repository = RwLock::new(Self::open_gix(git_dir, slots)?);
+        let store = Store::closed_for(git_dir, slots);
+        store.open_anew(slots)?;
+        Ok(store)
+    }
+
+    /// A repository whose packs are opened by the first read, which fails where it cannot be opened: of many, few are read.
+    pub fn closed(git_dir: &Path) -> Store {
+        Store::closed_for(git_dir, SLOTS)
+    }
+
+    fn closed_for(git_dir: &Path, slots: u16) -> Store {
+        let repository = RwLock::new(Opened { repository: None, slots });
         let git_dir = git_dir.to_owned();
         let (recent, idle, packs, graph) = (RwLock::default(), Mutex::default(), Packs::default(), Mutex::default());
         let (touched, last_read) = (AtomicBool::new(false), AtomicU64::new(0));
         let alone = Mutex::default();
-        Ok(Store { git_dir, repository, recent, idle, alone, packs, graph, touched, last_read })
+        Store { git_dir, repository, recent, idle, alone, packs, graph, touched, last_read }
     }
 
-    fn open_gix(git_dir: &Path, least: u16) -> Result<(gix::ThreadSafeRepository, u16), OpenError> {
+    /// Opens its packs now, where they are not open: a read that asks no more than whether an object is there would not tell
+    /// that they cannot be.
+    pub fn ensure_open(&self) -> Result<(), OpenError> {
+        self.gix().map(drop)
+    }
+
+    fn open_gix(git_dir: &Path, least: u16) -> Result<Opened, OpenError> {
         let failed = |why: String| OpenError { git_dir: git_dir.to_owned(), why };
         let packs = packs(git_dir).map_err(|e| failed(e.to_string()))?;
         let slots = u16::try_from(packs * 2).unwrap_or(u16::MAX).max(least);
@@ -232,15 +254,19 @@ impl Store {
                 "core.useReplaceRefs=false".to_owned(),
             ]);
         let opened = gix::ThreadSafeRepository::open_opts(git_dir, options).map_err(|e| failed(e.to_string()))?;
-        Ok((opened, slots))
+        Ok(Opened { repository: Some(opened), slots })
     }
 
     /// Opens the packs anew where they come near to filling the slots that there are for them. Call it now and then:
     /// what has no slot cannot be read.
     pub fn make_room(&self) -> Result<(), OpenError> {
         let failed = |e: std::io::Error| OpenError { git_dir: self.git_dir.clone(), why: e.to_string() };
-        let slots = self.repository.read().expect("invariant: no panic under this lock").1;
-        if packs(&self.git_dir).map_err(failed)? * 4 < usize::from(slots) * 3 || slots == u16::MAX {
+        let (is_open, slots) = {
+            let opened = self.repository.read().expect("invariant: no panic under this lock");
+            (opened.repository.is_some(), opened.slots)
+        };
+        // Who opens them counts them.
+        if !is_open || slots == u16::MAX || packs(&self.git_dir).map_err(failed)? * 4 < usize::from(slots) * 3 {
             return Ok(());
         }
         self.open_anew(slots)
@@ -248,10 +274,14 @@ impl Store {
 
     fn open_anew(&self, slots: u16) -> Result<(), OpenError> {
         let opened = Self::open_gix(&self.git_dir, slots)?;
+        self.replace(opened);
+        Ok(())
+    }
+
+    fn replace(&self, opened: Opened) {
         *self.repository.write().expect("invariant: no panic under this lock") = opened;
         self.idle.lock().expect("invariant: no panic under this lock").clear();
         *self.alone.lock().expect("invariant: no panic under this lock") = None;
-        Ok(())
     }
 
     /// When packs were last read, by the time that who looks now and then gives itself, from 1; `None` while none is open.
@@ -263,13 +293,12 @@ impl Store {
     }
 
     /// Closes its packs, each of which takes two of the maps that a process may have. The next read opens what it needs.
-    pub fn let_go(&self) -> Result<(), OpenError> {
-        let slots = self.repository.read().expect("invariant: no panic under this lock").1;
+    pub fn let_go(&self) {
+        let slots = self.repository.read().expect("invariant: no panic under this lock").slots;
         self.touched.store(false, Ordering::Relaxed);
         self.last_read.store(0, Ordering::Relaxed);
-        self.open_anew(slots)?;
+        self.replace(Opened { repository: None, slots });
         self.packs.close();
-        Ok(())
     }
 
     fn touch(&self) {
@@ -315,15 +344,23 @@ impl Store {
     }
 
     /// A handle for gix's own algorithms (merge, diff); for use inside `git/` alone.
-    pub(crate) fn gix(&self) -> gix::Repository {
+    pub(crate) fn gix(&self) -> Result<gix::Repository, OpenError> {
         self.touch();
-        self.repository.read().expect("invariant: no panic under this lock").0.to_thread_local()
+        if let Some(open) = &self.repository.read().expect("invariant: no panic under this lock").repository {
+            return Ok(open.to_thread_local());
+        }
+        let mut place = self.repository.write().expect("invariant: no panic under this lock");
+        if place.repository.is_none() {
+            *place = Self::open_gix(&self.git_dir, place.slots)?;
+        }
+        Ok(place.repository.as_ref().expect("invariant: it was opened above").to_thread_local())
     }
 
     /// A handle that looks for packs by itself. While packs go and others look for them, gix may take an object for missing
     /// that is there; who misses one that should be looks again with this. It costs a look at every pack.
     pub(crate) fn gix_alone(&self) -> Result<gix::Repository, OpenError> {
-        Ok(Self::open_gix(&self.git_dir, SLOTS)?.0.to_thread_local())
+        let opened = Self::open_gix(&self.git_dir, SLOTS)?.repository;
+        Ok(opened.expect("invariant: opening opens").to_thread_local())
     }
 
     /// The packs that are there now, to copy entries from.
@@ -342,9 +379,10 @@ impl Store {
         if let Some(object) = self.recent(id) {
             return Ok(Some((object.kind, object.data.len() as u64)));
         }
-        let header = self.with_gix(|repository| {
-            repository.try_find_header(object::to_gix(id)).map_err(|e| ReadError::Store { id, why: e.to_string() })
-        })?;
+        let failed = |why: String| ReadError::Store { id, why };
+        let header = self
+            .with_gix(|repository| repository.try_find_header(object::to_gix(id)).map_err(|e| failed(e.to_string())));
+        let header = header.map_err(|e| failed(e.to_string()))??;
         Ok(header.map(|header| (header.kind().into(), header.size())))
     }
 
@@ -361,6 +399,7 @@ impl Store {
             repository.objects.lookup_prefix(wanted, Some(&mut found)).ok();
             found
         });
+        let found = found.unwrap_or_default();
         let mut ids: BTreeSet<Oid> = found.iter().map(|id| object::from_gix(id)).collect();
         let recent = self.recent.read().expect("invariant: no panic under this lock");
         for generation in [&recent.new, &recent.old] {
@@ -372,39 +411,46 @@ impl Store {
 
     /// A view of the objects whose packs are known by now: it answers a miss without looking at the directory again.
     pub(crate) fn known(&self) -> Known {
-        let mut repository = self.gix();
-        repository.objects.refresh_never();
+        let mut repository = self.gix().ok();
+        if let Some(repository) = &mut repository {
+            repository.objects.refresh_never();
+        }
         Known(repository)
     }
 
     /// Whether the object is there, as far as packs are known by now: a miss does not look at the directory again.
     pub(crate) fn knows(&self, id: Oid) -> bool {
         self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
-            || self.with_gix(|repository| repository.objects.exists_without_refresh(&object::to_gix(id)))
+            || self
+                .with_gix(|repository| repository.objects.exists_without_refresh(&object::to_gix(id)))
+                .unwrap_or(false)
     }
 
     /// Runs `read` with a handle that may have caches from earlier reads.
     /// While packs come and go under many readers, gix may panic where it finds what others found; then it is opened anew.
-    fn with_gix<T>(&self, read: impl Fn(&gix::Repository) -> T) -> T {
+    fn with_gix<T>(&self, read: impl Fn(&gix::Repository) -> T) -> Result<T, OpenError> {
         let idle = self.idle.lock().expect("invariant: no panic under this lock").pop();
-        let mut repository = idle.unwrap_or_else(|| self.gix());
+        let mut repository = idle.map_or_else(|| self.gix(), Ok)?;
         // What it did until then is thrown away with it.
-        let answer = catch_unwind(AssertUnwindSafe(|| read(&repository))).unwrap_or_else(|panic| {
-            tracing::warn!(git_dir = %self.git_dir.display(), "looking for packs panicked; they are opened anew");
-            let slots = self.repository.read().expect("invariant: no panic under this lock").1;
-            if self.open_anew(slots).is_err() {
-                resume_unwind(panic);
+        let answer = match catch_unwind(AssertUnwindSafe(|| read(&repository))) {
+            Ok(answer) => answer,
+            Err(panic) => {
+                tracing::warn!(git_dir = %self.git_dir.display(), "looking for packs panicked; they are opened anew");
+                let slots = self.repository.read().expect("invariant: no panic under this lock").slots;
+                if self.open_anew(slots).is_err() {
+                    resume_unwind(panic);
+                }
+                repository = self.gix()?;
+                read(&repository)
             }
-            repository = self.gix();
-            read(&repository)
-        });
+        };
         // Behind the read: a handle from before its packs were let go may have them still, and goes with the next.
         self.touch();
         let mut idle = self.idle.lock().expect("invariant: no panic under this lock");
         if idle.len() < IDLE {
             idle.push(repository);
         }
-        answer
+        Ok(answer)
     }
 
     pub(crate) fn recent(&self, id: Oid) -> Option<Object> {
@@ -438,7 +484,8 @@ impl Objects for Store {
                 .detach();
             Ok(Object::new(found.kind.into(), found.data))
         };
-        self.with_gix(look).or_else(|first| {
+        let looked = self.with_gix(look).unwrap_or_else(|e| Err(ReadError::Store { id, why: e.to_string() }));
+        looked.or_else(|first| {
             let kept = self.alone.lock().expect("invariant: no panic under this lock").take();
             let Ok(alone) = kept.map_or_else(|| self.gix_alone(), Ok) else { return Err(first) };
             let second = look(&alone);
@@ -449,7 +496,7 @@ impl Objects for Store {
 
     fn contains(&self, id: Oid) -> bool {
         self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
-            || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id)))
+            || self.with_gix(|repository| repository.objects.exists(&object::to_gix(id))).unwrap_or(false)
     }
 
     fn size(&self, id: Oid) -> Result<u64, ReadError> {
@@ -636,7 +683,7 @@ mod tests {
             assert_eq!(store.packs().len(), 4);
             assert!(maps(&repo.git_dir()) >= 8);
             assert_eq!((store.last_read(round), store.last_read(round + 1)), (Some(round), Some(round)));
-            store.let_go().expect("a repository");
+            store.let_go();
             assert_eq!((store.last_read(round + 1), maps(&repo.git_dir())), (None, 0));
         }
     }

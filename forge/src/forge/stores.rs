@@ -19,21 +19,15 @@ impl Forge {
         let mut open: Vec<_> = self.all_repositories().into_iter().filter_map(open).collect();
         let beyond = open.len().saturating_sub(self.config.limits.open_stores);
         open.sort_by_key(|(last, _)| *last);
-        open.iter().take(beyond).for_each(|(_, repository)| let_go(repository));
+        open.iter().take(beyond).for_each(|(_, repository)| repository.store().let_go());
     }
 
     /// Closes the packs of one that is through with a start, where there are more repositories than may have theirs open.
     pub(super) fn spare(&self, repository: &Repository) {
         // Agents count as well, which closes some packs for nothing; counting projects for each of them would be dearer.
         if self.root().fold.entities.len() > self.config.limits.open_stores {
-            let_go(repository);
+            repository.store().let_go();
         }
-    }
-}
-
-fn let_go(repository: &Repository) {
-    if let Err(error) = repository.store().let_go() {
-        tracing::warn!(project = %repository.name(), %error, "packs stay open");
     }
 }
 

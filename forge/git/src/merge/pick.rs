@@ -23,7 +23,9 @@ pub struct Picked {
 
 /// Makes what each of `commits` changed against its one parent again upon `onto`, in that order.
 pub fn pick(store: &Store, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeError> {
-    twice(store, |repository| pick_with(store, repository, onto, commits))
+    let theirs = commits.last().copied().unwrap_or(onto);
+    let failed = |why: String| MergeError::Failed { ours: onto, theirs, why };
+    twice(store, failed, |repository| pick_with(store, repository, onto, commits))
 }
 
 fn pick_with(store: &Store, repository: gix::Repository, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeError> {
