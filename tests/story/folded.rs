@@ -115,7 +115,7 @@ fn refs_of_what_rests_are_folded_and_their_names_still_answer() {
     forge.up();
     assert_eq!((answers(&forge, &agents), values(alpha, &FOLDED)), (now, listed));
     assert_eq!(forge.stop(), 0);
-    verify(forge.data()).ok().says("folded besides").keeps_quiet_about("pending");
+    verify(forge.data()).ok().says(" folded ones,").keeps_quiet_about("pending");
     plumbing::assert_clean(&forge.repository("parser"));
 }
 
@@ -136,7 +136,7 @@ fn copies_made_before_and_after_refs_were_folded_serve_the_same() {
     for id in &ids {
         plumbing::git(&new.join("repositories/parser.git"), &["cat-file", "-e", id]).ok();
     }
-    verify(&new).ok().says("4 folded besides").keeps_quiet_about("pending");
+    verify(&new).ok().says(" 4 folded ones,").keeps_quiet_about("pending");
     let second = forge.beside(&new);
     assert_eq!(answers(&second, &agents), served);
     let clone = alpha.at(&second).clone_into(&second.ssh_url("parser"), "from-the-copy", &[]);
@@ -153,7 +153,7 @@ fn copies_made_before_and_after_refs_were_folded_serve_the_same() {
 
     // One that follows takes it in, and so does a backup that is restored.
     mirror_once(&forge.http_url(""), &followed).ok();
-    verify(&followed).ok().says("4 folded besides").keeps_quiet_about("pending");
+    verify(&followed).ok().says(" 4 folded ones,").keeps_quiet_about("pending");
     let mirror = forge.beside(&followed);
     assert_eq!(answers(&mirror, &agents), served);
     let [saved, restored] = ["saved", "restored"].map(|name| forge.scratch().join(name));

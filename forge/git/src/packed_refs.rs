@@ -64,13 +64,18 @@ fn remove_loose(refs: &Path) -> io::Result<()> {
 
 /// The value of one ref on disk, loose before packed, as git reads it.
 pub fn read_one(git_dir: &Path, name: &str) -> io::Result<Option<Oid>> {
+    read_one_of(git_dir, name, &read(git_dir)?)
+}
+
+/// The same, given the packed ones.
+pub fn read_one_of(git_dir: &Path, name: &str, packed: &[(RefName, RefValue)]) -> io::Result<Option<Oid>> {
     match fs::read_to_string(git_dir.join(name)) {
         Ok(text) => return Ok(text.trim().parse().ok()),
         Err(e) if e.kind() == io::ErrorKind::NotFound || e.kind() == io::ErrorKind::NotADirectory => {}
         Err(e) if e.kind() == io::ErrorKind::IsADirectory => {}
         Err(e) => return Err(e),
     }
-    Ok(read(git_dir)?.into_iter().find(|(n, _)| n.as_str() == name).map(|(_, value)| value.id))
+    Ok(packed.iter().find(|(n, _)| n.as_str() == name).map(|(_, value)| value.id))
 }
 
 /// The value of one ref on disk, given the packed ones: a loose ref shadows them.

@@ -345,17 +345,17 @@ impl Store {
         self.recent.read().expect("invariant: no panic under this lock").get(id).is_some()
     }
 
-    fn place(&self, id: Oid) -> Option<Place> {
+    fn place(&self, id: Oid) -> Result<Option<Place>, ReadError> {
         let place = self.folders.locate(&self.git_dir, id);
         self.touch();
-        place
+        place.map_err(|unread| ReadError::Store { id, why: unread.to_string() })
     }
 
     /// Reads the object where it lies. What was loose a moment ago may be packed now.
     fn at_place<T>(&self, id: Oid, read: impl Fn(&Place) -> Result<T, ReadError>) -> Result<T, ReadError> {
-        let first = read(&self.place(id).ok_or(ReadError::Missing(id))?);
-        match first {
-            Err(ReadError::Missing(_)) => read(&self.place(id).ok_or(ReadError::Missing(id))?),
+        let place = || self.place(id)?.ok_or(ReadError::Missing(id));
+        match read(&place()?) {
+            Err(ReadError::Missing(_)) => read(&place()?),
             first => first,
         }
     }
@@ -410,7 +410,7 @@ impl Objects for Store {
     }
 
     fn contains(&self, id: Oid) -> bool {
-        self.has_recent(id) || self.place(id).is_some()
+        self.has_recent(id) || self.place(id).is_ok_and(|place| place.is_some())
     }
 
     fn size(&self, id: Oid) -> Result<u64, ReadError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use notes_schema::{Oid, ProjectName};
 
 use super::{Forge, OpenError};
-use crate::ledger::{Repository, read_batch};
+use crate::ledger::Repository;
 use git::store::Objects as _;
 
 /// Numbers of issues and pull requests that are left out where a project lost some.
@@ -28,10 +28,7 @@ impl Forge {
         let mut open = Vec::new();
         for repository in self.sound() {
             let (name, snapshot) = (repository.name(), repository.snapshot());
-            let newest = snapshot.tip.and_then(|tip| read_batch(repository.store().as_ref(), tip).ok());
-            self.spare(&repository);
-            let cited = newest.and_then(|read| read.batch.authority);
-            if let Some(cited) = cited.filter(|cited| !self.root.store().contains(*cited)) {
+            if let Some(cited) = snapshot.cited.filter(|cited| !self.root.store().contains(*cited)) {
                 open.push((name.clone(), format!("{name} cites {cited} of forge.git, which ends before it")));
             }
             if let Some((n, _)) = root.cursors.get(name).filter(|(n, _)| *n > snapshot.number) {

@@ -33,6 +33,10 @@ impl Forge {
         if repository.name().is_forge() || repository.is_closed() {
             return Ok(());
         }
+        // What there is to note is about pull requests; without any, nothing is read.
+        if !snapshot.fold.has_pulls() {
+            return Ok(());
+        }
         let known = self.notes.lock().expect("invariant: no panic under this lock").get(repository.name()).copied();
         let from = match known {
             Some(number) => number,

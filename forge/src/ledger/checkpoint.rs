@@ -28,8 +28,8 @@ use git::packed_refs::RefValue;
 const MAGIC: &[u8; 16] = b"forge snapshot 2";
 /// Which code folded: another one might fold the same events into something else.
 const FOLDS: &str = env!("FORGE_FOLDS");
-/// Bytes before the sections: form, code, and the ledger commit that it reflects.
-const HEAD: usize = MAGIC.len() + FOLDS.len() + 20;
+/// Bytes before the sections: form, code, the ledger commit that it reflects, and [`Kept::packs`].
+const HEAD: usize = MAGIC.len() + FOLDS.len() + 20 + 32;
 /// What it is made of, in this order: refs, entities, intents, and everything else.
 const SECTIONS: usize = 4;
 /// Bytes after the sections: how long each is, and the seal.
@@ -55,6 +55,9 @@ pub(super) struct Kept<'a> {
     len: u64,
     /// The ledger commit that it reflects, as it says.
     pub tip: Oid,
+    /// The digest of the names of the packs that held every object that its refs name, as it says: see
+    /// [`storage::digest`](super::storage::digest).
+    pub packs: Sha256,
 }
 
 /// What is neither refs nor entities nor intents.
@@ -68,6 +71,7 @@ struct Rest {
     t: u64,
     next_number: u64,
     epoch: u32,
+    cited: Option<Oid>,
     head: Option<RefName>,
     owners: OrdMap<RefName, AgentName>,
     records: Vec<KnownRecord>,
@@ -105,19 +109,22 @@ impl Checkpoints {
         };
         let mut head = [0; HEAD];
         let read = file.read_exact(&mut head).and_then(|()| file.metadata());
-        let (form, tip) = head.split_at(HEAD - 20);
+        let (form, rest) = head.split_at(HEAD - 52);
+        let (tip, packs) = rest.split_at(20);
         let len = read.as_ref().map_or(0, fs::Metadata::len);
         if form != [&MAGIC[..], FOLDS.as_bytes()].concat() || len < (HEAD + TAIL) as u64 || len > LARGEST {
             tracing::info!(%project, "a checkpoint of another version, or of none, is not used");
             return None;
         }
-        let mut id = [0; 20];
+        let (mut id, mut digest) = ([0; 20], [0; 32]);
         id.copy_from_slice(tip);
-        Some(Kept { of: self, file, len, tip: Oid::from_bytes(id) })
+        digest.copy_from_slice(packs);
+        Some(Kept { of: self, file, len, tip: Oid::from_bytes(id), packs: Sha256::from_bytes(digest) })
     }
 
-    /// Writes a checkpoint in place of the one before. A power cut may tear it, and then it is not believed.
-    pub(super) fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
+    /// Writes a checkpoint in place of the one before. A power cut may tear it, and then it is not believed. `packs` is
+    /// [`Kept::packs`].
+    pub(super) fn write(&self, snapshot: &Snapshot, packs: &Sha256) -> io::Result<()> {
         let Some(tip) = snapshot.tip else { return Ok(()) };
         fs::create_dir_all(&self.dir)?;
         let name = snapshot.project.as_str();
@@ -126,6 +133,7 @@ impl Checkpoints {
         to.write_all(MAGIC)?;
         to.write_all(FOLDS.as_bytes())?;
         to.write_all(tip.as_bytes())?;
+        to.write_all(packs.as_bytes())?;
         let mut lengths = Vec::with_capacity(SECTIONS * 8);
         let mut before = HEAD as u64;
         for section in [write_refs, write_entities, write_intents, write_rest] {
@@ -158,7 +166,7 @@ impl Kept<'_> {
     pub(super) fn read(mut self, project: &ProjectName) -> Result<Snapshot, String> {
         let rest = usize::try_from(self.len).map_err(|e| e.to_string())? - HEAD;
         let mut bytes = Vec::with_capacity(HEAD + rest);
-        bytes.extend([&MAGIC[..], FOLDS.as_bytes(), self.tip.as_bytes()].concat());
+        bytes.extend([&MAGIC[..], FOLDS.as_bytes(), self.tip.as_bytes(), self.packs.as_bytes()].concat());
         (&mut self.file).take(rest as u64).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
         let sealed_at = bytes.len().checked_sub(32).filter(|at| *at >= HEAD + SECTIONS * 8).ok_or("it is cut short")?;
         let (sealed, seal) = bytes.split_at(sealed_at);
@@ -227,6 +235,7 @@ fn write_rest(snapshot: &Snapshot, to: &mut Buffered) -> Written {
         t,
         next_number,
         epoch,
+        cited,
         head,
         refs: _,
         folded: _,
@@ -257,6 +266,7 @@ fn write_rest(snapshot: &Snapshot, to: &mut Buffered) -> Written {
         t,
         next_number,
         epoch,
+        cited,
         head,
         owners,
         records: records.values().map(|record| KnownRecord::clone(record)).collect(),
@@ -362,6 +372,7 @@ fn join(
         t: rest.t,
         next_number: rest.next_number,
         epoch: rest.epoch,
+        cited: rest.cited,
         head: rest.head,
         refs,
         folded,

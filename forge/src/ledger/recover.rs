@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 use notes_schema::envelope::DecodeError;
-use notes_schema::{Oid, ProjectName, refs};
+use notes_schema::{Oid, ProjectName, RefName, Sha256, refs};
 
 use super::checkpoint::Checkpoints;
 use super::maintain::Flushed;
@@ -17,11 +17,12 @@ use super::replay::{self, ReadBatch, ReplayError};
 use super::snapshot::Snapshot;
 use super::storage::{self, BatchFile};
 use super::{collect, fault, signer};
+use git::disk;
 use git::object::Object;
 use git::pack::index::{self, Entry};
 use git::pack::scan::{self, Scanned};
+use git::packed_refs::{self, RefValue};
 use git::store::{Objects, Over, Store};
-use git::{disk, packed_refs};
 
 /// Why a repository cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
@@ -74,20 +75,23 @@ pub(super) fn recover(
         tracing::info!(project = %name, "packs that were being collected are gone");
     }
     fault::point("recovery-swept");
-    let batches = storage::batches(git_dir)?;
+    let packs = storage::packs(git_dir)?;
+    let batches = storage::batches_of(git_dir, &packs)?;
     let mut damage = index_batches(&batches)?;
+    // Where a checkpoint says all, nothing is read of them.
     let store = Store::open(git_dir)?;
+    let on_disk = packed_refs::read(git_dir)?;
     let mut snapshot = Snapshot::empty(name.clone());
-    let mut checkpoint = 0;
-    if let Some(tip) = packed_refs::read_one(git_dir, refs::LEDGER)? {
+    let (mut checkpoint, mut vouched) = (0, None);
+    if let Some(tip) = packed_refs::read_one_of(git_dir, refs::LEDGER, &on_disk)? {
         let (kept, commits) = above_checkpoint(&store, name, tip, checkpoints)?;
-        if let Some(kept) = kept {
-            (checkpoint, snapshot) = (kept.number, kept);
+        if let Some((kept, digest)) = kept {
+            (checkpoint, vouched, snapshot) = (kept.number, Some(digest), kept);
         }
         replay::apply_all(&mut snapshot, &store, &commits)?;
     }
     let flushed = snapshot.number;
-    let stale = is_stale(git_dir, &snapshot)?;
+    let stale = is_stale(git_dir, &on_disk, &snapshot)?;
     let tail: Vec<&BatchFile> = batches.iter().filter(|b| b.n > flushed).collect();
     if let Err(why) = take_tail(&mut snapshot, &store, &tail, authority)? {
         damage = Some(why);
@@ -97,10 +101,15 @@ pub(super) fn recover(
         // It may name commits that are gone now, and walks would pass over the gap.
         git::graph::keep::remove(git_dir)?;
     }
-    let lacks_objects = drop_refs_without_objects(&mut snapshot, &store);
+    // As they were when the checkpoint was written: with other packs an object may have gone.
+    let is_vouched = damage.is_none() && checkpoint == snapshot.number && vouched == Some(storage::digest(&packs));
+    let lacks_objects = !is_vouched && { drop_refs_without_objects(&mut snapshot, &store) };
     let flushed = Flushed { number: flushed, stale };
     Ok(Recovered { snapshot, store, flushed, checkpoint, lacks_objects, damage })
 }
+
+/// What a checkpoint holds, and the digest of the packs that there were then.
+type Believed = (Snapshot, Sha256);
 
 /// The newest checkpoint on the way to the ledger commit `tip`, where there is a good one, and the ledger commits from there
 /// on, oldest first.
@@ -109,7 +118,7 @@ fn above_checkpoint(
     name: &ProjectName,
     tip: Oid,
     checkpoints: Option<&Checkpoints>,
-) -> Result<(Option<Snapshot>, Vec<Oid>), RecoverError> {
+) -> Result<(Option<Believed>, Vec<Oid>), RecoverError> {
     let Some(kept) = checkpoints.and_then(|all| all.find(name)) else {
         return Ok((None, replay::first_parents(store, tip, None)?.0));
     };
@@ -118,8 +127,9 @@ fn above_checkpoint(
         tracing::warn!(project = %name, reflects = %kept.tip, "the checkpoint is not of this ledger; all of it is replayed");
         return Ok((None, commits));
     }
+    let packs = kept.packs;
     match kept.read(name) {
-        Ok(snapshot) => Ok((Some(snapshot), commits)),
+        Ok(snapshot) => Ok((Some((snapshot, packs)), commits)),
         Err(why) => {
             tracing::warn!(project = %name, why, "the checkpoint is not believed; the whole ledger is replayed");
             Ok((None, replay::first_parents(store, tip, None)?.0))
@@ -312,8 +322,7 @@ fn missing_pack(store: &Store, read: &ReadBatch) -> Option<String> {
 }
 
 /// Whether refs on disk are not what a flush at `snapshot` would have written.
-fn is_stale(git_dir: &Path, snapshot: &Snapshot) -> io::Result<bool> {
-    let packed = packed_refs::read(git_dir)?;
+fn is_stale(git_dir: &Path, packed: &[(RefName, RefValue)], snapshot: &Snapshot) -> io::Result<bool> {
     let same = packed.len() == snapshot.refs.len()
         && packed.iter().zip(&snapshot.refs).all(|((n, v), (name, value))| n == name && v.id == value.id);
     Ok(!same || fs::read_dir(git_dir.join("refs"))?.next().is_some())

@@ -227,7 +227,7 @@ impl Repository {
             checkpoint: Mutex::new(keep::KeptCheckpoint::of(recovered.checkpoint)),
             lacks_objects: AtomicBool::new(recovered.lacks_objects),
             read_only: Mutex::new(recovered.damage.map(ReadOnly::Until)),
-            pack_bytes: AtomicU64::new(collect::size(git_dir)?),
+            pack_bytes: AtomicU64::new(space::UNCOUNTED),
             pushes: Arc::default(),
             collecting: Mutex::default(),
             left_behind: Mutex::default(),

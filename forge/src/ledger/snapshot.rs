@@ -89,6 +89,8 @@ pub struct Snapshot {
     pub next_number: u64,
     /// Epoch of the key that signed it.
     pub epoch: u32,
+    /// In a project: the ledger commit of `forge.git` that the newest batch cites.
+    pub cited: Option<Oid>,
     /// What `HEAD` names.
     pub head: Option<RefName>,
     /// Every ref that is served and listed, the ledger's own among them.
@@ -138,6 +140,7 @@ impl Snapshot {
             t: 0,
             next_number: 1,
             epoch: 0,
+            cited: None,
             head: None,
             refs: OrdMap::new(),
             folded: OrdMap::new(),
@@ -295,6 +298,7 @@ impl Snapshot {
         self.t = batch.t;
         self.next_number = batch.next_number;
         self.epoch = batch.epoch;
+        self.cited = batch.authority;
         if let Some(key) = &batch.epoch_key {
             self.epochs.insert(batch.epoch, key.clone());
         }

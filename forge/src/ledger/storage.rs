@@ -3,6 +3,8 @@
 //! Invariant: a number is taken by at most one batch, and once [`append`] has returned its batch survives a power loss.
 //! This is the seam where another store (one immutable value per number) would stand.
 
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::fault;
 use git::disk::{self, NewFile};
 use git::pack::write::Pack;
+use notes_schema::Sha256;
 use notes_schema::names::hex;
 
 /// A batch pack found on disk.
@@ -98,13 +101,33 @@ pub fn write_again(batch: &BatchFile) -> io::Result<()> {
     written(dir, &stem.to_string_lossy(), &fs::read(&batch.path)?)?.replace(&batch.path)
 }
 
-/// All batch packs, by number. In a mirror git names packs by their whole checksum, and one in sixteen of those looks like
-/// ours; it is none.
-pub fn batches(git_dir: &Path) -> io::Result<Vec<BatchFile>> {
-    let mut found = Vec::new();
+/// The names of all packs and of their indexes, sorted.
+pub fn packs(git_dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let is_one = |name: &String| name.ends_with(".pack") || name.ends_with(".idx");
     for entry in fs::read_dir(pack_dir(git_dir))? {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
+        names.extend(entry?.file_name().into_string().ok().filter(is_one));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// What tells whether other packs are there than before. Their names hold checksums, and no pack is changed under its name.
+pub fn digest(packs: &[String]) -> Sha256 {
+    Sha256::of(packs.join("\n").as_bytes())
+}
+
+/// All batch packs, by number.
+pub fn batches(git_dir: &Path) -> io::Result<Vec<BatchFile>> {
+    batches_of(git_dir, &packs(git_dir)?)
+}
+
+/// Those of `packs` that are batches, by number. In a mirror git names packs by their whole checksum, and one in sixteen of
+/// those looks like ours; it is none.
+pub fn batches_of(git_dir: &Path, packs: &[String]) -> io::Result<Vec<BatchFile>> {
+    let mut found = Vec::new();
+    for name in packs {
+        let path = pack_dir(git_dir).join(name);
         let Some(rest) = name.strip_prefix("pack-b").and_then(|r| r.strip_suffix(".pack")) else { continue };
         if rest.len() != 39 || !rest.is_ascii() {
             continue;
@@ -137,16 +160,16 @@ fn is_named_by_git(pack: &Path, name: &str) -> io::Result<bool> {
 /// indexes of our packs that never got their name or lost it.
 pub fn sweep(git_dir: &Path) -> io::Result<()> {
     git::graph::keep::sweep(git_dir)?;
-    for (dir, prefix) in
-        [(pack_dir(git_dir), "tmp_"), (git_dir.to_owned(), "tmp_"), (git_dir.to_owned(), "quarantine-")]
-    {
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let (name, path) = (entry.file_name(), entry.path());
+    for dir in [pack_dir(git_dir), git_dir.to_owned()] {
+        let entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+        let packs: HashSet<OsString> = entries.iter().map(fs::DirEntry::file_name).collect();
+        for entry in entries {
+            let name = entry.file_name();
             let name = name.to_string_lossy();
             let is_ours = ["pack-b", "pack-c", "pack-m"].iter().any(|ours| name.starts_with(ours));
-            let is_orphan = is_ours && name.ends_with(".idx") && !path.with_extension("pack").exists();
-            if !name.starts_with(prefix) && !is_orphan {
+            let lacks = |stem: &str| !packs.contains(OsStr::new(&format!("{stem}.pack")));
+            let is_orphan = is_ours && name.strip_suffix(".idx").is_some_and(lacks);
+            if !name.starts_with("tmp_") && !name.starts_with("quarantine-") && !is_orphan {
                 continue;
             }
             if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { disk::remove(&entry.path())? }

@@ -51,7 +51,7 @@ pub(super) fn run(dir: &Path) -> ExitCode {
     }
     let counts = format!(
         "{} repositories, {} ledger commits (signed by keys of {} epochs), {} events, {} ratings computed again, \
-         {} signed records, {} refs ({} folded besides), {} objects",
+         {} signed records, {} refs, {} folded ones, {} objects",
         report.repositories,
         report.batches,
         report.epochs,

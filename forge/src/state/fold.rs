@@ -190,6 +190,11 @@ impl Fold {
         })
     }
 
+    /// Whether there is any pull request.
+    pub fn has_pulls(&self) -> bool {
+        self.entities.range(EntityId::Pull(0)..=EntityId::Pull(u64::MAX)).next().is_some()
+    }
+
     /// Open issues that an agent works on, by number.
     pub fn work_of<'a>(&'a self, agent: &AgentName) -> impl Iterator<Item = (u64, &'a Work)> {
         let range = (agent.clone(), 0)..=(agent.clone(), u64::MAX);

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -28,6 +29,11 @@ pub(crate) struct Folders {
     state: Mutex<State>,
     listed: RwLock<Arc<Listed>>,
 }
+
+/// Packs that may be there and cannot be looked into, in words: what is missed may be in one of them.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unread(String);
 
 /// The packs at one moment.
 #[derive(Default)]
@@ -94,6 +100,8 @@ struct Folder {
     packs: PathBuf,
     stamp: Option<SystemTime>,
     open: HashMap<OsString, Arc<Pack>>,
+    /// Why something of it was not read at the last look.
+    unread: Option<String>,
 }
 
 /// How a look at the directories ended.
@@ -125,10 +133,10 @@ impl Folders {
         self.known()
     }
 
-    /// Where `id` lies.
-    pub(crate) fn locate(&self, git_dir: &Path, id: Oid) -> Option<Place> {
+    /// Where `id` lies, if it is there.
+    pub(crate) fn locate(&self, git_dir: &Path, id: Oid) -> Result<Option<Place>, Unread> {
         if let Some(place) = self.known().locate(id) {
-            return Some(place);
+            return Ok(Some(place));
         }
         // One look may miss an object that moves while the directory is read: from a pack that is gone when its turn comes
         // into one that was not there yet. Then the next finds other names.
@@ -136,10 +144,12 @@ impl Folders {
         loop {
             let look = self.look(git_dir);
             if let Some(place) = self.known().locate(id) {
-                return Some(place);
+                return Ok(Some(place));
             }
             if look == Look::Settled || (look == Look::Same && looked) {
-                return None;
+                let state = self.state.lock().expect("invariant: no panic under this lock");
+                let unread = state.folders.iter().find_map(|folder| folder.unread.clone());
+                return unread.map_or(Ok(None), |why| Err(Unread(why)));
             }
             looked = true;
         }
@@ -182,6 +192,7 @@ fn folders(objects: &Path) -> Vec<Folder> {
         loose: loose::Store::at_opts(dir, gix::hash::Kind::Sha1, options),
         stamp: None,
         open: HashMap::new(),
+        unread: None,
     };
     let absolute = fs::canonicalize(objects).unwrap_or_else(|_| objects.to_owned());
     let others = gix::odb::alternate::resolve(absolute.clone(), Path::new("/")).unwrap_or_default();
@@ -200,13 +211,32 @@ impl Folder {
     /// Looks again where the directory has changed.
     fn look(&mut self) -> Look {
         let changed = modified(&self.packs);
+        // Read before the names are, so that what changes meanwhile is seen the next time.
         if changed.is_some() && self.stamp == changed {
             return Look::Settled;
         }
-        self.stamp = changed.filter(settled);
+        let before = self.unread.take();
+        let look = self.read().unwrap_or_else(|error| {
+            // Out of descriptors, say: what is open goes on being read.
+            self.unread = Some(format!("{}: {error}", self.packs.display()));
+            Look::Same
+        });
+        // What could not be read may be readable the next time.
+        self.stamp = changed.filter(|at| self.unread.is_none() && settled(at));
+        if let Some(why) = self.unread.as_ref().filter(|why| before.as_ref() != Some(why)) {
+            tracing::warn!(why, "packs cannot be opened");
+        }
+        look
+    }
+
+    fn read(&mut self) -> io::Result<Look> {
+        let listed = match fs::read_dir(&self.packs) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed?.collect::<io::Result<Vec<_>>>()?,
+        };
         let mut known = std::mem::take(&mut self.open);
         let mut fresh = false;
-        for entry in fs::read_dir(&self.packs).into_iter().flatten().flatten() {
+        for entry in listed {
             let name = entry.file_name();
             if !name.as_encoded_bytes().ends_with(b".idx") {
                 continue;
@@ -221,12 +251,12 @@ impl Folder {
                     fresh = true;
                 }
                 // An index may stand there a moment before its pack, and a pack that goes loses its index first.
-                Err(why) if entry.path().with_extension("pack").exists() => {
-                    tracing::warn!(index = %entry.path().display(), why, "a pack cannot be opened");
+                Err(why) if entry.path().exists() && entry.path().with_extension("pack").exists() => {
+                    self.unread = Some(format!("{}: {why}", entry.path().display()));
                 }
                 Err(_) => {}
             }
         }
-        if fresh || !known.is_empty() { Look::Changed } else { Look::Same }
+        Ok(if fresh || !known.is_empty() { Look::Changed } else { Look::Same })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Repository;
-use crate::ledger::Checkpoints;
+use crate::ledger::{Checkpoints, storage};
 
 /// So many batches behind, a checkpoint is written even while others are written.
 /// Limit: batches since the last checkpoint, before another is written at any time | {}; at most a twentieth of the time
@@ -16,6 +16,9 @@ const FAR: u64 = 512;
 /// Fewer batches than this are replayed in no time.
 /// Limit: the same, at rest or at a stop | {}
 const WORTH: u64 = 16;
+/// A repository with no more batches than this has its checkpoint written for each: that is quick, and a start which finds
+/// everything in it opens no pack.
+const SMALL: u64 = 256;
 /// Checkpoints take at most one part in so many of the time.
 const SHARE: u32 = 20;
 
@@ -48,7 +51,8 @@ impl Repository {
         let snapshot = self.snapshot();
         let rests = std::mem::replace(&mut kept.seen, snapshot.number) == snapshot.number;
         let behind = snapshot.number.saturating_sub(kept.number);
-        let due = behind >= FAR || ((rests || ends) && behind >= WORTH);
+        let worth = if snapshot.number <= SMALL { 1 } else { WORTH };
+        let due = behind >= FAR || ((rests || ends) && behind >= worth);
         let too_soon = !ends && kept.at.is_some_and(|at| at.elapsed() < kept.took * SHARE);
         if !due || too_soon || self.is_partial() {
             return Ok(());
@@ -63,7 +67,8 @@ impl Repository {
             return Ok(());
         }
         let start = Instant::now();
-        let written = checkpoints.write(&snapshot);
+        let packs = storage::packs(&self.git_dir);
+        let written = packs.and_then(|packs| checkpoints.write(&snapshot, &storage::digest(&packs)));
         // After a failure too, or a full disk would be written to without a pause.
         (kept.at, kept.took) = (Some(Instant::now()), start.elapsed());
         written?;

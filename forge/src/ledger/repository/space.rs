@@ -1,6 +1,7 @@
 //! What a repository takes on disk, and whether something was left behind that nothing reaches.
 //!
-//! Invariant: reads the directory when it opens and after packs went; what is added in between is counted as it is written.
+//! Invariant: reads the directory when it is first asked and after packs went; what is added in between is counted as it is
+//! written.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, TryLockError};
@@ -16,6 +17,9 @@ use git::history;
 /// Most moves of refs that are remembered to be looked at later; with more, something is taken to be left behind.
 /// Limit: moves of refs that are remembered until it is looked whether they left something behind | {}
 const MOST_MOVED: usize = 1000;
+
+/// Packs are counted when it is first asked: a start has other things to do.
+pub(super) const UNCOUNTED: u64 = u64::MAX;
 
 /// What may have left objects behind since the last collection.
 #[derive(Debug)]
@@ -34,12 +38,20 @@ impl Default for LeftBehind {
 impl Repository {
     /// Bytes of its packs.
     pub fn pack_bytes(&self) -> u64 {
-        self.pack_bytes.load(Ordering::Relaxed)
+        if self.pack_bytes.load(Ordering::Relaxed) == UNCOUNTED {
+            self.recount();
+        }
+        match self.pack_bytes.load(Ordering::Relaxed) {
+            UNCOUNTED => 0,
+            bytes => bytes,
+        }
     }
 
     /// A pack was written.
     pub fn add_pack_bytes(&self, bytes: u64) {
-        self.pack_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let added = |before: u64| (before != UNCOUNTED).then(|| before.saturating_add(bytes));
+        // Who counts first finds it on disk.
+        let _ = self.pack_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);
     }
 
     /// Counts anew, once packs went.

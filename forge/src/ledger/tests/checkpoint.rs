@@ -350,7 +350,7 @@ fn a_checkpoint_of_another_ledger_moment_project_or_forge_is_as_if_there_were_no
     // Of this very ledger, sealed by who does not hold the signing key.
     let stranger = russh::keys::PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519);
     let stranger = Checkpoints::new(world.dir.path().join("checkpoints"), &Signer::new(stranger.unwrap()));
-    stranger.write(&served).unwrap();
+    stranger.write(&served, &Sha256::of(b"packs")).unwrap();
     assert_eq!(world.begins_with(&open), (0, served));
 }
 
@@ -370,8 +370,6 @@ fn no_checkpoint_is_written_of_what_a_replay_would_not_give() {
     assert_eq!(open.parser.snapshot().ref_id(&branch("lost")), None);
     open.parser.keep_checkpoint(true).unwrap();
     assert!(!world.checkpoint(PARSER).exists());
-    open.forge.keep_checkpoint(true).unwrap();
-    assert!(!world.checkpoint("forge").exists(), "two batches are not worth one");
 }
 
 #[test]
@@ -396,6 +394,24 @@ fn a_long_replay_that_cannot_go_on_ends_and_a_checkpoint_does_not_need_what_is_g
 }
 
 #[test]
+fn a_start_that_finds_everything_in_a_checkpoint_opens_no_pack_and_the_first_read_does() {
+    let (world, open) = rich();
+    let deps = open.parser_deps();
+    let start = || Repository::open(&world.path(PARSER), PARSER.parse().unwrap(), deps.clone()).unwrap();
+    let again = start();
+    assert_eq!((&*again.snapshot(), again.store().last_read(1)), (&*open.parser.snapshot(), None));
+    assert!(again.store().contains(again.snapshot().tip.unwrap()));
+    assert_eq!(again.store().last_read(2), Some(2));
+    // A pack more or less may mean that an object is gone: each is looked for.
+    let pack = &batch_files(&world.path(PARSER))[0];
+    for kind in ["pack", "idx"] {
+        let copy = pack.with_file_name(format!("pack-c{}", "0".repeat(39))).with_extension(kind);
+        fs::copy(pack.with_extension(kind), copy).unwrap();
+    }
+    assert_eq!(start().store().last_read(1), Some(1));
+}
+
+#[test]
 fn one_is_written_when_enough_came_and_the_repository_rests() {
     let world = World::new();
     let open = world.open();
@@ -409,7 +425,15 @@ fn one_is_written_when_enough_came_and_the_repository_rests() {
     assert_eq!(world.begins_with(&open), (21, served));
     open_issue(&open.parser, "one more");
     open.parser.keep_checkpoint(true).unwrap();
-    assert_eq!(world.begins_with(&open).0, 21);
+    assert_eq!(world.begins_with(&open).0, 22, "of a small repository each batch is worth one");
+    while open.parser.snapshot().number <= 256 {
+        open_issue(&open.parser, "and more");
+    }
+    open.parser.keep_checkpoint(true).unwrap();
+    let large = world.begins_with(&open).0;
+    open_issue(&open.parser, "one more");
+    open.parser.keep_checkpoint(true).unwrap();
+    assert_eq!(world.begins_with(&open).0, large, "of a large one it is not");
 }
 
 #[cfg(debug_assertions)]
