@@ -31,7 +31,7 @@ use super::sequence::Sequence;
 use super::signer::Signer;
 use super::snapshot::Snapshot;
 use super::storage::{self, AppendError};
-use super::{collect, fault, maintain, recover};
+use super::{fault, maintain, recover};
 use crate::answer::{Code, Refusal};
 use doubt::ReadOnly;
 pub use doubt::UNKNOWN;
