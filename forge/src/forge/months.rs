@@ -136,7 +136,11 @@ mod tests {
         let (name, main): (ProjectName, _) = ("parser".parse().unwrap(), RefName::branch("main").unwrap());
         let created = ProjectCreated { default_branch: main.clone(), description: String::new() };
         let (root, id) = (forge.root_repository().clone(), EntityId::Project(name.clone()));
-        forge.create_project(&name, &main, || Ok(told(&root, id, created))).unwrap();
+        let register = || {
+            told(&root, id, created);
+            Ok(())
+        };
+        forge.create_project(&name, &main, register).unwrap();
         let parser = forge.project(&name).unwrap();
         told(&parser, EntityId::Issue(1), IssueOpened { title: "Fix it".into(), labels: vec![], dedupe: None });
         let (old, blob) = record(&parser, "January");

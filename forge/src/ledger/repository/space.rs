@@ -4,7 +4,7 @@
 //! written.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, TryLockError};
+use std::sync::{Arc, MutexGuard};
 
 use notes_schema::Oid;
 use notes_schema::batch::{RefLine, RefTarget};
@@ -124,10 +124,7 @@ impl Repository {
 
     /// Lets no packs be merged until what it gives is dropped, unless some are being merged.
     pub(in crate::ledger) fn try_hold_merging(&self) -> Option<MutexGuard<'_, ()>> {
-        match self.merging.try_lock() {
-            Ok(held) => Some(held),
-            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => None,
-        }
+        self.merging.try_lock().ok()
     }
 
     /// Takes no writes from here on, until a restart.
