@@ -57,6 +57,16 @@ fn put(world: &World, open: &Open, rewritten: &Rewritten) {
     fs::rename(beside, world.path("parser")).unwrap();
 }
 
+/// The world after event `n` of the first issue was redacted.
+pub(super) fn without(world: &World, open: Open, n: u64) -> Open {
+    open.parser.flush().unwrap();
+    let rewritten = written(&open, n).unwrap();
+    put(world, &open, &rewritten);
+    declare(&open, Some(rewritten.fact));
+    drop(open);
+    world.open()
+}
+
 /// Whether any object on disk holds `what`, be it reached or not.
 fn holds(world: &World, what: &str) -> bool {
     let store = Store::open(&world.path("parser")).unwrap();
