@@ -232,7 +232,7 @@ fn rich() -> (World, Open) {
         })
         .unwrap();
     tell(&open.parser, of_a_project());
-    let open = super::redact::without(&world, open, 1);
+    let open = super::redact::without(&world, open, 1, 1);
     push(&open.parser);
     open.parser.fold_resting(0).unwrap();
     open.parser.checkpoint_now().unwrap();

@@ -28,8 +28,12 @@ fn wanted(n: u64) -> BTreeSet<(EntityId, u64)> {
 }
 
 fn written(open: &Open, n: u64) -> Result<Rewritten, RedactError> {
+    written_without(open, &wanted(n))
+}
+
+fn written_without(open: &Open, wanted: &BTreeSet<(EntityId, u64)>) -> Result<Rewritten, RedactError> {
     let (snapshot, store, root) = (open.parser.snapshot(), open.parser.store(), open.forge.snapshot());
-    let plan = plan(&snapshot, store, &root, &wanted(n))?;
+    let plan = plan(&snapshot, store, &root, wanted)?;
     rewrite(&plan, store, &root, &open.parser_deps().signer, "a password", &|_, _| None)
 }
 
@@ -57,10 +61,10 @@ fn put(world: &World, open: &Open, rewritten: &Rewritten) {
     fs::rename(beside, world.path("parser")).unwrap();
 }
 
-/// The world after event `n` of the first issue was redacted.
-pub(super) fn without(world: &World, open: Open, n: u64) -> Open {
+/// The world after event `n` of an issue was redacted.
+pub(super) fn without(world: &World, open: Open, issue: u64, n: u64) -> Open {
     open.parser.flush().unwrap();
-    let rewritten = written(&open, n).unwrap();
+    let rewritten = written_without(&open, &BTreeSet::from([(EntityId::Issue(issue), n)])).unwrap();
     put(world, &open, &rewritten);
     declare(&open, Some(rewritten.fact));
     drop(open);

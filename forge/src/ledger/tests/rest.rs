@@ -180,3 +180,19 @@ fn refs_on_disk_that_are_folded_since_are_pending_and_altered_ones_a_fault() {
     world.git("parser", &["update-ref", issue(one).as_str(), &other]);
     assert!(world.verify()[0].contains("refs/forge/issues/2 names"));
 }
+
+#[test]
+fn what_is_folded_can_be_redacted_and_its_name_answers_with_what_is_left() {
+    let (world, open, [_, one, ..]) = rested();
+    assert_eq!(one, 2, "the issue that is redacted below");
+    open.parser.fold_resting(30 * DAY).unwrap();
+    let folded = open.parser.snapshot().folded.clone();
+    assert!(folded.contains_key(&issue(one)));
+    let open = super::redact::without(&world, open, one, 1);
+    let after = open.parser.snapshot();
+    assert_eq!(after.folded.keys().collect::<Vec<_>>(), folded.keys().collect::<Vec<_>>());
+    assert_ne!(after.folded[&issue(one)], folded[&issue(one)]);
+    assert_eq!(after.folded[&issue(one)].id, after.fold.entities[&EntityId::Issue(one)].tip);
+    drop(open);
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
