@@ -126,11 +126,14 @@ fn pushes_and_clones_go_on_while_orphans_are_collected_again_and_again() {
         works.into_iter().map(|work| work.join().expect("pushes go on")).collect()
     });
     assert!(collections() >= 4, "{} collections\n{}", collections(), forge.log());
-    for (branch, tip) in ends {
-        assert_eq!(plumbing::remote_ref(&beta, "busy", &branch), Some(tip.clone()), "{branch}");
-        assert!(is_there(&repository, &tip));
+    for (branch, tip) in &ends {
+        assert_eq!(plumbing::remote_ref(&beta, "busy", branch), Some(tip.clone()), "{branch}");
     }
     assert_eq!(forge.stop(), 0);
+    // At rest: stock git looks twice, and may miss what moves from pack to pack meanwhile.
+    for (branch, tip) in &ends {
+        assert!(is_there(&repository, tip), "{branch} {tip}\n{}", forge.log());
+    }
     verify(&forge);
 }
 
