@@ -114,10 +114,14 @@ pub fn sync(file: &File, path: &Path) -> io::Result<()> {
     pass(Change::Sync(path), || file.sync_all())
 }
 
-/// Writes a cache: a file that may be lost or torn, because whoever reads it checks it.
+/// Writes a cache: a file that may be lost or torn, because whoever reads it checks it. What has its name is replaced and never
+/// written over: readers may have it mapped, and where a mapped file is cut short a read of it ends the process.
 pub fn write_cache(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = pass(Change::Create(path), || File::create(path))?;
-    pass(Change::Write(path), || file.write_all(bytes))
+    let mut unnamed = std::ffi::OsString::from("tmp_");
+    unnamed.push(path.file_name().unwrap_or_default());
+    let mut file = NewFile::create(path.with_file_name(unnamed))?;
+    file.write_all(bytes)?;
+    file.replace(path)
 }
 
 /// Renames `from` to `to`, in place of what is there. The directory is not synced.

@@ -491,6 +491,22 @@ mod tests {
         assert!(ids.iter().all(|id| fresh.contains(*id)));
     }
 
+    #[test]
+    fn an_index_that_is_written_again_leaves_its_readers_what_they_have() {
+        let repo = Repo::bare();
+        let store = repo.store();
+        let ids: Vec<Oid> = (0..2).map(|n| put(&repo, n)).collect();
+        assert!(ids.iter().all(|id| store.get(*id).is_ok()));
+        let index = repo.git_dir().join(format!("objects/pack/pack-{:040x}.idx", 0));
+        crate::disk::write_cache(&index, b"").expect("written");
+        assert_eq!(std::fs::read(&index).expect("there"), b"");
+        assert!(ids.iter().all(|id| store.get(*id).is_ok()));
+        assert!(
+            repo.store().get(ids[0]).is_err_and(|error| !matches!(error, ReadError::Missing(_))),
+            "it cannot be told"
+        );
+    }
+
     /// A pack of `objects`, written as the ledger writes a batch (its index first), or as it writes what it merged.
     fn land(repo: &Repo, name: &str, objects: &[Object], is_merged: bool) {
         let mut builder = Builder::default();
