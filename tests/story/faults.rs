@@ -348,7 +348,8 @@ fn what_the_disk_left_unknown_is_told_so_and_settles_without_a_restart() {
 
     // A push whose outcome is unknown says so, and the same push again is answered by what happened.
     beta.git(&dir, &["commit", "-q", "--allow-empty", "-m", "Yet more"]).ok();
-    disk_faults(&forge, "rename 1 after shaky.git/objects/pack");
+    // Its pack gets its name, and it is not known.
+    disk_faults(&forge, "rename 1 after .pack");
     beta.git(&dir, &push).fails().says("(unknown: ");
     beta.git(&dir, &push).ok();
 
