@@ -226,6 +226,8 @@ impl Load {
         let mut diary = Diary::default();
         let dir = &self.gamma_clone;
         let (one, two) = (format!("gamma/one-{}", self.next()), format!("gamma/two-{}", self.next()));
+        // Whether the last push to both was done.
+        let mut are_level = true;
         for round in 0.. {
             if enough.load(Ordering::Relaxed) {
                 break;
@@ -257,8 +259,16 @@ impl Load {
             let fate = fate_of_push(&out);
             assert!(fate != Fate::Refused || self.is_shaky(), "a push to one's own branch should land\n{out}");
             diary.pushes.push(fate);
-            if pushed.len() == 2 {
-                diary.together.insert((one.clone(), two.clone()), tip.clone());
+            match (pushed.len(), fate) {
+                // Neither moved.
+                (2, Fate::Refused) => {}
+                (2, _) => drop(diary.together.insert((one.clone(), two.clone()), tip.clone())),
+                // What was pushed to both may not be there, and comes to one of them with this.
+                (_, _) if !are_level => diary.together.clear(),
+                (_, _) => {}
+            }
+            if pushed.len() == 2 && fate != Fate::Refused {
+                are_level = fate == Fate::Done;
             }
             for branch in pushed {
                 let (tips, last) = diary.branches.entry((*branch).clone()).or_default();
