@@ -103,7 +103,19 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// What the client did. go-git closes its side of an SSH channel last and calls it an error where the server, which has said
+    /// all, was quicker: what it made until then is thrown away, and it is asked again.
     fn client(&self, what: &str, dir: &Path, words: &[&str]) -> Out {
+        let was_there = dir.exists();
+        let out = self.client_once(what, dir, words);
+        if out.is_ok() || was_there || !out.stderr.contains("closing input: EOF") {
+            return out;
+        }
+        drop(std::fs::remove_dir_all(dir));
+        self.client_once(what, dir, words)
+    }
+
+    fn client_once(&self, what: &str, dir: &Path, words: &[&str]) -> Out {
         let mut command = self.agent.command(self.client.program.to_str().unwrap());
         command.arg(what).arg(&self.url).arg(dir).args(words).envs(self.client.env.iter().copied());
         match &self.token {
