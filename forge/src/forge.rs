@@ -410,18 +410,18 @@ impl Forge {
             opened.inspect(|repository| self.spare(repository))
         };
         for (name, opened) in at_once(&names.collect::<Vec<_>>(), open) {
-            let undone = |repository: &Repository| is_undone(&root.fold, &repository.snapshot());
             let slot = match opened {
-                Ok(repository) if undone(&repository).is_some() => {
-                    let why = undone(&repository).unwrap_or_default();
-                    tracing::error!(project = %name, why, "repository is not served; the others serve on");
-                    Slot::Damaged(why)
-                }
-                Ok(repository) => {
-                    let repository = Arc::new(repository);
-                    self.listen(&repository);
-                    Slot::Open(repository)
-                }
+                Ok(repository) => match is_undone(&root.fold, &repository.snapshot()) {
+                    Some(why) => {
+                        tracing::error!(project = %name, why, "repository is not served; the others serve on");
+                        Slot::Damaged(why)
+                    }
+                    None => {
+                        let repository = Arc::new(repository);
+                        self.listen(&repository);
+                        Slot::Open(repository)
+                    }
+                },
                 Err(source @ RecoverError::Newer(_)) => return Err(OpenError::Newer { project: name.clone(), source }),
                 Err(error) => {
                     tracing::error!(project = %name, %error, "repository cannot be opened; the others serve on");

@@ -259,15 +259,13 @@ impl Load {
             let fate = fate_of_push(&out);
             assert!(fate != Fate::Refused || self.is_shaky(), "a push to one's own branch should land\n{out}");
             diary.pushes.push(fate);
-            match (pushed.len(), fate) {
-                // Neither moved.
-                (2, Fate::Refused) => {}
-                (2, _) => drop(diary.together.insert((one.clone(), two.clone()), tip.clone())),
+            if pushed.len() == 1 {
                 // What was pushed to both may not be there, and comes to one of them with this.
-                (_, _) if !are_level => diary.together.clear(),
-                (_, _) => {}
-            }
-            if pushed.len() == 2 && fate != Fate::Refused {
+                if !are_level {
+                    diary.together.clear();
+                }
+            } else if fate != Fate::Refused {
+                diary.together.insert((one.clone(), two.clone()), tip.clone());
                 are_level = fate == Fate::Done;
             }
             for branch in pushed {

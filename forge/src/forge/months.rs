@@ -16,8 +16,11 @@ impl Forge {
     /// Drops what is due in every project. Call it now and then.
     pub(super) fn drop_months(&self) {
         let keep = self.config.keep_trace_months;
+        if keep == 0 {
+            return;
+        }
         let now = self.now();
-        for repository in self.open_repositories().into_iter().filter(|one| keep > 0 && !one.is_closed()) {
+        for repository in self.open_repositories().into_iter().filter(|one| !one.is_closed()) {
             let due = due(&repository.snapshot(), repository.store().as_ref(), now, keep);
             if due.is_empty() {
                 continue;
