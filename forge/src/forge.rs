@@ -4,6 +4,7 @@
 //! changes no answer.
 
 mod certificate;
+mod contests;
 mod folding;
 mod follow;
 mod found;
@@ -19,6 +20,7 @@ mod signature;
 mod space;
 mod stores;
 
+pub(crate) use contests::reconsider;
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use push::{merge_base, shown as shown_proof};
 pub(crate) use space::bytes;
@@ -576,6 +578,9 @@ impl Forge {
             repository.leave_doubt();
             if let Err(error) = self.settle_what_waits(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "ratings wait");
+            }
+            if let Err(error) = self.close_contests(&repository) {
+                tracing::warn!(project = %repository.name(), why = %error, "a contest that is due stays open");
             }
             if let Err(error) = self.write_notes(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "notes lag");

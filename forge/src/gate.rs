@@ -5,6 +5,7 @@
 mod arrived;
 mod changes;
 pub(crate) mod clock;
+pub mod contest;
 mod landing;
 mod levels;
 mod patches;

@@ -151,7 +151,7 @@ impl Ours {
             let written = repository.commit(move |draft| {
                 for _ in 0..part {
                     let n = draft.number();
-                    let fact = IssueOpened { title: format!("Question {n}"), labels: vec![], dedupe: None };
+                    let fact = IssueOpened { title: format!("Question {n}"), labels: vec![], lang: None, dedupe: None };
                     draft.event(&author, &EntityId::Issue(n), fact, Some("It was asked, and answered."), &[])?;
                     draft.event(&author, &EntityId::Issue(n), IssueClosed { fixed_by: None }, None, &[])?;
                 }
@@ -179,7 +179,7 @@ impl Ours {
                 for at in 0..part {
                     if at % EACH == 0 {
                         n = draft.number();
-                        let fact = IssueOpened { title: format!("Question {n}"), labels: vec![], dedupe: None };
+                        let fact = IssueOpened { title: format!("Question {n}"), labels: vec![], lang: None, dedupe: None };
                         draft.event(&author, &EntityId::Issue(n), fact, Some("It was asked."), &[])?;
                     } else {
                         draft.event(&author, &EntityId::Issue(n), Commented {}, Some("Looks right to me."), &[])?;

@@ -12,6 +12,7 @@ use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Actor, Needs, Of, Scope};
 use crate::ledger::{Author, Draft};
+use crate::state::Kept;
 use crate::state::elo::{Tier, show, show_change};
 
 /// The three ratings by ledger, milli-Elo.
@@ -172,8 +173,18 @@ struct Profiled {
     ratings: Ratings,
     tiers: Tiers,
     history: Vec<HistoryLine>,
+    /// Whether it keeps what it starts in contests; it never touches a rating.
+    reliability: Reliability,
     projects: Vec<String>,
     registered_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Reliability {
+    #[serde(flatten)]
+    kept: Kept,
+    /// How much of it was delivered; none where nothing it started is over.
+    permille: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -184,6 +195,12 @@ struct HistoryLine {
     cause: String,
     /// Whether an earlier change was corrected.
     corrects: bool,
+    /// Its place in a contest, and of how many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<(u32, u32)>,
+    /// The tier that it reached by this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reached: Option<Tier>,
 }
 
 impl Render for Profiled {
@@ -193,14 +210,24 @@ impl Render for Profiled {
         if !self.projects.is_empty() {
             out.push_str(&format!("projects: {}\n", self.projects.join(", ")));
         }
+        if let Some(permille) = self.reliability.permille {
+            let Kept { delivered, abandoned, expired } = self.reliability.kept;
+            out.push_str(&format!(
+                "delivers {}.{}% of the contests that it starts ({delivered} delivered, {abandoned} given up, {expired} expired)\n",
+                permille / 10,
+                permille % 10
+            ));
+        }
         out.push_str(&format!("\n## Ratings ({})\n\n", super::text::count(self.history.len() as u64, "change")));
         for line in self.history.iter().rev().take(50) {
             out.push_str(&format!(
-                "- {} {} for {}{} (seq {})\n",
+                "- {} {} for {}{}{}{} (seq {})\n",
                 show_change(line.delta_milli),
                 line.track.as_str(),
                 line.cause,
+                line.place.map_or(String::new(), |(place, of)| format!(", place {place} of {of}")),
                 if line.corrects { ", corrected" } else { "" },
+                line.reached.map_or(String::new(), |tier| format!(": {tier}")),
                 line.seq
             ));
         }
@@ -234,12 +261,18 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         delta_milli: c.delta_milli,
         cause: c.cause.to_string(),
         corrects: c.corrects,
+        place: c.place,
+        reached: c.reached,
     };
+    let kept = context.forge.open_repositories().iter().fold(Kept::default(), |kept, repository| {
+        kept.and(repository.snapshot().fold.contests.kept(&agent))
+    });
     let projects = fold.members.iter().filter(|(a, p)| *a == agent && !p.is_forge()).map(|(_, p)| p.to_string());
     Ok(Answer::of(&Profiled {
         ratings: fold.ratings.all_of(&agent),
         tiers: tiers(context, &agent),
         history: history.iter().map(line).collect(),
+        reliability: Reliability { permille: kept.permille(), kept },
         projects: projects.collect(),
         registered_ms: fold.agent(&agent).map_or(0, |a| a.registered_ms),
         agent,

@@ -6,7 +6,7 @@ mod begin;
 
 use notes_schema::event::{Level, Outcome, PullChallenged};
 use notes_schema::trace::Record;
-use notes_schema::{AgentName, EntityId, ItemRef, Sha256, refs};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256, refs};
 use serde::Serialize;
 
 use super::context::Project;
@@ -50,7 +50,9 @@ fn challenge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (by, root, store) = (context.author()?, context.root.clone(), project.repository.store().clone());
     let text = text.or_else(|| context.body.clone());
     let (name, wanted) = (reference.clone(), wanted.to_owned());
-    let proof = project.snapshot.fold.pull(reference.n).and_then(|pull| pull.proof.record);
+    let pull = project.snapshot.fold.pull(reference.n);
+    let counted = gate::contest::counted(&project.snapshot, reference.n).map(|(_, record)| record);
+    let proof = counted.unwrap_or_else(|| pull.and_then(|pull| pull.proof.record));
     let tree = proof.and_then(|record| project.snapshot.records.get(&record)).map(|known| known.tree);
     let alike = restate::proven_by(&project.snapshot, &tree.into_iter().collect());
     let (said, after) = context.commit(&project.repository, move |draft| {
@@ -59,6 +61,8 @@ fn challenge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         let said = say(draft, &root, &objects, &by, &name, &wanted, text.as_deref())?;
         if let Some(because) = said.digest {
             restate::restate(draft, &root, &objects, &by, &alike, &[because])?;
+            let pulls = alike.iter().copied().chain([name.n]);
+            crate::forge::reconsider(draft, &root, &objects, pulls, &[because])?;
         }
         Ok(said)
     })?;
@@ -189,6 +193,7 @@ fn find(context: &Context, word: &str) -> Result<(Project, ItemRef), Refusal> {
 /// A proof that is challenged.
 struct Challenged {
     pull: PullState,
+    head: Oid,
     known: KnownRecord,
     record: Record,
 }
@@ -214,14 +219,16 @@ fn challenged(
         let why = "nobody confirms or refutes their own proof; an agent of another owner must";
         return Err(Refusal::new(Code::NotAllowed, what, why, "feed --wait"));
     }
-    let Some(known) = pull.proof.record.and_then(|record| snapshot.records.get(&record)) else {
+    // Of what was submitted to a contest, what counts is challenged, whatever was pushed since.
+    let (head, record) = gate::contest::counted(snapshot, reference.n).unwrap_or((pull.head, pull.proof.record));
+    let Some(known) = record.and_then(|record| snapshot.records.get(&record)) else {
         let why = "its proof is P0: there is no passing run that could be repeated";
         return Err(Refusal::new(Code::Refused, what, why, format!("pr {path}")));
     };
     let record = gate::read_record(objects, known);
     let record =
         record.ok_or_else(|| Refusal::new(Code::TryLater, what, "its record cannot be read", format!("pr {path}")))?;
-    Ok(Challenged { pull: pull.clone(), known: known.as_ref().clone(), record })
+    Ok(Challenged { pull: pull.clone(), head, known: known.as_ref().clone(), record })
 }
 
 /// What was said, to be answered.
@@ -273,7 +280,7 @@ fn say(
         record: known.digest,
         tree: known.tree,
         run,
-        head: proof.pull.head,
+        head: proof.head,
         outcome,
         level,
     };

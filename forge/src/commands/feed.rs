@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use notes_schema::event::{Level, Verdict};
+use notes_schema::names::Track;
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, ItemRef, ProjectName};
 use search::{Filter, Kind, State};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use super::agents::{standing, tiers};
 use super::checks::{self, Standing};
+use super::contest::tier_in;
 use super::context::Project;
 use super::items;
 use super::lists::{Listed, listed};
@@ -29,6 +31,9 @@ use hooks::policy::reaches;
 /// Most items of one section.
 /// Limit: items of one section of the feed | {}, the newest
 const MOST: usize = 10;
+/// So many times as many open issues are looked at, for those that are for another tier.
+/// Limit: open issues of which the feed takes those for the agent's tier | {} times what it shows, the newest
+const OFFERED: usize = 8;
 /// Most files whose changed lines are counted for the feed.
 /// Limit: files whose changed lines are counted for the feed | {}
 const MOST_FILES: usize = 200;
@@ -316,6 +321,7 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
     let acted = |fold: &crate::state::Fold| fold.last_q.get(agent).copied().unwrap_or(0);
     let last_act =
         repositories.iter().map(|r| acted(&r.snapshot().fold)).max().unwrap_or(0).max(acted(&context.root.fold));
+    rated(context, wanted, agent, last_act, world);
     for repository in repositories.iter().filter(|r| wanted.takes(r.name())) {
         let snapshot = repository.snapshot();
         let item = |n| ItemRef { project: repository.name().clone(), n };
@@ -343,6 +349,30 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
                 world.working.push(at_work(item(n), issue, &work.worker));
             }
         }
+    }
+}
+
+/// What contests made of the agent's rating since it was here last.
+fn rated(context: &Context, wanted: &Wanted, agent: &AgentName, last_act: u64, world: &mut World) {
+    let history = context.root.fold.ratings.history(agent);
+    let new = history.iter().rev().take_while(|change| change.q > last_act);
+    for change in new.filter(|change| change.track == Track::Simulator && wanted.takes(&change.cause.project)) {
+        let place = change.place.map_or(String::new(), |(place, of)| format!("place {place} of {of}, "));
+        let corrected = if change.corrects { "corrected: " } else { "" };
+        let reached = change.reached.map_or(String::new(), |tier| {
+            let verb = if change.delta_milli > 0 { "rose" } else { "fell" };
+            format!(" · you {verb} to {tier}")
+        });
+        let delta = show_change(change.delta_milli);
+        world.attention.push(Item {
+            reference: change.cause.clone(),
+            title: String::new(),
+            text: format!("contest ranked, {corrected}{place}{delta} simulator{reached}"),
+            by: None,
+            quote: None,
+            seq: change.q,
+            next: format!("submission {}/{}", change.cause.project, change.cause.n),
+        });
     }
 }
 
@@ -497,8 +527,11 @@ fn public(context: &Context, wanted: &Wanted, world: &mut World) -> Result<(), R
         lang: wanted.lang.clone(),
         ..Filter::default()
     };
-    world.open = listed(context, &filter, MOST + world.working.len())?;
+    let tier = world.agent.as_ref().map(|agent| tier_in(&context.root, agent));
+    // What is for other tiers is left out behind the limit.
+    world.open = listed(context, &filter, MOST * OFFERED + world.working.len())?;
     world.open.retain(|issue| world.working.iter().all(|w| w.reference != issue.reference));
+    world.open.retain(|issue| issue.contest.as_ref().is_none_or(|c| tier.is_none_or(|tier| tier >= c.tier)));
     world.open.truncate(MOST);
     let joined = |name: &ProjectName| match &world.agent {
         Some(agent) => context.root.fold.members.contains(&(agent.clone(), name.clone())),

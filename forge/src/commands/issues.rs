@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::context::{Item, Project};
 use super::lists::{Page, list, state_of};
-use super::{Args, Command, Context, Shape, Stdin, Takes};
+use super::{Args, Command, Context, Shape, Stdin, Takes, contest};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
+use crate::ledger::Author;
 use crate::state::{IssueState, IssueStatus};
 
 /// Longest title, in bytes.
@@ -50,11 +51,21 @@ pub const ISSUE_NEW: Command = Command {
     needs: Needs::Agent,
     of: Of::Project,
     shape: {
-        let flags = &[("title", Takes::Words), ("label", Takes::Word), ("dedupe", Takes::Word)];
+        let flags = &[
+            ("title", Takes::Words),
+            ("label", Takes::Word),
+            ("lang", Takes::Word),
+            ("dedupe", Takes::Word),
+            contest::FLAGS[0],
+            contest::FLAGS[1],
+            contest::FLAGS[2],
+            contest::FLAGS[3],
+        ];
         Shape { stdin: Stdin::Always, ..Shape::words(1, 1).flags(flags) }
     },
-    usage: "<project> --title TEXT [--label L] [--dedupe KEY]   (body on stdin)",
-    summary: "open an issue",
+    usage: "<project> --title TEXT [--label L] [--lang L] [--dedupe KEY] \
+            [--difficulty easy|medium|hard --command CMD [--deadline 24h] [--base COMMIT]]   (body on stdin)",
+    summary: "open an issue; with --difficulty and --command, a contest that many solve and --deadline closes",
     example: "issue new parser --title Fix the leak in the parser --label rust < body.md",
     run: issue_new,
 };
@@ -75,7 +86,8 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         return Err(context.usage(format!("at most {MOST_LABELS} labels of at most {LONGEST_LABEL} bytes")));
     }
     let dedupe = args.value("dedupe").map(|k| k.chars().filter(|c| !c.is_control()).take(DEDUPED).collect::<String>());
-    let fact = IssueOpened { title: title.to_owned(), labels, dedupe };
+    let fact = IssueOpened { title: title.to_owned(), labels, lang: contest::lang(context, args)?, dedupe };
+    let terms = contest::terms(context, args, &project)?;
     let (by, body) = (context.author()?, context.body.clone());
     let ((n, q, existing), _) = context.commit(&project.repository, move |draft| {
         let fold = &draft.snapshot().fold;
@@ -89,7 +101,11 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             return Ok((*n, done.q, false));
         }
         let n = draft.number();
-        let recorded = draft.event(&by, &EntityId::Issue(n), fact, body.as_deref(), &[])?;
+        let id = EntityId::Issue(n);
+        let mut recorded = draft.event(&by, &id, fact, body.as_deref(), &[])?;
+        if let Some(terms) = terms {
+            recorded = draft.event(&Author { intent: None, ..by }, &id, terms, None, &[])?;
+        }
         Ok((n, recorded.q, false))
     })?;
     let reference = ItemRef { project: project.repository.name().clone(), n };
@@ -186,11 +202,15 @@ fn change_state(context: &Context, args: &Args, wanted: IssueStatus) -> Result<A
     let issue = project.snapshot.fold.issue(n);
     let issue = issue.ok_or_else(|| context.usage(format!("{reference} is a pull request; see `help pr close`")))?;
     may_change(context, &project, issue)?;
-    let (by, text) = (context.author()?, args.text.clone());
+    let (by, text, name) = (context.author()?, args.text.clone(), reference.clone());
     let (q, _) = context.commit(&project.repository, move |draft| {
         let issue = draft.snapshot().fold.issue(n);
         if issue.is_some_and(|i| i.status == wanted) {
             return Ok(issue.map_or(0, |i| i.last_q));
+        }
+        if issue.and_then(|i| i.contest.as_ref()).is_some_and(|c| c.closes_ms.is_some()) {
+            let why = "it is a contest that somebody has started: it closes by itself, once";
+            return Err(Refusal::new(Code::Refused, name.to_string(), why, format!("submission {}/{n}", name.project)));
         }
         let fact = match wanted {
             IssueStatus::Closed => notes_schema::Fact::from(IssueClosed { fixed_by: None }),

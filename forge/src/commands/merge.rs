@@ -182,6 +182,7 @@ fn attempt(
             "feed",
         ));
     }
+    super::contest::may_merge(&project.snapshot, &pull, reference)?;
     let store = project.repository.store().clone();
     let onto = project.snapshot.ref_id(&pull.target);
     let onto = onto.ok_or_else(|| {

@@ -7,6 +7,7 @@ mod agents;
 mod challenge;
 mod checks;
 mod code;
+mod contest;
 mod context;
 mod feed;
 mod help;
@@ -34,6 +35,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use agents::{LEADERBOARD, PROFILE, REGISTER};
 pub use checks::{CHECK_LIST, CHECK_POST, CHECK_SHOW};
+pub use contest::SUBMISSION;
 pub use context::Context;
 pub use feed::FEED;
 pub use help::RECORDER_SCRIPT;
@@ -147,6 +149,7 @@ pub const COMMANDS: &[&Command] = &[
     &work::START,
     &work::ABANDON,
     &submit::SUBMIT,
+    &contest::SUBMISSION,
     &pulls::PR,
     &pulls::PR_LIST,
     &pulls::PR_CLOSE,

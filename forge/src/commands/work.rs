@@ -46,6 +46,9 @@ struct Begun {
     nonce: String,
     git_config: Vec<Vec<String>>,
     others: Vec<AgentName>,
+    /// The command that decides, where it is a contest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
     #[serde(skip)]
     clone_from: String,
     #[serde(skip)]
@@ -81,9 +84,10 @@ impl Render for Begun {
             out.push_str(&format!("git config {}\n", args.join(" ")));
         }
         out.push_str("```\n\nThen work, commit, and:\n\n```sh\n");
-        out.push_str(
-            "forge run -- <your test command>   # records the run; without the program, once before it: see below\n",
-        );
+        let command = self.command.as_deref().unwrap_or("<your test command>");
+        out.push_str(&format!(
+            "forge run -- {command}   # records the run; without the program, once before it: see below\n",
+        ));
         out.push_str(&format!("{:<34} # branch and record together\n", self.push));
         out.push_str(&format!(
             "{}\n```\n\nWithout the program `forge`, any directory of $PATH takes a script instead:\n\n",
@@ -119,9 +123,9 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         .try_fill_bytes(&mut nonce)
         .map_err(|e| Refusal::new(Code::TryLater, "start", format!("the system gives no random bytes: {e}"), "feed"))?;
     let n = reference.n;
-    let name = reference.clone();
+    let (name, root) = (reference.clone(), context.root.clone());
     let ((worker, nonce), after) =
-        context.commit(&project.repository, move |draft| begin(draft, &by, &name, &agent, nonce))?;
+        context.commit(&project.repository, move |draft| begin(draft, &root, &by, &name, &agent, nonce))?;
     let config = context.forge.config();
     let issue = after.fold.issue(n);
     let others = issue.map(|i| i.workers.iter().filter(|a| **a != worker.agent).cloned().collect());
@@ -143,6 +147,7 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     Ok(Answer::of(&Begun {
         recorder,
         title: issue.map(|i| i.title.clone()).unwrap_or_default(),
+        command: issue.and_then(|i| i.contest.as_ref()).map(|contest| contest.command.clone()),
         clone: CloneUrls::of(context, &reference.project),
         clone_from: super::projects::clone_url(context, &reference.project),
         base: worker.base,
@@ -181,6 +186,7 @@ pub(super) fn git_config(agent: &AgentActor, reference: &ItemRef, base: Option<O
 
 fn begin(
     draft: &mut Draft,
+    root: &Snapshot,
     by: &Author,
     reference: &ItemRef,
     agent: &AgentActor,
@@ -201,12 +207,15 @@ fn begin(
     {
         return Ok((work.worker.clone(), work.nonce.clone()));
     }
-    let fact = WorkStarted {
-        base: snapshot.default_tip(),
-        branch: free_branch(snapshot, agent, reference.n, &issue.title)?,
-        nonce: nonce.to_vec(),
-        deadline_ms: draft.now() + DEADLINE_MS,
+    let (base, deadline_ms) = match &issue.contest {
+        Some(contest) => {
+            super::contest::may_start(root, reference, contest, &agent.name)?;
+            (Some(contest.base), contest.closes_ms.unwrap_or(draft.now().saturating_add(contest.runs_ms)))
+        }
+        None => (snapshot.default_tip(), draft.now() + DEADLINE_MS),
     };
+    let branch = free_branch(snapshot, agent, reference.n, &issue.title)?;
+    let fact = WorkStarted { base, branch, nonce: nonce.to_vec(), deadline_ms };
     let worker = Worker {
         agent: agent.name.clone(),
         base: fact.base,

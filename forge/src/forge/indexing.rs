@@ -152,6 +152,7 @@ fn items(repository: &Arc<Repository>, snapshot: &Snapshot, numbers: &[u64]) -> 
 
 fn item(repository: &Arc<Repository>, snapshot: &Snapshot, n: u64) -> Option<Item> {
     let project = repository.name().clone();
+    let lang = snapshot.fold.issue(n).and_then(|issue| issue.lang.clone());
     let (id, kind, state, title, author, labels, seq, opened_seq) = if let Some(issue) = snapshot.fold.issue(n) {
         let state = match issue.status {
             IssueStatus::Open => State::Open,
@@ -179,7 +180,7 @@ fn item(repository: &Arc<Repository>, snapshot: &Snapshot, n: u64) -> Option<Ite
         body,
         author: author.to_string(),
         labels,
-        lang: None,
+        lang,
         seq,
         opened_seq,
     })

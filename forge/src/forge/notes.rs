@@ -196,6 +196,11 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::RatingCorrected(_)
         | Fact::NoteAdded(_)
         | Fact::ProjectRedacted(_)
+        | Fact::ContestOpened(_)
+        | Fact::ContestClosed(_)
+        | Fact::ContestRanked(_)
+        | Fact::ContestSettled(_)
+        | Fact::ContestCorrected(_)
         | Fact::Unknown { .. } => None,
     }
 }

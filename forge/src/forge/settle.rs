@@ -1,18 +1,19 @@
-//! What a merge asks of `forge.git`: its rating, settled exactly once; and what a challenge does that turns the proof of
-//! what landed: that rating, corrected.
+//! What a project asks of `forge.git`: the rating of a merge or of a contest, settled exactly once; and what a challenge does
+//! that turns the proof of what was rated: that rating, corrected.
 //!
 //! Invariant: a project's outbox is worked off in order, and the cursor moves in the same batch as the rating, so a crash
 //! anywhere repeats nothing and skips nothing.
 
 use std::sync::Arc;
 
-use notes_schema::event::{Level, RatingCorrected, RatingSettled};
+use notes_schema::event::{Difficulty, Level, RatingCorrected, RatingSettled};
 use notes_schema::names::Track;
 use notes_schema::{EntityId, ItemRef, Oid, ProjectName, Sha256};
 
 use super::Forge;
 use crate::answer::Refusal;
 use crate::ledger::{Author, Draft, Repository, Snapshot, fault};
+use crate::state::played::{self, Fared};
 use crate::state::{PullState, elo};
 
 /// After this many entries one batch of `forge.git` takes no more.
@@ -23,7 +24,26 @@ const SETTLED_AT_ONCE: usize = 256;
 struct Due {
     n: u64,
     commit: Oid,
-    game: Option<Game>,
+    asks: Option<Asks>,
+}
+
+/// What an outbox line asks for.
+enum Asks {
+    /// The rating of a merge, or its correction.
+    Game(Game),
+    /// The ratings of a contest, or their correction.
+    Contest(Contest),
+}
+
+/// A contest that was ranked.
+struct Contest {
+    /// Digest of the ranking.
+    key: Sha256,
+    contest: ItemRef,
+    author: notes_schema::AgentName,
+    difficulty: Difficulty,
+    anchored: bool,
+    fared: Vec<Fared>,
 }
 
 /// A merge that may rate, an agent against a ticket; or a challenge of one that did.
@@ -66,7 +86,7 @@ impl Forge {
             if due.len() >= SETTLED_AT_ONCE && due.last().is_some_and(|last| last.n != *n) {
                 break;
             }
-            due.push(Due { n: *n, commit: *commit, game: game(project.name(), &snapshot, line) });
+            due.push(Due { n: *n, commit: *commit, asks: asks(project.name(), &snapshot, line) });
         }
         let Some(last) = due.last() else { return Ok(false) };
         fault::point("outbox-before-settling");
@@ -80,9 +100,10 @@ impl Forge {
 fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64, Oid)) -> Result<(), Refusal> {
     let done = draft.snapshot().cursors.get(project).map_or(0, |(n, _)| *n);
     for due in due.into_iter().filter(|due| due.n > done) {
-        match due.game {
-            Some(game) if game.key == game.landing => rate(draft, &game)?,
-            Some(game) => correct(draft, &game)?,
+        match due.asks {
+            Some(Asks::Game(game)) if game.key == game.landing => rate(draft, &game)?,
+            Some(Asks::Game(game)) => correct(draft, &game)?,
+            Some(Asks::Contest(contest)) => rate_contest(draft, &contest)?,
             None => {}
         }
     }
@@ -91,12 +112,52 @@ fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64
     Ok(())
 }
 
+/// What an outbox line asks for; `None` where it does not rate.
+fn asks(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::OutboxLine) -> Option<Asks> {
+    match line.e.parse() {
+        Ok(EntityId::Issue(n)) => contest(project, snapshot, n, line.h).map(Asks::Contest),
+        _ => game(project, snapshot, line).map(Asks::Game),
+    }
+}
+
+fn contest(project: &ProjectName, snapshot: &Snapshot, n: u64, key: Sha256) -> Option<Contest> {
+    let issue = snapshot.fold.issue(n)?;
+    let terms = issue.contest.as_ref()?;
+    Some(Contest {
+        key,
+        contest: ItemRef { project: project.clone(), n },
+        author: issue.author.clone(),
+        difficulty: terms.difficulty,
+        anchored: terms.anchored,
+        fared: snapshot.fold.contests.of(n)?.fared(&key)?,
+    })
+}
+
+/// Rates a contest, or corrects its ratings where it was rated before.
+fn rate_contest(draft: &mut Draft, contest: &Contest) -> Result<(), Refusal> {
+    let fold = &draft.snapshot().fold;
+    if fold.ratings.has(&contest.key) {
+        return Ok(());
+    }
+    let fact = if fold.ratings.played.settlement(&contest.contest).is_some() {
+        fold.correct_contest(contest.key, &contest.contest, &contest.fared).map(notes_schema::Fact::from)
+    } else {
+        let Contest { contest: item, author, difficulty, anchored, .. } = contest;
+        let due =
+            played::Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t: draft.now() };
+        Some(fold.settle_contest(contest.key, &due, &contest.fared).into())
+    };
+    let Some(fact) = fact else { return Ok(()) };
+    draft.event(&Author::forge(), &EntityId::Elo(Track::Simulator), fact, None, &[contest.key]).map(drop)
+}
+
 /// The game that an outbox line asks for; `None` where the merge does not rate.
 fn game(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::OutboxLine) -> Option<Game> {
     let Ok(EntityId::Pull(n)) = line.e.parse() else { return None };
     let state = snapshot.fold.pull(n)?.clone();
     let issue = state.issue?;
-    let ticket_author = snapshot.fold.issue(issue)?.author.clone();
+    // What was submitted to a contest is rated by that contest.
+    let ticket_author = snapshot.fold.issue(issue).filter(|ticket| ticket.contest.is_none())?.author.clone();
     let item = |n| ItemRef { project: project.clone(), n };
     let landing = *snapshot.fold.landings.get(&n)?;
     Some(Game { key: line.h, landing, pull: item(n), ticket: item(issue), state, ticket_author })

@@ -16,7 +16,7 @@ fn fill(repository: &Repository, upto: u64) {
         let plan = move |draft: &mut super::Draft| {
             for _ in 0..count {
                 let n = draft.number();
-                let fact = IssueOpened { title: format!("issue {n}"), labels: vec![], dedupe: None };
+                let fact = IssueOpened { title: format!("issue {n}"), labels: vec![], lang: None, dedupe: None };
                 draft.event(&alpha(), &EntityId::Issue(n), fact, Some("in words"), &[])?;
             }
             Ok(())

@@ -112,7 +112,7 @@ pub(super) fn alpha() -> Author {
 }
 
 pub(super) fn open_issue(repository: &Repository, title: &str) -> u64 {
-    let fact = IssueOpened { title: title.to_owned(), labels: vec![], dedupe: None };
+    let fact = IssueOpened { title: title.to_owned(), labels: vec![], lang: None, dedupe: None };
     let body = format!("{title} in words");
     repository
         .commit(move |draft| {
@@ -182,7 +182,7 @@ fn a_refused_part_leaves_nothing_and_its_neighbours_stand() {
     let open = world.open();
     let refused = open.parser.commit(|draft| {
         let n = draft.number();
-        let fact = IssueOpened { title: "x".into(), labels: vec![], dedupe: None };
+        let fact = IssueOpened { title: "x".into(), labels: vec![], lang: None, dedupe: None };
         draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
         Err::<(), _>(Refusal::new(Code::Refused, "x", "y", "z"))
     });
@@ -628,7 +628,7 @@ fn a_panic_in_one_writers_plan_costs_that_writer_alone() {
     let shown = open.sequence.shown();
     let panicked = open.parser.commit(|draft| -> Result<(), Refusal> {
         let n = draft.number();
-        let fact = IssueOpened { title: "half".into(), labels: vec![], dedupe: None };
+        let fact = IssueOpened { title: "half".into(), labels: vec![], lang: None, dedupe: None };
         draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
         panic!("in a plan");
     });
@@ -648,13 +648,13 @@ fn what_could_not_be_read_back_is_never_written() {
     let open = world.open();
     let n = open_issue(&open.parser, "one");
     let labels = vec!["x".to_owned(); notes_schema::budget::EVENT.elements + 1];
-    let too_many = IssueOpened { title: "two".into(), labels, dedupe: None };
+    let too_many = IssueOpened { title: "two".into(), labels, lang: None, dedupe: None };
     let refused = open.parser.commit(move |d| d.event(&alpha(), &EntityId::Issue(2), too_many, None, &[]));
     assert_eq!(refused.unwrap_err().code, Code::Refused);
     let crowd = |from: u64, count: u64| {
         move |draft: &mut Draft| {
             for n in from..from + count {
-                let fact = IssueOpened { title: "x".into(), labels: vec![], dedupe: None };
+                let fact = IssueOpened { title: "x".into(), labels: vec![], lang: None, dedupe: None };
                 draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
             }
             Ok(())

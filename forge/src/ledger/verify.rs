@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use notes_schema::event::{RatingCorrected, RatingSettled};
+use notes_schema::event::{ContestCorrected, ContestSettled, RatingCorrected, RatingSettled};
 use notes_schema::{FORGE_PROJECT, Fact, Oid, ProjectName, refs};
 
 use super::recover::check_digests;
@@ -110,6 +110,8 @@ struct Rating {
 enum Rated {
     Settled(RatingSettled),
     Corrected(RatingCorrected),
+    Contest(ContestSettled),
+    CorrectedContest(ContestCorrected),
 }
 
 /// Checks every repository below `dir` (a data directory, a directory of bare repositories, or one of them).
@@ -342,6 +344,8 @@ fn check_batch(
         let (project, fact) = match fact {
             Fact::RatingSettled(fact) => (&fact.pull.project, Rated::Settled(fact.clone())),
             Fact::RatingCorrected(fact) => (&fact.pull.project, Rated::Corrected(fact.clone())),
+            Fact::ContestSettled(fact) => (&fact.contest.project, Rated::Contest(fact.clone())),
+            Fact::ContestCorrected(fact) => (&fact.contest.project, Rated::CorrectedContest(fact.clone())),
             _ => return,
         };
         report.ratings += 1;

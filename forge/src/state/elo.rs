@@ -114,23 +114,50 @@ pub struct Outcome {
     pub issue: i64,
 }
 
+/// What `place` scores against `other`, in ppm.
+pub fn score(place: u32, other: u32) -> i64 {
+    match place.cmp(&other) {
+        std::cmp::Ordering::Less => WIN,
+        std::cmp::Ordering::Equal => DRAW,
+        std::cmp::Ordering::Greater => LOSS,
+    }
+}
+
+/// How much an entrant keeps of what it wins, in permille.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeps {
+    /// From other entrants.
+    pub pairs: i64,
+    /// From the issue.
+    pub issue: i64,
+}
+
+impl Keeps {
+    /// All of it.
+    pub const ALL: Keeps = Keeps { pairs: 1000, issue: 1000 };
+}
+
 /// Settles a contest against an issue rated `issue`. Every term uses the ratings at the start. `weights` says how much
-/// the pair of entrants `i < j` counts, in permille.
-pub fn contest(entrants: &[Entrant], issue: i64, weights: impl Fn(usize, usize) -> i64) -> Outcome {
+/// the pair of entrants `i < j` counts, in permille; `keeps` what the winner of a term keeps of it: what it does not, the
+/// loser does not lose.
+pub fn contest(
+    entrants: &[Entrant],
+    issue: i64,
+    weights: impl Fn(usize, usize) -> i64,
+    keeps: impl Fn(usize) -> Keeps,
+) -> Outcome {
     let mut agents = vec![0i64; entrants.len()];
     let mut issue_change = 0i64;
+    let kept = |gain: i64, permille: i64| term(gain, 1, permille, 1000);
     for (i, a) in entrants.iter().enumerate() {
         for (j, b) in entrants.iter().enumerate().skip(i + 1) {
-            let score = match a.place.cmp(&b.place) {
-                std::cmp::Ordering::Less => WIN,
-                std::cmp::Ordering::Equal => DRAW,
-                std::cmp::Ordering::Greater => LOSS,
-            };
-            let gain = pair(a.rating, b.rating, score, weights(i, j), entrants.len());
+            let gain = pair(a.rating, b.rating, score(a.place, b.place), weights(i, j), entrants.len());
+            let gain = kept(gain, keeps(if gain > 0 { i } else { j }).pairs);
             agents[i] = agents[i].saturating_add(gain);
             agents[j] = agents[j].saturating_sub(gain);
         }
         let gain = game(a.rating, issue, if a.solved { WIN } else { LOSS }, a.issue_k);
+        let gain = if gain > 0 { kept(gain, keeps(i).issue) } else { gain };
         agents[i] = agents[i].saturating_add(gain);
         issue_change = issue_change.saturating_sub(gain);
     }
@@ -291,7 +318,7 @@ mod tests {
     #[test]
     fn the_golden_contest() {
         let entrants = [entrant(1450, 1), entrant(1380, 2), entrant(1520, 3)];
-        let outcome = contest(&entrants, 1_300_000, |_, _| weight(false, false, 0));
+        let outcome = contest(&entrants, 1_300_000, |_, _| weight(false, false, 0), |_| Keeps::ALL);
         assert_eq!(outcome, Outcome { agents: vec![20_744, 10_839, -17_132], issue: -14_451 });
         let shown: Vec<String> = outcome.agents.iter().map(|&x| show_change(x)).collect();
         assert_eq!(shown, ["+21", "+11", "-17"]);
@@ -364,8 +391,13 @@ mod tests {
         [1000, 250, 0, 707, 577][((a.rating + b.rating) % 5) as usize]
     }
 
+    /// The same of what is kept.
+    fn keeps_of(entrants: &[Entrant]) -> impl Fn(usize) -> Keeps {
+        |i| Keeps { pairs: [1000, 900, 333, 1][(entrants[i].rating % 4) as usize], issue: 500 }
+    }
+
     fn settle(entrants: &[Entrant], issue: i64) -> Outcome {
-        contest(entrants, issue, |i, j| weight_of(&entrants[i], &entrants[j]))
+        contest(entrants, issue, |i, j| weight_of(&entrants[i], &entrants[j]), keeps_of(entrants))
     }
 
     proptest! {
@@ -402,7 +434,7 @@ mod tests {
         fn equals_who_tie_gain_alike(entrants in some_entrants(), issue in 0i64..3_000_000) {
             let mut twins = entrants.clone();
             twins.push(twins[0]);
-            let outcome = contest(&twins, issue, |_, _| 1000);
+            let outcome = contest(&twins, issue, |_, _| 1000, |_| Keeps::ALL);
             prop_assert_eq!(outcome.agents[0], outcome.agents[twins.len() - 1]);
         }
 
@@ -411,7 +443,7 @@ mod tests {
             for entrant in &mut entrants {
                 entrant.issue_k = 0;
             }
-            let outcome = contest(&entrants, issue, |_, _| 0);
+            let outcome = contest(&entrants, issue, |_, _| 0, |_| Keeps::ALL);
             prop_assert!(outcome.agents.iter().all(|&x| x == 0) && outcome.issue == 0);
         }
 

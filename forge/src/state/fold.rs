@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, Vector};
-use notes_schema::event::{NoteKind, ProjectRedacted, TokenIssued};
+use notes_schema::event::{ContestSettled, NoteKind, ProjectRedacted, RatingSettled, TokenIssued};
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentState, Challenge, Checks, ChecksState, EloState, IssueState, KeySpan, LastComment, ProjectState, PullState,
+    AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, ProjectState, PullState,
     Ratings, Rerun, Shared, State, TokenState, Worker,
 };
 use crate::state::IssueStatus;
@@ -61,6 +61,8 @@ pub struct Work {
     pub worker: Worker,
     /// What binds its records to that start.
     pub nonce: Vec<u8>,
+    /// When that was, milliseconds since 1970.
+    pub since_ms: u64,
 }
 
 /// Everything folded of one repository. Cloning is cheap: all maps share structure.
@@ -106,6 +108,10 @@ pub struct Fold {
     pub started: OrdMap<AgentName, u64>,
     /// In a project: external checks.
     pub checks: Checks,
+    /// In a project: contests.
+    pub contests: Contests,
+    /// In a project: the pull requests that answer each issue.
+    answers: OrdMap<u64, OrdSet<u64>>,
     /// In `forge.git`: what was redacted of each project, oldest first.
     pub redactions: OrdMap<ProjectName, Vector<ProjectRedacted>>,
     /// In a project: the events that are redacted, with the digest of what they were.
@@ -210,6 +216,22 @@ impl Fold {
         self.work.get(&(agent.clone(), issue)).map(|work| &**work)
     }
 
+    /// The pull requests that answer an issue, by number.
+    pub fn answers(&self, issue: u64) -> impl Iterator<Item = (u64, &PullState)> {
+        let answers = self.answers.get(&issue).into_iter().flatten();
+        answers.filter_map(|n| Some((*n, self.pull(*n)?)))
+    }
+
+    /// Who works on an issue.
+    pub fn workers_on(&self, issue: u64) -> impl Iterator<Item = &AgentName> {
+        self.workers.get(&issue).into_iter().flatten()
+    }
+
+    /// In `forge.git`: whether somebody vouched for an agent.
+    pub fn is_vouched(&self, _agent: &AgentName) -> bool {
+        false
+    }
+
     /// In `forge.git`: who answers for an agent. So far everybody does for itself.
     pub fn owner(&self, agent: &AgentName) -> AgentName {
         agent.clone()
@@ -238,7 +260,7 @@ impl Fold {
             (Fact::WorkStarted(_), State::Issue(s)) => s.started(at, !self.works_on(id, at.agent)),
             (Fact::WorkAbandoned(_), State::Issue(s)) => s.stopped(at, self.works_on(id, at.agent)),
             (Fact::PullOpened(f), s @ State::Nothing) => *s = State::Pull(PullState::opened(f, at)),
-            (Fact::PullRound(f), State::Pull(s)) => s.new_round(f),
+            (Fact::PullRound(f), State::Pull(s)) => s.new_round(f, at),
             (Fact::Reviewed(f), State::Pull(s)) => s.reviewed(f, at),
             (Fact::PullMerged(f), State::Pull(s)) => s.merged(f, at),
             (Fact::PullClosed(_), State::Pull(s)) => s.closed(at),
@@ -269,10 +291,15 @@ impl Fold {
                     s.members += 1;
                 }
             }
-            (Fact::RatingSettled(f), s @ (State::Nothing | State::Elo(_))) => {
+            (Fact::RatingSettled(RatingSettled { key, .. }), s @ (State::Nothing | State::Elo(_)))
+            | (Fact::ContestSettled(ContestSettled { key, .. }), s @ (State::Nothing | State::Elo(_))) => {
                 let games = if let State::Elo(before) = s { before.games } else { 0 };
-                *s = State::Elo(EloState { games: games + 1, last: f.key });
+                *s = State::Elo(EloState { games: games + 1, last: *key });
             }
+            (Fact::ContestCorrected(f), State::Elo(s)) => s.last = f.key,
+            (Fact::ContestOpened(f), State::Issue(s)) => s.contest_opened(f),
+            (Fact::ContestClosed(f), State::Issue(s)) => s.contest_closed(f),
+            (Fact::ContestRanked(f), State::Issue(s)) => s.contest_ranked(f),
             (Fact::CheckRegistered(f), s @ State::Nothing) => {
                 *s = State::Checks(ChecksState { names: vec![f.name.clone()], words: 0 });
             }
@@ -310,6 +337,11 @@ impl Fold {
                 | Fact::NoteAdded(_)
                 | Fact::ForgeFounded(_)
                 | Fact::ProjectRedacted(_)
+                | Fact::ContestOpened(_)
+                | Fact::ContestClosed(_)
+                | Fact::ContestRanked(_)
+                | Fact::ContestSettled(_)
+                | Fact::ContestCorrected(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -332,6 +364,9 @@ impl Fold {
         self.index(id, fact, &at);
         if let (Fact::PullMerged(_), EntityId::Pull(n)) = (fact, id) {
             self.landings.insert(*n, digest);
+        }
+        if let (Fact::ContestRanked(f), EntityId::Issue(n)) = (fact, id) {
+            self.contests.ranked_by(*n, digest, f);
         }
         if event.r.is_some() {
             self.redacted.insert((id.clone(), event.n), digest);
@@ -375,7 +410,13 @@ impl Fold {
                     branch: f.branch.clone(),
                     deadline_ms: f.deadline_ms,
                 };
-                self.work.insert((at.agent.clone(), *n), Shared::new(Work { worker, nonce: f.nonce.clone() }));
+                let work = Work { worker, nonce: f.nonce.clone(), since_ms: at.t };
+                self.work.insert((at.agent.clone(), *n), Shared::new(work));
+                let contest = self.issue(*n).and_then(|issue| issue.contest.as_ref());
+                if let Some(contest) = contest.filter(|contest| contest.closes_ms.is_none()) {
+                    let closes_ms = at.t.saturating_add(contest.runs_ms);
+                    self.contests.runs(*n, closes_ms);
+                }
                 self.workers.entry(*n).or_default().insert(at.agent.clone());
                 self.give_nonce(&f.nonce, *n, None, at);
             }
@@ -389,7 +430,17 @@ impl Fold {
             (Fact::NoteAdded(f), EntityId::Issue(n) | EntityId::Pull(n)) => {
                 self.notes.insert((*n, f.kind, at.agent.clone()), at.q);
             }
+            (Fact::ContestSettled(f), EntityId::Elo(Track::Simulator)) => self.rate_contest(f, at),
+            (Fact::ContestCorrected(f), EntityId::Elo(Track::Simulator)) => self.rate_corrected_contest(f, at),
+            (Fact::ContestClosed(f), EntityId::Issue(n)) => {
+                self.contests.closed(*n, f);
+                self.forget_dedupe(*n);
+                self.end_work(*n);
+            }
             (Fact::WorkAbandoned(_), EntityId::Issue(n)) => {
+                if self.issue(*n).is_some_and(|issue| issue.contest.is_some()) && self.works_on(id, at.agent) {
+                    self.contests.abandoned(at.agent);
+                }
                 self.work.remove(&(at.agent.clone(), *n));
                 if let Some(workers) = self.workers.get_mut(n) {
                     workers.remove(at.agent);
@@ -403,12 +454,13 @@ impl Fold {
             }
             (Fact::IssueClosed(_), EntityId::Issue(n)) => {
                 self.forget_dedupe(*n);
-                for agent in self.workers.remove(n).unwrap_or_default() {
-                    self.work.remove(&(agent, *n));
-                }
+                self.end_work(*n);
             }
             (Fact::PullOpened(f), EntityId::Pull(n)) => {
                 self.open_pulls.insert(f.branch.clone(), *n);
+                if let Some(issue) = f.issue {
+                    self.answers.entry(issue).or_default().insert(*n);
+                }
                 self.authored.insert((at.agent.clone(), *n));
             }
             (Fact::PullMerged(_) | Fact::PullClosed(_), EntityId::Pull(n)) => {
@@ -449,7 +501,12 @@ impl Fold {
                 | Fact::NoteAdded(_)
                 | Fact::WorkStarted(_)
                 | Fact::IssueOpened(_)
-                | Fact::IssueClosed(_),
+                | Fact::IssueClosed(_)
+                | Fact::ContestOpened(_)
+                | Fact::ContestClosed(_)
+                | Fact::ContestRanked(_)
+                | Fact::ContestSettled(_)
+                | Fact::ContestCorrected(_),
                 _,
             ) => {}
         }
@@ -470,6 +527,12 @@ impl Fold {
             verbs: fact.verbs.clone(),
         };
         self.tokens.insert(fact.id.clone(), (name.clone(), token));
+    }
+
+    fn end_work(&mut self, n: u64) {
+        for agent in self.workers.remove(&n).unwrap_or_default() {
+            self.work.remove(&(agent, n));
+        }
     }
 
     fn forget_dedupe(&mut self, n: u64) {

@@ -1,9 +1,10 @@
 //! Issues and the work on them.
 
-use notes_schema::event::{IssueClosed, IssueOpened};
+use notes_schema::event::{ContestClosed, ContestOpened, ContestRanked, IssueClosed, IssueOpened};
 use notes_schema::{AgentName, ItemRef, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
+use super::contest::{ContestState, Stage};
 use super::fold::Happened;
 use super::snippet;
 
@@ -65,6 +66,12 @@ pub struct IssueState {
     pub status: IssueStatus,
     /// At most 16.
     pub labels: Vec<String>,
+    /// The programming language that it is about, in small letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
+    /// The contest that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contest: Option<ContestState>,
     /// While it is open, a second issue with this key is this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
@@ -100,6 +107,8 @@ impl IssueState {
             author: at.agent.clone(),
             status: IssueStatus::Open,
             labels: fact.labels.clone(),
+            lang: fact.lang.clone(),
+            contest: None,
             dedupe: fact.dedupe.clone(),
             workers: Vec::new(),
             working: 0,
@@ -128,6 +137,26 @@ impl IssueState {
         self.working = 0;
     }
 
+    pub(super) fn contest_opened(&mut self, fact: &ContestOpened) {
+        if self.contest.is_none() {
+            self.contest = Some(ContestState::opened(fact));
+        }
+    }
+
+    pub(super) fn contest_closed(&mut self, fact: &ContestClosed) {
+        if let Some(contest) = &mut self.contest {
+            contest.stage = Stage::Closed;
+            contest.entries = fact.entries.len() as u64;
+            self.closed(&IssueClosed { fixed_by: None });
+        }
+    }
+
+    pub(super) fn contest_ranked(&mut self, _: &ContestRanked) {
+        if let Some(contest) = &mut self.contest {
+            contest.stage = Stage::Ranked;
+        }
+    }
+
     pub(super) fn commented(&mut self, at: &Happened) {
         self.comments += 1;
         self.last_comment = Some(LastComment::of(at));
@@ -141,6 +170,9 @@ impl IssueState {
         }
         self.workers.push(at.agent.clone());
         self.working += u64::from(is_new);
+        if let Some(contest) = self.contest.as_mut().filter(|contest| contest.closes_ms.is_none()) {
+            contest.closes_ms = Some(at.t.saturating_add(contest.runs_ms));
+        }
     }
 
     /// `was_working` unless the agent did not work on it.

@@ -5,15 +5,19 @@
 
 mod agent;
 pub mod checks;
+pub mod contest;
 pub mod elo;
 mod evidence;
 mod fold;
 mod issue;
+pub mod played;
 mod pull;
+pub mod rank;
 mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
+pub use contest::{Contest, ContestState, Contests, Kept, Stage};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use imbl::{OrdMap, OrdSet, Vector};
-use notes_schema::event::{RatingCorrected, RatingSettled};
+use notes_schema::event::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
 use notes_schema::names::Track;
 use notes_schema::{AgentName, ItemRef, Sha256};
 use serde::{Deserialize, Serialize};
 
-use super::elo::START;
-use super::fold::Happened;
+use super::elo::{START, Tier};
+use super::fold::{Fold, Happened};
+use super::played::Played;
 
 /// A rating ledger after its last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +30,18 @@ pub struct Change {
     pub track: Track,
     /// What was gained, milli-Elo.
     pub delta_milli: i64,
-    /// The pull request that caused it.
+    /// The pull request that caused it, or the contest.
     pub cause: ItemRef,
     /// The event that caused it.
     pub key: Sha256,
     /// Whether an earlier game was corrected, rather than one played.
     pub corrects: bool,
+    /// The place in the contest, and of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<(u32, u32)>,
+    /// The tier that the rating is in since, where it was in another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Tier>,
 }
 
 /// A game that was settled, with its inputs: what a correction starts from.
@@ -62,6 +69,8 @@ pub struct Ratings {
     tickets: OrdMap<ItemRef, i64>,
     history: OrdMap<AgentName, Vector<Change>>,
     keys: OrdSet<Sha256>,
+    /// What contests made of them.
+    pub played: Played,
 }
 
 impl Ratings {
@@ -129,12 +138,46 @@ impl Ratings {
 
     /// What one side gains the other loses.
     fn moved(&mut self, agent: &AgentName, ticket: &ItemRef, track: Track, change: Change) {
-        *self.agents.entry((agent.clone(), track)).or_insert(START) += change.delta_milli;
         *self.tickets.entry(ticket.clone()).or_insert(START) -= change.delta_milli;
-        self.history.entry(agent.clone()).or_default().push_back(change);
+        self.changed(agent, track, change);
+    }
+
+    fn changed(&mut self, agent: &AgentName, track: Track, change: Change) {
+        let rating = self.agents.entry((agent.clone(), track)).or_insert(START);
+        let before = Tier::of(*rating);
+        *rating = rating.saturating_add(change.delta_milli);
+        let reached = Some(Tier::of(*rating)).filter(|tier| *tier != before);
+        self.history.entry(agent.clone()).or_default().push_back(Change { reached, ..change });
+    }
+
+    fn entrants_changed(&mut self, key: Sha256, contest: &ItemRef, entrants: &[Entrant], corrects: bool, at: &Happened) {
+        let of = u32::try_from(entrants.len()).unwrap_or(u32::MAX);
+        for entrant in entrants.iter().filter(|entrant| !corrects || entrant.delta_milli != 0) {
+            let change = change(key, contest, entrant.delta_milli, Track::Simulator, at);
+            let change = Change { corrects, place: Some((entrant.place, of)), ..change };
+            self.changed(&entrant.agent, Track::Simulator, change);
+        }
+    }
+}
+
+impl Fold {
+    /// Takes in what a contest moved.
+    pub(super) fn rate_contest(&mut self, fact: &ContestSettled, at: &Happened) {
+        if self.ratings.keys.insert(fact.key).is_none() {
+            self.contest_settled(fact, at.t);
+            self.ratings.entrants_changed(fact.key, &fact.contest, &fact.entrants, false, at);
+        }
+    }
+
+    /// Takes in what a corrected contest moves.
+    pub(super) fn rate_corrected_contest(&mut self, fact: &ContestCorrected, at: &Happened) {
+        if self.ratings.keys.insert(fact.key).is_none() {
+            self.contest_corrected(fact, at.t);
+            self.ratings.entrants_changed(fact.key, &fact.contest, &fact.entrants, true, at);
+        }
     }
 }
 
 fn change(key: Sha256, cause: &ItemRef, delta_milli: i64, track: Track, at: &Happened) -> Change {
-    Change { q: at.q, track, delta_milli, cause: cause.clone(), key, corrects: false }
+    Change { q: at.q, track, delta_milli, cause: cause.clone(), key, corrects: false, place: None, reached: None }
 }

@@ -44,7 +44,7 @@ fn a_crowd_on_an_issue_or_pull_request_does_not_grow_its_state() {
     let long = "word ".repeat(1000);
     let labels = (0..16).map(|k| format!("{k:040}")).collect();
     let issue = EntityId::Issue(1);
-    let opened = IssueOpened { title: "t".repeat(200), labels, dedupe: Some("d".repeat(100)) };
+    let opened = IssueOpened { title: "t".repeat(200), labels, lang: None, dedupe: Some("d".repeat(100)) };
     apply(&mut fold, &issue, 0, 1, opened, &long);
     for k in 1..100 {
         let started =
@@ -88,7 +88,7 @@ fn an_agent_with_all_the_checks_that_it_may_post_has_a_small_state() {
 fn with_pull() -> (Fold, EntityId, Oid) {
     let mut fold = Fold::default();
     let (branch, head) = (RefName::branch("alpha/1").unwrap(), Oid::from_bytes([9; 20]));
-    let opened = IssueOpened { title: "Leak".into(), labels: Vec::new(), dedupe: None };
+    let opened = IssueOpened { title: "Leak".into(), labels: Vec::new(), lang: None, dedupe: None };
     apply(&mut fold, &EntityId::Issue(1), 1, 1, opened, "");
     let proof =
         Proof { level: Level::P1, record: Some(Sha256::of(b"proof")), command: "make check".into(), tests: None };

@@ -13,6 +13,9 @@ pub struct IssueOpened {
     /// At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// The programming language that it is about, in small letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
     /// A second issue with this key, while this one is open, is this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,

@@ -4,6 +4,7 @@
 mod agent;
 mod challenge;
 mod check;
+mod contest;
 mod issue;
 mod note;
 mod project;
@@ -13,11 +14,12 @@ mod rating;
 pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
+pub use contest::{ContestClosed, ContestOpened, ContestRanked, Difficulty, Entry, Placed};
 pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
-pub use rating::{RatingCorrected, RatingSettled};
+pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
 
 use serde::de::DeserializeOwned;
 
@@ -143,6 +145,16 @@ facts! {
     "note.added" => NoteAdded,
     /// What people wrote in events of a project was taken out.
     "project.redacted" => ProjectRedacted,
+    /// An issue is a contest.
+    "contest.opened" => ContestOpened,
+    /// What was submitted to a contest counts, and nothing later does.
+    "contest.closed" => ContestClosed,
+    /// The submissions of a contest were compared.
+    "contest.ranked" => ContestRanked,
+    /// A contest moved ratings.
+    "contest.settled" => ContestSettled,
+    /// A contest that was settled has another outcome now.
+    "contest.corrected" => ContestCorrected,
 }
 
 /// What stands in place of a redacted title or description.
@@ -154,7 +166,7 @@ impl Fact {
     pub fn redacted(&self) -> Option<Fact> {
         let redacted = || REDACTED.to_owned();
         Some(match self {
-            Fact::IssueOpened(_) => IssueOpened { title: redacted(), labels: Vec::new(), dedupe: None }.into(),
+            Fact::IssueOpened(_) => IssueOpened { title: redacted(), labels: Vec::new(), lang: None, dedupe: None }.into(),
             Fact::PullOpened(fact) => PullOpened { title: redacted(), ..fact.clone() }.into(),
             Fact::CheckPosted(fact) => {
                 CheckPosted { description: redacted(), url: String::new(), ..fact.clone() }.into()
@@ -183,7 +195,12 @@ impl Fact {
             | Fact::PullChallenged(_)
             | Fact::RatingCorrected(_)
             | Fact::NoteAdded(_)
-            | Fact::ProjectRedacted(_) => self.clone(),
+            | Fact::ProjectRedacted(_)
+            | Fact::ContestOpened(_)
+            | Fact::ContestClosed(_)
+            | Fact::ContestRanked(_)
+            | Fact::ContestSettled(_)
+            | Fact::ContestCorrected(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }

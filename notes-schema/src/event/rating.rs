@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Subject;
+use super::{Difficulty, Subject};
 use crate::names::{AgentName, ItemRef, Sha256};
 
 /// One game of an agent against a ticket was settled. All ratings in milli-Elo.
@@ -67,6 +67,91 @@ pub struct RatingCorrected {
 impl Subject for RatingCorrected {
     fn subject(&self) -> String {
         format!("{} {} for {} on {}, corrected", self.agent, elo(self.delta_milli), self.pull, self.ticket)
+    }
+}
+
+/// What a contest gave one agent. All ratings in milli-Elo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entrant {
+    /// The agent.
+    pub agent: AgentName,
+    /// Its pull request in the contest's project.
+    pub pull: u64,
+    /// 1 is best; equal places are ties.
+    pub place: u32,
+    /// Whether it solved the issue.
+    pub solved: bool,
+    /// Its rating before.
+    pub before: i64,
+    /// K of the issue as its opponent; 0 where that does not count.
+    pub issue_k: i64,
+    /// What it gained.
+    pub delta_milli: i64,
+}
+
+/// A contest moved the ratings of all who submitted, and of its issue. The sum over all is 0. How much each pair counts
+/// follows from the ledger before this event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContestSettled {
+    /// Digest of the event that caused it (the ranking): a second one with the same key changes nothing.
+    pub key: Sha256,
+    /// The issue.
+    pub contest: ItemRef,
+    /// Who opened the issue: its owner gains nothing from it.
+    pub author: AgentName,
+    /// How hard the issue was said to be.
+    pub difficulty: Difficulty,
+    /// Whether the issue was imported from elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anchored: bool,
+    /// Rating of the issue before.
+    pub issue_before: i64,
+    /// What the issue gained.
+    pub issue_delta_milli: i64,
+    /// Who took part, in the order of the ranking.
+    pub entrants: Vec<Entrant>,
+}
+
+impl Subject for ContestSettled {
+    fn subject(&self) -> String {
+        format!("{}: {}", self.contest, deltas(self.entrants.iter().map(|e| (&e.agent, e.delta_milli))))
+    }
+}
+
+/// A contest that was settled has other places now: a proof was refuted, or is refuted no longer. What was settled stays
+/// written; this is added to it, computed from the ratings of that time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContestCorrected {
+    /// Digest of the event that caused it (the new ranking): a second one with the same key changes nothing.
+    pub key: Sha256,
+    /// The `key` of the settlement that it corrects.
+    pub corrects: Sha256,
+    /// The issue.
+    pub contest: ItemRef,
+    /// What the issue gains now.
+    pub issue_delta_milli: i64,
+    /// Who took part, in the order of the settlement: place and outcome as they are now, and what each gains now. `before`
+    /// and `issue_k` are those of the settlement.
+    pub entrants: Vec<Entrant>,
+}
+
+impl Subject for ContestCorrected {
+    fn subject(&self) -> String {
+        let moved = self.entrants.iter().filter(|e| e.delta_milli != 0).map(|e| (&e.agent, e.delta_milli));
+        format!("{}, corrected: {}", self.contest, deltas(moved))
+    }
+}
+
+/// So many agents a subject names.
+const NAMED: usize = 4;
+
+/// `alpha +4.000, beta -4.000 and 3 more`.
+fn deltas<'a>(all: impl Iterator<Item = (&'a AgentName, i64)>) -> String {
+    let all: Vec<String> = all.map(|(agent, milli)| format!("{agent} {}", elo(milli))).collect();
+    match all.len() {
+        0 => "nothing moves".to_owned(),
+        n if n > NAMED => format!("{} and {} more", all[..NAMED].join(", "), n - NAMED),
+        _ => all.join(", "),
     }
 }
 

@@ -96,6 +96,7 @@ fn of_a_project() -> Story {
     let title = |n: u64, dedupe: Option<&str>| IssueOpened {
         title: format!("issue {n}"),
         labels: vec!["bug".into()],
+        lang: None,
         dedupe: dedupe.map(str::to_owned),
     };
     vec![

@@ -9,7 +9,7 @@ const WAYS: [&str; 4] = ["EIO", "ENOSPC", "after", "torn"];
 
 /// Writes one issue: its number, or what the writer was told instead.
 fn try_issue(repository: &Repository, title: &str) -> Result<u64, Refusal> {
-    let fact = IssueOpened { title: title.to_owned(), labels: vec![], dedupe: None };
+    let fact = IssueOpened { title: title.to_owned(), labels: vec![], lang: None, dedupe: None };
     let plan = move |draft: &mut Draft| {
         let n = draft.number();
         draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[]).map(|_| n)

@@ -8,9 +8,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use notes_schema::event::Entrant;
 use notes_schema::{EntityId, ItemRef, Oid, Sha256};
 
 use super::{Checked, Cited, Rated, Rating, Report, redaction};
+use crate::state::played::Fared;
 use crate::state::{Fold, PullState, elo};
 
 /// Holds a project against `forge.git`, both of whose ledgers hold.
@@ -114,10 +116,17 @@ fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, se
             None => {}
         }
     }
-    let author = |pull: &PullState| pull.issue.and_then(|n| fold.issue(n)).map(|ticket| ticket.author.clone());
+    let ticket = |pull: &PullState| pull.issue.and_then(|n| fold.issue(n)).filter(|ticket| ticket.contest.is_none());
+    let author = |pull: &PullState| ticket(pull).map(|ticket| ticket.author.clone());
     let rates = |pull: &&PullState| author(pull).is_some_and(|author| pull.rates(&author, owners));
     let given: HashSet<Sha256> = rated.iter().map(|rating| key(&rating.fact)).collect();
     for (key, entity) in asked.iter().filter(|(key, _)| !given.contains(key)) {
+        if let Ok(EntityId::Issue(n)) = entity.parse()
+            && let Some(contest) = fold.contests.of(n)
+            && contest.rankings.front().is_some_and(|(first, _)| first == key)
+        {
+            report.faults.push(format!("{name}: {entity}: its contest is owed ratings, and forge.git settled it without"));
+        }
         if let Ok(EntityId::Pull(n)) = entity.parse()
             && fold.landings.get(&n) == Some(key)
             && let Some(pull) = fold.pull(n).filter(|pull| rates(pull))
@@ -132,7 +141,29 @@ fn key(fact: &Rated) -> Sha256 {
     match fact {
         Rated::Settled(fact) => fact.key,
         Rated::Corrected(fact) => fact.key,
+        Rated::Contest(fact) => fact.key,
+        Rated::CorrectedContest(fact) => fact.key,
     }
+}
+
+/// In what the ratings of a contest contradict the project whose contest it is said to be.
+fn contest_contradicts(
+    key: Sha256,
+    contest: &ItemRef,
+    entrants: &[Entrant],
+    asked: &HashMap<Sha256, &str>,
+    fold: &Fold,
+) -> Option<String> {
+    let entity = EntityId::Issue(contest.n).to_string();
+    let ranked = fold.contests.of(contest.n).and_then(|contest| contest.fared(&key));
+    let Some(mut ranked) = ranked.filter(|_| asked.get(&key) == Some(&entity.as_str())) else {
+        return Some(format!("{contest} never asked for these ratings"));
+    };
+    let mut rated: Vec<Fared> = entrants.iter().map(Fared::of).collect();
+    // A correction keeps the order of the settlement.
+    ranked.sort_by_key(|fared| fared.pull);
+    rated.sort_by_key(|fared| fared.pull);
+    (ranked != rated).then(|| format!("its entrants did not fare so in {contest}"))
 }
 
 /// In what a rating contradicts the project that is said to have asked for it.
@@ -140,6 +171,17 @@ fn contradicts(fact: &Rated, asked: &HashMap<Sha256, &str>, fold: &Fold, owners:
     let (agent, pull, ticket) = match fact {
         Rated::Settled(fact) => (&fact.agent, &fact.pull, &fact.ticket),
         Rated::Corrected(fact) => (&fact.agent, &fact.pull, &fact.ticket),
+        Rated::Contest(fact) => {
+            let issue = fold.issue(fact.contest.n).filter(|issue| issue.author == fact.author);
+            let terms = issue.and_then(|issue| issue.contest.as_ref());
+            if terms.is_none_or(|terms| (terms.difficulty, terms.anchored) != (fact.difficulty, fact.anchored)) {
+                return Some(format!("its terms are not those of {}", fact.contest));
+            }
+            return contest_contradicts(fact.key, &fact.contest, &fact.entrants, asked, fold);
+        }
+        Rated::CorrectedContest(fact) => {
+            return contest_contradicts(fact.key, &fact.contest, &fact.entrants, asked, fold);
+        }
     };
     let entity = EntityId::Pull(pull.n).to_string();
     let state = fold.pull(pull.n).filter(|_| asked.get(&key(fact)) == Some(&entity.as_str()));
@@ -167,7 +209,7 @@ fn contradicts(fact: &Rated, asked: &HashMap<Sha256, &str>, fold: &Fold, owners:
         Rated::Corrected(fact) if fold.landings.get(&pull.n) != Some(&fact.game) => {
             Some(format!("{pull} did not land by the event whose game it corrects"))
         }
-        Rated::Settled(_) | Rated::Corrected(_) => None,
+        Rated::Settled(_) | Rated::Corrected(_) | Rated::Contest(_) | Rated::CorrectedContest(_) => None,
     }
 }
 

@@ -3,12 +3,14 @@
 //! Invariant: reads only what is handed in.
 
 use notes_schema::envelope::NO_EVENT;
-use notes_schema::event::{RatingCorrected, RatingSettled};
+use notes_schema::event::{ContestCorrected, ContestSettled, RatingCorrected, RatingSettled};
+use notes_schema::names::Track;
 use notes_schema::{EntityId, Fact, Oid, Sha256};
 
 use crate::ledger::replay::{ReadEvent, ReplayError};
 use crate::ledger::snapshot::Snapshot;
-use crate::state::{Game, Ratings, elo};
+use crate::state::played::{Due, Fared};
+use crate::state::{Fold, Game, Ratings, contest, elo};
 
 /// Holds `read`, batch `number`'s next event of `id`, against the snapshot before it.
 pub(super) fn check_event(
@@ -48,7 +50,7 @@ pub(super) fn check_event(
     if read.intent.text != read.text.as_ref().map(|t| Sha256::of(t.as_bytes())) {
         return fail("`body.md` is not the text that its intent names");
     }
-    if let Some(why) = check_rating(&before.fold.ratings, id, &read.fact) {
+    if let Some(why) = check_rating(&before.fold, id, &read.fact, event.t) {
         return fail(why);
     }
     let at = crate::state::Happened { agent: &event.a, t: event.t, q: event.q, text: read.text.as_deref() };
@@ -60,12 +62,46 @@ pub(super) fn check_event(
 }
 
 /// What is wrong with a rating event, if it is one: it carries its inputs, which must be what the ledger gave before it.
-fn check_rating(ratings: &Ratings, id: &EntityId, fact: &Fact) -> Option<&'static str> {
+fn check_rating(fold: &Fold, id: &EntityId, fact: &Fact, t: u64) -> Option<&'static str> {
     match fact {
-        Fact::RatingSettled(game) => check_settled(ratings, id, game).err(),
-        Fact::RatingCorrected(change) => check_corrected(ratings, id, change).err(),
+        Fact::RatingSettled(game) => check_settled(&fold.ratings, id, game).err(),
+        Fact::RatingCorrected(change) => check_corrected(&fold.ratings, id, change).err(),
+        Fact::ContestSettled(contest) => check_contest(fold, id, contest, t).err(),
+        Fact::ContestCorrected(contest) => check_corrected_contest(fold, id, contest).err(),
+        Fact::ContestRanked(ranked) if contest::in_order(ranked.places.clone()) != *ranked => {
+            Some("its places are not what decides them gives")
+        }
         _ => None,
     }
+}
+
+fn check_contest(fold: &Fold, id: &EntityId, contest: &ContestSettled, t: u64) -> Result<(), &'static str> {
+    if *id != EntityId::Elo(Track::Simulator) {
+        return Err("a contest outside of its rating ledger");
+    }
+    let played = &fold.ratings.played;
+    if fold.ratings.has(&contest.key) || played.settlement(&contest.contest).is_some() {
+        return Err("its contest was settled already");
+    }
+    let ContestSettled { contest: item, author, difficulty, anchored, .. } = contest;
+    let due = Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t };
+    let fared: Vec<Fared> = contest.entrants.iter().map(Fared::of).collect();
+    if fold.settle_contest(contest.key, &due, &fared) != *contest {
+        return Err("its changes are not what the ledger before it gives");
+    }
+    Ok(())
+}
+
+fn check_corrected_contest(fold: &Fold, id: &EntityId, contest: &ContestCorrected) -> Result<(), &'static str> {
+    if *id != EntityId::Elo(Track::Simulator) {
+        return Err("a contest outside of its rating ledger");
+    }
+    let fared: Vec<Fared> = contest.entrants.iter().map(Fared::of).collect();
+    let due = fold.correct_contest(contest.key, &contest.contest, &fared);
+    if fold.ratings.has(&contest.key) || due.as_ref() != Some(contest) {
+        return Err("its changes are not what the contest as it was settled gives");
+    }
+    Ok(())
 }
 
 fn check_settled(ratings: &Ratings, id: &EntityId, game: &RatingSettled) -> Result<(), &'static str> {

@@ -1,0 +1,402 @@
+//! Contests as agents meet them: the terms of one, who may start and submit, and how submissions stand.
+//!
+//! Invariant: nothing is decided here. What counts and how it places is [`crate::gate::contest`]'s, at the close.
+
+use notes_schema::event::{ContestOpened, Difficulty, Level, Placed};
+use notes_schema::refs::show_time;
+use notes_schema::{AgentName, ItemRef, Oid};
+use serde::Serialize;
+
+use super::context::{Item, Project};
+use super::text::{count, inline};
+use super::{Args, Command, Context, Shape, Takes};
+use crate::answer::{Answer, Code, Refusal, Render};
+use crate::authority::{Needs, Of};
+use crate::gate::contest as judged;
+use crate::ledger::Snapshot;
+use crate::state::elo::{Tier, show, show_change};
+use crate::state::rank::decided_by;
+use crate::state::{ContestState, PullState, PullStatus, Stage, contest as state};
+use git::history;
+
+/// Unless said otherwise, a contest closes a day after the first start.
+/// Limit: time from the first start of a contest to its close, unless its issue says otherwise | {:ms}
+const RUNS_MS: u64 = 86_400_000;
+/// Shortest time that a contest runs.
+/// Limit: shortest contest | {:ms}
+const SHORTEST_MS: u64 = 1_000;
+/// Longest time that a contest runs.
+/// Limit: longest contest | {:ms}
+const LONGEST_MS: u64 = 30 * 86_400_000;
+/// Longest deciding command, in bytes: what an event repeats of a record is no longer.
+/// Limit: command that decides a contest | {:bytes}
+const LONGEST_COMMAND: usize = 200;
+/// Longest name of a language, in bytes.
+/// Limit: language of an issue | {:bytes}
+const LONGEST_LANG: usize = 16;
+
+/// Flags of `issue new` that make a contest of the issue.
+pub(super) const FLAGS: [(&str, Takes); 4] = [
+    ("difficulty", Takes::Word),
+    ("command", Takes::Words),
+    ("deadline", Takes::Word),
+    ("base", Takes::Word),
+];
+
+/// The language that `--lang` names.
+pub(super) fn lang(context: &Context, args: &Args) -> Result<Option<String>, Refusal> {
+    let Some(word) = args.value("lang") else { return Ok(None) };
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b"+#.-".contains(&b);
+    if word.is_empty() || word.len() > LONGEST_LANG || !word.bytes().all(is_name) {
+        return Err(context.usage(format!("--lang is one word of at most {LONGEST_LANG} letters, as in rust or go")));
+    }
+    Ok(Some(word.to_ascii_lowercase()))
+}
+
+/// The terms that the flags of `issue new` give; `None` where it is to be an issue like others.
+pub(super) fn terms(context: &Context, args: &Args, project: &Project) -> Result<Option<ContestOpened>, Refusal> {
+    let Some(word) = args.value("difficulty") else {
+        return match FLAGS.iter().find(|(name, _)| args.value(name).is_some()) {
+            Some((name, _)) => Err(context.usage(format!("--{name} is of a contest: say --difficulty too"))),
+            None => Ok(None),
+        };
+    };
+    let difficulty = Difficulty::ALL.into_iter().find(|d| d.as_str() == word);
+    let difficulty = difficulty.ok_or_else(|| context.usage("--difficulty is easy, medium or hard"))?;
+    let command = args.value("command").map(str::trim).filter(|command| !command.is_empty());
+    let command = command.ok_or_else(|| context.usage("a contest needs --command: the one that decides"))?;
+    if command.len() > LONGEST_COMMAND || command.chars().any(char::is_control) {
+        return Err(context.usage(format!("--command is one line of at most {LONGEST_COMMAND} bytes")));
+    }
+    let runs_ms = match args.value("deadline") {
+        None => RUNS_MS,
+        Some(text) => duration(text).filter(|ms| (SHORTEST_MS..=LONGEST_MS).contains(ms)).ok_or_else(|| {
+            context.usage("--deadline is a number of s, m, h or d, from 1s to 30d: 24h")
+        })?,
+    };
+    let base = base(context, args.value("base"), project)?;
+    Ok(Some(ContestOpened { difficulty, base, command: command.to_owned(), runs_ms, anchored: false }))
+}
+
+/// `90s`, `30m`, `24h`, `7d`.
+fn duration(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let ms = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(ms)
+}
+
+/// Where all begin: what the default branch has, so that nobody must fetch it from elsewhere.
+fn base(context: &Context, named: Option<&str>, project: &Project) -> Result<Oid, Refusal> {
+    let name = project.repository.name();
+    let tip = project.snapshot.default_tip().ok_or_else(|| {
+        let why = format!("{name} has no commit to begin at");
+        Refusal::new(Code::Refused, "contest", why, "git push origin HEAD:refs/heads/main")
+    })?;
+    let Some(text) = named else { return Ok(tip) };
+    let base: Oid = text.parse().map_err(|_| context.usage("--base is a whole commit id"))?;
+    let store = project.repository.store().as_ref();
+    match history::is_ancestor(store, base, tip) {
+        Ok(true) => Ok(base),
+        Ok(false) => Err(context.usage(format!("{} is no commit of {name}'s default branch", base.short()))),
+        Err(error) => Err(Refusal::new(Code::NotFound, base.short(), error.to_string(), format!("log {name}"))),
+    }
+}
+
+/// The tier from which an issue is offered: that of its own rating.
+pub(super) fn tier_of(root: &Snapshot, reference: &ItemRef, contest: &ContestState) -> Tier {
+    Tier::of(root.fold.ratings.played.issue(reference, contest.difficulty))
+}
+
+/// The tier of an agent in contests.
+pub(super) fn tier_in(root: &Snapshot, agent: &AgentName) -> Tier {
+    Tier::of(root.fold.rating(agent, notes_schema::names::Track::Simulator))
+}
+
+/// Refuses who is not in the tier that a contest asks for.
+pub(super) fn may_start(
+    root: &Snapshot,
+    reference: &ItemRef,
+    contest: &ContestState,
+    agent: &AgentName,
+) -> Result<(), Refusal> {
+    let (asks, has) = (tier_of(root, reference, contest), tier_in(root, agent));
+    if has >= asks {
+        return Ok(());
+    }
+    let rating = show(root.fold.rating(agent, notes_schema::names::Track::Simulator));
+    let why = format!("it is for {asks} agents, and you are {has} ({rating}) in the simulator");
+    Err(Refusal::new(Code::NotAllowed, reference.to_string(), why, "feed").by_rule("tier"))
+}
+
+/// Refuses a submission that could not count.
+pub(super) fn may_submit(snapshot: &Snapshot, issue: u64, agent: &AgentName) -> Result<(), Refusal> {
+    let Some(contest) = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref()) else { return Ok(()) };
+    let item = ItemRef { project: snapshot.project.clone(), n: issue };
+    let path = format!("{}/{issue}", item.project);
+    if contest.stage != Stage::Open {
+        let why = "its contest is closed; what is submitted now would not count";
+        return Err(Refusal::new(Code::Stale, item.to_string(), why, format!("submission {path}")).by_rule("contest"));
+    }
+    if snapshot.fold.work_on(agent, issue).is_none() {
+        let why = "it is a contest, and you have not started it";
+        return Err(Refusal::new(Code::Refused, item.to_string(), why, format!("start {path}")).by_rule("contest"));
+    }
+    Ok(())
+}
+
+/// Refuses to land what a contest is still to compare.
+pub(super) fn may_merge(snapshot: &Snapshot, pull: &PullState, reference: &ItemRef) -> Result<(), Refusal> {
+    let issue = pull.issue.and_then(|n| Some((n, snapshot.fold.issue(n)?)));
+    match issue.and_then(|(n, issue)| Some((n, issue.contest.as_ref()?))) {
+        Some((n, contest)) if contest.stage != Stage::Ranked => {
+            let why = format!("it was submitted to the contest {}#{n}, which is not decided yet", reference.project);
+            let next = format!("submission {}/{n}", reference.project);
+            Err(Refusal::new(Code::Refused, format!("merge {reference}"), why, next).by_rule("contest"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One submission, with everything that decides its place.
+#[derive(Debug, Clone, Serialize)]
+struct Line {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    agent: AgentName,
+    head: Oid,
+    /// None before the contest is ranked.
+    place: Option<u32>,
+    solved: bool,
+    level: Level,
+    regressions: u32,
+    bench_us: Option<u64>,
+    alike_permille: Option<u32>,
+    took_ms: u64,
+    /// What the contest gave its agent, corrections included; none before it is settled.
+    delta_milli: Option<i64>,
+    /// What set it apart from the one above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided_by: Option<&'static str>,
+}
+
+impl Line {
+    fn markdown(&self) -> String {
+        let place = self.place.map_or("–".to_owned(), |place| format!("{place}."));
+        let mut facts = vec![if self.solved { "solved".to_owned() } else { "not solved".to_owned() }];
+        facts.push(format!("proof {}", self.level));
+        if self.regressions > 0 {
+            facts.push(count(u64::from(self.regressions), "regression"));
+        }
+        facts.extend(self.bench_us.map(|us| format!("benchmark {}.{:03} ms", us / 1000, us % 1000)));
+        facts.extend(self.alike_permille.map(|p| format!("{}.{}% like the golden patch", p / 10, p % 10)));
+        facts.push(format!("took {}", took(self.took_ms)));
+        facts.extend(self.decided_by.map(|word| format!("apart by {word}")));
+        let delta = self.delta_milli.map_or(String::new(), |delta| format!(" {}", show_change(delta)));
+        format!("{place} {}{delta}  {} · {}\n", self.agent, self.reference, facts.join(" · "))
+    }
+}
+
+/// `2h 05m`, `12.5s`.
+fn took(ms: u64) -> String {
+    match ms {
+        0..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
+        60_000..3_600_000 => format!("{}m {:02}s", ms / 60_000, ms % 60_000 / 1000),
+        _ => format!("{}h {:02}m", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
+}
+
+#[derive(Serialize)]
+struct Board {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    title: String,
+    stage: Stage,
+    difficulty: Difficulty,
+    /// The issue's own rating, milli-Elo.
+    issue_rating: i64,
+    tier: &'static str,
+    base: Oid,
+    command: String,
+    closes_ms: Option<u64>,
+    working: u64,
+    submissions: Vec<Line>,
+    /// The one that was asked for, or the caller's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submission: Option<Line>,
+    /// What is known of its standing, in one word: `counts`, `replaced`, `counted`, `too-late` or `ranked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    next: String,
+}
+
+impl Render for Board {
+    fn markdown(&self) -> String {
+        let mut out = format!("# Contest {}: {}\n\n", self.reference, inline(&self.title));
+        let (rating, base) = (show(self.issue_rating), self.base.short());
+        out.push_str(&format!("{} · {} · rated {rating} · for {} agents\n", self.stage.as_str(), self.difficulty, self.tier));
+        out.push_str(&format!("from `{base}`, decided by `{}`\n", inline(&self.command).replace('`', "'")));
+        out.push_str(&match (self.stage, self.closes_ms) {
+            (Stage::Open, Some(at)) => format!("closes {} · {} working\n", show_time(at), count(self.working, "agent")),
+            (Stage::Open, None) => "closes some time after somebody starts it; nobody has\n".to_owned(),
+            (Stage::Closed | Stage::Ranked, _) => String::new(),
+        });
+        if let (Some(line), Some(state)) = (&self.submission, self.state) {
+            let means = STATES.iter().find(|(word, _)| *word == state).map_or(state, |(_, means)| means);
+            out.push_str(&format!("\n{} {means}:\n{}", line.reference, line.markdown()));
+        }
+        out.push_str(&format!("\n## Submissions ({})\n\n", self.submissions.len()));
+        for line in &self.submissions {
+            out.push_str(&line.markdown());
+        }
+        if self.submissions.is_empty() {
+            out.push_str("None.\n");
+        }
+        out.push_str(&format!("---\nnext: {}\n", self.next));
+        out
+    }
+}
+
+/// The words for a submission's standing, and what they mean.
+const STATES: [(&str, &str); 5] = [
+    ("counts", "counts, unless its agent submits another before the close"),
+    ("replaced", "does not count: its agent submitted another later"),
+    ("counted", "counts; its contest is closed and not ranked yet"),
+    ("too-late", "does not count: it is none of those that stood at the close"),
+    ("ranked", "is ranked"),
+];
+
+/// `submission`.
+pub const SUBMISSION: Command = Command {
+    name: "submission",
+    aliases: &["contest"],
+    needs: Needs::Read,
+    of: Of::Project,
+    shape: Shape::words(1, 1),
+    usage: "<ref>",
+    summary: "how a submission to a contest stands, or all of a contest's",
+    example: "submission parser/12",
+    run: submission,
+};
+
+fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let (project, asked, item) = context.item(args.word(0).unwrap_or(""))?;
+    let fold = &project.snapshot.fold;
+    let issue = match item {
+        Item::Issue => Some(asked.n),
+        Item::Pull => fold.pull(asked.n).and_then(|pull| pull.issue),
+    };
+    let found = issue.and_then(|n| Some((n, fold.issue(n)?)));
+    let Some((n, issue, terms)) = found.and_then(|(n, issue)| Some((n, issue, issue.contest.as_ref()?))) else {
+        let why = "it belongs to no contest";
+        return Err(Refusal::new(Code::NotFound, asked.to_string(), why, format!("details {}/{}", asked.project, asked.n)));
+    };
+    let reference = ItemRef { project: asked.project.clone(), n };
+    let lines = lines(context, &project, &reference, terms);
+    let wanted = match item {
+        Item::Pull => Some(asked.n),
+        Item::Issue => {
+            let own = context.actor.agent().and_then(|agent| lines.iter().find(|line| line.agent == agent.name));
+            own.map(|line| line.reference.n)
+        }
+    };
+    let own = wanted.and_then(|pull| lines.iter().find(|line| line.reference.n == pull).cloned());
+    let counts = own.is_some();
+    let submission = own.or_else(|| wanted.and_then(|pull| Some(unranked(&reference, pull, fold.pull(pull)?))));
+    let state = submission.as_ref().map(|_| match (terms.stage, counts) {
+        (Stage::Open, true) => "counts",
+        (Stage::Open, false) => "replaced",
+        (Stage::Closed, true) => "counted",
+        (Stage::Ranked, true) => "ranked",
+        (Stage::Closed | Stage::Ranked, false) => "too-late",
+    });
+    Ok(Answer::of(&Board {
+        title: issue.title.clone(),
+        stage: terms.stage,
+        difficulty: terms.difficulty,
+        issue_rating: context.root.fold.ratings.played.issue(&reference, terms.difficulty),
+        tier: tier_of(&context.root, &reference, terms).as_str(),
+        base: terms.base,
+        command: terms.command.clone(),
+        closes_ms: terms.closes_ms,
+        working: issue.working,
+        submissions: lines,
+        submission,
+        state,
+        next: next(&reference, terms),
+        reference,
+    }))
+}
+
+fn next(reference: &ItemRef, terms: &ContestState) -> String {
+    match terms.stage {
+        Stage::Open => format!("start {}/{}", reference.project, reference.n),
+        Stage::Closed => "feed --wait".to_owned(),
+        Stage::Ranked => "leaderboard simulator".to_owned(),
+    }
+}
+
+/// The submissions that count, or would if the contest closed now; the best first.
+fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &ContestState) -> Vec<Line> {
+    let (snapshot, store) = (&project.snapshot, project.repository.store().as_ref());
+    let (entries, places) = match snapshot.fold.contests.of(reference.n) {
+        Some(contest) => (contest.entries.clone(), contest.places().to_vec()),
+        None => {
+            let now = judged::close(snapshot, store, reference.n, terms);
+            let mut standing = judged::rank(snapshot, &context.root, store, &now.entries).places;
+            // Nobody is told a place before it is one.
+            standing.sort_by(|a, b| a.agent.cmp(&b.agent));
+            (now.entries, standing)
+        }
+    };
+    let ranked = terms.stage == Stage::Ranked;
+    let settled = context.root.fold.ratings.played.settlement(reference).map(|(_, settled)| settled);
+    let given = |placed: &Placed| {
+        let settled = settled?;
+        let at = settled.fared.iter().position(|fared| fared.pull == placed.pull)?;
+        settled.given.get(at).copied()
+    };
+    // They stand in the order of places, so neighbours here are neighbours there.
+    let apart = decided_by(&places.iter().map(state::standing).collect::<Vec<_>>());
+    let apart = |at: usize| Some(apart.get(at.checked_sub(1)?)?.by.as_str());
+    let line = |(at, placed): (usize, &Placed)| Line {
+        reference: ItemRef { project: reference.project.clone(), n: placed.pull },
+        agent: placed.agent.clone(),
+        head: entries.iter().find(|e| e.pull == placed.pull).map_or(terms.base, |e| e.head),
+        place: ranked.then_some(placed.place),
+        solved: placed.solved,
+        level: placed.level,
+        regressions: placed.regressions,
+        bench_us: placed.bench_us,
+        alike_permille: placed.alike_permille,
+        took_ms: placed.took_ms,
+        delta_milli: given(placed),
+        decided_by: apart(at).filter(|_| ranked),
+    };
+    places.iter().enumerate().map(line).collect()
+}
+
+/// A submission that does not count.
+fn unranked(contest: &ItemRef, n: u64, pull: &PullState) -> Line {
+    let solved = pull.status != PullStatus::Closed && !matches!(pull.proof.level, Level::P0 | Level::PX);
+    let level = pull.proof.level;
+    Line {
+        reference: ItemRef { project: contest.project.clone(), n },
+        agent: pull.author.clone(),
+        head: pull.head,
+        place: None,
+        solved,
+        level,
+        regressions: 0,
+        bench_us: None,
+        alike_permille: None,
+        took_ms: pull.head_ms.saturating_sub(pull.opened_ms),
+        delta_milli: None,
+        decided_by: None,
+    }
+}

@@ -1,0 +1,209 @@
+//! Contests as the issues that they are: what was agreed, what counts, who placed where, and who keeps what it starts.
+//!
+//! Invariant: the close is an event. What is read never compares a deadline with a clock.
+
+use imbl::{OrdMap, OrdSet, Vector};
+use notes_schema::event::{ContestClosed, ContestOpened, ContestRanked, Difficulty, Entry, Level, Placed};
+use notes_schema::{AgentName, Oid, Sha256};
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::played::Fared;
+use super::rank::{Standing, places};
+
+/// How far a contest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// What is submitted counts.
+    Open,
+    /// What was submitted counts.
+    Closed,
+    /// It is decided.
+    Ranked,
+}
+
+impl Stage {
+    /// As in commands and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Open => "open",
+            Stage::Closed => "closed",
+            Stage::Ranked => "ranked",
+        }
+    }
+}
+
+/// What an issue says of the contest that it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContestState {
+    /// How hard it was said to be.
+    pub difficulty: Difficulty,
+    /// Where all begin.
+    pub base: Oid,
+    /// The command that decides.
+    pub command: String,
+    /// From the first start to the close, milliseconds.
+    pub runs_ms: u64,
+    /// Whether it was imported from elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anchored: bool,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it is due to close, milliseconds since 1970: from the first start on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_ms: Option<u64>,
+    /// How many submissions count, once it is closed.
+    pub entries: u64,
+}
+
+impl ContestState {
+    pub(super) fn opened(fact: &ContestOpened) -> ContestState {
+        ContestState {
+            difficulty: fact.difficulty,
+            base: fact.base,
+            command: fact.command.clone(),
+            runs_ms: fact.runs_ms,
+            anchored: fact.anchored,
+            stage: Stage::Open,
+            closes_ms: None,
+            entries: 0,
+        }
+    }
+}
+
+/// A contest's submissions, once it is closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contest {
+    /// What counts, by agent.
+    pub entries: Vec<Entry>,
+    /// Rankings by the digest of their event, the newest last.
+    pub rankings: Vector<(Sha256, Vec<Placed>)>,
+}
+
+impl Contest {
+    /// The places as they are now; none before it is ranked.
+    pub fn places(&self) -> &[Placed] {
+        self.rankings.last().map_or(&[], |(_, places)| places)
+    }
+
+    /// How the entrants fared by the ranking with this digest.
+    pub fn fared(&self, ranking: &Sha256) -> Option<Vec<Fared>> {
+        let (_, places) = self.rankings.iter().find(|(digest, _)| digest == ranking)?;
+        Some(places.iter().map(fared).collect())
+    }
+}
+
+fn fared(placed: &Placed) -> Fared {
+    Fared { agent: placed.agent.clone(), pull: placed.pull, place: placed.place, solved: placed.solved }
+}
+
+/// Whether an agent keeps what it starts. It never touches a rating.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Contests for which it submitted something in time.
+    pub delivered: u64,
+    /// Contests that it gave up.
+    pub abandoned: u64,
+    /// Contests that closed without a word from it.
+    pub expired: u64,
+}
+
+impl Kept {
+    /// Both together.
+    pub fn and(self, other: Kept) -> Kept {
+        Kept {
+            delivered: self.delivered + other.delivered,
+            abandoned: self.abandoned + other.abandoned,
+            expired: self.expired + other.expired,
+        }
+    }
+
+    /// How much of what it started it delivered, permille; `None` where nothing it started is over.
+    pub fn permille(self) -> Option<u64> {
+        let all = self.delivered + self.abandoned + self.expired;
+        (self.delivered * 1000).checked_div(all)
+    }
+}
+
+/// What is looked up of the contests of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contests {
+    by_issue: OrdMap<u64, Shared<Contest>>,
+    /// When each that runs is due to close.
+    closing: OrdSet<(u64, u64)>,
+    kept: OrdMap<AgentName, Kept>,
+}
+
+impl Contests {
+    /// What was submitted to a contest that is closed.
+    pub fn of(&self, issue: u64) -> Option<&Contest> {
+        self.by_issue.get(&issue).map(|contest| &**contest)
+    }
+
+    /// Contests that are due to close by `now`, the longest overdue first.
+    pub fn due(&self, now: u64) -> impl Iterator<Item = u64> {
+        self.closing.iter().take_while(move |(at, _)| *at <= now).map(|(_, issue)| *issue)
+    }
+
+    /// Whether an agent keeps what it starts here.
+    pub fn kept(&self, agent: &AgentName) -> Kept {
+        self.kept.get(agent).copied().unwrap_or_default()
+    }
+
+    /// All contests that were ranked.
+    pub fn ranked(&self) -> impl Iterator<Item = (u64, &Contest)> {
+        self.by_issue.iter().map(|(n, contest)| (*n, &**contest)).filter(|(_, contest)| !contest.rankings.is_empty())
+    }
+
+    pub(super) fn runs(&mut self, issue: u64, closes_ms: u64) {
+        self.closing.insert((closes_ms, issue));
+    }
+
+    pub(super) fn abandoned(&mut self, agent: &AgentName) {
+        self.kept.entry(agent.clone()).or_default().abandoned += 1;
+    }
+
+    pub(super) fn closed(&mut self, issue: u64, fact: &ContestClosed) {
+        if let Some(runs) = self.closing.iter().find(|(_, other)| *other == issue).copied() {
+            self.closing.remove(&runs);
+        }
+        for entry in &fact.entries {
+            self.kept.entry(entry.agent.clone()).or_default().delivered += 1;
+        }
+        for agent in &fact.expired {
+            self.kept.entry(agent.clone()).or_default().expired += 1;
+        }
+        let contest = Contest { entries: fact.entries.clone(), rankings: Vector::new() };
+        self.by_issue.insert(issue, Shared::new(contest));
+    }
+
+    pub(super) fn ranked_by(&mut self, issue: u64, digest: Sha256, fact: &ContestRanked) {
+        let mut contest = self.by_issue.get(&issue).map(|contest| Contest::clone(contest)).unwrap_or_default();
+        contest.rankings.push_back((digest, fact.places.clone()));
+        self.by_issue.insert(issue, Shared::new(contest));
+    }
+}
+
+/// Sets the places, and orders by them.
+pub fn in_order(mut placed: Vec<Placed>) -> ContestRanked {
+    let standings: Vec<Standing> = placed.iter().map(standing).collect();
+    for (placed, place) in placed.iter_mut().zip(places(&standings)) {
+        placed.place = place;
+    }
+    placed.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.agent.cmp(&b.agent)));
+    ContestRanked { places: placed }
+}
+
+/// What decides the place of a submission.
+pub fn standing(placed: &Placed) -> Standing {
+    Standing {
+        refuted: placed.level == Level::PX,
+        solved: placed.solved,
+        level: placed.level,
+        regressions: placed.regressions,
+        bench_us: placed.bench_us,
+        alike_permille: placed.alike_permille,
+        took_ms: placed.took_ms,
+    }
+}

@@ -1,0 +1,441 @@
+//! What contests have made of ratings, and the inputs of the next: who is established, who met whom, and how much an owner
+//! may still gain.
+//!
+//! A farm of agents that nobody knows can play as many contests as it likes among itself: what an owner gains of games that
+//! agents here made up is bounded by how many established owners it has met, whoever wins.
+//!
+//! Invariant: a fold of `forge.git` alone; the same inputs give the same [`Outcome`] on every machine, now and when it is
+//! corrected.
+
+use std::collections::BTreeSet;
+
+use imbl::{OrdMap, OrdSet, Vector};
+use notes_schema::event::{ContestCorrected, ContestSettled, Difficulty, Entrant as Line};
+use notes_schema::{AgentName, ItemRef, Sha256};
+use serde::{Deserialize, Serialize};
+
+use super::elo::{self, Keeps, Outcome};
+use super::fold::Fold;
+use super::{Shared, elo::Entrant};
+
+/// Fewer settled contests than this leave an agent provisional.
+pub const PROVISIONAL: u64 = 10;
+/// So many owners must have submitted before an issue that an agent here made up counts as an opponent.
+const INDEPENDENT: usize = 3;
+/// What an owner may gain of games that agents here made up, before it has met anybody established.
+const ROOM: i64 = 8_000;
+/// What each established owner that it has met adds to that.
+const ROOM_EACH: i64 = 5_000;
+/// What an owner may gain within a day, of any games.
+const ROOM_OF_A_DAY: i64 = 200_000;
+/// One day, milliseconds.
+const DAY_MS: u64 = 86_400_000;
+/// For so long a meeting of two owners makes their next one count less.
+const MEMORY_MS: u64 = 30 * DAY_MS;
+
+/// Rating of an issue before anybody has tried it.
+pub fn start_of(difficulty: Difficulty) -> i64 {
+    match difficulty {
+        Difficulty::Easy => 900_000,
+        Difficulty::Medium => 1_100_000,
+        Difficulty::Hard => 1_400_000,
+    }
+}
+
+/// A contest whose ratings are due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due<'a> {
+    /// The issue.
+    pub contest: &'a ItemRef,
+    /// Who opened it.
+    pub author: &'a AgentName,
+    /// How hard it was said to be.
+    pub difficulty: Difficulty,
+    /// Whether it came from elsewhere.
+    pub anchored: bool,
+    /// When, milliseconds since 1970.
+    pub t: u64,
+}
+
+/// How an entrant fared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fared {
+    /// The agent.
+    pub agent: AgentName,
+    /// Its pull request.
+    pub pull: u64,
+    /// 1 is best; equal places are ties.
+    pub place: u32,
+    /// Whether it solved the issue.
+    pub solved: bool,
+}
+
+impl Fared {
+    /// As a settlement or a correction says.
+    pub fn of(line: &Line) -> Fared {
+        Fared { agent: line.agent.clone(), pull: line.pull, place: line.place, solved: line.solved }
+    }
+}
+
+/// An entrant's part of the inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Input {
+    rating: i64,
+    issue_k: i64,
+    /// Its owner's place in `rooms`.
+    owner: usize,
+}
+
+/// What an owner may gain at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Room {
+    /// Of games that agents here made up.
+    made: i64,
+    /// Of all games, today.
+    day: i64,
+}
+
+/// Everything that decides what a contest moves but how its entrants fared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    issue: i64,
+    anchored: bool,
+    entrants: Vec<Input>,
+    /// How much each pair counts, permille, the first entrant's pairs first.
+    weights: Vec<u16>,
+    rooms: Vec<Room>,
+}
+
+impl Inputs {
+    fn weight(&self, i: usize, j: usize) -> i64 {
+        // Pairs before those of i: (n-1) + (n-2) + … .
+        let before = i * (2 * self.entrants.len() - i - 1) / 2;
+        self.weights.get(before + j - i - 1).map_or(0, |w| i64::from(*w))
+    }
+
+    /// What the contest moves where its entrants fared so, in their order.
+    pub fn outcome(&self, fared: &[Fared]) -> Outcome {
+        let entrants = self.entrants(fared);
+        self.settled(&entrants, &self.keeps(&entrants))
+    }
+
+    /// The part of it that comes of games that agents here made up.
+    fn made(&self, fared: &[Fared]) -> Vec<i64> {
+        let mut entrants = self.entrants(fared);
+        let keeps = self.keeps(&entrants);
+        for entrant in entrants.iter_mut().filter(|_| self.anchored) {
+            entrant.issue_k = 0;
+        }
+        self.settled(&entrants, &keeps).agents
+    }
+
+    fn entrants(&self, fared: &[Fared]) -> Vec<Entrant> {
+        let entrant = |(input, fared): (&Input, &Fared)| Entrant {
+            rating: input.rating,
+            place: fared.place,
+            solved: fared.solved,
+            issue_k: input.issue_k,
+        };
+        self.entrants.iter().zip(fared).map(entrant).collect()
+    }
+
+    fn settled(&self, entrants: &[Entrant], keeps: &[Keeps]) -> Outcome {
+        elo::contest(entrants, self.issue, |i, j| self.weight(i, j), |i| keeps[i])
+    }
+
+    /// What each entrant keeps of its gains, so that no owner gains more than it has room for.
+    fn keeps(&self, entrants: &[Entrant]) -> Vec<Keeps> {
+        let mut gains = vec![(0i64, 0i64); self.rooms.len()];
+        for (i, a) in entrants.iter().enumerate() {
+            for (j, b) in entrants.iter().enumerate().skip(i + 1) {
+                let score = elo::score(a.place, b.place);
+                let gain = elo::pair(a.rating, b.rating, score, self.weight(i, j), entrants.len());
+                let winner = if gain > 0 { i } else { j };
+                gains[self.entrants[winner].owner].0 += gain.abs();
+            }
+            let score = if a.solved { elo::WIN } else { elo::LOSS };
+            gains[self.entrants[i].owner].1 += elo::game(a.rating, self.issue, score, a.issue_k).max(0);
+        }
+        let keeps: Vec<Keeps> = self.rooms.iter().zip(gains).map(|(room, gains)| room.keeps(gains, self.anchored)).collect();
+        self.entrants.iter().map(|input| keeps[input.owner]).collect()
+    }
+}
+
+impl Room {
+    fn keeps(&self, (pairs, issue): (i64, i64), anchored: bool) -> Keeps {
+        let made = if anchored { pairs } else { pairs + issue };
+        let of_made = share(self.made, made);
+        let of_issue = if anchored { 1000 } else { of_made };
+        let today = pairs * of_made / 1000 + issue * of_issue / 1000;
+        let of_day = share(self.day, today);
+        Keeps { pairs: of_made * of_day / 1000, issue: of_issue * of_day / 1000 }
+    }
+}
+
+/// How much of `gain` fits into `room`, permille.
+fn share(room: i64, gain: i64) -> i64 {
+    if gain <= room { 1000 } else { room.max(0).saturating_mul(1000) / gain }
+}
+
+/// A contest as it was settled, and corrected since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledContest {
+    /// The issue.
+    pub contest: ItemRef,
+    /// What decided it.
+    pub inputs: Inputs,
+    /// Agents and pull requests, with the places that are rated now.
+    pub fared: Vec<Fared>,
+    /// What it has given each, corrections included.
+    pub given: Vec<i64>,
+    /// What it has given the issue.
+    pub issue_given: i64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Gained {
+    /// Of games that agents here made up, in all.
+    made: i64,
+    /// Of all games: when and how much, of the last day.
+    recent: Vector<(u64, i64)>,
+}
+
+/// All contests that were settled. Cloning is cheap.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Played {
+    issues: OrdMap<ItemRef, i64>,
+    settled: OrdMap<Sha256, Shared<SettledContest>>,
+    of: OrdMap<ItemRef, Sha256>,
+    contests: OrdMap<AgentName, u64>,
+    met: OrdMap<(AgentName, AgentName), Vector<u64>>,
+    opponents: OrdMap<AgentName, OrdSet<AgentName>>,
+    gained: OrdMap<AgentName, Gained>,
+}
+
+impl Played {
+    /// An issue's rating, milli-Elo.
+    pub fn issue(&self, contest: &ItemRef, difficulty: Difficulty) -> i64 {
+        self.issues.get(contest).copied().unwrap_or_else(|| start_of(difficulty))
+    }
+
+    /// How many contests of an agent were settled.
+    pub fn contests(&self, agent: &AgentName) -> u64 {
+        self.contests.get(agent).copied().unwrap_or(0)
+    }
+
+    /// The settlement of a contest: its key, and what it was made of.
+    pub fn settlement(&self, contest: &ItemRef) -> Option<(Sha256, &SettledContest)> {
+        let key = self.of.get(contest)?;
+        Some((*key, self.settled.get(key)?))
+    }
+
+    fn times_met(&self, a: &AgentName, b: &AgentName, t: u64) -> usize {
+        let since = t.saturating_sub(MEMORY_MS);
+        let times = self.met.get(&pair_of(a, b));
+        times.map_or(0, |times| times.iter().rev().take_while(|at| **at > since).count())
+    }
+
+    fn room(&self, owner: &AgentName, established: &BTreeSet<&AgentName>, t: u64) -> Room {
+        let known = self.opponents.get(owner);
+        let new = established.iter().filter(|other| **other != owner && known.is_none_or(|k| !k.contains(**other)));
+        let met = known.map_or(0, OrdSet::len) + new.count();
+        let met = i64::try_from(met).unwrap_or(i64::MAX);
+        let gained = self.gained.get(owner);
+        let since = t.saturating_sub(DAY_MS);
+        let today: i64 = gained
+            .map_or(0, |gained| gained.recent.iter().rev().take_while(|(at, _)| *at > since).map(|(_, gain)| gain).sum());
+        let room = ROOM.saturating_add(ROOM_EACH.saturating_mul(met));
+        Room { made: room.saturating_sub(gained.map_or(0, |g| g.made)), day: ROOM_OF_A_DAY.saturating_sub(today) }
+    }
+}
+
+fn pair_of(a: &AgentName, b: &AgentName) -> (AgentName, AgentName) {
+    if a <= b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) }
+}
+
+impl Fold {
+    /// In `forge.git`: whether an agent's ratings say little yet: few contests, or nobody vouched for it.
+    pub fn is_provisional(&self, agent: &AgentName) -> bool {
+        !self.is_vouched(agent) || self.ratings.played.contests(agent) < PROVISIONAL
+    }
+
+    /// In `forge.git`: what decides a contest of these agents as of now.
+    pub fn contest_inputs(&self, due: &Due, agents: &[&AgentName]) -> Inputs {
+        let played = &self.ratings.played;
+        let owners: Vec<AgentName> = agents.iter().map(|agent| self.owner(agent)).collect();
+        let provisional: Vec<bool> = agents.iter().map(|agent| self.is_provisional(agent)).collect();
+        let authors = self.owner(due.author);
+        let independent: BTreeSet<&AgentName> = agents
+            .iter()
+            .zip(&owners)
+            .filter(|(agent, owner)| self.is_vouched(agent) && **owner != authors)
+            .map(|(_, owner)| owner)
+            .collect();
+        let counts = due.anchored || independent.len() >= INDEPENDENT;
+        let established: BTreeSet<&AgentName> =
+            owners.iter().zip(&provisional).filter(|(_, provisional)| !**provisional).map(|(owner, _)| owner).collect();
+        let mut distinct: Vec<&AgentName> = owners.iter().collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let issue_k = |agent: &AgentName, owner: &AgentName| match played.contests(agent) {
+            _ if !counts || *owner == authors => 0,
+            0..PROVISIONAL => elo::K_ISSUE_PROVISIONAL,
+            PROVISIONAL.. => elo::K_ISSUE,
+        };
+        let entrants = agents.iter().zip(&owners).map(|(agent, owner)| Input {
+            rating: self.ratings.of(agent, notes_schema::names::Track::Simulator),
+            issue_k: issue_k(agent, owner),
+            owner: distinct.binary_search(&owner).unwrap_or(0),
+        });
+        let mut weights = Vec::new();
+        for i in 0..agents.len() {
+            for j in i + 1..agents.len() {
+                let same = owners[i] == owners[j];
+                let met = if same { 0 } else { played.times_met(&owners[i], &owners[j], due.t) };
+                let weight = elo::weight(same, provisional[i] || provisional[j], met);
+                weights.push(u16::try_from(weight).unwrap_or(0));
+            }
+        }
+        Inputs {
+            issue: played.issue(due.contest, due.difficulty),
+            anchored: due.anchored,
+            entrants: entrants.collect(),
+            weights,
+            rooms: distinct.iter().map(|owner| played.room(owner, &established, due.t)).collect(),
+        }
+    }
+
+    /// In `forge.git`: the settlement that is due of a contest whose entrants fared so; `key` is the digest of the ranking.
+    pub fn settle_contest(&self, key: Sha256, due: &Due, fared: &[Fared]) -> ContestSettled {
+        let agents: Vec<&AgentName> = fared.iter().map(|f| &f.agent).collect();
+        let inputs = self.contest_inputs(due, &agents);
+        let outcome = inputs.outcome(fared);
+        ContestSettled {
+            key,
+            contest: due.contest.clone(),
+            author: due.author.clone(),
+            difficulty: due.difficulty,
+            anchored: due.anchored,
+            issue_before: inputs.issue,
+            issue_delta_milli: outcome.issue,
+            entrants: lines(&inputs, fared, &outcome.agents),
+        }
+    }
+
+    /// In `forge.git`: the correction that is due where the entrants of a settled contest fare so now; `None` where nothing
+    /// moves, or they are others.
+    pub fn correct_contest(&self, key: Sha256, contest: &ItemRef, fared: &[Fared]) -> Option<ContestCorrected> {
+        let (corrects, settled) = self.ratings.played.settlement(contest)?;
+        // In the order of the settlement, whatever theirs is.
+        let now: Option<Vec<Fared>> = settled
+            .fared
+            .iter()
+            .map(|was| fared.iter().find(|f| f.agent == was.agent && f.pull == was.pull).cloned())
+            .collect();
+        let now = now.filter(|now| now.len() == fared.len())?;
+        let outcome = settled.inputs.outcome(&now);
+        let deltas: Vec<i64> = outcome.agents.iter().zip(&settled.given).map(|(due, given)| due - given).collect();
+        let issue_delta_milli = outcome.issue - settled.issue_given;
+        if now == settled.fared || (issue_delta_milli == 0 && deltas.iter().all(|delta| *delta == 0)) {
+            return None;
+        }
+        let entrants = lines(&settled.inputs, &now, &deltas);
+        Some(ContestCorrected { key, corrects, contest: contest.clone(), issue_delta_milli, entrants })
+    }
+
+    pub(super) fn contest_settled(&mut self, fact: &ContestSettled, t: u64) {
+        let due = Due {
+            contest: &fact.contest,
+            author: &fact.author,
+            difficulty: fact.difficulty,
+            anchored: fact.anchored,
+            t,
+        };
+        let agents: Vec<&AgentName> = fact.entrants.iter().map(|e| &e.agent).collect();
+        let inputs = self.contest_inputs(&due, &agents);
+        let fared: Vec<Fared> = fact.entrants.iter().map(Fared::of).collect();
+        self.meet(&agents, t);
+        self.gain(&fact.entrants, &inputs.made(&fared), t);
+        let played = &mut self.ratings.played;
+        for agent in agents {
+            *played.contests.entry(agent.clone()).or_insert(0) += 1;
+        }
+        played.issues.insert(fact.contest.clone(), fact.issue_before.saturating_add(fact.issue_delta_milli));
+        played.of.insert(fact.contest.clone(), fact.key);
+        let settled = SettledContest {
+            contest: fact.contest.clone(),
+            inputs,
+            fared,
+            given: fact.entrants.iter().map(|e| e.delta_milli).collect(),
+            issue_given: fact.issue_delta_milli,
+        };
+        played.settled.insert(fact.key, Shared::new(settled));
+    }
+
+    pub(super) fn contest_corrected(&mut self, fact: &ContestCorrected, t: u64) {
+        let Some(before) = self.ratings.played.settled.get(&fact.corrects).cloned() else { return };
+        let mut settled = SettledContest::clone(&before);
+        let now: Vec<Fared> = fact.entrants.iter().map(Fared::of).collect();
+        let (due, was) = (settled.inputs.made(&now), settled.inputs.made(&settled.fared));
+        let made: Vec<i64> = due.iter().zip(was).map(|(due, was)| due.saturating_sub(was)).collect();
+        self.gain(&fact.entrants, &made, t);
+        settled.fared = now;
+        for (given, line) in settled.given.iter_mut().zip(&fact.entrants) {
+            *given = given.saturating_add(line.delta_milli);
+        }
+        settled.issue_given = settled.issue_given.saturating_add(fact.issue_delta_milli);
+        let played = &mut self.ratings.played;
+        if let Some(rating) = played.issues.get_mut(&fact.contest) {
+            *rating = rating.saturating_add(fact.issue_delta_milli);
+        }
+        played.settled.insert(fact.corrects, Shared::new(settled));
+    }
+
+    /// Notes who has met whom.
+    fn meet(&mut self, agents: &[&AgentName], t: u64) {
+        let owners: BTreeSet<AgentName> = agents.iter().map(|agent| self.owner(agent)).collect();
+        let established: BTreeSet<AgentName> =
+            agents.iter().filter(|agent| !self.is_provisional(agent)).map(|agent| self.owner(agent)).collect();
+        let played = &mut self.ratings.played;
+        for a in &owners {
+            for b in owners.range(a.clone()..).skip(1) {
+                let times = played.met.entry((a.clone(), b.clone())).or_default();
+                while times.front().is_some_and(|at| at.saturating_add(MEMORY_MS) <= t) {
+                    times.pop_front();
+                }
+                times.push_back(t);
+            }
+            for b in established.iter().filter(|b| *b != a) {
+                played.opponents.entry(a.clone()).or_default().insert(b.clone());
+            }
+        }
+    }
+
+    /// Notes what owners have gained: in all, and of games that agents here made up.
+    fn gain(&mut self, lines: &[Line], made: &[i64], t: u64) {
+        for (line, made) in lines.iter().zip(made) {
+            let owner = self.owner(&line.agent);
+            let gained = self.ratings.played.gained.entry(owner).or_default();
+            gained.made = gained.made.saturating_add(*made);
+            while gained.recent.front().is_some_and(|(at, _)| at.saturating_add(DAY_MS) <= t) {
+                gained.recent.pop_front();
+            }
+            gained.recent.push_back((t, line.delta_milli));
+        }
+    }
+}
+
+
+fn lines(inputs: &Inputs, fared: &[Fared], deltas: &[i64]) -> Vec<Line> {
+    let all = inputs.entrants.iter().zip(fared).zip(deltas);
+    all.map(|((input, fared), delta)| Line {
+        agent: fared.agent.clone(),
+        pull: fared.pull,
+        place: fared.place,
+        solved: fared.solved,
+        before: input.rating,
+        issue_k: input.issue_k,
+        delta_milli: *delta,
+    })
+    .collect()
+}
