@@ -262,7 +262,8 @@ mod tests {
             TokenRevoked { id: "t7".into() }.into(),
             ProjectCreated { default_branch: branch("main"), description: "A parser.".into() }.into(),
             ProjectJoined {}.into(),
-            IssueOpened { title: "Leak".into(), labels: vec!["rust".into()], lang: None, dedupe: Some("k".into()) }.into(),
+            IssueOpened { title: "Leak".into(), labels: vec!["rust".into()], lang: None, dedupe: Some("k".into()) }
+                .into(),
             IssueClosed { fixed_by: Some(item("parser#57")) }.into(),
             IssueReopened {}.into(),
             Commented {}.into(),

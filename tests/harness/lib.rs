@@ -23,6 +23,7 @@ pub use server::Forge;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The `forge` program built from this tree. Built again first when the test runs under cargo, so that it is never a
 /// stale one; `FORGE_BIN` names another.
@@ -58,6 +59,19 @@ pub fn tool(args: &[&str]) -> Out {
     let mut command = out::limited(forge_bin());
     command.args(args).env_remove("FORGE_FAILPOINT");
     out::run(&mut command, None)
+}
+
+/// Waits for what a server does by itself.
+///
+/// # Panics
+/// Where it does not come about within two minutes.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(120), "it did not come about: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Small deterministic randomness for loads and kill times (xorshift64*): a failing run names its seed.

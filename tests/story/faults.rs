@@ -12,7 +12,7 @@ use tests::agent::text;
 use tests::flow::{self, Work};
 use tests::load::{Load, PROJECT, Tally};
 use tests::plumbing;
-use tests::{Agent, Dice, Forge, tool};
+use tests::{Agent, Dice, Forge, tool, until};
 
 /// How long the load looks for a fault point before the test says that it was never reached.
 const SEARCH: Duration = Duration::from_secs(120);
@@ -295,16 +295,6 @@ fn told(agent: &Agent, line: &str) -> String {
     assert!(text(&error, "/why").contains("os error"), "{error}");
     agent.ssh(&text(&error, "/next")).ok();
     text(&error, "/code")
-}
-
-/// Waits for what housekeeping does by itself.
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < SEARCH, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tests::flow::{self, Work};
 use tests::plumbing::{self, copy_tree, git, mirror_all};
-use tests::{Agent, Forge, Out, tool};
+use tests::{Agent, Forge, Out, tool, until};
 
 use super::mirror::{feeds, lived_in, verify};
 
@@ -24,16 +24,6 @@ fn run_next(agent: &Agent, out: &Out) -> Out {
     agent.sh(agent.home(), next)
 }
 
-/// Waits until `what` holds: a mirror looks every second.
-#[track_caller]
-fn until(what: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !what() {
-        assert!(Instant::now() < deadline, "it did not come about");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 fn ledger(data: &Path, project: &str) -> String {
     git(&data.join(format!("repositories/{project}.git")), &["rev-parse", "refs/forge/ledger"]).ok().text().to_owned()
 }
@@ -46,10 +36,14 @@ fn a_mirror_follows_a_forge_and_prints_the_same_feeds() {
     mirror_once(&forge.http_url(""), &data).ok().says("good: ").says("ledger parser ");
     // Notes are written a moment behind.
     let there = || plumbing::remote_ref(alpha, "parser", "refs/forge/ledger").unwrap();
-    until(|| mirror_once(&forge.http_url(""), &data).ok().is_ok() && ledger(&data, "parser") == there());
+    until("the mirror catches up", || {
+        mirror_once(&forge.http_url(""), &data).ok().is_ok() && ledger(&data, "parser") == there()
+    });
     verify(&data).ok().keeps_quiet_about("pending");
     plumbing::assert_clean(&data.join("repositories/parser.git"));
-    until(|| mirror_once(&forge.http_url(""), &data).ok().stdout.contains("good: 0 new batches"));
+    until("the mirror catches up", || {
+        mirror_once(&forge.http_url(""), &data).ok().stdout.contains("good: 0 new batches")
+    });
 
     let mut mirror = forge.mirror(&data, &forge.http_url(""));
     mirror.up();
@@ -65,7 +59,7 @@ fn a_mirror_follows_a_forge_and_prints_the_same_feeds() {
     waiting.join().unwrap();
     flow::found_project(beta, "young", &[("README.md", "young\n")]);
     let same = |mirror: &Forge| feeds(mirror, &agents) == feeds(&forge, &agents);
-    until(|| same(&mirror));
+    until("the mirror catches up", || same(&mirror));
     let clone = alpha.at(&mirror).clone_into(&mirror.http_url("/young.git"), "from-the-mirror", &[]);
     assert_eq!(fs::read_to_string(clone.join("README.md")).unwrap(), "young\n");
     alpha.at(&mirror).clone_into(&mirror.ssh_url("parser"), "over-ssh", &["--mirror"]);
@@ -77,7 +71,7 @@ fn a_mirror_follows_a_forge_and_prints_the_same_feeds() {
     mirror.kill();
     let more = flow::open_issue(beta, "young", "While it was down");
     mirror.up();
-    until(|| alpha.at(&mirror).ssh(&format!("details {more}")).is_ok());
+    until("the mirror catches up", || alpha.at(&mirror).ssh(&format!("details {more}")).is_ok());
     // What is damaged in it comes from the forge again.
     let damaged = forge.scratch().join("damaged");
     copy_tree(&data, &damaged);
@@ -175,7 +169,7 @@ fn a_history_that_does_not_go_on_is_not_followed() {
     let mut mirror = forge.mirror(&data, &forge.http_url(""));
     mirror.up();
     alpha.at(&mirror).ssh("feed").ok().says("Seen by the mirror").keeps_quiet_about("Another history");
-    until(|| mirror.log().contains("the history there was rewritten"));
+    until("the mirror catches up", || mirror.log().contains("the history there was rewritten"));
     assert_eq!((mirror.stop(), forge.stop()), (0, 0));
     fs::remove_dir_all(forge.data()).unwrap();
     fs::rename(&kept, forge.data()).unwrap();
@@ -226,7 +220,9 @@ fn a_new_signing_epoch_is_followed_when_an_operator_says_so() {
     let out = mirror_once(&forge.http_url(""), &data).exits(1).says("opens epoch 2 with a new signing key");
     assert_eq!(ledger(&data, "forge"), before);
     run_next(&agents[0], &out).ok().says("good: ");
-    until(|| mirror_once(&forge.http_url(""), &data).ok().stdout.contains("good: 0 new batches"));
+    until("the mirror catches up", || {
+        mirror_once(&forge.http_url(""), &data).ok().stdout.contains("good: 0 new batches")
+    });
     verify(&data).ok().says("signed by keys of 2 epochs");
 }
 
@@ -247,7 +243,7 @@ impl Moments {
         let work = Work::start(alpha, &flow::open_issue(beta, "parser", "First"));
         let pull = work.deliver("a.txt", "a\n");
         // They are written a moment behind.
-        until(|| plumbing::remote_ref(alpha, "parser", "refs/notes/forge/traces").is_some());
+        until("the mirror catches up", || plumbing::remote_ref(alpha, "parser", "refs/notes/forge/traces").is_some());
         let early = forge.scratch().join("early");
         mirror_all(&forge, alpha, &early);
         beta.json(&format!("review approve {pull} reads well"));

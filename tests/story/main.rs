@@ -9,6 +9,7 @@ mod bench;
 mod cases;
 mod checkpoints;
 mod clients;
+mod contests;
 mod documents;
 mod faults;
 mod folded;

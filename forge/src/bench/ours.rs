@@ -179,7 +179,8 @@ impl Ours {
                 for at in 0..part {
                     if at % EACH == 0 {
                         n = draft.number();
-                        let fact = IssueOpened { title: format!("Question {n}"), labels: vec![], lang: None, dedupe: None };
+                        let fact =
+                            IssueOpened { title: format!("Question {n}"), labels: vec![], lang: None, dedupe: None };
                         draft.event(&author, &EntityId::Issue(n), fact, Some("It was asked."), &[])?;
                     } else {
                         draft.event(&author, &EntityId::Issue(n), Commented {}, Some("Looks right to me."), &[])?;

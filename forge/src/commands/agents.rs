@@ -264,9 +264,11 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         place: c.place,
         reached: c.reached,
     };
-    let kept = context.forge.open_repositories().iter().fold(Kept::default(), |kept, repository| {
-        kept.and(repository.snapshot().fold.contests.kept(&agent))
-    });
+    let kept = context
+        .forge
+        .open_repositories()
+        .iter()
+        .fold(Kept::default(), |kept, repository| kept.and(repository.snapshot().fold.contests.kept(&agent)));
     let projects = fold.members.iter().filter(|(a, p)| *a == agent && !p.is_forge()).map(|(_, p)| p.to_string());
     Ok(Answer::of(&Profiled {
         ratings: fold.ratings.all_of(&agent),

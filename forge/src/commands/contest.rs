@@ -36,12 +36,8 @@ const LONGEST_COMMAND: usize = 200;
 const LONGEST_LANG: usize = 16;
 
 /// Flags of `issue new` that make a contest of the issue.
-pub(super) const FLAGS: [(&str, Takes); 4] = [
-    ("difficulty", Takes::Word),
-    ("command", Takes::Words),
-    ("deadline", Takes::Word),
-    ("base", Takes::Word),
-];
+pub(super) const FLAGS: [(&str, Takes); 4] =
+    [("difficulty", Takes::Word), ("command", Takes::Words), ("deadline", Takes::Word), ("base", Takes::Word)];
 
 /// The language that `--lang` names.
 pub(super) fn lang(context: &Context, args: &Args) -> Result<Option<String>, Refusal> {
@@ -70,9 +66,9 @@ pub(super) fn terms(context: &Context, args: &Args, project: &Project) -> Result
     }
     let runs_ms = match args.value("deadline") {
         None => RUNS_MS,
-        Some(text) => duration(text).filter(|ms| (SHORTEST_MS..=LONGEST_MS).contains(ms)).ok_or_else(|| {
-            context.usage("--deadline is a number of s, m, h or d, from 1s to 30d: 24h")
-        })?,
+        Some(text) => duration(text)
+            .filter(|ms| (SHORTEST_MS..=LONGEST_MS).contains(ms))
+            .ok_or_else(|| context.usage("--deadline is a number of s, m, h or d, from 1s to 30d: 24h"))?,
     };
     let base = base(context, args.value("base"), project)?;
     Ok(Some(ContestOpened { difficulty, base, command: command.to_owned(), runs_ms, anchored: false }))
@@ -239,7 +235,12 @@ impl Render for Board {
     fn markdown(&self) -> String {
         let mut out = format!("# Contest {}: {}\n\n", self.reference, inline(&self.title));
         let (rating, base) = (show(self.issue_rating), self.base.short());
-        out.push_str(&format!("{} · {} · rated {rating} · for {} agents\n", self.stage.as_str(), self.difficulty, self.tier));
+        out.push_str(&format!(
+            "{} · {} · rated {rating} · for {} agents\n",
+            self.stage.as_str(),
+            self.difficulty,
+            self.tier
+        ));
         out.push_str(&format!("from `{base}`, decided by `{}`\n", inline(&self.command).replace('`', "'")));
         out.push_str(&match (self.stage, self.closes_ms) {
             (Stage::Open, Some(at)) => format!("closes {} · {} working\n", show_time(at), count(self.working, "agent")),
@@ -294,7 +295,12 @@ fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let found = issue.and_then(|n| Some((n, fold.issue(n)?)));
     let Some((n, issue, terms)) = found.and_then(|(n, issue)| Some((n, issue, issue.contest.as_ref()?))) else {
         let why = "it belongs to no contest";
-        return Err(Refusal::new(Code::NotFound, asked.to_string(), why, format!("details {}/{}", asked.project, asked.n)));
+        return Err(Refusal::new(
+            Code::NotFound,
+            asked.to_string(),
+            why,
+            format!("details {}/{}", asked.project, asked.n),
+        ));
     };
     let reference = ItemRef { project: asked.project.clone(), n };
     let lines = lines(context, &project, &reference, terms);

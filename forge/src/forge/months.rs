@@ -145,7 +145,11 @@ mod tests {
         };
         forge.create_project(&name, &main, register).unwrap();
         let parser = forge.project(&name).unwrap();
-        told(&parser, EntityId::Issue(1), IssueOpened { title: "Fix it".into(), labels: vec![], lang: None, dedupe: None });
+        told(
+            &parser,
+            EntityId::Issue(1),
+            IssueOpened { title: "Fix it".into(), labels: vec![], lang: None, dedupe: None },
+        );
         let (old, blob) = record(&parser, "January");
         time.fetch_add(31 * DAY, Ordering::SeqCst);
         let (young, _) = record(&parser, "February");

@@ -44,8 +44,8 @@ pub const POINTS: &[&str] = &[
     "redaction-ended",
 ];
 
-/// What makes a debug build fail on purpose.
-const VARIABLES: [&str; 3] = ["FORGE_FAILPOINT", "FORGE_DISK_FAULTS", "FORGE_POWER_LOSS"];
+/// What makes a debug build fail on purpose, or believe another time.
+const VARIABLES: [&str; 4] = ["FORGE_FAILPOINT", "FORGE_DISK_FAULTS", "FORGE_POWER_LOSS", "FORGE_CLOCK_AHEAD"];
 
 /// The variable that asks this process to fail on purpose, where it is a build that cannot.
 pub fn asked_in_vain() -> Option<&'static str> {

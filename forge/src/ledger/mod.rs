@@ -4,6 +4,7 @@
 //! a replay of the ledger gives. Refs and indexes on disk are caches of it.
 
 mod checkpoint;
+mod clock;
 mod collect;
 pub mod draft;
 pub(crate) mod fanout;
@@ -29,6 +30,7 @@ mod tests;
 pub mod verify;
 
 pub use checkpoint::Checkpoints;
+pub use clock::{Clock, system_clock};
 pub use collect::{Collected, Keeps, LIST as COLLECTING, NotCollected};
 pub use draft::{Author, Draft, NewRecord, Recorded};
 pub(crate) use follow::{FollowError, NewEpochs};
@@ -37,7 +39,7 @@ pub use recover::RecoverError;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
 pub(crate) use replay::{first_parents, peel as peeled, texts};
 pub(crate) use repository::Followed;
-pub use repository::{Clock, Deps, Published, Repository, UNKNOWN, system_clock};
+pub use repository::{Deps, Published, Repository, UNKNOWN};
 pub use sequence::Sequence;
 pub use signed_record::{
     FILE as SIGNATURE_FILE, NAMESPACE as SIGNATURE_NAMESPACE, check_signature, record_files, record_signer,

@@ -24,6 +24,7 @@ use notes_schema::{Oid, ProjectName, RefName};
 use tokio::sync::OwnedMutexGuard;
 
 use super::checkpoint::Checkpoints;
+use super::clock::Clock;
 use super::draft::{Built, Draft};
 use super::follow::{self, FollowError, NewEpochs};
 use super::pushes::Pushes;
@@ -37,17 +38,6 @@ use doubt::ReadOnly;
 pub use doubt::UNKNOWN;
 use git::object::Object;
 use git::store::{Objects as _, Store};
-
-/// Milliseconds since 1970; injected, so that tests and replays own time.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// The machine's clock.
-pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.map_or(0, |d| d.as_millis() as u64)
-    })
-}
 
 /// What a repository shares with the rest of its forge.
 #[derive(Clone)]

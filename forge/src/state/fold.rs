@@ -9,8 +9,8 @@ use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, ProjectState, PullState,
-    Ratings, Rerun, Shared, State, TokenState, Worker,
+    AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, ProjectState,
+    PullState, Ratings, Rerun, Shared, State, TokenState, Worker,
 };
 use crate::state::IssueStatus;
 

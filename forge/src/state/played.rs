@@ -156,7 +156,8 @@ impl Inputs {
             let score = if a.solved { elo::WIN } else { elo::LOSS };
             gains[self.entrants[i].owner].1 += elo::game(a.rating, self.issue, score, a.issue_k).max(0);
         }
-        let keeps: Vec<Keeps> = self.rooms.iter().zip(gains).map(|(room, gains)| room.keeps(gains, self.anchored)).collect();
+        let keeps: Vec<Keeps> =
+            self.rooms.iter().zip(gains).map(|(room, gains)| room.keeps(gains, self.anchored)).collect();
         self.entrants.iter().map(|input| keeps[input.owner]).collect()
     }
 }
@@ -242,8 +243,9 @@ impl Played {
         let met = i64::try_from(met).unwrap_or(i64::MAX);
         let gained = self.gained.get(owner);
         let since = t.saturating_sub(DAY_MS);
-        let today: i64 = gained
-            .map_or(0, |gained| gained.recent.iter().rev().take_while(|(at, _)| *at > since).map(|(_, gain)| gain).sum());
+        let today: i64 = gained.map_or(0, |gained| {
+            gained.recent.iter().rev().take_while(|(at, _)| *at > since).map(|(_, gain)| gain).sum()
+        });
         let room = ROOM.saturating_add(ROOM_EACH.saturating_mul(met));
         Room { made: room.saturating_sub(gained.map_or(0, |g| g.made)), day: ROOM_OF_A_DAY.saturating_sub(today) }
     }
@@ -424,7 +426,6 @@ impl Fold {
         }
     }
 }
-
 
 fn lines(inputs: &Inputs, fared: &[Fared], deltas: &[i64]) -> Vec<Line> {
     let all = inputs.entrants.iter().zip(fared).zip(deltas);

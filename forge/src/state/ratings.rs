@@ -150,7 +150,14 @@ impl Ratings {
         self.history.entry(agent.clone()).or_default().push_back(Change { reached, ..change });
     }
 
-    fn entrants_changed(&mut self, key: Sha256, contest: &ItemRef, entrants: &[Entrant], corrects: bool, at: &Happened) {
+    fn entrants_changed(
+        &mut self,
+        key: Sha256,
+        contest: &ItemRef,
+        entrants: &[Entrant],
+        corrects: bool,
+        at: &Happened,
+    ) {
         let of = u32::try_from(entrants.len()).unwrap_or(u32::MAX);
         for entrant in entrants.iter().filter(|entrant| !corrects || entrant.delta_milli != 0) {
             let change = change(key, contest, entrant.delta_milli, Track::Simulator, at);

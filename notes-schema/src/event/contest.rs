@@ -138,7 +138,8 @@ pub struct ContestRanked {
 
 impl Subject for ContestRanked {
     fn subject(&self) -> String {
-        let first: Vec<&str> = self.places.iter().filter(|p| p.place == 1 && p.solved).map(|p| p.agent.as_str()).collect();
+        let first: Vec<&str> =
+            self.places.iter().filter(|p| p.place == 1 && p.solved).map(|p| p.agent.as_str()).collect();
         match first.as_slice() {
             [] => "contest ranked: nobody solved it".to_owned(),
             [one] => format!("contest ranked: {one} is first of {}", self.places.len()),

@@ -166,7 +166,9 @@ impl Fact {
     pub fn redacted(&self) -> Option<Fact> {
         let redacted = || REDACTED.to_owned();
         Some(match self {
-            Fact::IssueOpened(_) => IssueOpened { title: redacted(), labels: Vec::new(), lang: None, dedupe: None }.into(),
+            Fact::IssueOpened(_) => {
+                IssueOpened { title: redacted(), labels: Vec::new(), lang: None, dedupe: None }.into()
+            }
             Fact::PullOpened(fact) => PullOpened { title: redacted(), ..fact.clone() }.into(),
             Fact::CheckPosted(fact) => {
                 CheckPosted { description: redacted(), url: String::new(), ..fact.clone() }.into()

@@ -125,7 +125,9 @@ fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, se
             && let Some(contest) = fold.contests.of(n)
             && contest.rankings.front().is_some_and(|(first, _)| first == key)
         {
-            report.faults.push(format!("{name}: {entity}: its contest is owed ratings, and forge.git settled it without"));
+            report
+                .faults
+                .push(format!("{name}: {entity}: its contest is owed ratings, and forge.git settled it without"));
         }
         if let Ok(EntityId::Pull(n)) = entity.parse()
             && fold.landings.get(&n) == Some(key)

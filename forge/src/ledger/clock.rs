@@ -1,0 +1,30 @@
+//! Time, as the forge is told it.
+//!
+//! In builds with debug assertions alone, `FORGE_CLOCK_AHEAD` names a file with a number of seconds by which the machine's
+//! clock is taken to be slow; it is read each time, so a test lets a day pass by writing it.
+
+use std::sync::Arc;
+
+/// Milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The machine's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |d| d.as_millis() as u64) + ahead_ms()
+    })
+}
+
+#[cfg(not(debug_assertions))]
+fn ahead_ms() -> u64 {
+    0
+}
+
+#[cfg(debug_assertions)]
+fn ahead_ms() -> u64 {
+    static FILE: std::sync::LazyLock<Option<std::ffi::OsString>> =
+        std::sync::LazyLock::new(|| std::env::var_os("FORGE_CLOCK_AHEAD"));
+    let told = FILE.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    told.and_then(|seconds| seconds.trim().parse::<u64>().ok()).map_or(0, |seconds| seconds * 1000)
+}
