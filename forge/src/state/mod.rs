@@ -10,6 +10,7 @@ mod evidence;
 mod fold;
 mod issue;
 mod pull;
+pub mod rank;
 mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
