@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing in here knows what an issue or a rating is.
 
+pub mod alike;
 pub mod apply;
 pub mod blame;
 pub(crate) mod child;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: reads only; answers are bounded by what the caller allows.
 
-mod patch;
+pub(crate) mod patch;
 mod rename;
 
 use std::cmp::Ordering;

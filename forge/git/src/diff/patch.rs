@@ -59,18 +59,22 @@ pub fn unified<O: Objects + ?Sized>(objects: &O, changes: &[Change], max_bytes: 
     let mut patch = Patch::default();
     let mut budget = MOST_COMPARED;
     for change in changes {
-        // A file that became something else entirely is removed and made anew.
-        let retyped = matches!((change.old, change.new), (Some((old, _)), Some((new, _))) if class(old) != class(new));
-        let halves = match retyped {
-            true => [Some(Change { new: None, ..change.clone() }), Some(Change { old: None, ..change.clone() })],
-            false => [Some(change.clone()), None],
-        };
-        for half in halves.iter().flatten() {
-            let text = file(objects, half, &mut budget, &mut patch)?;
+        for half in sections(change) {
+            let text = file(objects, &half, &mut budget, &mut patch)?;
             append(&mut patch, &text, max_bytes);
         }
     }
     Ok(patch)
+}
+
+/// What a patch says of one change: a file that became something else entirely is removed and made anew.
+pub(crate) fn sections(change: &Change) -> impl Iterator<Item = Change> {
+    let retyped = matches!((change.old, change.new), (Some((old, _)), Some((new, _))) if class(old) != class(new));
+    let halves = match retyped {
+        true => [Some(Change { new: None, ..change.clone() }), Some(Change { old: None, ..change.clone() })],
+        false => [Some(change.clone()), None],
+    };
+    halves.into_iter().flatten()
 }
 
 /// Adds `text`, or as many whole lines of it as still fit.
@@ -103,17 +107,15 @@ fn file<O: Objects + ?Sized>(
     budget: &mut usize,
     patch: &mut Patch,
 ) -> Result<Vec<u8>, DiffError> {
-    let mut text = header(change);
+    let mut text = header(change, ABBREVIATED);
     if change.old.map(|(_, id)| id) == change.new.map(|(_, id)| id) {
         return Ok(text);
     }
     let old = content(objects, change.old)?;
     let new = content(objects, change.new)?;
     let compared = old.len() + new.len();
-    let (before, after) = (quoted(b"a/", old_path(change)), quoted(b"b/", &change.path));
-    let (before, after) =
-        (change.old.map_or(b"/dev/null".to_vec(), |_| before), change.new.map_or(b"/dev/null".to_vec(), |_| after));
     if is_binary(&old) || is_binary(&new) || compared > *budget {
+        let (before, after) = names(change);
         text.extend_from_slice(&[b"Binary files ", before.as_slice(), b" and ", &after, b" differ\n"].concat());
         return Ok(text);
     }
@@ -122,7 +124,23 @@ fn file<O: Objects + ?Sized>(
     let diff = diff_with_slider_heuristics(Algorithm::Histogram, &input);
     patch.added += u64::from(diff.count_additions());
     patch.removed += u64::from(diff.count_removals());
-    if !old.is_empty() || !new.is_empty() {
+    body(&mut text, change, &input, &diff);
+    Ok(text)
+}
+
+/// Both names as the lines above the hunks hold them.
+fn names(change: &Change) -> (Vec<u8>, Vec<u8>) {
+    let nothing = || b"/dev/null".to_vec();
+    (
+        change.old.map_or_else(nothing, |_| quoted(b"a/", old_path(change))),
+        change.new.map_or_else(nothing, |_| quoted(b"b/", &change.path)),
+    )
+}
+
+/// Writes what stands below the header of a file that is text: both names and the hunks.
+pub(crate) fn body(text: &mut Vec<u8>, change: &Change, input: &InternedInput<&[u8]>, diff: &Diff) {
+    if !input.before.is_empty() || !input.after.is_empty() {
+        let (before, after) = names(change);
         // A name that holds blanks is followed by a tab, so that patch(1) finds its end.
         let sides = [("--- ", before, change.old, old_path(change)), ("+++ ", after, change.new, &change.path)];
         for (mark, name, there, path) in sides {
@@ -133,15 +151,15 @@ fn file<O: Objects + ?Sized>(
             text.push(b'\n');
         }
     }
-    hunks(&mut text, &input, &diff);
-    Ok(text)
+    hunks(text, input, diff);
 }
 
 fn old_path(change: &Change) -> &[u8] {
     change.from.as_ref().map_or(&change.path, |source| &source.path)
 }
 
-fn header(change: &Change) -> Vec<u8> {
+/// What stands above a file's hunks, ids cut to `digits`.
+pub(crate) fn header(change: &Change, digits: usize) -> Vec<u8> {
     let mut text =
         [b"diff --git ".as_slice(), &quoted(b"a/", old_path(change)), b" ", &quoted(b"b/", &change.path), b"\n"]
             .concat();
@@ -166,13 +184,14 @@ fn header(change: &Change) -> Vec<u8> {
     }
     let (old, new) = (change.old.map(|(_, id)| id), change.new.map(|(_, id)| id));
     if old != new {
-        let short = |id: Option<Oid>| id.map_or("0".repeat(ABBREVIATED), |id| id.to_string()[..ABBREVIATED].to_owned());
+        let short = |id: Option<Oid>| id.map_or("0".repeat(digits), |id| id.to_string()[..digits].to_owned());
         text.extend_from_slice(format!("index {}..{}{mode_behind}\n", short(old), short(new)).as_bytes());
     }
     text
 }
 
-fn content<O: Objects + ?Sized>(objects: &O, side: Option<(Mode, Oid)>) -> Result<Vec<u8>, DiffError> {
+/// What git compares of one side: nothing, a line about a submodule, or a blob's bytes.
+pub(crate) fn content<O: Objects + ?Sized>(objects: &O, side: Option<(Mode, Oid)>) -> Result<Vec<u8>, DiffError> {
     Ok(match side {
         None => Vec::new(),
         Some((Mode::Submodule, id)) => format!("Subproject commit {id}\n").into_bytes(),
@@ -183,7 +202,12 @@ fn content<O: Objects + ?Sized>(objects: &O, side: Option<(Mode, Oid)>) -> Resul
 }
 
 fn is_binary(data: &[u8]) -> bool {
-    data.len() > LARGEST_TEXT || data[..data.len().min(SNIFF)].contains(&0)
+    data.len() > LARGEST_TEXT || looks_binary(data)
+}
+
+/// Whether git takes it for binary by its first bytes.
+pub(crate) fn looks_binary(data: &[u8]) -> bool {
+    data[..data.len().min(SNIFF)].contains(&0)
 }
 
 /// Writes changes with their surroundings; changes whose surroundings touch share a hunk.
