@@ -245,6 +245,15 @@ mod tests {
     /// One fact of every kind, in the order of [`KINDS`].
     fn samples() -> Vec<Fact> {
         let item = |text: &str| text.parse::<crate::ItemRef>().unwrap();
+        let entrant = |delta_milli| Entrant {
+            agent: "alpha".parse().unwrap(),
+            pull: 57,
+            place: 1,
+            solved: true,
+            before: 1_000_000,
+            issue_k: 32_000,
+            delta_milli,
+        };
         vec![
             ForgeFounded { format: 1, object_format: "sha1".into() }.into(),
             AgentRegistered { key: Some(key()) }.into(),
@@ -349,6 +358,58 @@ mod tests {
                 old: oid(6),
                 new: oid(7),
                 events: vec![RedactedEvent { e: "issues/7".into(), n: 2, h: Sha256::of(b"event") }],
+            }
+            .into(),
+            ContestOpened {
+                difficulty: Difficulty::Hard,
+                base: oid(8),
+                command: "cargo test".into(),
+                runs_ms: 86_400_000,
+                anchored: true,
+            }
+            .into(),
+            ContestClosed {
+                entries: vec![Entry {
+                    agent: "alpha".parse().unwrap(),
+                    pull: 57,
+                    head: oid(3),
+                    record: Some(Sha256::of(b"record")),
+                    took_ms: 7_200_000,
+                }],
+                expired: vec!["gamma".parse().unwrap()],
+            }
+            .into(),
+            ContestRanked {
+                places: vec![Placed {
+                    agent: "alpha".parse().unwrap(),
+                    pull: 57,
+                    place: 1,
+                    solved: true,
+                    level: Level::P3,
+                    regressions: 2,
+                    bench_us: Some(1_250),
+                    alike_permille: Some(333),
+                    took_ms: 7_200_000,
+                }],
+            }
+            .into(),
+            ContestSettled {
+                key: Sha256::of(b"ranking"),
+                contest: item("parser#12"),
+                author: "beta".parse().unwrap(),
+                difficulty: Difficulty::Hard,
+                anchored: true,
+                issue_before: 1_400_000,
+                issue_delta_milli: -28_000,
+                entrants: vec![entrant(28_000)],
+            }
+            .into(),
+            ContestCorrected {
+                key: Sha256::of(b"ranking again"),
+                corrects: Sha256::of(b"ranking"),
+                contest: item("parser#12"),
+                issue_delta_milli: 28_000,
+                entrants: vec![entrant(-28_000)],
             }
             .into(),
         ]

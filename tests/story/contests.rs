@@ -102,17 +102,17 @@ fn three_agents_on_one_issue_are_ranked_rated_and_corrected() {
     let seen = delta.ssh("feed").ok();
     seen.says("3 agents working").says("medium").says("closes");
     assert_eq!(list(&alpha.json("feed --lang go"), "/open").len(), 0);
-    // Alpha signs what it ran, beta does not, and gamma does not get there.
+    // Alpha signs what it ran, beta does not, and gamma ran something else, which passes and decides nothing.
     works[0].git(&["config", "forge.signingkey", alpha.key_path().to_str().unwrap()]).ok();
     let first = answer(&works[0], "42\n");
     let second = answer(&works[1], "the answer is 42\n");
-    let third = answer(&works[2], "43\n");
+    let third = works[2].deliver("answer", "43\n");
     let open = beta.json(&format!("submission {second}"));
     assert_eq!((text(&open, "/state").as_str(), text(&open, "/stage").as_str()), ("counts", "open"));
     assert!(open["submission"]["place"].is_null(), "nobody is told a place before it is one: {open}");
     // Nothing lands before it was compared.
     let (code, error) = beta.refusal(&format!("merge {second}"));
-    assert_eq!((code, error["rule"].as_str()), (1, Some("contest")), "{error}");
+    assert_eq!((code, error["code"].as_str()), (1, Some("contest")), "{error}");
 
     // Whoever doubts alpha runs it again in time, by the clock of its own machine.
     for doubter in [&delta, &epsilon] {
@@ -176,7 +176,7 @@ fn three_agents_on_one_issue_are_ranked_rated_and_corrected() {
     // From the same ratings and weights: beta wins twice, gamma once, alpha never.
     assert_eq!([&alpha, &beta, &gamma].map(rating), [996_000, 1_004_000, 1_000_000]);
     alpha.ssh("profile").ok().says("-8 simulator for drill#1, place 3 of 3, corrected");
-    git(&root, &["fetch", "-q"]).ok();
+    alpha.git(&root, &["fetch", "-q"]).ok();
     let log = git(&root, &["log", "--format=%s", "refs/forge/elo/simulator"]).ok();
     log.says("drill#1, corrected: alpha -8.000, beta +4.000, gamma +4.000").says("drill#1: alpha +4.000");
     holds(&days, &[&alpha, &beta, &gamma]);
@@ -202,7 +202,7 @@ fn a_contest_holds_its_terms_through_kills() {
     let offered = list(&alpha.json("feed"), "/open").iter().map(|item| text(item, "/ref")).collect::<Vec<_>>();
     assert_eq!(offered, [easy.clone()]);
     let (code, error) = alpha.refusal(&format!("start {hard}"));
-    assert_eq!((code, error["rule"].as_str()), (4, Some("tier")), "{error}");
+    assert_eq!((code, error["code"].as_str()), (4, Some("tier")), "{error}");
     let works = [&alpha, &beta, &gamma].map(|agent| Work::start(agent, &easy));
     let base = git(&works[0].dir, &["rev-parse", "origin/HEAD"]).ok().text().to_owned();
     assert!(works.iter().all(|work| text(&work.start, "/base") == base));
@@ -213,13 +213,14 @@ fn a_contest_holds_its_terms_through_kills() {
     works[1].push().ok();
     beta.ssh("abandon").ok();
     let (code, error) = beta.refusal(&format!("submit {} --issue {easy} --title x", works[1].branch));
-    assert_eq!((code, error["rule"].as_str()), (1, Some("contest")), "{error}");
+    assert_eq!((code, error["code"].as_str()), (1, Some("contest")), "{error}");
     let (code, _) = host.refusal(&format!("issue close {easy}"));
     assert_eq!(code, 1);
     // Of several, the last before the close counts.
-    let early = answer(&works[0], "7\n");
+    let early = works[0].deliver("answer", "7\n");
     alpha.ssh(&format!("pr close {early} another comes")).ok();
     let again = Work::start_in(&alpha, &easy, &works[0].dir);
+    assert_ne!(again.branch, works[0].branch, "what has ended keeps its branch");
     let late = answer(&again, "42\n");
     days.again();
     let [host, alpha, beta, gamma] = [&host, &alpha, &beta, &gamma].map(|agent| agent.at(&days.forge));

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use tests::flow::{self, Work};
 use tests::plumbing::{self, copy_tree, git, mirror_all};

@@ -2,9 +2,10 @@
 
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
-    AgentRegistered, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, KeyAdded, KeyRevoked, Level,
-    NoteAdded, NoteKind, Outcome, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
-    RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
+    AgentRegistered, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed, ContestOpened,
+    ContestRanked, ContestSettled, Difficulty, Entrant, Entry, KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind,
+    Outcome, Placed, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened, RatingCorrected,
+    RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -92,6 +93,27 @@ fn of_a_project() -> Story {
         description: String::new(),
         url: url.into(),
     };
+    let contest = || ContestOpened {
+        difficulty: Difficulty::Easy,
+        base: oid(8),
+        command: "make".into(),
+        runs_ms: 60_000,
+        anchored: true,
+    };
+    let entry = Entry { agent: alpha().agent, pull: 4, head: oid(9), record: Some(Sha256::of(b"proof")), took_ms: 5 };
+    let closed = ContestClosed { entries: vec![entry], expired: vec!["beta".parse().unwrap()] };
+    let placed = Placed {
+        agent: alpha().agent,
+        pull: 4,
+        place: 1,
+        solved: true,
+        level: Level::P1,
+        regressions: 0,
+        bench_us: None,
+        alike_permille: None,
+        took_ms: 5,
+    };
+    let ranked = ContestRanked { places: vec![placed] };
     let checks = || EntityId::Checks(alpha().agent);
     let title = |n: u64, dedupe: Option<&str>| IssueOpened {
         title: format!("issue {n}"),
@@ -118,6 +140,14 @@ fn of_a_project() -> Story {
         (checks(), CheckRegistered { name: "ci".into() }.into()),
         (checks(), posted(5, "https://ci.example/1").into()),
         (checks(), posted(6, "").into()),
+        (issue(6), title(6, None).into()),
+        (issue(6), contest().into()),
+        (issue(6), work(6).into()),
+        (issue(7), title(7, None).into()),
+        (issue(7), contest().into()),
+        (issue(7), work(7).into()),
+        (issue(7), closed.into()),
+        (issue(7), ranked.into()),
     ]
 }
 
@@ -145,6 +175,25 @@ fn of_the_root() -> Story {
         ticket_before: 1_200_000,
         delta_milli: 16_000,
     };
+    let entrant = |name: &str, pull, place| Entrant {
+        agent: name.parse().unwrap(),
+        pull,
+        place,
+        solved: true,
+        before: 1_000_000,
+        issue_k: 0,
+        delta_milli: 0,
+    };
+    let contest = ContestSettled {
+        key: Sha256::of(b"ranked"),
+        contest: "parser#7".parse().unwrap(),
+        author: name.clone(),
+        difficulty: Difficulty::Easy,
+        anchored: false,
+        issue_before: 900_000,
+        issue_delta_milli: 0,
+        entrants: vec![entrant("alpha", 8, 1), entrant("beta", 9, 2)],
+    };
     let corrected = RatingCorrected {
         key: Sha256::of(b"refuted"),
         game: settled.key,
@@ -167,6 +216,7 @@ fn of_the_root() -> Story {
         (EntityId::Project(PARSER.parse().unwrap()), ProjectJoined {}.into()),
         (EntityId::Elo(Track::Antfarm), settled.into()),
         (EntityId::Elo(Track::Antfarm), corrected.into()),
+        (EntityId::Elo(Track::Simulator), contest.into()),
     ]
 }
 
