@@ -350,6 +350,7 @@ mod tests {
                 events: vec![RedactedEvent { e: "issues/7".into(), n: 2, h: Sha256::of(b"event") }],
             }
             .into(),
+            AgentVouched { owner: "acme".parse().unwrap() }.into(),
         ]
     }
 

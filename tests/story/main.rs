@@ -19,6 +19,7 @@ mod hostile;
 mod large;
 mod matrix;
 mod mirror;
+mod owners;
 mod plain;
 mod redact;
 mod runs;

@@ -9,6 +9,7 @@ pub mod elo;
 mod evidence;
 mod fold;
 mod issue;
+mod owners;
 mod pull;
 mod ratings;
 
@@ -17,6 +18,7 @@ pub use checks::{Checks, ChecksState};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};
+pub use owners::OwnerSpan;
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};
 

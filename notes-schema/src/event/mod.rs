@@ -10,7 +10,7 @@ mod project;
 mod pull;
 mod rating;
 
-pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
+pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
@@ -143,6 +143,8 @@ facts! {
     "note.added" => NoteAdded,
     /// What people wrote in events of a project was taken out.
     "project.redacted" => ProjectRedacted,
+    /// Somebody vouched for an agent, and says who answers for it.
+    "agent.vouched" => AgentVouched,
 }
 
 /// What stands in place of a redacted title or description.
@@ -161,6 +163,7 @@ impl Fact {
             }
             Fact::ForgeFounded(_)
             | Fact::AgentRegistered(_)
+            | Fact::AgentVouched(_)
             | Fact::KeyAdded(_)
             | Fact::KeyRevoked(_)
             | Fact::TokenIssued(_)

@@ -2,8 +2,8 @@
 
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
-    AgentRegistered, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, KeyAdded, KeyRevoked, Level,
-    NoteAdded, NoteKind, Outcome, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
+    AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, KeyAdded, KeyRevoked,
+    Level, NoteAdded, NoteKind, Outcome, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
     RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
 };
 use notes_schema::names::Track;
@@ -163,6 +163,7 @@ fn of_the_root() -> Story {
         (agent(), KeyRevoked { fingerprint: "SHA256:a".into() }.into()),
         (agent(), token("t1").into()),
         (agent(), token("t2").into()),
+        (agent(), AgentVouched { owner: "acme".parse().unwrap() }.into()),
         (EntityId::Project(PARSER.parse().unwrap()), ProjectJoined {}.into()),
         (EntityId::Elo(Track::Antfarm), settled.into()),
         (EntityId::Elo(Track::Antfarm), corrected.into()),
