@@ -184,10 +184,26 @@ fn two_agents_of_one_owner_confirm_a_proof_once() {
     let level = text(&alpha.json(&format!("pr {pull}")), "/proof");
     assert_eq!(run_again(&beta, &pull), level);
     assert_eq!(run_again(&gamma, &pull), level, "both are acme's");
+    let head = format!("refs/pull/{}/head", pull.rsplit('/').next().unwrap());
+    let checked = |name: &str, with_forge: bool| {
+        let [parser, root] = ["parser", "forge"]
+            .map(|project| alpha.clone_into(&alpha.ssh_url(project), &format!("{name}-{project}"), &["--mirror"]));
+        let signers = if with_forge { format!("--signers {}", root.display()) } else { String::new() };
+        alpha.sh(&parser, &format!("forge trace verify {head} {signers}")).ok()
+    };
+    let states = format!("the ledger states {level}");
+    let good = format!("good: proof {level}");
+    checked("two", true).says(&format!("{states} as well")).says(&good);
+    checked("two-alone", false).says(&good);
     assert_eq!(run_again(&delta, &pull), "P3");
+    checked("three", true).says("the ledger states P3 as well").says("good: proof P3");
 
+    // What was stated is counted by whose they were then.
+    olga.json("admin vouch delta --owner acme");
+    checked("one-now", true).says("the ledger states P3 as well").says("good: proof P3");
     // Nobody of the author's owner's runs it again.
     olga.json("admin vouch alpha --owner acme");
+    checked("none-now", true).says("the ledger states P3 as well").says("good: proof P3");
     let (code, error) = beta.refusal(&format!("challenge {pull}"));
     assert_eq!((code, text(&error, "/code")), (4, "not-allowed".to_owned()));
     verify(forge.data()).ok();

@@ -3,6 +3,7 @@
 //! Invariant: what was vouched for in a batch holds from the next one on, so that the number of a batch says who answered for
 //! whom when it was written, whatever else it holds.
 
+use imbl::{OrdMap, Vector};
 use notes_schema::{AgentName, EntityId, Fact};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,13 @@ impl Fold {
     pub fn owner_at(&self, agent: &AgentName, batch: u64) -> AgentName {
         let spans = self.owners.get(agent).into_iter().flatten();
         spans.take_while(|span| span.said < batch).last().map_or(agent, |span| &span.owner).clone()
+    }
+
+    /// In `forge.git`: who answered for whom once batch `batch` of it was written, all there was said until then.
+    pub fn owners_until(&self, batch: u64) -> OrdMap<AgentName, Vector<OwnerSpan>> {
+        let until = |spans: &Vector<OwnerSpan>| spans.iter().take_while(|span| span.said <= batch).cloned().collect();
+        let all = self.owners.iter().map(|(agent, spans)| (agent.clone(), until(spans)));
+        all.filter(|(_, spans): &(_, Vector<OwnerSpan>)| !spans.is_empty()).collect()
     }
 
     /// In `forge.git`: whether somebody vouched for an agent.
@@ -138,6 +146,7 @@ mod tests {
                 for k in 0..3 {
                     prop_assert_eq!(fold.owner_at(&agent(k), *at), then.owner(&agent(k)));
                 }
+                prop_assert_eq!(&fold.owners_until(at - 1), &then.owners);
             }
             for k in 0..3 {
                 prop_assert_eq!(fold.owner_at(&agent(k), u64::MAX), fold.owner(&agent(k)));
