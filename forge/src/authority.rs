@@ -48,6 +48,15 @@ pub struct Scope {
     pub verbs: Vec<String>,
 }
 
+/// What the forge knows of an agent besides how it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rank {
+    /// The settings name it: it moderates.
+    pub operator: bool,
+    /// Somebody vouched for it.
+    pub vouched: bool,
+}
+
 /// What an operation needs of its actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
@@ -61,6 +70,10 @@ pub enum Needs {
     Agent,
     /// The same with a key or a token that is good for every project and ref: what it does outlives its limits.
     WholeAgent,
+    /// The same, and somebody vouched for it.
+    Vouched,
+    /// The same, and the settings name it as an operator.
+    Operator,
     /// There is no such actor: the forge does it by itself.
     Nobody,
 }
@@ -136,8 +149,15 @@ pub const fn stands(of: Of, ties: Ties) -> bool {
     }
 }
 
-/// Whether `actor` may ask for `operation`; where it is of one project, and that is known, on `project`.
-pub fn permit(actor: &Actor, operation: Operation, project: Option<&ProjectName>, read: Read) -> Result<(), Refusal> {
+/// Whether `actor`, who is of that rank, may ask for `operation`; where it is of one project, and that is known, on
+/// `project`.
+pub fn permit(
+    actor: &Actor,
+    rank: Rank,
+    operation: Operation,
+    project: Option<&ProjectName>,
+    read: Read,
+) -> Result<(), Refusal> {
     let Operation { verb, needs, of: _ } = operation;
     let register = match actor {
         Actor::Stranger(key) => format!("register {}", free_name(key)),
@@ -169,11 +189,40 @@ pub fn permit(actor: &Actor, operation: Operation, project: Option<&ProjectName>
         (Needs::Nobody, Actor::Agent(_)) => {
             Err(Refusal::new(Code::NotAllowed, verb, "only the forge itself writes it", "help"))
         }
-        (Needs::WholeAgent, Actor::Agent(agent)) if agent.scope.project.is_some() || agent.scope.refs.is_some() => {
-            let why = format!("{} is good for a part of the forge only, and this is about all of it", agent.credential);
+        (Needs::Operator, Actor::Agent(_)) if !rank.operator => {
+            Err(Refusal::new(Code::NotAllowed, verb, "it is for operators, whom the settings name", "whoami"))
+        }
+        (Needs::Vouched, Actor::Agent(_)) if !rank.vouched => {
+            let why = "nobody vouched for you, and who vouches answers for it: ask an operator";
             Err(Refusal::new(Code::NotAllowed, verb, why, "whoami"))
         }
-        (Needs::Read | Needs::Agent | Needs::WholeAgent, Actor::Agent(agent)) => in_scope(agent, verb, project),
+        (Needs::WholeAgent | Needs::Vouched | Needs::Operator, Actor::Agent(agent)) => {
+            whole(agent, verb).and_then(|()| in_scope(agent, verb, project))
+        }
+        (Needs::Read | Needs::Agent, Actor::Agent(agent)) => in_scope(agent, verb, project),
+    }
+}
+
+/// Whether what let `agent` in is good for every project and ref.
+fn whole(agent: &AgentActor, verb: &str) -> Result<(), Refusal> {
+    if agent.scope.project.is_none() && agent.scope.refs.is_none() {
+        return Ok(());
+    }
+    let why = format!("{} is good for a part of the forge only, and this is about all of it", agent.credential);
+    Err(Refusal::new(Code::NotAllowed, verb, why, "whoami"))
+}
+
+/// Whether `consent`, a token that `agent` gave out of its hands, lets somebody else do `verb` to it. One that is good for
+/// more would let them do more: it is for this alone.
+pub fn consents(consent: &Actor, agent: &AgentName, verb: &str) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(Refusal::new(Code::NotAllowed, verb, why, format!("help {verb}")));
+    match consent.agent() {
+        Some(by) if by.name != *agent => refuse(format!("the token is {}'s, not {agent}'s", by.name)),
+        Some(by) if by.scope.verbs != [verb] => {
+            refuse(format!("the token must be good for `{verb}` alone: {agent} makes it by `token --verbs {verb}`"))
+        }
+        Some(by) => whole(by, verb),
+        None => refuse(format!("that is no token of {agent}'s")),
     }
 }
 
@@ -236,7 +285,8 @@ mod tests {
             Actor::Agent(AgentActor { name, credential, scope })
         };
         let whole = |actor: &Actor, verb| {
-            permit(actor, Operation { verb, needs: Needs::WholeAgent, of: Of::Forge }, None, Read::Public)
+            let operation = Operation { verb, needs: Needs::WholeAgent, of: Of::Forge };
+            permit(actor, Rank::default(), operation, None, Read::Public)
         };
         let project = Some("parser".parse().unwrap());
         assert!(whole(&limited(Scope { project, ..Scope::default() }), "key").is_err());
@@ -248,6 +298,50 @@ mod tests {
             let identity = ["key add", "key revoke", "project new", "check register"].contains(&command.name);
             assert_eq!(command.needs == Needs::WholeAgent, identity, "{}", command.name);
         }
+    }
+
+    #[test]
+    fn rank_is_needed_and_never_enough() {
+        let agent = |scope| {
+            let (name, credential) = ("alpha".parse().unwrap(), "token:t".to_owned());
+            Actor::Agent(AgentActor { name, credential, scope })
+        };
+        let (operator, vouched) = (Rank { operator: true, vouched: false }, Rank { operator: false, vouched: true });
+        for (needs, rank, other) in [(Needs::Operator, operator, vouched), (Needs::Vouched, vouched, operator)] {
+            let may = |actor: &Actor, rank| {
+                permit(actor, rank, Operation { verb: "admin", needs, of: Of::Forge }, None, Read::Public).is_ok()
+            };
+            let whole = agent(Scope::default());
+            assert!(may(&whole, rank) && !may(&whole, other) && !may(&whole, Rank::default()), "{needs:?}");
+            assert!(may(&agent(Scope { verbs: vec!["admin".to_owned()], ..Scope::default() }), rank));
+            assert!(!may(&agent(Scope { verbs: vec!["push".to_owned()], ..Scope::default() }), rank));
+            assert!(!may(&agent(Scope { project: "parser".parse().ok(), ..Scope::default() }), rank));
+            assert!(!may(&agent(Scope { refs: Some("*".to_owned()), ..Scope::default() }), rank));
+            assert!(!may(&Actor::Anonymous, rank));
+        }
+        for command in crate::commands::COMMANDS {
+            let (admin, needs) = (command.name.starts_with("admin "), command.needs);
+            assert_eq!(needs == Needs::Operator, admin, "{}", command.name);
+            assert_eq!(needs == Needs::Vouched, command.name == "vouch", "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn a_token_consents_to_what_it_was_made_for_alone() {
+        let token = |name: &str, scope| {
+            let (name, credential) = (name.parse().unwrap(), "token:t".to_owned());
+            Actor::Agent(AgentActor { name, credential, scope })
+        };
+        let verbs =
+            |verbs: &[&str]| Scope { verbs: verbs.iter().map(|v| (*v).to_owned()).collect(), ..Scope::default() };
+        let beta = "beta".parse().unwrap();
+        let consents = |actor: &Actor| super::consents(actor, &beta, "vouch").is_ok();
+        assert!(consents(&token("beta", verbs(&["vouch"]))));
+        assert!(!consents(&token("alpha", verbs(&["vouch"]))));
+        assert!(!consents(&token("beta", Scope::default())), "it would give away everything");
+        assert!(!consents(&token("beta", verbs(&["vouch", "merge"]))) && !consents(&token("beta", verbs(&["push"]))));
+        assert!(!consents(&token("beta", Scope { project: "parser".parse().ok(), ..verbs(&["vouch"]) })));
+        assert!(!consents(&Actor::Anonymous));
     }
 
     #[test]

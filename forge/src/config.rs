@@ -31,7 +31,7 @@ pub struct Config {
     pub public_http: String,
     /// The certificate with which HTTP is encrypted; in the clear without one.
     pub tls: Option<tls::Files>,
-    /// Agents that may moderate.
+    /// Agents that may moderate. Nobody registers such a name: it is named here once it is somebody's.
     pub operators: Vec<AgentName>,
     /// How many months of records are kept, the current one among them; 0 for all.
     pub keep_trace_months: u32,

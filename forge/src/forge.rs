@@ -13,6 +13,7 @@ mod indexing;
 mod loss;
 mod months;
 mod notes;
+mod owners;
 mod push;
 pub mod redact;
 mod settle;
@@ -22,6 +23,7 @@ mod stores;
 
 pub(crate) use contests::reconsider;
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
+pub(crate) use owners::{Vouched, vouch};
 pub(crate) use push::{merge_base, shown as shown_proof};
 pub(crate) use space::bytes;
 
@@ -38,7 +40,7 @@ use notes_schema::{AgentName, ItemRef, ProjectName};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::answer::{Code, Refusal};
-use crate::authority::{Actor, AgentActor, Scope};
+use crate::authority::{Actor, AgentActor, Rank, Scope};
 use crate::config::Config;
 use crate::ledger::verify::redaction::is_undone;
 use crate::ledger::{self, Checkpoints, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
@@ -317,6 +319,15 @@ impl Forge {
         }
     }
 
+    /// What is known of whoever is at the door, besides how it came in.
+    pub fn rank(&self, actor: &Actor) -> Rank {
+        let Some(agent) = actor.agent() else { return Rank::default() };
+        Rank {
+            operator: self.config.operators.contains(&agent.name),
+            vouched: self.root().fold.is_vouched(&agent.name),
+        }
+    }
+
     /// Who a token is; a void one is refused, never anonymous.
     pub fn actor_for_token(&self, token: &str) -> Result<Actor, Refusal> {
         let refuse = |why: &str| Refusal::new(Code::NotAllowed, "token", why, "ssh forge token");
@@ -336,7 +347,7 @@ impl Forge {
     }
 
     /// Whether what let `agent` in is still good.
-    fn is_live(&self, agent: &AgentActor) -> Result<(), Refusal> {
+    pub(crate) fn is_live(&self, agent: &AgentActor) -> Result<(), Refusal> {
         let root = self.root();
         let live = match agent.credential.split_once(':') {
             Some(("key", fingerprint)) => root.fold.keys.get(fingerprint) == Some(&agent.name),

@@ -412,6 +412,7 @@ mod tests {
                 entrants: vec![entrant(-28_000)],
             }
             .into(),
+            AgentVouched { owner: "acme".parse().unwrap() }.into(),
         ]
     }
 

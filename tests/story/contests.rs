@@ -3,7 +3,7 @@
 //! Days pass by a file that debug builds take for how slow the clock is.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tests::agent::{list, number, text};
@@ -20,7 +20,7 @@ struct Days {
 impl Days {
     fn start() -> Days {
         let ahead = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
-        let forge = Forge::start_with(&[("FORGE_CLOCK_AHEAD", ahead.to_str().unwrap())]);
+        let forge = Forge::start_with(&Days::told(&ahead)[..1]);
         Days { forge, ahead }
     }
 
@@ -32,7 +32,12 @@ impl Days {
     /// Killed, and started again.
     fn again(&mut self) {
         self.forge.kill();
-        self.forge.try_up(&[("FORGE_CLOCK_AHEAD", self.ahead.to_str().unwrap())]).unwrap();
+        self.forge.try_up(&Days::told(&self.ahead)).unwrap();
+    }
+
+    /// Who is an operator is told behind the first start: the name must be somebody's.
+    fn told(ahead: &Path) -> [(&'static str, &str); 2] {
+        [("FORGE_CLOCK_AHEAD", ahead.to_str().unwrap()), ("FORGE_OPERATORS", "host")]
     }
 }
 
@@ -187,7 +192,8 @@ fn three_agents_on_one_issue_are_ranked_rated_and_corrected() {
     let copy = days.forge.scratch().join("copy");
     mirror_all(&days.forge, &alpha, &copy);
     tool(&["verify", copy.to_str().unwrap()]).ok();
-    let mirror = days.forge.beside(&copy);
+    let mut mirror = days.forge.beside_stopped(&copy);
+    mirror.try_up(&Days::told(&days.ahead)).unwrap();
     let [there, here] = [&mirror, &days.forge].map(|forge| alpha.at(forge).ssh("submission drill/1").ok().stdout);
     assert_eq!(there, here);
 }
@@ -249,6 +255,37 @@ fn a_contest_holds_its_terms_through_kills() {
     assert_eq!(list(&landed, "/ratings").len(), 0, "{landed}");
     holds(&days, &[&alpha, &beta, &gamma]);
     assert_clean(&days.forge.data().join("repositories/drill.git"));
+}
+
+#[test]
+fn agents_that_somebody_vouched_for_play_against_the_issue_too() {
+    let mut days = Days::start();
+    let known = agents(&days.forge, ["host", "alpha", "beta", "gamma"]);
+    days.again();
+    let [host, alpha, beta, gamma] = known.map(|agent| agent.at(&days.forge));
+    for agent in [&alpha, &beta, &gamma] {
+        host.ssh(&format!("admin vouch {}", agent.name)).ok();
+    }
+    let contest = contest(&host, "drill", "medium", "");
+    let works = [&alpha, &beta, &gamma].map(|agent| Work::start(agent, &contest));
+    works[0].git(&["config", "forge.signingkey", alpha.key_path().to_str().unwrap()]).ok();
+    answer(&works[0], "42\n");
+    answer(&works[1], "the answer is 42\n");
+    works[2].deliver("answer", "43\n");
+    days.later(25);
+    until("the ratings are settled", || rating(&alpha) != 1_000_000);
+    // Three owners that are known and not the host's: the issue, rated 1100, counts. Who has played fewer than ten contests
+    // meets it with K = 32, and is expected to solve it with 359,935 ppm: +20,482 where solved, -11,517 where not. Pairs are
+    // as among strangers, 2,000 each. Nobody has met anybody established, so that an owner gains 8,000 at most: alpha keeps
+    // 8,000 / 24,482 = 326 permille of its gains, beta 8,000 / 22,482 = 355.
+    let alphas = 2 * (2_000 * 326 / 1000) + 20_482 * 326 / 1000;
+    let betas = 2_000 * 355 / 1000 + 20_482 * 355 / 1000 - 2_000 * 326 / 1000;
+    let gammas = -(2_000 * 326 / 1000) - 2_000 * 355 / 1000 - 11_517;
+    assert_eq!((alphas, betas, gammas), (7_981, 7_329, -12_879));
+    assert_eq!([&alpha, &beta, &gamma].map(rating), [1_007_981, 1_007_329, 987_121]);
+    let board = host.json(&format!("submission {contest}"));
+    assert_eq!(number(&board, "/issue_rating"), 1_100_000 - alphas - betas - gammas, "nothing is made or lost");
+    holds(&days, &[&alpha, &beta, &gamma]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod hostile;
 mod large;
 mod matrix;
 mod mirror;
+mod owners;
 mod plain;
 mod redact;
 mod runs;

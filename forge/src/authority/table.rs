@@ -29,6 +29,7 @@ struct Column {
     door: Door,
     /// `None` for a token that is void: it is nobody.
     actor: Option<Actor>,
+    rank: Rank,
     maintainer: bool,
 }
 
@@ -38,7 +39,8 @@ fn columns() -> Vec<Column> {
     };
     let stranger = || Some(Actor::Stranger(PublicKey { openssh: String::new(), fingerprint: "SHA256:x".to_owned() }));
     let token = |scope| agent("alpha", "token:t", scope);
-    let one = |name, door, actor| Column { name, door, actor, maintainer: false };
+    let one = |name, door, actor| Column { name, door, actor, rank: Rank::default(), maintainer: false };
+    let ranked = |name, who, rank| Column { rank, ..one(name, Door::Both, agent(who, "key:k", Scope::default())) };
     vec![
         one("anonymous", Door::Http, Some(Actor::Anonymous)),
         one("stranger", Door::Ssh, stranger()),
@@ -56,6 +58,8 @@ fn columns() -> Vec<Column> {
         ),
         one("token for `whoami`", Door::Http, token(Scope { verbs: vec!["whoami".to_owned()], ..Scope::default() })),
         Column { maintainer: true, ..one("maintainer", Door::Both, agent("beta", "key:k", Scope::default())) },
+        ranked("vouched agent", "vera", Rank { vouched: true, ..Rank::default() }),
+        ranked("operator", "olga", Rank { operator: true, ..Rank::default() }),
         one("revoked token", Door::Http, None),
     ]
 }
@@ -72,9 +76,9 @@ fn project() -> ProjectName {
 fn asked(column: &Column, operation: Operation, own: bool, read: Read) -> Result<(), Refusal> {
     let refused = || Refusal::new(Code::NotAllowed, operation.verb, "", "help");
     let actor = column.actor.as_ref().ok_or_else(refused)?;
-    permit(actor, operation, None, read)?;
+    permit(actor, column.rank, operation, None, read)?;
     if operation.of != Of::Forge {
-        permit(actor, operation, Some(&project()), read)?;
+        permit(actor, column.rank, operation, Some(&project()), read)?;
     }
     let stands = stands(operation.of, Ties { maintainer: column.maintainer, own });
     if stands { Ok(()) } else { Err(refused()) }

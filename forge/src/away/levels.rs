@@ -2,7 +2,7 @@
 //!
 //! Invariant: says whose word is taken where `forge.git` is not there to ask.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use hooks::reruns;
@@ -10,7 +10,7 @@ use notes_schema::event::{Level, Outcome, Proof};
 use notes_schema::{Oid, Sha256, refs};
 
 use super::verify::{Check, State, Unable, unable};
-use super::{Stock, objects};
+use super::{Owners, Stock, objects};
 use crate::ledger::{KnownRecord, Snapshot, check_signature, verify};
 use crate::state::{PullState, Rerun};
 use git::store::Objects;
@@ -55,6 +55,22 @@ impl Signers {
         verify::replay_copy(&stock, tip, &root.epochs.values().cloned().collect::<Vec<_>>(), &mut |_, _| {})
             .map_err(|e| failed(e.to_string()))?;
         Ok(Signers { ledger, root: Some((root, batches)) })
+    }
+}
+
+impl Signers {
+    /// Who answers for whom, as of a batch of `forge.git`, or now; nobody for anybody else, where no clone of it was given.
+    pub(super) fn owners(&self, as_of: Option<Oid>) -> Owners {
+        let Some((root, batches)) = &self.root else { return Owners::default() };
+        match as_of.and_then(|commit| batches.get(&commit)) {
+            Some(batch) => root.fold.owners_until(*batch),
+            None => root.fold.owners.clone(),
+        }
+    }
+
+    /// Whether it is known who answers for whom.
+    pub(super) fn know_owners(&self) -> bool {
+        self.root.is_some()
     }
 }
 
@@ -128,6 +144,31 @@ pub(super) fn stated_too_low(stated: &Proof, follows: &Proof) -> bool {
     same && stated.level < follows.level && follows.level != Level::PX
 }
 
+/// Whether what was stated may differ from what follows only because some of those who ran it again are of one owner, which
+/// `forge.git` would tell. `all` is what they said, each as if nobody else answered for them.
+pub(super) fn by_owners(stated: &Proof, follows: &Proof, run: &Sha256, all: &[reruns::Rerun]) -> bool {
+    let who = |said: &dyn Fn(&reruns::Rerun) -> bool| {
+        all.iter().filter(|one| said(one)).map(|one| &one.owner).collect::<HashSet<_>>().len() >= reruns::NEEDED
+    };
+    stated.record == follows.record
+        && stated.level != follows.level
+        && match stated.level {
+            Level::P3 => who(&|one| one.passed && one.run == *run),
+            Level::PX => who(&|one| !one.passed),
+            Level::P0 | Level::P1 | Level::P2 => matches!(follows.level, Level::P3 | Level::PX),
+        }
+}
+
+/// The level that the ledger states, where it is not known who answers for whom and that may make the difference.
+pub(super) fn of_owners(stated: &Proof, follows: &Proof) -> Check {
+    let why = format!(
+        "the ledger states {}; if everybody answered for themselves alone, re-runs would give {}. Who answers for whom \
+         stands in forge.git (--signers <clone of forge.git> asks it)",
+        stated.level, follows.level
+    );
+    Check::new("ledger", State::Skipped, why)
+}
+
 /// The level that the ledger states, against the one that follows. Who states too little claims nothing that does not hold.
 pub(super) fn stated(stated: &Proof, follows: &Proof) -> Check {
     let says = format!("the ledger states {}", stated.level);
@@ -141,4 +182,45 @@ pub(super) fn stated(stated: &Proof, follows: &Proof) -> Check {
         (State::Failed, format!("{says}, and its records give {}", follows.level))
     };
     Check::new("ledger", state, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `beta+` passed this run, `beta-` failed it, `beta-x` failed another.
+    fn said(words: &str) -> Vec<reruns::Rerun> {
+        let one = |word: &str| {
+            let at = word.find(['+', '-']).unwrap();
+            let (owner, of) = (word[..at].parse().unwrap(), "alpha".parse().unwrap());
+            reruns::Rerun {
+                owner,
+                of,
+                run: Sha256::of(&word.as_bytes()[at + 1..]),
+                passed: word[at..].starts_with('+'),
+            }
+        };
+        words.split_whitespace().map(one).collect()
+    }
+
+    #[test]
+    fn owners_that_are_not_known_may_make_the_difference_only_where_enough_agents_said_so() {
+        let proof = |level| Proof { level, record: Some(Sha256::of(b"record")), ..Proof::none() };
+        let (own, p3, px) = (proof(Level::P1), proof(Level::P3), proof(Level::PX));
+        let may_be =
+            |stated: &Proof, follows: &Proof, words: &str| by_owners(stated, follows, &Sha256::of(b""), &said(words));
+        // Two of one owner said the same.
+        assert!(may_be(&own, &p3, "beta+ gamma+") && may_be(&own, &px, "beta- gamma-"));
+        // Two of one owner said the contrary of what two others did.
+        assert!(may_be(&p3, &own, "beta+ gamma+ delta- echo-") && may_be(&px, &own, "beta+ gamma+ delta- echo-"));
+        assert!(may_be(&px, &p3, "beta+ gamma+ delta-x echo-x"));
+        // However many are one, one is not two, and another run is another run.
+        assert!(!may_be(&p3, &own, "beta+ delta-") && !may_be(&p3, &own, "beta+ gamma+x beta+"));
+        assert!(!may_be(&px, &own, "beta- gamma+") && !may_be(&px, &own, ""));
+        // What re-runs have no part in is as it ever was.
+        assert!(!may_be(&proof(Level::P2), &own, "beta+ gamma+") && !may_be(&own, &own, "beta+ gamma+"));
+        let other = Proof { record: None, ..p3.clone() };
+        assert!(!may_be(&other, &own, "beta+ gamma+"));
+        assert_eq!(of_owners(&own, &p3).state, State::Skipped);
+    }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use hooks::Repo as _;
 use hooks::policy::reaches;
 use hooks::record::{self, Form, Incoming, RecordVerdict, Replayed as Patches};
+use hooks::reruns;
 use notes_schema::batch::RecordLine;
 use notes_schema::event::{Level, Proof};
 use notes_schema::refs::show_time;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use super::levels::{self, Signers};
 use super::{Alone, FETCH, Stock};
 use crate::commands::trace::{level_of, pull_of, records_of};
-use crate::gate::{View, Work, best_on};
+use crate::gate::{View, Work, best_on, read_record, reruns_of};
 use crate::ledger::{KnownRecord, ReadBatch, ReplayError, Snapshot, verify};
 use crate::state::PullState;
 use git::history;
@@ -136,6 +137,8 @@ struct Seen {
     /// The pull requests of the newest batch, and what was there before it.
     touched: Vec<u64>,
     was: DefaultBranch,
+    /// The batch of `forge.git` that the newest batch names.
+    cites: Option<Oid>,
     /// Time of the newest batch.
     now_ms: u64,
 }
@@ -147,6 +150,8 @@ type DefaultBranch = (Option<RefName>, Option<Oid>);
 struct Stated {
     /// Ledger commit of its batch: what came later is no part of it.
     at: Option<Oid>,
+    /// The batch of `forge.git` that it names: who answered for whom then.
+    root: Option<Oid>,
     round: u64,
     proof: Proof,
     policies: [DefaultBranch; 2],
@@ -165,7 +170,7 @@ impl Seen {
             if !self.stated.get(&n).is_some_and(same) {
                 let policies = [self.was.clone(), default_branch(after)];
                 let (at, round, proof) = (after.tip, pull.round, pull.proof.clone());
-                self.stated.insert(n, Stated { at, round, proof, policies });
+                self.stated.insert(n, Stated { at, root: self.cites, round, proof, policies });
             }
         }
     }
@@ -174,6 +179,7 @@ impl Seen {
     fn batch(&mut self, before: &Snapshot, batch: &ReadBatch) {
         self.note(before);
         self.was = default_branch(before);
+        self.cites = batch.batch.authority;
         self.now_ms = batch.batch.t;
         let pulls = batch.batch.events.iter().filter_map(|line| line.e.strip_prefix("pulls/")?.parse().ok());
         self.touched = pulls.collect();
@@ -216,7 +222,7 @@ pub fn verify(here: &Path, revision: &str, signers: Option<&Path>) -> Result<Rep
         .ok_or_else(|| unable(format!("this clone has no {}: git leaves it out unless asked", refs::LEDGER), FETCH))?;
     let signers = signers.map(Signers::read).transpose()?.unwrap_or_default();
     let mut seen = Seen::default();
-    let alone = Alone::new();
+    let alone = Alone::knowing(signers.owners(None));
     let snapshot = verify::replay_copy(&stock, ledger, &signers.ledger, &mut |before, batch| {
         seen.batch(before, batch);
         seen.judged.extend(judge(&stock, &alone, before, batch));
@@ -328,8 +334,8 @@ fn of_pull(report: &mut Report, copy: &Replayed<'_>, n: u64, pull: &PullState) -
         of_dropped(report, copy, pull);
         return Ok(());
     }
-    let then = judges(copy, n, pull);
-    let view = copy.alone.view(&then, copy.objects, copy.seen.now_ms);
+    let (then, alone) = judges(copy, n, pull);
+    let view = alone.view(&then, copy.objects, copy.seen.now_ms);
     let work = Work::as_it_was(&view, n, pull)?;
     let proof = work.proof(&view);
     of_head(report, copy, pull, (&work, proof), &view);
@@ -339,27 +345,31 @@ fn of_pull(report: &mut Report, copy: &Replayed<'_>, n: u64, pull: &PullState) -
 /// The state by which a pull request's proof is judged: as it is now, by the policy of the time when the proof was stated;
 /// or as all of it was then, where that gives what was stated, and what came later gives something else; or the one of
 /// these that gives more than was stated.
-fn judges(copy: &Replayed<'_>, n: u64, pull: &PullState) -> Snapshot {
-    let fits = |then: &Snapshot, fit: fn(&Proof, &Proof) -> bool| {
-        let view = copy.alone.view(then, copy.objects, copy.seen.now_ms);
+fn judges(copy: &Replayed<'_>, n: u64, pull: &PullState) -> (Snapshot, Alone) {
+    let fits = |(then, alone): &(Snapshot, Alone), fit: fn(&Proof, &Proof) -> bool| {
+        let view = alone.view(then, copy.objects, copy.seen.now_ms);
         let proof = Work::as_it_was(&view, n, pull).ok().and_then(|work| work.proof(&view).ok());
         proof.is_some_and(|proof| fit(&pull.proof, &proof))
     };
-    let mut states = copy.seen.policies_of(n, copy.snapshot);
+    let under = |states: Vec<Snapshot>, root: Option<Oid>| {
+        states.into_iter().map(move |state| (state, Alone::knowing(copy.signers.owners(root))))
+    };
+    let mut states: Vec<_> = under(copy.seen.policies_of(n, copy.snapshot), None).collect();
     if let Some(found) = states.iter().position(|now| fits(now, levels::as_stated)) {
         return states.swap_remove(found);
     }
-    let at = copy.seen.stated.get(&n).and_then(|stated| stated.at);
+    let stated = copy.seen.stated.get(&n);
+    let at = stated.and_then(|stated| stated.at);
     // The same ledger was replayed to its end before, so a part of it does not fail.
     let then = at.and_then(|at| verify::replay_copy(copy.objects, at, &[], &mut |_, _| {}).ok());
     let then = then.map_or_else(Vec::new, |then| copy.seen.policies_of(n, &then));
-    states.splice(0..0, then);
+    states.splice(0..0, under(then, stated.and_then(|stated| stated.root)));
     let found = [levels::as_stated, levels::stated_too_low]
         .into_iter()
         .find_map(|fit| states.iter().position(|state| fits(state, fit)));
     match found {
         Some(found) => states.swap_remove(found),
-        None => states.pop().unwrap_or_else(|| copy.snapshot.clone()),
+        None => states.pop().unwrap_or_else(|| (copy.snapshot.clone(), Alone::new())),
     }
 }
 
@@ -443,7 +453,23 @@ fn of_head(
         Err(refusal) => Check::new(&refusal.rule, State::Failed, refusal.why),
     });
     report.checks.extend(levels::reruns(copy.snapshot, copy.objects, pull));
+    if !copy.signers.know_owners() && may_be_owners(copy, pull, &proof) {
+        report.level = pull.proof.level;
+        report.checks.push(levels::of_owners(&pull.proof, &proof));
+        return;
+    }
     report.checks.push(levels::stated(&pull.proof, &proof));
+}
+
+/// Whether the level that was stated differs from `proof`, which takes everybody for their own owner, for that alone.
+fn may_be_owners(copy: &Replayed<'_>, pull: &PullState, proof: &Proof) -> bool {
+    let known = proof.record.and_then(|record| copy.snapshot.records.get(&record));
+    let may_be = |known: &KnownRecord| {
+        let run = reruns::run_of(read_record(copy.objects, known)?.last());
+        let all = reruns_of(copy.snapshot, &copy.alone.root, known, run);
+        Some(levels::by_owners(&pull.proof, proof, &run, &all))
+    };
+    known.and_then(|known| may_be(known)).unwrap_or(false)
 }
 
 /// A commit of no pull request: what was recorded of this very tree, by whomever.

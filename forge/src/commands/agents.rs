@@ -78,6 +78,11 @@ fn register(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     }
     let name = AgentName::parse_new(args.word(0).unwrap_or(""))
         .map_err(|e| Refusal::new(Code::Usage, "register", e.to_string(), "help register"))?;
+    if context.forge.config().operators.contains(&name) && context.root.fold.agent(&name).is_none() {
+        let why =
+            "the settings name it as an operator, and whoever came first would be one: register it before they do";
+        return Err(Refusal::new(Code::NotAllowed, name.as_str(), why, "help register"));
+    }
     let (key, with_token) = match context.actor {
         Actor::Stranger(key) => (Some(key.clone()), false),
         Actor::Anonymous => (context.body.as_deref().map(public_key).transpose()?, true),
@@ -108,9 +113,9 @@ fn register(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 
 fn free(draft: &Draft, name: &AgentName, key: Option<&PublicKey>) -> Result<(), Refusal> {
     let fold = &draft.snapshot().fold;
-    if fold.agent(name).is_some() {
-        let free =
-            (2..).map(|k| format!("{name}-{k}")).find(|n| n.parse().is_ok_and(|n: AgentName| fold.agent(&n).is_none()));
+    let is_taken = |name: &AgentName| fold.agent(name).is_some() || fold.is_owner(name);
+    if is_taken(name) {
+        let free = (2..).map(|k| format!("{name}-{k}")).find(|n| n.parse().is_ok_and(|n: AgentName| !is_taken(&n)));
         let next = free.map_or_else(|| "help register".to_owned(), |name| format!("register {name}"));
         return Err(Refusal::new(Code::Stale, name.as_str(), "the name is taken", next));
     }
@@ -120,10 +125,16 @@ fn free(draft: &Draft, name: &AgentName, key: Option<&PublicKey>) -> Result<(), 
     }
 }
 
+/// `acme`, or `alpha (nobody vouched for it)`.
+fn answers(owner: &AgentName, vouched: bool) -> String {
+    format!("{owner}{}", if vouched { "" } else { " (nobody vouched for it)" })
+}
+
 #[derive(Serialize)]
 struct Identity {
     agent: AgentName,
     owner: AgentName,
+    vouched: bool,
     tiers: Tiers,
     ratings: Ratings,
     limits: BTreeMap<&'static str, u64>,
@@ -133,7 +144,8 @@ struct Identity {
 impl Render for Identity {
     fn markdown(&self) -> String {
         let standing = standing(&self.tiers, &self.ratings);
-        format!("# {}\n\n{standing}\nowner: {}\nthrough: {}\n", self.agent, self.owner, self.credential)
+        let owner = answers(&self.owner, self.vouched);
+        format!("# {}\n\n{standing}\nowner: {owner}\nthrough: {}\n", self.agent, self.credential)
     }
 }
 
@@ -155,7 +167,8 @@ fn whoami(context: &Context, _: &Args) -> Result<Answer, Refusal> {
     let limits = &context.forge.config().limits;
     Ok(Answer::of(&Identity {
         agent: agent.name.clone(),
-        owner: agent.name.clone(),
+        owner: context.root.fold.owner(&agent.name),
+        vouched: context.root.fold.is_vouched(&agent.name),
         tiers: tiers(context, &agent.name),
         ratings: context.root.fold.ratings.all_of(&agent.name),
         limits: BTreeMap::from([
@@ -170,6 +183,8 @@ fn whoami(context: &Context, _: &Args) -> Result<Answer, Refusal> {
 #[derive(Serialize)]
 struct Profiled {
     agent: AgentName,
+    owner: AgentName,
+    vouched: bool,
     ratings: Ratings,
     tiers: Tiers,
     history: Vec<HistoryLine>,
@@ -206,7 +221,8 @@ struct HistoryLine {
 impl Render for Profiled {
     fn markdown(&self) -> String {
         let mut out = format!("# {}\n\n{}\n", self.agent, standing(&self.tiers, &self.ratings));
-        out.push_str(&format!("since {}\n", notes_schema::refs::show_time(self.registered_ms)));
+        let since = notes_schema::refs::show_time(self.registered_ms);
+        out.push_str(&format!("owner: {}\nsince {since}\n", answers(&self.owner, self.vouched)));
         if !self.projects.is_empty() {
             out.push_str(&format!("projects: {}\n", self.projects.join(", ")));
         }
@@ -271,6 +287,8 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         .fold(Kept::default(), |kept, repository| kept.and(repository.snapshot().fold.contests.kept(&agent)));
     let projects = fold.members.iter().filter(|(a, p)| *a == agent && !p.is_forge()).map(|(_, p)| p.to_string());
     Ok(Answer::of(&Profiled {
+        owner: fold.owner(&agent),
+        vouched: fold.is_vouched(&agent),
         ratings: fold.ratings.all_of(&agent),
         tiers: tiers(context, &agent),
         history: history.iter().map(line).collect(),

@@ -118,7 +118,8 @@ impl<'a> Context<'a> {
     }
 
     fn permitted(&self, project: Option<&ProjectName>) -> Result<(), Refusal> {
-        authority::permit(self.actor, self.command.operation(), project, self.forge.config().read)
+        let (rank, operation) = (self.forge.rank(self.actor), self.command.operation());
+        authority::permit(self.actor, rank, operation, project, self.forge.config().read)
     }
 
     /// Whether the command is for somebody who opened, made or owns the thing in question in `project`, or did not.

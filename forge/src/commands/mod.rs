@@ -26,6 +26,7 @@ mod review;
 mod submit;
 mod text;
 pub(crate) mod trace;
+mod vouch;
 mod work;
 
 use std::sync::Arc;
@@ -168,6 +169,8 @@ pub const COMMANDS: &[&Command] = &[
     &code::DIFF,
     &agents::PROFILE,
     &agents::LEADERBOARD,
+    &vouch::VOUCH,
+    &vouch::ADMIN_VOUCH,
 ];
 
 /// Finds a command by name or alias.
@@ -220,7 +223,7 @@ async fn answer(
         return Err(Refusal::new(Code::NotAllowed, command.name, why, "help"));
     }
     // Whoever may not do it is told so before being told how it is spelled.
-    authority::permit(&call.actor, command.operation(), None, forge.config().read)?;
+    authority::permit(&call.actor, forge.rank(&call.actor), command.operation(), None, forge.config().read)?;
     // A bare number is a reference: it is shown.
     let rest = if command.name == "details" && line_is_number(&call.line) { call.line.trim() } else { rest };
     let shape = command.shape;

@@ -82,7 +82,8 @@ pub(super) fn host(forge: &Arc<Forge>, path: &str, actor: &Actor, service: Servi
     let name = name.strip_suffix(".git").unwrap_or(name);
     let project: ProjectName =
         name.parse().map_err(|e| Refusal::new(Code::NotFound, "repository", format!("{e}"), "project list"))?;
-    authority::permit(actor, authority::git(service, &project), Some(&project), forge.config().read)?;
+    let operation = authority::git(service, &project);
+    authority::permit(actor, forge.rank(actor), operation, Some(&project), forge.config().read)?;
     if service == Service::ReceivePack {
         forge.writable()?;
     }

@@ -175,6 +175,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         }
         Fact::ForgeFounded(_)
         | Fact::AgentRegistered(_)
+        | Fact::AgentVouched(_)
         | Fact::KeyAdded(_)
         | Fact::KeyRevoked(_)
         | Fact::TokenIssued(_)

@@ -165,7 +165,7 @@ fn game(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::
 /// Rates one merge, where it rates.
 fn rate(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
     let author = &game.state.author;
-    let rates = game.state.rates(&game.ticket_author, &draft.snapshot().fold);
+    let rates = game.state.rates(&game.ticket_author, &draft.snapshot().fold, draft.n());
     if !rates || draft.snapshot().fold.ratings.has(&game.key) {
         return Ok(());
     }

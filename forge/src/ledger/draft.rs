@@ -264,6 +264,11 @@ impl<'a> Draft<'a> {
         &self.work.snapshot
     }
 
+    /// The batch's own number.
+    pub fn n(&self) -> u64 {
+        self.before.number + 1
+    }
+
     /// The batch's time, milliseconds since 1970.
     pub fn now(&self) -> u64 {
         self.t
@@ -325,7 +330,7 @@ impl<'a> Draft<'a> {
     /// Notes an accepted push. Call it after its refs were set.
     pub fn push(&mut self, line: PushLine) {
         for record in &line.records {
-            let n = self.before.number + 1;
+            let n = self.n();
             self.work.snapshot.know_record(&line.a, record, n);
         }
         self.work.pushed_refs += line.refs.len();
@@ -500,7 +505,7 @@ impl<'a> Draft<'a> {
             a: by.agent.clone(),
             k: by.credential.clone(),
             n: n + 1,
-            l: self.before.number + 1,
+            l: self.n(),
             q: self.take_number()?,
             t: self.t,
             p: last,
@@ -633,7 +638,7 @@ impl<'a> Draft<'a> {
         Batch {
             v: work.format,
             project: self.before.project.clone(),
-            n: self.before.number + 1,
+            n: self.n(),
             epoch: work.snapshot.epoch,
             t: self.t,
             next_number: work.snapshot.next_number,

@@ -83,6 +83,8 @@ struct Checked {
     cited: Vec<Cited>,
     /// In `forge.git`: ratings by the project that asked for them.
     rated: BTreeMap<ProjectName, Vec<Rating>>,
+    /// In `forge.git`: by project, its batches that moved the project's cursor, each with where to.
+    settled: BTreeMap<ProjectName, Vec<(u64, u64)>>,
     /// In `forge.git`: the newest batch that set a project's cursor back, because the project lost batches (`--accept-loss`).
     set_back: BTreeMap<ProjectName, u64>,
 }
@@ -294,8 +296,8 @@ fn check_ledger(
     let named = ledger.copied().flatten();
     // A forge that was never flushed has no refs on disk; then they reflect the moment before its first batch.
     let on_disk = disk.is_empty().then(|| snapshot.clone());
-    let (cited, rated, set_back) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let mut checked = Checked { snapshot, chain: Vec::new(), on_disk, cited, rated, set_back };
+    let (cited, rated, settled, set_back) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut checked = Checked { snapshot, chain: Vec::new(), on_disk, cited, rated, settled, set_back };
     let mut fault = |why: String| report.faults.push(format!("{name}: {why}"));
     let tip = match ledger_tip(path) {
         Ok(Some(tip)) => tip,
@@ -337,6 +339,7 @@ fn check_batch(
         if checked.snapshot.cursors.get(&cursor.project).is_some_and(|(before, _)| cursor.n < *before) {
             checked.set_back.insert(cursor.project.clone(), n);
         }
+        checked.settled.entry(cursor.project.clone()).or_default().push((n, cursor.n));
     }
     let rated = &mut checked.rated;
     take_batch(&mut checked.snapshot, objects, &read, authority, &mut |place, fact| {

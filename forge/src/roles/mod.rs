@@ -2,6 +2,7 @@
 //!
 //! Invariant: only roles write to the terminal and choose the exit code.
 
+mod admin;
 mod away;
 mod backup;
 mod bench;
@@ -77,6 +78,9 @@ enum Role {
     /// Take what nothing reaches off the disk, while no forge runs there: pushed over, deleted, refused at the last moment.
     #[command(after_help = "Example: forge collect parser --data ./forge-data")]
     Collect(collect::Args),
+    /// What operators alone may do, on a data directory in which no forge runs.
+    #[command(subcommand)]
+    Admin(admin::Admin),
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
@@ -126,6 +130,7 @@ pub fn main() -> ExitCode {
         Role::Restore { from, data } => backup::restore(&from, &data),
         Role::Redact(args) => redact::run(&args),
         Role::Collect(args) => collect::run(&args),
+        Role::Admin(what) => admin::run(&what),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),

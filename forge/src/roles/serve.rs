@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use notes_schema::AgentName;
 use russh::keys::PrivateKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,6 +57,9 @@ pub struct Args {
     /// Who may register: `open` or `closed`.
     #[arg(long, value_name = "WHO")]
     registration: Option<Registration>,
+    /// Agents that may moderate (`admin vouch`), registered before they are named here; commas between them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    operators: Option<Vec<AgentName>>,
     /// Base of SSH URLs shown to others, for example `ssh://forge.example:2222`.
     #[arg(long, value_name = "URL")]
     public_ssh: Option<String>,
@@ -108,6 +112,7 @@ impl Args {
             http: self.http,
             read: self.read,
             registration: self.registration,
+            operators: self.operators,
             public_ssh: self.public_ssh,
             public_http: self.public_http,
             tls_cert: self.tls_cert,

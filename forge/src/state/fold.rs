@@ -9,8 +9,8 @@ use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, ProjectState,
-    PullState, Ratings, Rerun, Shared, State, TokenState, Worker,
+    AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, OwnerSpan,
+    ProjectState, PullState, Ratings, Rerun, Shared, State, TokenState, Worker,
 };
 use crate::state::IssueStatus;
 
@@ -77,6 +77,8 @@ pub struct Fold {
     pub key_spans: OrdMap<String, Vector<KeySpan>>,
     /// In `forge.git`: agent and limits by token id.
     pub tokens: OrdMap<String, (AgentName, TokenState)>,
+    /// In `forge.git`: who answers for each agent that somebody vouched for, the newest last.
+    pub owners: OrdMap<AgentName, Vector<OwnerSpan>>,
     /// In `forge.git`: who joined what.
     pub members: OrdSet<(AgentName, ProjectName)>,
     /// In `forge.git`: the ratings.
@@ -227,16 +229,6 @@ impl Fold {
         self.workers.get(&issue).into_iter().flatten()
     }
 
-    /// In `forge.git`: whether somebody vouched for an agent.
-    pub fn is_vouched(&self, _agent: &AgentName) -> bool {
-        false
-    }
-
-    /// In `forge.git`: who answers for an agent. So far everybody does for itself.
-    pub fn owner(&self, agent: &AgentName) -> AgentName {
-        agent.clone()
-    }
-
     /// Numbers of the issues and pull requests that an agent opened.
     pub fn authored_by(&self, agent: &AgentName) -> impl Iterator<Item = u64> {
         self.authored.range((agent.clone(), 0)..=(agent.clone(), u64::MAX)).map(|(_, n)| *n)
@@ -321,6 +313,7 @@ impl Fold {
                 | Fact::PullMerged(_)
                 | Fact::PullClosed(_)
                 | Fact::AgentRegistered(_)
+                | Fact::AgentVouched(_)
                 | Fact::KeyAdded(_)
                 | Fact::KeyRevoked(_)
                 | Fact::TokenIssued(_)
@@ -372,6 +365,7 @@ impl Fold {
             self.redacted.insert((id.clone(), event.n), digest);
         }
         self.note_key(id, fact, event.l);
+        self.note_owner(id, fact, event.l);
         self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, t: event.t, state }));
         self.last_q.insert(event.a.clone(), event.q);
         self.max_q = self.max_q.max(event.q);
@@ -484,6 +478,7 @@ impl Fold {
                 | Fact::PullClosed(_)
                 | Fact::Unknown { .. }
                 | Fact::AgentRegistered(_)
+                | Fact::AgentVouched(_)
                 | Fact::KeyAdded(_)
                 | Fact::KeyRevoked(_)
                 | Fact::TokenIssued(_)

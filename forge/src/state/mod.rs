@@ -10,6 +10,7 @@ pub mod elo;
 mod evidence;
 mod fold;
 mod issue;
+mod owners;
 pub mod played;
 mod pull;
 pub mod rank;
@@ -21,6 +22,7 @@ pub use contest::{Contest, ContestState, Contests, Kept, Stage};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started, Work};
 pub use issue::{IssueState, IssueStatus, LastComment, Worker};
+pub use owners::OwnerSpan;
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};
 

@@ -210,9 +210,9 @@ impl PullState {
     }
 
     /// Whether its landing rates. Nobody is rated for a ticket of its own, nor on an approval of its own: owners, as
-    /// `forge.git`'s fold `owners` knows them, must differ.
-    pub fn rates(&self, ticket_author: &AgentName, owners: &Fold) -> bool {
-        let other = |agent| owners.owner(agent) != owners.owner(&self.author);
+    /// `forge.git`'s fold `owners` knows them of its batch `batch`, which settles it, must differ.
+    pub fn rates(&self, ticket_author: &AgentName, owners: &Fold, batch: u64) -> bool {
+        let other = |agent| owners.owner_at(agent, batch) != owners.owner_at(&self.author, batch);
         other(ticket_author) && self.approvers().iter().any(other)
     }
 }

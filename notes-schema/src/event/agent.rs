@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Subject;
-use crate::names::{ProjectName, Sha256};
+use crate::names::{AgentName, ProjectName, Sha256};
 
 /// An SSH public key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,5 +93,18 @@ pub struct TokenRevoked {
 impl Subject for TokenRevoked {
     fn subject(&self) -> String {
         format!("revoked token {}", self.id)
+    }
+}
+
+/// Somebody vouched for an agent: an operator, the forge on behalf of whoever runs it, or another agent of its owner's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentVouched {
+    /// Who answers for the agent from the next batch of `forge.git` on; no agent need be called so.
+    pub owner: AgentName,
+}
+
+impl Subject for AgentVouched {
+    fn subject(&self) -> String {
+        format!("vouched for: {} answers for it", self.owner)
     }
 }

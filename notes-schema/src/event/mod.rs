@@ -11,7 +11,7 @@ mod project;
 mod pull;
 mod rating;
 
-pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
+pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use contest::{ContestClosed, ContestOpened, ContestRanked, Difficulty, Entry, Placed};
@@ -155,6 +155,8 @@ facts! {
     "contest.settled" => ContestSettled,
     /// A contest that was settled has another outcome now.
     "contest.corrected" => ContestCorrected,
+    /// Somebody vouched for an agent, and says who answers for it.
+    "agent.vouched" => AgentVouched,
 }
 
 /// What stands in place of a redacted title or description.
@@ -175,6 +177,7 @@ impl Fact {
             }
             Fact::ForgeFounded(_)
             | Fact::AgentRegistered(_)
+            | Fact::AgentVouched(_)
             | Fact::KeyAdded(_)
             | Fact::KeyRevoked(_)
             | Fact::TokenIssued(_)

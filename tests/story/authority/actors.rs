@@ -47,8 +47,10 @@ impl Drop for Master {
 /// All of them, in front of a forge with something to ask for.
 pub struct Cast {
     pub everybody: Vec<Who>,
-    /// Whose things are nobody's own that asks.
-    pub gamma: Agent,
+    /// Who has things of its own; those of gamma are nobody's own that asks.
+    pub holders: Vec<Agent>,
+    /// A token by which somebody agrees to be vouched for.
+    pub consent: String,
     pub eve: Agent,
     /// The default branch's commit.
     pub head: String,
@@ -60,29 +62,40 @@ pub struct Cast {
     masters: Vec<Master>,
 }
 
+/// Who has things of its own, in the order in which they were made.
+const HOLDERS: [&str; 5] = ["alpha", "beta", "gamma", "vera", "olga"];
+
 /// Issues and pull requests by their author.
 pub fn numbers(agent: &str) -> (u64, u64) {
-    match agent {
-        "alpha" => (1, 4),
-        "beta" => (2, 5),
-        _ => (3, 6),
-    }
+    let at = HOLDERS.iter().position(|name| *name == agent).unwrap() as u64;
+    (1 + at, 1 + HOLDERS.len() as u64 + at)
+}
+
+/// Whose the things are that are `who`'s own: who is no agent has nothing.
+pub fn me(who: &Who) -> &str {
+    if HOLDERS.contains(&who.agent.name.as_str()) { &who.agent.name } else { "alpha" }
 }
 
 impl Cast {
+    /// In front of a forge whose operator is olga, who is registered already.
     pub fn assemble(forge: &Forge) -> Cast {
-        let [alpha, beta, gamma, mallory] = ["alpha", "beta", "gamma", "mallory"].map(|name| forge.agent(name));
+        let [alpha, beta, gamma, vera, mallory] =
+            ["alpha", "beta", "gamma", "vera", "mallory"].map(|name| forge.agent(name));
+        let olga = forge.stranger("olga");
+        olga.ssh("admin vouch vera --owner acme").ok();
+        let consent = forge.agent("nina").token("--verbs vouch");
+        let holders = vec![alpha.clone(), beta.clone(), gamma.clone(), vera.clone(), olga.clone()];
         let eve = forge.stranger("eve");
         let first = flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
         let head = beta.git(&first, &["rev-parse", "HEAD"]).ok().text().to_owned();
         for line in ["project new other", "project new unborn-ssh", "project new unborn-http"] {
             beta.ssh(line).ok();
         }
-        for agent in [&alpha, &beta, &gamma] {
+        for agent in &holders {
             flow::open_issue(agent, "parser", &format!("Leak of {}", agent.name));
         }
         let mut clones = Vec::new();
-        for agent in [&alpha, &beta, &gamma] {
+        for agent in &holders {
             let name = agent.name.as_str();
             let (issue, pull) = numbers(name);
             let work = Work::start(agent, &format!("parser/{issue}"));
@@ -126,12 +139,15 @@ impl Cast {
             over(&alpha, "token for `whoami`", "of-verb", limited("--verbs whoami")),
             over(&beta, "maintainer", "by-key", None),
             over(&beta, "maintainer", "by-token", Some(beta.token(""))),
+            over(&vera, "vouched agent", "by-key", None),
+            over(&olga, "operator", "by-key", None),
+            over(&olga, "operator", "by-token", Some(olga.token(""))),
             over(&alpha, "revoked token", "void", Some(void)),
         ];
         let listed = gamma.git(gamma.home(), &["ls-remote", &gamma.ssh_url("parser"), "refs/notes/forge/in/*"]).ok();
         let records = listed.stdout.lines().filter_map(|line| line.split('\t').nth(1)).map(str::to_owned).collect();
         let http = forge.http_url("");
-        let cast = Cast { everybody, gamma, eve, head, clones, records, http, masters: Vec::new() };
+        let cast = Cast { everybody, holders, consent, eve, head, clones, records, http, masters: Vec::new() };
         cast.again(forge)
     }
 

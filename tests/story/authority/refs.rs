@@ -7,7 +7,7 @@ use tests::raw::{self, Door, Raw};
 use tests::{Agent, Forge};
 
 use super::Trial;
-use super::actors::{Cast, Who};
+use super::actors::{Cast, Who, me};
 
 /// A ref of a row: its name, where it is there before, and what it is to point at.
 struct Change {
@@ -28,8 +28,7 @@ const SIBLING: &str = "refs/story/sibling";
 
 fn change(cast: &Cast, who: &Who, row: &str) -> Change {
     let (verb, what) = row.split_once(' ').unwrap();
-    // Who is no agent has nothing of its own.
-    let me = if who.agent.name == "beta" { "beta" } else { "alpha" };
+    let me = me(who);
     let word = who.word;
     let to = match verb {
         "create" | "update" => Some(CHILD),
@@ -57,7 +56,7 @@ fn change(cast: &Cast, who: &Who, row: &str) -> Change {
             given(&record(cast, "gamma"), &format!("refs/notes/forge/in/gamma/{word}"))
         }
         "`refs/forge/*`" => given("refs/forge/ledger", "refs/forge/made"),
-        "`refs/pull/*`" => given("refs/pull/4/head", "refs/pull/99/head"),
+        "`refs/pull/*`" => given("refs/pull/6/head", "refs/pull/99/head"),
         "`refs/notes/forge/*`" => given("refs/notes/forge/reviews", "refs/notes/forge/made"),
         "`refs/for/*`" => given("", "refs/for/main"),
         "any other ref" => given("", "refs/notes/commits"),
@@ -212,7 +211,7 @@ fn by_hand(forge: &Forge, who: &Who, name: &str) -> String {
 
 pub fn drive(forge: &Forge, cast: &Cast, trials: &[Trial<'_>]) {
     let all: Vec<Change> = trials.iter().map(|trial| change(cast, trial.who, trial.row)).collect();
-    for agent in [&cast.everybody[3].agent, &cast.everybody[8].agent, &cast.gamma] {
+    for agent in &cast.holders {
         let dir = &cast.clones.iter().find(|(name, _)| *name == agent.name).unwrap().1;
         prepare(agent, dir, &all);
     }

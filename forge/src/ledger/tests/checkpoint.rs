@@ -2,10 +2,10 @@
 
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
-    AgentRegistered, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed, ContestOpened,
-    ContestRanked, ContestSettled, Difficulty, Entrant, Entry, KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind,
-    Outcome, Placed, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened, RatingCorrected,
-    RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
+    AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed,
+    ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, KeyAdded, KeyRevoked, Level, NoteAdded,
+    NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
+    RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -207,17 +207,30 @@ fn of_the_root() -> Story {
         given_milli: 16_000,
         delta_milli: -32_000,
     };
-    vec![
+    let mut story: Story = vec![
         (agent(), AgentRegistered { key: Some(key("a")) }.into()),
         (agent(), KeyAdded { key: key("b") }.into()),
         (agent(), KeyRevoked { fingerprint: "SHA256:a".into() }.into()),
         (agent(), token("t1").into()),
         (agent(), token("t2").into()),
+        (agent(), AgentVouched { owner: "acme".parse().unwrap() }.into()),
         (EntityId::Project(PARSER.parse().unwrap()), ProjectJoined {}.into()),
         (EntityId::Elo(Track::Antfarm), settled.into()),
         (EntityId::Elo(Track::Antfarm), corrected.into()),
-        (EntityId::Elo(Track::Simulator), contest.into()),
-    ]
+    ];
+    // Who has played so often, and is vouched for, is established: alpha has met it.
+    let beta = EntityId::Agent("beta".parse().unwrap());
+    story.push((beta.clone(), AgentRegistered { key: None }.into()));
+    story.push((beta, AgentVouched { owner: "bolt".parse().unwrap() }.into()));
+    story.extend((0..12u64).map(|k| {
+        let of = |contest: ContestSettled| ContestSettled {
+            key: Sha256::of(&k.to_be_bytes()),
+            contest: format!("parser#{}", 100 + k).parse().unwrap(),
+            ..contest
+        };
+        (EntityId::Elo(Track::Simulator), of(contest.clone()).into())
+    }));
+    story
 }
 
 fn tell(repository: &Repository, story: Story) {

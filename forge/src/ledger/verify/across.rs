@@ -100,14 +100,16 @@ fn check_cursor(report: &mut Report, project: &Checked, authority: &Checked) -> 
 /// `settled`.
 fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, settled: u64) {
     let (name, fold) = (&project.snapshot.project, &project.snapshot.fold);
-    let asked: HashMap<Sha256, &str> =
-        project.snapshot.outbox.iter().filter(|(n, _, _)| *n <= settled).map(|(_, _, l)| (l.h, l.e.as_str())).collect();
+    let asked: HashMap<Sha256, (u64, &str)> = (project.snapshot.outbox.iter())
+        .filter(|(n, _, _)| *n <= settled)
+        .map(|(n, _, line)| (line.h, (*n, line.e.as_str())))
+        .collect();
     let owners = &authority.snapshot.fold;
     let none = Vec::new();
     let rated = authority.rated.get(name).unwrap_or(&none);
     let set_back = authority.set_back.get(name).copied().unwrap_or(0);
     for Rating { place, n, fact } in rated {
-        match contradicts(fact, &asked, fold, owners) {
+        match contradicts(fact, &asked, fold, (owners, *n)) {
             Some(_) if *n < set_back && !asked.contains_key(&key(fact)) => {
                 let why = format!("what asked for it is lost, which batch {set_back} of forge.git accepts");
                 report.pending.push(format!("forge: {place}: {why}"));
@@ -118,9 +120,10 @@ fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, se
     }
     let ticket = |pull: &PullState| pull.issue.and_then(|n| fold.issue(n)).filter(|ticket| ticket.contest.is_none());
     let author = |pull: &PullState| ticket(pull).map(|ticket| ticket.author.clone());
-    let rates = |pull: &&PullState| author(pull).is_some_and(|author| pull.rates(&author, owners));
+    let rates = |pull: &&PullState, batch: u64| author(pull).is_some_and(|author| pull.rates(&author, owners, batch));
+    let cursors = authority.settled.get(name).map_or(&[][..], Vec::as_slice);
     let given: HashSet<Sha256> = rated.iter().map(|rating| key(&rating.fact)).collect();
-    for (key, entity) in asked.iter().filter(|(key, _)| !given.contains(key)) {
+    for (key, (asking, entity)) in asked.iter().filter(|(key, _)| !given.contains(key)) {
         if let Ok(EntityId::Issue(n)) = entity.parse()
             && let Some(contest) = fold.contests.of(n)
             && contest.rankings.front().is_some_and(|(first, _)| first == key)
@@ -129,14 +132,23 @@ fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, se
                 .faults
                 .push(format!("{name}: {entity}: its contest is owed ratings, and forge.git settled it without"));
         }
+        // Who answered for whom is asked of the batch that passed it by.
         if let Ok(EntityId::Pull(n)) = entity.parse()
             && fold.landings.get(&n) == Some(key)
-            && let Some(pull) = fold.pull(n).filter(|pull| rates(pull))
+            && let Some(batch) = settled_by(cursors, *asking)
+            && let Some(pull) = fold.pull(n).filter(|pull| rates(pull, batch))
         {
             let why = format!("{} is owed a rating for this merge, and forge.git settled it without one", pull.author);
             report.faults.push(format!("{name}: {entity}: {why}"));
         }
     }
+}
+
+/// Which batch of `forge.git` settled what batch `n` of a project asked for, by those that moved the project's cursor, each
+/// with where to. One that was set back passes some batches twice; what counts is the last time.
+fn settled_by(cursors: &[(u64, u64)], n: u64) -> Option<u64> {
+    let at = cursors.iter().rposition(|(_, upto)| *upto < n).map_or(0, |before| before + 1);
+    cursors.get(at).map(|(batch, _)| *batch)
 }
 
 fn key(fact: &Rated) -> Sha256 {
@@ -153,12 +165,12 @@ fn contest_contradicts(
     key: Sha256,
     contest: &ItemRef,
     entrants: &[Entrant],
-    asked: &HashMap<Sha256, &str>,
+    asked: &HashMap<Sha256, (u64, &str)>,
     fold: &Fold,
 ) -> Option<String> {
     let entity = EntityId::Issue(contest.n).to_string();
     let ranked = fold.contests.of(contest.n).and_then(|contest| contest.fared(&key));
-    let Some(mut ranked) = ranked.filter(|_| asked.get(&key) == Some(&entity.as_str())) else {
+    let Some(mut ranked) = ranked.filter(|_| asked.get(&key).is_some_and(|(_, by)| *by == entity)) else {
         return Some(format!("{contest} never asked for these ratings"));
     };
     let mut rated: Vec<Fared> = entrants.iter().map(Fared::of).collect();
@@ -168,8 +180,14 @@ fn contest_contradicts(
     (ranked != rated).then(|| format!("its entrants did not fare so in {contest}"))
 }
 
-/// In what a rating contradicts the project that is said to have asked for it.
-fn contradicts(fact: &Rated, asked: &HashMap<Sha256, &str>, fold: &Fold, owners: &Fold) -> Option<String> {
+/// In what a rating contradicts the project that is said to have asked for it. It stands in the batch of `forge.git` that
+/// comes with that one's fold.
+fn contradicts(
+    fact: &Rated,
+    asked: &HashMap<Sha256, (u64, &str)>,
+    fold: &Fold,
+    (owners, batch): (&Fold, u64),
+) -> Option<String> {
     let (agent, pull, ticket) = match fact {
         Rated::Settled(fact) => (&fact.agent, &fact.pull, &fact.ticket),
         Rated::Corrected(fact) => (&fact.agent, &fact.pull, &fact.ticket),
@@ -186,7 +204,7 @@ fn contradicts(fact: &Rated, asked: &HashMap<Sha256, &str>, fold: &Fold, owners:
         }
     };
     let entity = EntityId::Pull(pull.n).to_string();
-    let state = fold.pull(pull.n).filter(|_| asked.get(&key(fact)) == Some(&entity.as_str()));
+    let state = fold.pull(pull.n).filter(|_| asked.get(&key(fact)).is_some_and(|(_, by)| *by == entity));
     let Some(state) = state else { return Some(format!("{pull} never asked for this rating")) };
     let item = |n| ItemRef { project: pull.project.clone(), n };
     if state.author != *agent || state.issue.map(item).as_ref() != Some(ticket) {
@@ -205,7 +223,7 @@ fn contradicts(fact: &Rated, asked: &HashMap<Sha256, &str>, fold: &Fold, owners:
         Rated::Settled(fact) if (fact.score_ppm, fact.k_milli) != (elo::WIN, elo::K_MERGE) => {
             Some("a merge is a win with the usual K".to_owned())
         }
-        Rated::Settled(fact) if !state.rates(author, owners) || fact.approvers != state.approvers() => {
+        Rated::Settled(fact) if !state.rates(author, owners, batch) || fact.approvers != state.approvers() => {
             Some(format!("its approvals are not those of {pull}, or do not rate"))
         }
         Rated::Corrected(fact) if fold.landings.get(&pull.n) != Some(&fact.game) => {
@@ -223,5 +241,24 @@ fn check_outbox(report: &mut Report, project: &Checked, authority: &Checked) {
         // No fault: what `forge.git` says of this project ends earlier, and says nothing else.
         let why = "its rating has not been settled in this copy of forge.git (fetch again, or start the forge once)";
         report.pending.push(format!("{}: {} (batch {n}): {why}", project.project, line.e));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settled_by;
+
+    #[test]
+    fn the_batch_that_settled_is_the_first_whose_cursor_reached_it() {
+        let cursors = [(10, 2), (12, 5), (15, 6)];
+        for (n, batch) in [(1, Some(10)), (2, Some(10)), (3, Some(12)), (5, Some(12)), (6, Some(15)), (7, None)] {
+            assert_eq!(settled_by(&cursors, n), batch, "{n}");
+        }
+        assert_eq!(settled_by(&[], 1), None);
+        // Set back to 2, for the project lost what came after: batches 3 to 6 are others now.
+        let again = [(10, 2), (12, 5), (15, 6), (20, 2), (22, 4), (23, 7)];
+        for (n, batch) in [(2, Some(10)), (3, Some(22)), (4, Some(22)), (5, Some(23)), (7, Some(23))] {
+            assert_eq!(settled_by(&again, n), batch, "{n}");
+        }
     }
 }
