@@ -160,7 +160,7 @@ fn of_tokens(a: &Tokens, b: &Tokens) -> (u64, u64) {
 }
 
 fn permille(both: u64, either: u64) -> u32 {
-    if either == 0 { 1000 } else { (both * 1000 / either) as u32 }
+    (both * 1000).checked_div(either).unwrap_or(1000) as u32
 }
 
 /// Reads the change from the tree `base` to the tree `head`; `None` is the empty tree.

@@ -30,8 +30,11 @@ fn assert_as_git(repo: &Repo, base: Oid, head: Oid, what: &str) {
     assert_eq!(ours, theirs, "{what}: git diff {base} {head}");
 }
 
-/// Two trees, from what each has: path, content, executable.
-fn two(files: &[(&str, Option<&[u8]>, Option<&[u8]>)]) -> (Repo, Oid, Oid) {
+/// A path, and what it holds before and after.
+type File<'f> = (&'f str, Option<&'f [u8]>, Option<&'f [u8]>);
+
+/// The trees before and after.
+fn two(files: &[File]) -> (Repo, Oid, Oid) {
     let repo = Repo::new();
     for (path, old, _) in files {
         old.iter().for_each(|old| repo.write(path, old));
@@ -52,7 +55,7 @@ fn two(files: &[(&str, Option<&[u8]>, Option<&[u8]>)]) -> (Repo, Oid, Oid) {
 #[test]
 fn patch_ids_of_odd_changes_are_as_git_says() {
     let binary: Option<&[u8]> = Some(b"a\0b");
-    let cases: &[(&str, &[(&str, Option<&[u8]>, Option<&[u8]>)])] = &[
+    let cases: &[(&str, &[File])] = &[
         ("nothing", &[("a", Some(b"1\n"), Some(b"1\n"))]),
         ("a line", &[("a", Some(b"1\n2\n"), Some(b"1\n3\n"))]),
         ("new", &[("a", None, Some(b"1\n"))]),
