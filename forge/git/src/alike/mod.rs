@@ -44,6 +44,10 @@ const MOST_FILES: usize = 2_000;
 /// Most bytes of files read for one change, before and after together.
 /// Limit: bytes of files compared to measure how alike changes are, for each | {:bytes}; a larger one is not measured
 const MOST_BYTES: u64 = 8 << 20;
+/// Most lines of files compared for one change, before and after together: lines of few kinds in no order take time that grows
+/// faster than they do.
+/// Limit: lines compared to measure how alike changes are, for each | {}; a change of files with more is not measured
+const MOST_LINES: usize = 200_000;
 /// Most bytes that a shape holds: names of files and functions, and each token once.
 /// Limit: what is kept of a change that is held against others | {:bytes}; one with more to keep is not measured
 const MOST_KEPT: usize = 8 << 20;
@@ -57,11 +61,13 @@ pub struct Budget {
     pub files: usize,
     /// Bytes of those files, before and after together.
     pub bytes: u64,
+    /// Lines of those that are text, likewise.
+    pub lines: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { files: MOST_FILES, bytes: MOST_BYTES }
+        Budget { files: MOST_FILES, bytes: MOST_BYTES, lines: MOST_LINES }
     }
 }
 
@@ -154,7 +160,7 @@ fn of_tokens(a: &Tokens, b: &Tokens) -> (u64, u64) {
 }
 
 fn permille(both: u64, either: u64) -> u32 {
-    if either == 0 { 1000 } else { (both * 1000 / either) as u32 }
+    (both * 1000).checked_div(either).unwrap_or(1000) as u32
 }
 
 /// Reads the change from the tree `base` to the tree `head`; `None` is the empty tree.
@@ -168,7 +174,7 @@ pub fn shape<O: Objects + ?Sized>(
     if changes.len() > budget.files {
         return Err(ShapeError::TooLarge("it touches too many files"));
     }
-    let mut work = Work { objects, bytes: budget.bytes, kept: MOST_KEPT, sum: Sum::default(), shape: Shape::default() };
+    let mut work = Work { objects, left: budget, kept: MOST_KEPT, sum: Sum::default(), shape: Shape::default() };
     for change in &changes {
         for section in patch::sections(change) {
             work.section(&section)?;
@@ -189,8 +195,8 @@ fn keep(kept: &mut usize, bytes: usize) -> Result<(), ShapeError> {
 
 struct Work<'w, O: ?Sized> {
     objects: &'w O,
-    /// Bytes that may still be read.
-    bytes: u64,
+    /// What may still be read.
+    left: Budget,
     /// Bytes that may still be kept.
     kept: usize,
     sum: Sum,
@@ -201,8 +207,8 @@ impl<O: Objects + ?Sized> Work<'_, O> {
     fn read(&mut self, side: Option<(Mode, Oid)>) -> Result<Vec<u8>, ShapeError> {
         if let Some((Mode::File | Mode::Executable | Mode::Link | Mode::Tree, id)) = side {
             // The size first: it meets the budget before anything is allocated.
-            let left = self.bytes.checked_sub(self.objects.size(id)?);
-            self.bytes = left.ok_or(ShapeError::TooLarge("its files are too large"))?;
+            let left = self.left.bytes.checked_sub(self.objects.size(id)?);
+            self.left.bytes = left.ok_or(ShapeError::TooLarge("its files are too large"))?;
         }
         Ok(patch::content(self.objects, side)?)
     }
@@ -219,6 +225,8 @@ impl<O: Objects + ?Sized> Work<'_, O> {
             return Ok(());
         }
         let input = InternedInput::new(old.as_slice(), new.as_slice());
+        let left = self.left.lines.checked_sub(input.before.len() + input.after.len());
+        self.left.lines = left.ok_or(ShapeError::TooLarge("its files have too many lines"))?;
         // Not the algorithm that pages show, but the one of a plain `git diff`.
         let diff = diff_with_slider_heuristics(Algorithm::Myers, &input);
         let mut text = Vec::new();

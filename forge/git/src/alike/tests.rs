@@ -13,7 +13,7 @@ fn read(repo: &Repo, base: Oid, head: Oid, budget: Budget) -> Result<Shape, Shap
 }
 
 fn whole(repo: &Repo, base: Oid, head: Oid) -> Shape {
-    read(repo, base, head, Budget { files: usize::MAX, bytes: u64::MAX }).expect("readable")
+    read(repo, base, head, Budget { files: usize::MAX, bytes: u64::MAX, lines: usize::MAX }).expect("readable")
 }
 
 /// What git says of the same change, given `options` for the diff.
@@ -30,8 +30,11 @@ fn assert_as_git(repo: &Repo, base: Oid, head: Oid, what: &str) {
     assert_eq!(ours, theirs, "{what}: git diff {base} {head}");
 }
 
-/// Two trees, from what each has: path, content, executable.
-fn two(files: &[(&str, Option<&[u8]>, Option<&[u8]>)]) -> (Repo, Oid, Oid) {
+/// A path, and what it holds before and after.
+type File<'f> = (&'f str, Option<&'f [u8]>, Option<&'f [u8]>);
+
+/// The trees before and after.
+fn two(files: &[File]) -> (Repo, Oid, Oid) {
     let repo = Repo::new();
     for (path, old, _) in files {
         old.iter().for_each(|old| repo.write(path, old));
@@ -52,7 +55,7 @@ fn two(files: &[(&str, Option<&[u8]>, Option<&[u8]>)]) -> (Repo, Oid, Oid) {
 #[test]
 fn patch_ids_of_odd_changes_are_as_git_says() {
     let binary: Option<&[u8]> = Some(b"a\0b");
-    let cases: &[(&str, &[(&str, Option<&[u8]>, Option<&[u8]>)])] = &[
+    let cases: &[(&str, &[File])] = &[
         ("nothing", &[("a", Some(b"1\n"), Some(b"1\n"))]),
         ("a line", &[("a", Some(b"1\n2\n"), Some(b"1\n3\n"))]),
         ("new", &[("a", None, Some(b"1\n"))]),
@@ -270,16 +273,16 @@ fn measures_stand_apart() {
 fn too_large_is_said_and_never_guessed() {
     let (repo, base, head) =
         two(&[("a", Some(b"1234\n"), Some(b"123456789\n")), ("b", None, Some(b"\0")), ("c", Some(b"1\n"), None)]);
-    let read = |files, bytes| read(&repo, base, head, Budget { files, bytes });
-    let enough = read(3, 18).expect("just enough");
+    let read = |files, bytes, lines| read(&repo, base, head, Budget { files, bytes, lines });
+    let enough = read(3, 18, 3).expect("just enough");
     assert_eq!(enough, whole(&repo, base, head));
-    for (files, bytes) in [(2, u64::MAX), (3, 17), (0, 0)] {
-        assert!(matches!(read(files, bytes), Err(ShapeError::TooLarge(_))), "{files} {bytes}");
+    for (files, bytes, lines) in [(2, u64::MAX, 3), (3, 17, 3), (3, 18, 2), (0, 0, 0)] {
+        assert!(matches!(read(files, bytes, lines), Err(ShapeError::TooLarge(_))), "{files} {bytes} {lines}");
     }
     // A mode alone reads nothing.
     repo.git(&["update-index", "--chmod=+x", "a"]);
     let with_mode = repo.git(&["write-tree"]).parse().expect("an id");
-    assert!(super::shape(&repo.store(), Some(head), Some(with_mode), Budget { files: 1, bytes: 0 }).is_ok());
+    assert!(super::shape(&repo.store(), Some(head), Some(with_mode), Budget { files: 1, bytes: 0, lines: 0 }).is_ok());
     let missing = Oid::from_bytes([7; 20]);
     assert!(matches!(super::shape(&repo.store(), Some(missing), None, Budget::default()), Err(ShapeError::Diff(_))));
 }
