@@ -350,6 +350,14 @@ mod tests {
                 events: vec![RedactedEvent { e: "issues/7".into(), n: 2, h: Sha256::of(b"event") }],
             }
             .into(),
+            IssueImported {
+                key: "github:owner/parser#12".into(),
+                url: Some("https://github.com/owner/parser/issues/12".into()),
+                author: Some("reporter-1".into()),
+                created_ms: Some(1_700_000_000_000),
+                closed_ms: Some(1_700_086_400_000),
+            }
+            .into(),
         ]
     }
 

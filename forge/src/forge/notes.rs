@@ -196,6 +196,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::RatingCorrected(_)
         | Fact::NoteAdded(_)
         | Fact::ProjectRedacted(_)
+        | Fact::IssueImported(_)
         | Fact::Unknown { .. } => None,
     }
 }

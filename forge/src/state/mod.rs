@@ -16,7 +16,7 @@ pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started, Work};
-pub use issue::{IssueState, IssueStatus, LastComment, Worker};
+pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};
 

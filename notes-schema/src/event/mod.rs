@@ -13,7 +13,7 @@ mod rating;
 pub use agent::{AgentRegistered, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
-pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
+pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
@@ -143,6 +143,8 @@ facts! {
     "note.added" => NoteAdded,
     /// What people wrote in events of a project was taken out.
     "project.redacted" => ProjectRedacted,
+    /// An issue came from elsewhere.
+    "issue.imported" => IssueImported,
 }
 
 /// What stands in place of a redacted title or description.
@@ -159,6 +161,8 @@ impl Fact {
             Fact::CheckPosted(fact) => {
                 CheckPosted { description: redacted(), url: String::new(), ..fact.clone() }.into()
             }
+            // By its key it is known again.
+            Fact::IssueImported(fact) => IssueImported { url: None, author: None, ..fact.clone() }.into(),
             Fact::ForgeFounded(_)
             | Fact::AgentRegistered(_)
             | Fact::KeyAdded(_)

@@ -2,8 +2,8 @@
 
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
-    AgentRegistered, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, KeyAdded, KeyRevoked, Level,
-    NoteAdded, NoteKind, Outcome, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
+    AgentRegistered, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, IssueImported, KeyAdded, KeyRevoked,
+    Level, NoteAdded, NoteKind, Outcome, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
     RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
 };
 use notes_schema::names::Track;
@@ -93,6 +93,8 @@ fn of_a_project() -> Story {
         url: url.into(),
     };
     let checks = || EntityId::Checks(alpha().agent);
+    let key = "github:owner/parser#12".to_owned();
+    let imported = IssueImported { key, url: None, author: None, created_ms: Some(7), closed_ms: None };
     let title = |n: u64, dedupe: Option<&str>| IssueOpened {
         title: format!("issue {n}"),
         labels: vec!["bug".into()],
@@ -106,6 +108,7 @@ fn of_a_project() -> Story {
         (issue(1), work(1).into()),
         (issue(2), work(2).into()),
         (issue(2), NoteAdded { kind: NoteKind::Practice }.into()),
+        (issue(2), imported.into()),
         (pull.clone(), opened("alpha/1").into()),
         (gone.clone(), opened("alpha/2").into()),
         (pull.clone(), ChallengeStarted { proof: Sha256::of(b"proof"), nonce: vec![3; 16] }.into()),
