@@ -10,6 +10,7 @@ mod code;
 mod context;
 mod feed;
 mod help;
+pub mod import;
 mod issues;
 mod items;
 mod keys;
@@ -144,6 +145,7 @@ pub const COMMANDS: &[&Command] = &[
     &issues::ISSUE_LIST,
     &issues::ISSUE_CLOSE,
     &issues::ISSUE_REOPEN,
+    &import::IMPORT,
     &work::START,
     &work::ABANDON,
     &submit::SUBMIT,
