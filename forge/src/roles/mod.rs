@@ -8,6 +8,7 @@ mod bench;
 mod cat;
 mod collect;
 mod doctor;
+mod import;
 mod mirror;
 mod ratings;
 mod redact;
@@ -77,6 +78,8 @@ enum Role {
     /// Take what nothing reaches off the disk, while no forge runs there: pushed over, deleted, refused at the last moment.
     #[command(after_help = "Example: forge collect parser --data ./forge-data")]
     Collect(collect::Args),
+    /// Make issues of a project here of issues that are elsewhere: a GitHub repository's, or rows of a data set.
+    Import(import::Args),
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Role::Restore { from, data } => backup::restore(&from, &data),
         Role::Redact(args) => redact::run(&args),
         Role::Collect(args) => collect::run(&args),
+        Role::Import(args) => import::run(&args),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),
