@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod forge;
 pub mod gate;
 pub mod hosts;
+pub mod import;
 pub mod ledger;
 pub mod mirror;
 pub mod recorder;

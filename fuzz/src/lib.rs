@@ -52,6 +52,7 @@ targets! {
     http_body: forge::web::probe::bodies, 2000;
     query: query, 200;
     markdown: markdown, 1000;
+    import_rows: forge::import::probe, 1000;
 }
 
 /// Gives `bytes` to one of them.

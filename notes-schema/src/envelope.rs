@@ -413,6 +413,14 @@ mod tests {
             }
             .into(),
             AgentVouched { owner: "acme".parse().unwrap() }.into(),
+            IssueImported {
+                key: "github:owner/parser#12".into(),
+                url: Some("https://github.com/owner/parser/issues/12".into()),
+                author: Some("reporter-1".into()),
+                created_ms: Some(1_700_000_000_000),
+                closed_ms: Some(1_700_086_400_000),
+            }
+            .into(),
         ]
     }
 

@@ -159,6 +159,7 @@ cases! {
     secrets => "secrets",
     levels => "levels",
     levels_at_push => "levels-at-push",
+    issues_of_elsewhere => "import",
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod follow;
 mod fulldisk;
 mod gitview;
 mod hostile;
+mod import;
 mod large;
 mod matrix;
 mod mirror;

@@ -1,6 +1,6 @@
 //! What issues and pull requests have in common: details, replies, search.
 
-use notes_schema::event::Commented;
+use notes_schema::event::{Commented, IssueImported};
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, EntityId, Fact, ItemRef, Oid};
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub(super) struct Shown {
     pub summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Where the item came from, if this says so.
+    #[serde(skip)]
+    imported: Option<IssueImported>,
 }
 
 impl Shown {
@@ -41,6 +44,10 @@ impl Shown {
             time_ms: read.event.t,
             summary: read.fact.subject(),
             text: read.text,
+            imported: match read.fact {
+                Fact::IssueImported(fact) => Some(fact),
+                _ => None,
+            },
         }
     }
 
@@ -125,6 +132,9 @@ struct Whole {
     events: Vec<Shown>,
     working: Vec<AgentName>,
     notes: Vec<notes::Live>,
+    /// Where it came from, if from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<IssueImported>,
     next: String,
 }
 
@@ -137,6 +147,9 @@ impl Render for Whole {
             facts.push(format!("working: {}", names.join(", ")));
         }
         let mut out = format!("# {}: {}\n\n{}\n\n", self.reference, inline(&self.title), facts.join(" · "));
+        if let Some(url) = self.source.as_ref().and_then(|source| source.url.as_deref()) {
+            out.push_str(&format!("from {}\n\n", inline(url)));
+        }
         for event in &self.events {
             out.push_str(&event.markdown());
         }
@@ -175,6 +188,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             author: issue.author.clone(),
             labels: issue.labels.clone(),
             working: issue.workers.clone(),
+            source: events.iter().find_map(|event| event.imported.clone()),
             next: if issue.status == IssueStatus::Open { format!("start {path}") } else { "feed".to_owned() },
             reference,
             body,
@@ -188,6 +202,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             author: pull.author.clone(),
             labels: Vec::new(),
             working: Vec::new(),
+            source: None,
             next: format!("pr {path}"),
             reference,
             body,

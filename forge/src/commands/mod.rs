@@ -11,6 +11,7 @@ mod contest;
 mod context;
 mod feed;
 mod help;
+pub mod import;
 mod issues;
 mod items;
 mod keys;
@@ -147,6 +148,7 @@ pub const COMMANDS: &[&Command] = &[
     &issues::ISSUE_LIST,
     &issues::ISSUE_CLOSE,
     &issues::ISSUE_REOPEN,
+    &import::IMPORT,
     &work::START,
     &work::ABANDON,
     &submit::SUBMIT,

@@ -202,6 +202,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::ContestRanked(_)
         | Fact::ContestSettled(_)
         | Fact::ContestCorrected(_)
+        | Fact::IssueImported(_)
         | Fact::Unknown { .. } => None,
     }
 }

@@ -9,6 +9,7 @@ mod bench;
 mod cat;
 mod collect;
 mod doctor;
+mod import;
 mod mirror;
 mod ratings;
 mod redact;
@@ -81,6 +82,8 @@ enum Role {
     /// What operators alone may do, on a data directory in which no forge runs.
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Make issues of a project here of issues that are elsewhere: a GitHub repository's, or rows of a data set.
+    Import(import::Args),
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Role::Redact(args) => redact::run(&args),
         Role::Collect(args) => collect::run(&args),
         Role::Admin(what) => admin::run(&what),
+        Role::Import(args) => import::run(&args),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),

@@ -87,6 +87,8 @@ pub struct Fold {
     pub nonces: OrdMap<Vec<u8>, Started>,
     /// In a project: open issues by dedupe key.
     pub dedupe: OrdMap<String, u64>,
+    /// In a project: issues that came from elsewhere, by their key.
+    pub imported: OrdMap<String, u64>,
     /// In a project: who works on what. The state of an issue names the newest only; this has all.
     work: OrdMap<(AgentName, u64), Shared<Work>>,
     workers: OrdMap<u64, OrdSet<AgentName>>,
@@ -247,6 +249,7 @@ impl Fold {
             (Fact::IssueOpened(f), s @ State::Nothing) => *s = State::Issue(IssueState::opened(f, at)),
             (Fact::IssueClosed(f), State::Issue(s)) => s.closed(f),
             (Fact::IssueReopened(_), State::Issue(s)) => s.status = IssueStatus::Open,
+            (Fact::IssueImported(f), State::Issue(s)) => s.imported(f),
             (Fact::Commented(_), State::Issue(s)) => s.commented(at),
             (Fact::Commented(_), State::Pull(s)) => s.commented(at),
             (Fact::WorkStarted(_), State::Issue(s)) => s.started(at, !self.works_on(id, at.agent)),
@@ -335,6 +338,7 @@ impl Fold {
                 | Fact::ContestRanked(_)
                 | Fact::ContestSettled(_)
                 | Fact::ContestCorrected(_)
+                | Fact::IssueImported(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -446,6 +450,9 @@ impl Fold {
                     self.dedupe.insert(key.clone(), *n);
                 }
             }
+            (Fact::IssueImported(f), EntityId::Issue(n)) => {
+                self.imported.entry(f.key.clone()).or_insert(*n);
+            }
             (Fact::IssueClosed(_), EntityId::Issue(n)) => {
                 self.forget_dedupe(*n);
                 self.end_work(*n);
@@ -501,7 +508,8 @@ impl Fold {
                 | Fact::ContestClosed(_)
                 | Fact::ContestRanked(_)
                 | Fact::ContestSettled(_)
-                | Fact::ContestCorrected(_),
+                | Fact::ContestCorrected(_)
+                | Fact::IssueImported(_),
                 _,
             ) => {}
         }

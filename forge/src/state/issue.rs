@@ -1,6 +1,6 @@
 //! Issues and the work on them.
 
-use notes_schema::event::{ContestClosed, ContestOpened, ContestRanked, IssueClosed, IssueOpened};
+use notes_schema::event::{ContestClosed, ContestOpened, ContestRanked, IssueClosed, IssueImported, IssueOpened};
 use notes_schema::{AgentName, ItemRef, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,19 @@ impl LastComment {
     pub(super) fn of(at: &Happened) -> Self {
         LastComment { by: at.agent.clone(), q: at.q, snippet: snippet(at.text.unwrap_or(""), SNIPPET) }
     }
+}
+
+/// Where an issue came from, as far as lists and figures need it; its page and its author there stand in the event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// What it is there.
+    pub key: String,
+    /// When it was opened there, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<u64>,
+    /// When it was closed there, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_ms: Option<u64>,
 }
 
 /// An agent at work on an issue.
@@ -90,6 +103,9 @@ pub struct IssueState {
     /// The pull request that closed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed_by: Option<ItemRef>,
+    /// Where it came from, if from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// When it was opened, milliseconds since 1970.
     pub opened_ms: u64,
     /// Forge-wide number of its first event.
@@ -116,6 +132,7 @@ impl IssueState {
             last_comment: None,
             last_note: None,
             fixed_by: None,
+            imported: None,
             opened_ms: at.t,
             opened_q: at.q,
             author_q: at.q,
@@ -155,6 +172,11 @@ impl IssueState {
         if let Some(contest) = &mut self.contest {
             contest.stage = Stage::Ranked;
         }
+    }
+
+    pub(super) fn imported(&mut self, fact: &IssueImported) {
+        let IssueImported { key, created_ms, closed_ms, .. } = fact.clone();
+        self.imported = Some(Imported { key, created_ms, closed_ms });
     }
 
     pub(super) fn commented(&mut self, at: &Happened) {

@@ -21,7 +21,7 @@ pub use checks::{Checks, ChecksState};
 pub use contest::{Contest, ContestState, Contests, Kept, Stage};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started, Work};
-pub use issue::{IssueState, IssueStatus, LastComment, Worker};
+pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};
 pub use owners::OwnerSpan;
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};

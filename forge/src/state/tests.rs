@@ -2,9 +2,9 @@
 //! and keys fold to.
 
 use notes_schema::event::{
-    AgentRegistered, ChallengeStarted, CheckRegistered, Commented, IssueOpened, KeyAdded, KeyRevoked, Level, NoteAdded,
-    NoteKind, Outcome, Proof, PublicKey, PullChallenged, PullOpened, PullRound, RatingCorrected, RatingSettled,
-    Reviewed, TestCounts, Verdict, WorkStarted,
+    AgentRegistered, ChallengeStarted, CheckRegistered, Commented, IssueImported, IssueOpened, KeyAdded, KeyRevoked,
+    Level, NoteAdded, NoteKind, Outcome, Proof, PublicKey, PullChallenged, PullOpened, PullRound, RatingCorrected,
+    RatingSettled, Reviewed, TestCounts, Verdict, WorkStarted,
 };
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, Oid, RefName, Sha256, envelope};
@@ -37,6 +37,27 @@ fn apply(fold: &mut Fold, id: &EntityId, by: u64, q: u64, fact: impl Into<Fact>,
     envelope::encode(&fold.entities[id].state).len()
 }
 
+fn imported(key: &str) -> IssueImported {
+    let ms = Some(u64::MAX / 4);
+    let (url, author) = (Some("u".repeat(512)), Some("a".repeat(100)));
+    IssueImported { key: key.to_owned(), url, author, created_ms: ms, closed_ms: ms }
+}
+
+#[test]
+fn a_key_of_elsewhere_is_the_first_issues_that_had_it() {
+    let mut fold = Fold::default();
+    for n in [1, 2] {
+        let opened = IssueOpened { title: "Leak".into(), labels: vec![], lang: None, dedupe: None };
+        apply(&mut fold, &EntityId::Issue(n), 0, 2 * n, opened, "");
+        apply(&mut fold, &EntityId::Issue(n), 0, 2 * n + 1, imported("github:owner/parser#12"), "");
+    }
+    assert_eq!(fold.imported.get("github:owner/parser#12"), Some(&1));
+    assert_eq!(fold.issue(1).unwrap().imported.as_ref().unwrap().key, "github:owner/parser#12");
+    // Of a pull request, or of nothing, it changes nothing.
+    apply(&mut fold, &EntityId::Issue(9), 0, 9, imported("github:owner/parser#13"), "");
+    assert!(fold.issue(9).is_none());
+}
+
 #[test]
 fn a_crowd_on_an_issue_or_pull_request_does_not_grow_its_state() {
     let mut fold = Fold::default();
@@ -46,6 +67,7 @@ fn a_crowd_on_an_issue_or_pull_request_does_not_grow_its_state() {
     let issue = EntityId::Issue(1);
     let opened = IssueOpened { title: "t".repeat(200), labels, lang: None, dedupe: Some("d".repeat(100)) };
     apply(&mut fold, &issue, 0, 1, opened, &long);
+    apply(&mut fold, &issue, 0, 2, imported(&"k".repeat(300)), "");
     for k in 1..100 {
         let started =
             WorkStarted { base: None, branch: branch.clone(), nonce: vec![k as u8; 16], deadline_ms: u64::MAX / 4 };

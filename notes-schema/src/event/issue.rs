@@ -54,6 +54,34 @@ impl Subject for IssueReopened {
     }
 }
 
+/// An issue came from another forge, or from a row of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueImported {
+    /// What it is there: `github:owner/repo#12` or `swebench:<instance>`. A project imports a key once.
+    pub key: String,
+    /// Its page there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Who opened it there, in that forge's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// When it was opened there, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_ms: Option<u64>,
+    /// When it was closed there, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_ms: Option<u64>,
+}
+
+impl Subject for IssueImported {
+    fn subject(&self) -> String {
+        let by = self.author.as_ref().map_or_else(String::new, |author| format!(" by {}", one_line(author)));
+        let at = self.created_ms.map_or_else(String::new, |ms| format!(" at {}", crate::refs::show_time(ms)));
+        let opened = if by.is_empty() && at.is_empty() { "" } else { ", opened there" };
+        format!("imported {}{opened}{by}{at}", one_line(&self.key))
+    }
+}
+
 /// Somebody wrote something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commented {}

@@ -15,7 +15,7 @@ pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, 
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use contest::{ContestClosed, ContestOpened, ContestRanked, Difficulty, Entry, Placed};
-pub use issue::{Commented, IssueClosed, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
+pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
@@ -157,6 +157,8 @@ facts! {
     "contest.corrected" => ContestCorrected,
     /// Somebody vouched for an agent, and says who answers for it.
     "agent.vouched" => AgentVouched,
+    /// An issue came from elsewhere.
+    "issue.imported" => IssueImported,
 }
 
 /// What stands in place of a redacted title or description.
@@ -175,6 +177,8 @@ impl Fact {
             Fact::CheckPosted(fact) => {
                 CheckPosted { description: redacted(), url: String::new(), ..fact.clone() }.into()
             }
+            // By its key it is known again.
+            Fact::IssueImported(fact) => IssueImported { url: None, author: None, ..fact.clone() }.into(),
             Fact::ForgeFounded(_)
             | Fact::AgentRegistered(_)
             | Fact::AgentVouched(_)

@@ -49,6 +49,10 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "project show" | "join" | "issue list" | "pr list" | "check list" | "log" => plain(format!("{name} parser")),
         "issue new" => plain("issue new parser --title Another".to_owned()),
         "issue close" | "issue reopen" => plain(format!("{name} parser/{issue}")),
+        "import" => {
+            let item = format!(r#"{{"key":"github:owner/parser#{}","title":"From elsewhere"}}"#, fresh());
+            ("import parser".to_owned(), item, &[])
+        }
         "start" => plain(format!("start parser/{issue}")),
         // Another credential of the same agent was first.
         "abandon" => or(&[5], format!("abandon parser/{issue}")),

@@ -3,9 +3,9 @@
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
     AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed,
-    ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, KeyAdded, KeyRevoked, Level, NoteAdded,
-    NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged, PullOpened,
-    RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
+    ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, IssueImported, KeyAdded, KeyRevoked,
+    Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullChallenged, PullMerged,
+    PullOpened, RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict, WorkStarted,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -115,6 +115,8 @@ fn of_a_project() -> Story {
     };
     let ranked = ContestRanked { places: vec![placed] };
     let checks = || EntityId::Checks(alpha().agent);
+    let key = "github:owner/parser#12".to_owned();
+    let imported = IssueImported { key, url: None, author: None, created_ms: Some(7), closed_ms: None };
     let title = |n: u64, dedupe: Option<&str>| IssueOpened {
         title: format!("issue {n}"),
         labels: vec!["bug".into()],
@@ -129,6 +131,7 @@ fn of_a_project() -> Story {
         (issue(1), work(1).into()),
         (issue(2), work(2).into()),
         (issue(2), NoteAdded { kind: NoteKind::Practice }.into()),
+        (issue(2), imported.into()),
         (pull.clone(), opened("alpha/1").into()),
         (gone.clone(), opened("alpha/2").into()),
         (pull.clone(), ChallengeStarted { proof: Sha256::of(b"proof"), nonce: vec![3; 16] }.into()),
