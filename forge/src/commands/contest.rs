@@ -353,7 +353,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
     let (entries, places) = match snapshot.fold.contests.of(reference.n) {
         Some(contest) => (contest.entries.clone(), contest.places().to_vec()),
         None => {
-            let now = judged::close(snapshot, store, reference.n, terms);
+            let now = judged::close(snapshot, &context.root, store, reference.n, terms);
             let mut standing = judged::rank(snapshot, &context.root, store, &now.entries).places;
             // Nobody is told a place before it is one.
             standing.sort_by(|a, b| a.agent.cmp(&b.agent));

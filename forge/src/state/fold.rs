@@ -112,6 +112,8 @@ pub struct Fold {
     pub started: OrdMap<AgentName, u64>,
     /// In a project: external checks.
     pub checks: Checks,
+    /// In `forge.git`: who offers to verify.
+    pub verifiers: OrdSet<AgentName>,
     /// In a project: contests.
     pub contests: Contests,
     /// In a project: the pull requests that answer each issue.
@@ -338,6 +340,11 @@ impl Fold {
                 | Fact::ContestRanked(_)
                 | Fact::ContestSettled(_)
                 | Fact::ContestCorrected(_)
+                | Fact::VerifierOffered(_)
+                | Fact::VerifierWithdrawn(_)
+                | Fact::ContestDrawn(_)
+                | Fact::VerdictCommitted(_)
+                | Fact::VerdictRevealed(_)
                 | Fact::IssueImported(_)
                 | Fact::Unknown { .. },
                 _,
@@ -430,6 +437,15 @@ impl Fold {
             }
             (Fact::ContestSettled(f), EntityId::Elo(Track::Simulator)) => self.rate_contest(f, at),
             (Fact::ContestCorrected(f), EntityId::Elo(Track::Simulator)) => self.rate_corrected_contest(f, at),
+            (Fact::VerifierOffered(_), EntityId::Agent(name)) => {
+                self.verifiers.insert(name.clone());
+            }
+            (Fact::VerifierWithdrawn(_), EntityId::Agent(name)) => {
+                self.verifiers.remove(name);
+            }
+            (Fact::ContestDrawn(f), EntityId::Issue(n)) => self.contests.drawn(*n, f),
+            (Fact::VerdictCommitted(f), EntityId::Issue(n)) => self.contests.committed(*n, at.agent, f),
+            (Fact::VerdictRevealed(f), EntityId::Issue(n)) => self.contests.revealed(*n, at.agent, f),
             (Fact::ContestClosed(f), EntityId::Issue(n)) => {
                 self.contests.closed(*n, f);
                 self.forget_dedupe(*n);
@@ -509,6 +525,11 @@ impl Fold {
                 | Fact::ContestRanked(_)
                 | Fact::ContestSettled(_)
                 | Fact::ContestCorrected(_)
+                | Fact::VerifierOffered(_)
+                | Fact::VerifierWithdrawn(_)
+                | Fact::ContestDrawn(_)
+                | Fact::VerdictCommitted(_)
+                | Fact::VerdictRevealed(_)
                 | Fact::IssueImported(_),
                 _,
             ) => {}
