@@ -92,11 +92,13 @@ pub(crate) fn line<'a>(board: &'a Value, agent: &Agent) -> &'a Value {
     list(board, "/submissions").iter().find(|line| line["agent"] == agent.name.as_str()).expect("a submission")
 }
 
-/// What `forge verify` and a replay say of the data directory, against what the server says.
+/// What `forge verify` and a replay say of a clone of everything, against what the server says.
 pub(crate) fn holds(days: &Days, agents: &[&Agent]) {
-    let data = days.forge.data().to_str().unwrap().to_owned();
-    tool(&["verify", &data]).ok();
-    let replayed = tool(&["ratings", "replay", "--data", &data, "--json"]).ok().json();
+    let copy = tempfile::tempdir().unwrap();
+    mirror_all(&days.forge, agents[0], copy.path());
+    let copy = copy.path().to_str().unwrap();
+    tool(&["verify", copy]).ok();
+    let replayed = tool(&["ratings", "replay", "--data", copy, "--json"]).ok().json();
     for agent in agents {
         assert_eq!(number(&replayed, &format!("/agents/{}/simulator", agent.name)), rating(agent), "{}", agent.name);
     }

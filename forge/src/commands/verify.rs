@@ -36,7 +36,7 @@ pub const VERIFY: Command = Command {
     name: "verify",
     aliases: &[],
     needs: Needs::Agent,
-    of: Of::Others,
+    of: Of::Forge,
     shape: Shape::words(0, 1).flags(FLAGS),
     usage: "[--offer | --withdraw] | <pull ref> --commit DIGEST | <pull ref> --reveal SALT [--inconclusive]",
     summary: "run submissions to contests again: offer it, see what you were drawn for, and say what you found",
@@ -162,7 +162,7 @@ fn tasks(context: &Context) -> Result<Answer, Refusal> {
                 let (state, next) = match (seat.bound, seat.found, contest.all_bound(seat.pull)) {
                     (_, Some(_), _) => ("told", "feed --wait".to_owned()),
                     (None, ..) => ("to-run", format!("challenge {path}")),
-                    (Some(_), None, true) => ("bound", format!("help verify")),
+                    (Some(_), None, true) => ("bound", "help verify".to_owned()),
                     (Some(_), None, false) => ("bound", "feed --wait".to_owned()),
                 };
                 tasks.push(Task {

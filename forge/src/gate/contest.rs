@@ -26,15 +26,16 @@ pub fn close(
     contest: &ContestState,
 ) -> ContestClosed {
     let began_ms = contest.closes_ms.unwrap_or(0).saturating_sub(contest.runs_ms);
+    let arrived = |n: u64| (snapshot.fold.arrived_ms(n), n);
     let mut newest: Vec<(u64, &PullState)> = Vec::new();
     for (n, pull) in snapshot.fold.answers(issue).filter(|(_, pull)| pull.status != PullStatus::Closed) {
         match newest.iter_mut().find(|(_, other)| other.author == pull.author) {
-            Some(slot) if (pull.head_ms, n) > (slot.1.head_ms, slot.0) => *slot = (n, pull),
+            Some(slot) if arrived(n) > arrived(slot.0) => *slot = (n, pull),
             Some(_) => {}
             None => newest.push((n, pull)),
         }
     }
-    newest.sort_by_key(|(n, pull)| (pull.head_ms, *n));
+    newest.sort_by_key(|(n, _)| arrived(*n));
     newest.truncate(MOST_ENTRIES);
     let entry = |(n, pull): &(u64, &PullState)| {
         let work = snapshot.fold.work_on(&pull.author, issue);
@@ -43,7 +44,7 @@ pub fn close(
             pull: *n,
             head: pull.head,
             record: deciding(snapshot, objects, pull, &contest.command),
-            took_ms: pull.head_ms.saturating_sub(work.map_or(began_ms, |work| work.since_ms)),
+            took_ms: arrived(*n).0.saturating_sub(work.map_or(began_ms, |work| work.since_ms)),
         }
     };
     let mut entries: Vec<Entry> = newest.iter().map(entry).collect();

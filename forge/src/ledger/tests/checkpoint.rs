@@ -6,7 +6,7 @@ use notes_schema::event::{
     ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, Finding, IssueImported,
     KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullChallenged,
     PullMerged, PullOpened, RatingCorrected, RatingSettled, Reviewed, Seat, TestCounts, TokenIssued, Verdict,
-    VerdictCommitted, VerdictRevealed, VerifierOffered, WorkStarted,
+    VerdictCommitted, VerdictRevealed, VerifierOffered, WorkStarted, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -105,7 +105,8 @@ fn of_a_project() -> Story {
     let closed = ContestClosed { entries: vec![entry], expired: vec!["beta".parse().unwrap()], candidates: Vec::new() };
     let verified = ContestClosed { candidates: vec![alpha().agent], ..closed.clone() };
     let drawn = ContestDrawn { beacon: oid(8), seats: vec![Seat { pull: 4, agent: alpha().agent }], due_ms: 9 };
-    let bound = VerdictCommitted { pull: 4, digest: Sha256::of(b"verdict") };
+    let verdict = verdict_digest(Finding::Confirm, &"parser#4".parse().unwrap(), "salt");
+    let bound = VerdictCommitted { pull: 4, digest: verdict };
     let told = VerdictRevealed { pull: 4, finding: Finding::Confirm, salt: "salt".into(), record: None };
     let placed = Placed {
         agent: alpha().agent,
@@ -255,6 +256,11 @@ fn tell(repository: &Repository, story: Story) {
             if matches!(fact, Fact::IssueOpened(_) | Fact::PullOpened(_)) {
                 draft.number();
             }
+            let fact = match fact.clone() {
+                // The one part that depends on where it is written.
+                Fact::ContestDrawn(drawn) => ContestDrawn { beacon: draft.snapshot().tip.unwrap(), ..drawn }.into(),
+                other => other,
+            };
             let recorded = draft.event(&alpha(), &id, fact.clone(), Some("in words"), &[])?;
             if matches!(fact, Fact::PullMerged(_)) {
                 draft.outbox(&recorded);
