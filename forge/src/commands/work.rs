@@ -70,6 +70,12 @@ impl Render for Begun {
                 format!("Also at work: {}.\n", others.iter().map(AgentName::as_str).collect::<Vec<_>>().join(", "))
             }
         });
+        if let Some(command) = &self.command {
+            let command = inline(command).replace('`', "'");
+            out.push_str(&format!(
+                "A contest: who passes `{command}` solves it, and your newest submission before then counts.\n"
+            ));
+        }
         out.push_str("\nPaste this (twice does no harm):\n\n```sh\n");
         let inside = format!("[ \"$(basename \"$(git config remote.origin.url)\" .git)\" = {project} ]");
         out.push_str(&format!("{inside} || [ -d {project} ] || git clone {}\n", self.clone_from));
