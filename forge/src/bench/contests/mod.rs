@@ -1,0 +1,3 @@
+//! `forge bench contests`.
+
+pub(crate) mod world;
