@@ -102,7 +102,10 @@ impl Door {
 }
 
 /// What a report says of refs that were pushed: `Ok` where all landed.
-pub(in crate::bench) fn reported<'r>(report: &[u8], mut names: impl Iterator<Item = &'r String>) -> Result<(), Failure> {
+pub(in crate::bench) fn reported<'r>(
+    report: &[u8],
+    mut names: impl Iterator<Item = &'r String>,
+) -> Result<(), Failure> {
     names.try_for_each(|name| {
         capture::landed(report, name).map_err(|e| {
             let unknown = String::from_utf8_lossy(report).contains("unknown: ");
