@@ -3,7 +3,8 @@
 //! Who performs better starts later and submits earlier, so that time says among solvers what the world said; who does not
 //! solve it submits a passing run of another command.
 //!
-//! Invariant: what did not go as it was asked is told, and never asked a second time.
+//! Invariant: what did not go as it was asked is told, and never asked a second time. Who comes when the contest has closed is
+//! late, which the machine's load decides: no submission that was taken may be missing, and none is asked for again.
 
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,8 @@ pub(super) struct Over {
     pub contest: Match,
     /// The number of its issue.
     pub issue: u64,
+    /// Submissions that came too late; the match names the others alone.
+    pub late: usize,
     /// What each entrant gained, in the order of the match.
     pub deltas: Vec<i64>,
     /// From the first start to the last submission.
@@ -53,9 +56,10 @@ pub(super) struct Over {
 
 impl Arena {
     /// Walks one contest from its opening to its ratings.
-    pub async fn hold(&self, contest: Match, deadline: u64) -> Result<Over, String> {
+    pub async fn hold(&self, mut contest: Match, deadline: u64) -> Result<Over, String> {
+        let (n, place) = (contest.n, PROJECTS[contest.project]);
         let named = |what: &str, who: &str, failure: Failure| {
-            format!("contest {} in {}: {what} of {who}: {}", contest.n, PROJECTS[contest.project], failure.why)
+            format!("contest {n} in {place}: {what} of {who}: {}", failure.why)
         };
         let project = PROJECTS[contest.project];
         let line = format!(
@@ -69,29 +73,44 @@ impl Arena {
         let issue = opened["ref"].as_str().and_then(|text| text.rsplit_once('#')?.1.parse::<u64>().ok());
         let issue = issue.ok_or_else(|| format!("contest {}: no reference in {opened}", contest.n))?;
         let began = Instant::now();
+        // It closes no sooner: the server counts from the first start on.
+        let closes = Duration::from_secs(deadline);
         let mut tasks: Vec<(usize, Task)> = Vec::new();
         for &who in contest.order.iter().rev() {
             let player = &self.players[who];
             let started = self.act(player, &format!("start {project}/{issue}")).await;
+            if started.is_err() && began.elapsed() >= closes {
+                break;
+            }
             let started = started.map_err(|e| named("a start", &player.name, e))?;
             let task = task(&started, project, issue, &player.name, contest.n);
             tasks.push((who, task.ok_or_else(|| format!("contest {}: half a start: {started}", contest.n))?));
             sleep(STEP).await;
         }
-        for (at, (who, task)) in tasks.iter().rev().enumerate() {
+        let (all, mut submitted) = (contest.order.len(), Vec::new());
+        for (who, task) in tasks.iter().rev() {
             let player = &self.players[*who];
-            let argv = if at < contest.solved { &DECIDES } else { &OTHER };
+            let solves = contest.order[..contest.solved].contains(who);
+            let argv = if solves { &DECIDES } else { &OTHER };
             let push = work::answer_with(&self.stores[contest.project], task, argv).map_err(|e| e.to_string())?;
             let report = player.door.lock().await.push(project, &push.body).await;
             let landed = report.and_then(|report| reported(&report, push.refs.iter().map(|(name, _)| name)));
             landed.map_err(|e| named("a push", &player.name, e))?;
             let line = format!("submit {} --project {project} --issue {project}/{issue}", task.branch);
-            self.act(player, &line).await.map_err(|e| named("a submission", &player.name, e))?;
+            let answer = self.act(player, &line).await;
+            if answer.is_err() && began.elapsed() >= closes {
+                break;
+            }
+            answer.map_err(|e| named("a submission", &player.name, e))?;
+            submitted.push(*who);
             sleep(STEP).await;
         }
-        let took = began.elapsed();
-        sleep(Duration::from_secs(deadline).saturating_sub(took)).await;
-        self.ranked(contest, issue, took).await
+        contest.solved = submitted.iter().filter(|who| contest.order[..contest.solved].contains(who)).count();
+        contest.order = submitted;
+        let (late, took) = (all - contest.order.len(), began.elapsed());
+        sleep(closes.saturating_sub(took)).await;
+        let (deltas, misplaced) = self.ranked(&contest, issue).await?;
+        Ok(Over { contest, issue, late, deltas, took, misplaced })
     }
 
     async fn act(&self, who: &Player, line: &str) -> Result<Value, Failure> {
@@ -99,15 +118,15 @@ impl Arena {
     }
 
     /// Waits until it is ranked and rated, and reads how.
-    async fn ranked(&self, contest: Match, issue: u64, took: Duration) -> Result<Over, String> {
+    async fn ranked(&self, contest: &Match, issue: u64) -> Result<(Vec<i64>, usize), String> {
         let (project, until) = (PROJECTS[contest.project], Instant::now() + PATIENCE);
-        let reader = &self.players[contest.order[0]];
+        let reader = &self.players[contest.order.first().copied().unwrap_or(contest.author)];
         loop {
             let board = self.act(reader, &format!("submission {project}/{issue}")).await;
             let board = board.map_err(|e| format!("contest {}: reading it: {}", contest.n, e.why))?;
             let lines = board["submissions"].as_array().map_or(&[][..], Vec::as_slice);
             if board["stage"] == "ranked" && lines.iter().all(|line| line["delta_milli"].is_i64()) {
-                return self.read(contest, issue, lines, took);
+                return self.read(contest, lines);
             }
             if Instant::now() > until {
                 return Err(format!("contest {} in {project} is not ranked and rated: {board}", contest.n));
@@ -116,7 +135,8 @@ impl Arena {
         }
     }
 
-    fn read(&self, contest: Match, issue: u64, lines: &[Value], took: Duration) -> Result<Over, String> {
+    /// What each entrant gained, and how many pairs of solvers time set in the other order.
+    fn read(&self, contest: &Match, lines: &[Value]) -> Result<(Vec<i64>, usize), String> {
         let (mut deltas, mut places) = (Vec::new(), Vec::new());
         for (at, &who) in contest.order.iter().enumerate() {
             let name = self.players[who].name.as_str();
@@ -133,8 +153,7 @@ impl Arena {
         }
         let solvers = &places[..contest.solved];
         let misplaced = solvers.iter().enumerate().map(|(i, a)| solvers[i + 1..].iter().filter(|b| *b < a).count());
-        let misplaced = misplaced.sum();
-        Ok(Over { contest, issue, deltas, took, misplaced })
+        Ok((deltas, misplaced.sum()))
     }
 }
 

@@ -58,7 +58,7 @@ struct Ran {
     plan: Plan,
     over: Vec<Over>,
     lost: Vec<String>,
-    /// Submissions that were asked for.
+    /// Submissions that were asked for in time.
     asked: usize,
     /// What the server says of each player at the end, milli-Elo, and the most that each ever had.
     ratings: Vec<i64>,
@@ -99,6 +99,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> 
         contests: options.contests,
         seed: options.seed,
         seconds: ran.seconds,
+        late: ran.over.iter().map(|over| over.late).sum(),
         misplaced: ran.over.iter().map(|over| over.misplaced).sum(),
         lost,
         faults: checked.faults.iter().chain(&checked.pending).cloned().collect(),
@@ -156,6 +157,7 @@ async fn play(
         }
         asked += wave.iter().map(|contest| contest.order.len()).sum::<usize>();
         let held = hold(&arena, wave, deadline, &mut lost).await?;
+        asked -= held.iter().map(|contest| contest.late).sum::<usize>();
         for contest in &held {
             for (&who, delta) in contest.contest.order.iter().zip(&contest.deltas) {
                 ratings[who] += delta;
@@ -164,7 +166,7 @@ async fn play(
         }
         let longest = held.iter().map(|contest| contest.took).max().unwrap_or_default();
         // Whatever else the machine does, what is submitted is in long before the close.
-        deadline = longest.as_secs() * 3 + 3;
+        deadline = longest.as_secs() * 3 + 4;
         over.extend(held);
         say(&format!("{} contests are ranked, those of farms among them; they took {longest:.1?}", over.len()));
     }

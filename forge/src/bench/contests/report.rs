@@ -25,6 +25,8 @@ pub struct Report {
     pub(super) contests: usize,
     pub(super) seed: u64,
     pub(super) seconds: f64,
+    /// Submissions that came after the close, and do not count.
+    pub(super) late: usize,
     /// Pairs of solvers that time set in another order than they were meant to be in.
     pub(super) misplaced: usize,
     /// What went wrong, or is not there.
@@ -54,9 +56,9 @@ pub(super) fn gained(farm: &str, milli: i64) -> Row {
     Row::cost(&format!("best gain in the {farm}"), "milli-Elo", gain, "twenty points", 1.0)
 }
 
-/// Submissions that counted, of those that were asked for.
+/// Submissions that counted, of those that were taken in time.
 pub(super) fn counted(count: usize, asked: usize) -> Row {
-    Row::rate("submissions that counted", "submissions", (count as f64, asked as f64), "all that were made", 1.0)
+    Row::rate("submissions that counted", "submissions", (count as f64, asked as f64), "all that were taken", 1.0)
 }
 
 /// Contests from opening to ratings.
@@ -79,8 +81,9 @@ impl Report {
     /// The report, for people.
     pub fn table(self) -> String {
         let mut text = format!(
-            "{} agents, {} contests and those of farms, seed {}, {:.1} s; {} pairs of solvers apart otherwise than meant\n",
-            self.agents, self.contests, self.seed, self.seconds, self.misplaced
+            "{} agents, {} contests and those of farms, seed {}, {:.1} s; {} submissions came late, {} pairs of solvers are in \
+             another order than meant\n",
+            self.agents, self.contests, self.seed, self.seconds, self.late, self.misplaced
         );
         for (name, found) in [("lost", &self.lost), ("faults", &self.faults), ("complaints", &self.complaints)] {
             text.push_str(&format!("{name:<12} {}\n", found.len()));
