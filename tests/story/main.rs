@@ -32,3 +32,4 @@ mod statuses;
 mod tampered;
 mod tls;
 mod upgrade;
+mod verifiers;

@@ -27,6 +27,7 @@ mod review;
 mod submit;
 mod text;
 pub(crate) mod trace;
+mod verify;
 mod vouch;
 mod work;
 
@@ -160,6 +161,7 @@ pub const COMMANDS: &[&Command] = &[
     &merge::MERGE,
     &trace::TRACE,
     &challenge::CHALLENGE,
+    &verify::VERIFY,
     &notes::NOTE,
     &checks::CHECK_REGISTER,
     &checks::CHECK_DROP,

@@ -202,6 +202,11 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::ContestRanked(_)
         | Fact::ContestSettled(_)
         | Fact::ContestCorrected(_)
+        | Fact::VerifierOffered(_)
+        | Fact::VerifierWithdrawn(_)
+        | Fact::ContestDrawn(_)
+        | Fact::VerdictCommitted(_)
+        | Fact::VerdictRevealed(_)
         | Fact::IssueImported(_)
         | Fact::Unknown { .. } => None,
     }
