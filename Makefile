@@ -8,6 +8,9 @@ BENCH ?=
 # Flags of the swarm.
 SWARM ?=
 
+# Flags of the contests.
+CONTESTS ?=
+
 # What a start finds.
 EVENTS ?= 1000000
 REPOSITORIES ?= 0
@@ -21,7 +24,7 @@ export PROPTEST_RNG_SEED ?= 20261129
 # How many sets of others.
 SETS ?= 10
 
-.PHONY: help demo test check cases starter kill bench bench-gate bench-start swarm large fuzz setup
+.PHONY: help demo test check cases starter kill bench bench-gate bench-start swarm contests large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
@@ -33,6 +36,7 @@ help:
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
 	@echo 'make bench-start  time from a start to the first feed, with caches and without (EVENTS=n, REPOSITORIES=n, the same flags)'
 	@echo 'make swarm   1,000 agents walk the whole loop on one release build; nothing may fail or be lost (SWARM="--agents 100")'
+	@echo 'make contests  200 agents of known skill hold 1,000 contests beside farms; ratings find skill, farms gain nothing (CONTESTS="--agents 40")'
 	@echo 'make large   clone, fetch and push of a large repository, with the memory that the server takes'
 	@echo 'make fuzz    $(FUZZ_SECONDS) s of foreign bytes for each parser that meets them (FUZZ_SECONDS=n; see fuzz/README.md)'
 	@echo 'make kill    $(KILLS) kills, power cuts and disk errors under load, nothing acknowledged lost (KILLS=n)'
@@ -61,7 +65,7 @@ cases: setup
 	@set -e; for set in $$(seq $(SETS)); do \
 	  seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \
 	  for of in "notes-schema" "hooks" "search" "git log:: graph:: history:: apply:: diff:: pack:: wire::ls_refs zlib::" \
-	    "forge web::markdown ledger:: recorder::capture state::elo"; do \
+	    "forge web::markdown ledger:: recorder::capture state::elo state::played"; do \
 	    set -- $$of; crate=$$1; shift; PROPTEST_RNG_SEED=$$seed $(CARGO) test --locked -q -p $$crate -- "$$@"; \
 	  done; \
 	done
@@ -88,6 +92,10 @@ bench-start: setup
 swarm: setup
 	$(CARGO) build --locked --release -p forge
 	target/release/forge bench swarm $(SWARM)
+
+contests: setup
+	$(CARGO) build --locked --release -p forge
+	target/release/forge bench contests $(CONTESTS)
 
 large: setup
 	$(CARGO) build --locked --release -p forge

@@ -68,6 +68,36 @@ fn a_swarm_walks_the_whole_loop_and_nothing_is_lost_doubled_or_reordered() {
     }
 }
 
+#[test]
+fn contests_are_ranked_and_rated_and_every_ledger_says_what_agents_were_told() {
+    // It fails by itself where a submission does not count, ratings do not add up, or a farm gains.
+    let report = tool(&["bench", "contests", "--agents", "12", "--contests", "12", "--json"]).ok().json();
+    for found in ["lost", "faults"] {
+        assert_eq!(report[found].as_array().map(Vec::len), Some(0), "{found}: {report:#}");
+    }
+    let rows = report["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "rating against hidden skill",
+            "best gain in the farm nobody vouched for",
+            "best gain in the ring of three owners",
+            "best gain in the judge of its own",
+            "submissions that counted",
+            "contests ranked",
+        ]
+    );
+    // Two contests of six at once; each farm plays one for five of them.
+    let submissions = rows[4]["ours"].as_f64().unwrap();
+    assert!(submissions > 12.0 * 3.0 && rows[4]["reference"].as_f64() == Some(submissions), "{report:#}");
+    for farm in &rows[1..4] {
+        assert!(farm["ours"].as_f64() < farm["reference"].as_f64(), "{farm:#}");
+    }
+    // The leader of the farm did win: it is the bound that holds it.
+    assert!(rows[1]["ours"].as_f64().is_some_and(|gain| gain > 1_000.0), "{report:#}");
+}
+
 /// The same of `forge bench start`.
 const START_ROWS: [&str; 4] = [
     "start, 200 events, 3 repositories, warm",

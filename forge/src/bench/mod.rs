@@ -3,6 +3,7 @@
 //! Invariant: a ratio is turned so that higher is better, and nothing is compared that was not measured in this run.
 
 mod capture;
+pub mod contests;
 mod error;
 mod fate;
 mod gate;

@@ -24,13 +24,18 @@ pub struct Of<'a> {
 
 /// The canonical bytes of a record of `attempts` passing runs of `tests` tests each, with all that they printed.
 pub fn passing(of: &Of<'_>, tests: usize, attempts: usize) -> Result<Vec<u8>, BenchError> {
+    passing_of(of, &["cargo", "test"], tests, attempts)
+}
+
+/// The same of another command.
+pub fn passing_of(of: &Of<'_>, argv: &[&str], tests: usize, attempts: usize) -> Result<Vec<u8>, BenchError> {
     let Of { id, project, issue, agent, nonce, tree } = *of;
     let lines: String = (0..tests).map(|t| format!("test module_{t}::tests::what_it_says_of_{id} ... ok\n")).collect();
     let output = format!(
         "{lines}\ntest result: ok. {tests} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.16s\n"
     );
     let attempt = json!({
-        "argv": ["cargo", "test"], "exit": 0, "tree": tree, "dur_ms": 160,
+        "argv": argv, "exit": 0, "tree": tree, "dur_ms": 160,
         "stdout": { "bytes": output.len(), "lines": tests + 2, "tail": output },
         "tests": { "framework": "cargo-test", "passed": tests },
         "reasoning": "What was wrong is right now. ".repeat(8),

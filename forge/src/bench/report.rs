@@ -123,11 +123,12 @@ impl Report {
     }
 
     fn footer(&self) -> String {
-        let mut text = format!(
-            "\nMedians of {} rounds, in turns. A ratio above 1 is in our favour, whatever the unit.\n{}",
-            self.rounds,
-            self.machine.line()
-        );
+        let rounds = match self.rounds {
+            1 => "One round.".to_owned(),
+            rounds => format!("Medians of {rounds} rounds, in turns."),
+        };
+        let line = self.machine.line();
+        let mut text = format!("\n{rounds} A ratio above 1 is in our favour, whatever the unit.\n{line}");
         if self.quick {
             text.push_str("--quick cuts every size: it shows that the rows can be measured, and nothing else.\n");
         }

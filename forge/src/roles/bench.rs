@@ -19,6 +19,9 @@ pub(super) enum Bench {
     Start(Start),
     /// Many agents at once walk the whole loop on one server, and a watcher looks for lost, doubled and reordered writes.
     Swarm(Swarm),
+    /// Agents of known skill hold contests on one server, farms cheat beside them; fails where ratings do not find skill, a farm
+    /// gains, or anything is lost.
+    Contests(Contests),
 }
 
 /// Flags of every measurement.
@@ -99,6 +102,50 @@ fn swarm(Swarm { json, agents, waiting, projects, seconds, ssh, dir }: Swarm) ->
     }
 }
 
+/// Flags of `forge bench contests`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Contests {
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+    /// How many honest agents.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(4..=1_000))]
+    agents: u16,
+    /// How many contests they hold; each farm holds one for five of them.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    contests: u32,
+    /// What decides everything that chance decides.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Where the server works. The system's directory for temporary files without it.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Holds contests, and prints; fails where anything was lost, or a mark is missed.
+fn contests(Contests { json, agents, contests, seed, dir }: Contests) -> ExitCode {
+    let dir = dir.unwrap_or_else(std::env::temp_dir);
+    let options = bench::contests::Options { agents: agents.into(), contests: contests as usize, seed, dir };
+    let next = format!("FORGE_LOG=debug forge bench contests --agents {agents} --contests {contests} --seed {seed}");
+    let report = match bench::contests::run(&options, &|said| eprintln!("bench: {said}")) {
+        Ok(report) => report,
+        Err(error) => return super::fail(error),
+    };
+    let clean = report.is_clean();
+    let printed = match json {
+        true => print(true, &report, String::new),
+        false => {
+            super::say(report.table().trim_end());
+            ExitCode::SUCCESS
+        }
+    };
+    if clean {
+        printed
+    } else {
+        super::fail(format!("something was lost, or a mark is missed: see above\nnext: {next}"))
+    }
+}
+
 /// Prints what was measured.
 fn print(json: bool, report: &impl serde::Serialize, table: impl FnOnce() -> String) -> ExitCode {
     match json {
@@ -134,6 +181,7 @@ pub(super) fn run(bench: Bench) -> ExitCode {
         Bench::Wire(Wire { flags, only, events }) => (flags.json, bench::wire(&flags.options(only, events), log, say)),
         Bench::Gate(flags) => (flags.json, bench::gate(&flags.options(Vec::new(), None), log, say)),
         Bench::Swarm(flags) => return swarm(flags),
+        Bench::Contests(flags) => return contests(flags),
         Bench::Start(start) => (start.flags.json, bench::start(&start.options(), log, say)),
     };
     let report = match measured {

@@ -84,6 +84,8 @@ struct Input {
     issue_k: i64,
     /// Its owner's place in `rooms`.
     owner: usize,
+    /// What it may gain itself at most of games that agents here made up.
+    room: i64,
 }
 
 /// What an owner may gain at most.
@@ -143,33 +145,45 @@ impl Inputs {
         elo::contest(entrants, self.issue, |i, j| self.weight(i, j), |i| keeps[i])
     }
 
-    /// What each entrant keeps of its gains, so that no owner gains more than it has room for.
+    /// What each entrant keeps of its gains, so that neither it nor its owner gains more than there is room for.
     fn keeps(&self, entrants: &[Entrant]) -> Vec<Keeps> {
-        let mut gains = vec![(0i64, 0i64); self.rooms.len()];
+        let mut own = vec![Gains::default(); entrants.len()];
         for (i, a) in entrants.iter().enumerate() {
             for (j, b) in entrants.iter().enumerate().skip(i + 1) {
                 let score = elo::score(a.place, b.place);
                 let gain = elo::pair(a.rating, b.rating, score, self.weight(i, j), entrants.len());
-                let winner = if gain > 0 { i } else { j };
-                gains[self.entrants[winner].owner].0 += gain.abs();
+                own[if gain > 0 { i } else { j }].pairs += gain.abs();
             }
             let score = if a.solved { elo::WIN } else { elo::LOSS };
-            gains[self.entrants[i].owner].1 += elo::game(a.rating, self.issue, score, a.issue_k).max(0);
+            own[i].issue += elo::game(a.rating, self.issue, score, a.issue_k).max(0);
         }
-        let keeps: Vec<Keeps> =
-            self.rooms.iter().zip(gains).map(|(room, gains)| room.keeps(gains, self.anchored)).collect();
-        self.entrants.iter().map(|input| keeps[input.owner]).collect()
+        let mut all = vec![Gains::default(); self.rooms.len()];
+        for (input, own) in self.entrants.iter().zip(&own) {
+            let all = &mut all[input.owner];
+            (all.pairs, all.issue) = (all.pairs + own.pairs, all.issue + own.issue);
+        }
+        let keeps = |(input, own): (&Input, &Gains)| {
+            let (room, all) = (&self.rooms[input.owner], &all[input.owner]);
+            let of_made = share(room.made, all.made(self.anchored)).min(share(input.room, own.made(self.anchored)));
+            let of_issue = if self.anchored { 1000 } else { of_made };
+            let of_day = share(room.day, all.pairs * of_made / 1000 + all.issue * of_issue / 1000);
+            Keeps { pairs: of_made * of_day / 1000, issue: of_issue * of_day / 1000 }
+        };
+        self.entrants.iter().zip(&own).map(keeps).collect()
     }
 }
 
-impl Room {
-    fn keeps(&self, (pairs, issue): (i64, i64), anchored: bool) -> Keeps {
-        let made = if anchored { pairs } else { pairs + issue };
-        let of_made = share(self.made, made);
-        let of_issue = if anchored { 1000 } else { of_made };
-        let today = pairs * of_made / 1000 + issue * of_issue / 1000;
-        let of_day = share(self.day, today);
-        Keeps { pairs: of_made * of_day / 1000, issue: of_issue * of_day / 1000 }
+/// What would be gained if there were room for it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Gains {
+    pairs: i64,
+    issue: i64,
+}
+
+impl Gains {
+    /// The part of it that comes of games that agents here made up.
+    fn made(self, anchored: bool) -> i64 {
+        if anchored { self.pairs } else { self.pairs + self.issue }
     }
 }
 
@@ -211,6 +225,8 @@ pub struct Played {
     met: OrdMap<(AgentName, AgentName), Vector<u64>>,
     opponents: OrdMap<AgentName, OrdSet<AgentName>>,
     gained: OrdMap<AgentName, Gained>,
+    /// What agents have gained of games that agents here made up.
+    won: OrdMap<AgentName, i64>,
 }
 
 impl Played {
@@ -236,18 +252,21 @@ impl Played {
         times.map_or(0, |times| times.iter().rev().take_while(|at| **at > since).count())
     }
 
-    fn room(&self, owner: &AgentName, established: &BTreeSet<&AgentName>, t: u64) -> Room {
+    /// What an owner that has met these too may gain in all of games that agents here made up.
+    fn earned(&self, owner: &AgentName, established: &BTreeSet<&AgentName>) -> i64 {
         let known = self.opponents.get(owner);
         let new = established.iter().filter(|other| **other != owner && known.is_none_or(|k| !k.contains(**other)));
         let met = known.map_or(0, OrdSet::len) + new.count();
-        let met = i64::try_from(met).unwrap_or(i64::MAX);
+        ROOM.saturating_add(ROOM_EACH.saturating_mul(i64::try_from(met).unwrap_or(i64::MAX)))
+    }
+
+    fn room(&self, owner: &AgentName, earned: i64, t: u64) -> Room {
         let gained = self.gained.get(owner);
         let since = t.saturating_sub(DAY_MS);
         let today: i64 = gained.map_or(0, |gained| {
             gained.recent.iter().rev().take_while(|(at, _)| *at > since).map(|(_, gain)| gain).sum()
         });
-        let room = ROOM.saturating_add(ROOM_EACH.saturating_mul(met));
-        Room { made: room.saturating_sub(gained.map_or(0, |g| g.made)), day: ROOM_OF_A_DAY.saturating_sub(today) }
+        Room { made: earned.saturating_sub(gained.map_or(0, |g| g.made)), day: ROOM_OF_A_DAY.saturating_sub(today) }
     }
 }
 
@@ -259,6 +278,11 @@ impl Fold {
     /// In `forge.git`: whether an agent's ratings say little yet: few contests, or nobody vouched for it.
     pub fn is_provisional(&self, agent: &AgentName) -> bool {
         !self.is_vouched(agent) || self.ratings.played.contests(agent) < PROVISIONAL
+    }
+
+    /// In `forge.git`: whether entrants of a contest get to know each other: not where whoever invited them is unknown.
+    fn introduces(&self, due: &Due) -> bool {
+        due.anchored || self.is_vouched(due.author)
     }
 
     /// In `forge.git`: what decides a contest of these agents as of now.
@@ -274,8 +298,12 @@ impl Fold {
             .map(|(_, owner)| owner)
             .collect();
         let counts = due.anchored || independent.len() >= INDEPENDENT;
-        let established: BTreeSet<&AgentName> =
-            owners.iter().zip(&provisional).filter(|(_, provisional)| !**provisional).map(|(owner, _)| owner).collect();
+        let established: BTreeSet<&AgentName> = owners
+            .iter()
+            .zip(&provisional)
+            .filter(|(_, provisional)| !**provisional && self.introduces(due))
+            .map(|(owner, _)| owner)
+            .collect();
         let mut distinct: Vec<&AgentName> = owners.iter().collect();
         distinct.sort_unstable();
         distinct.dedup();
@@ -284,11 +312,16 @@ impl Fold {
             0..PROVISIONAL => elo::K_ISSUE_PROVISIONAL,
             PROVISIONAL.. => elo::K_ISSUE,
         };
-        let entrants = agents.iter().zip(&owners).map(|(agent, owner)| Input {
-            rating: self.ratings.of(agent, notes_schema::names::Track::Simulator),
-            issue_k: issue_k(agent, owner),
-            owner: distinct.binary_search(&owner).unwrap_or(0),
-        });
+        let earned: Vec<i64> = distinct.iter().map(|owner| played.earned(owner, &established)).collect();
+        let entrant = |(agent, owner): (&&AgentName, &AgentName)| {
+            let at = distinct.binary_search(&owner).unwrap_or(0);
+            Input {
+                rating: self.ratings.of(agent, notes_schema::names::Track::Simulator),
+                issue_k: issue_k(agent, owner),
+                owner: at,
+                room: earned[at].saturating_sub(played.won.get(*agent).copied().unwrap_or(0)),
+            }
+        };
         let mut weights = Vec::new();
         for i in 0..agents.len() {
             for j in i + 1..agents.len() {
@@ -301,9 +334,9 @@ impl Fold {
         Inputs {
             issue: played.issue(due.contest, due.difficulty),
             anchored: due.anchored,
-            entrants: entrants.collect(),
+            entrants: agents.iter().zip(&owners).map(entrant).collect(),
             weights,
-            rooms: distinct.iter().map(|owner| played.room(owner, &established, due.t)).collect(),
+            rooms: distinct.iter().zip(&earned).map(|(owner, earned)| played.room(owner, *earned, due.t)).collect(),
         }
     }
 
@@ -356,7 +389,7 @@ impl Fold {
         let agents: Vec<&AgentName> = fact.entrants.iter().map(|e| &e.agent).collect();
         let inputs = self.contest_inputs(&due, &agents);
         let fared: Vec<Fared> = fact.entrants.iter().map(Fared::of).collect();
-        self.meet(&agents, t);
+        self.meet(&agents, &due);
         self.gain(&fact.entrants, &inputs.made(&fared), t);
         let played = &mut self.ratings.played;
         for agent in agents {
@@ -394,10 +427,14 @@ impl Fold {
     }
 
     /// Notes who has met whom.
-    fn meet(&mut self, agents: &[&AgentName], t: u64) {
+    fn meet(&mut self, agents: &[&AgentName], due: &Due) {
+        let (t, introduces) = (due.t, self.introduces(due));
         let owners: BTreeSet<AgentName> = agents.iter().map(|agent| self.owner(agent)).collect();
-        let established: BTreeSet<AgentName> =
-            agents.iter().filter(|agent| !self.is_provisional(agent)).map(|agent| self.owner(agent)).collect();
+        let established: BTreeSet<AgentName> = agents
+            .iter()
+            .filter(|agent| introduces && !self.is_provisional(agent))
+            .map(|agent| self.owner(agent))
+            .collect();
         let played = &mut self.ratings.played;
         for a in &owners {
             for b in owners.range(a.clone()..).skip(1) {
@@ -413,7 +450,7 @@ impl Fold {
         }
     }
 
-    /// Notes what owners have gained: in all, and of games that agents here made up.
+    /// Notes what owners and agents have gained: in all, and of games that agents here made up.
     fn gain(&mut self, lines: &[Line], made: &[i64], t: u64) {
         for (line, made) in lines.iter().zip(made) {
             let owner = self.owner(&line.agent);
@@ -423,6 +460,8 @@ impl Fold {
                 gained.recent.pop_front();
             }
             gained.recent.push_back((t, line.delta_milli));
+            let won = self.ratings.played.won.entry(line.agent.clone()).or_insert(0);
+            *won = won.saturating_add(*made);
         }
     }
 }
@@ -440,3 +479,6 @@ fn lines(inputs: &Inputs, fared: &[Fared], deltas: &[i64]) -> Vec<Line> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests;

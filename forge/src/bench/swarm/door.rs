@@ -29,7 +29,7 @@ const LONGEST: usize = 64 << 20;
 
 /// Why an act was not done, as far as its agent can tell.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
+pub(in crate::bench) struct Failure {
     /// What that means for the act.
     pub fate: Fate,
     /// In the forge's words, or the connection's.
@@ -59,7 +59,7 @@ async fn patiently<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<
 }
 
 /// One connection.
-pub(super) enum Door {
+pub(in crate::bench) enum Door {
     /// Over SSH.
     Ssh(Ssh),
     /// Over HTTP.
@@ -102,7 +102,10 @@ impl Door {
 }
 
 /// What a report says of refs that were pushed: `Ok` where all landed.
-pub(super) fn reported<'r>(report: &[u8], mut names: impl Iterator<Item = &'r String>) -> Result<(), Failure> {
+pub(in crate::bench) fn reported<'r>(
+    report: &[u8],
+    mut names: impl Iterator<Item = &'r String>,
+) -> Result<(), Failure> {
     names.try_for_each(|name| {
         capture::landed(report, name).map_err(|e| {
             let unknown = String::from_utf8_lossy(report).contains("unknown: ");
@@ -123,7 +126,7 @@ impl client::Handler for Trusting {
 }
 
 /// A connection over SSH.
-pub(super) struct Ssh {
+pub(in crate::bench) struct Ssh {
     handle: client::Handle<Trusting>,
 }
 
@@ -189,7 +192,7 @@ fn is_whole(mut framed: &[u8]) -> bool {
 }
 
 /// A connection over HTTP.
-pub(super) struct Http {
+pub(in crate::bench) struct Http {
     to: SocketAddr,
     bearer: String,
     sender: http1::SendRequest<Body>,
@@ -212,6 +215,11 @@ impl Http {
         let said: Value = serde_json::from_slice(&said).map_err(lost)?;
         self.bearer = format!("Bearer {}", said["token"].as_str().ok_or_else(|| lost("no token"))?);
         Ok(said)
+    }
+
+    /// The same agent, at another address from here on.
+    pub async fn moved(self, to: SocketAddr) -> Result<Http, Failure> {
+        Ok(Http { bearer: self.bearer, ..Http::connect(to).await? })
     }
 
     /// One command: its answer, in JSON.

@@ -5,12 +5,12 @@
 //! doubled or a reordered write is no measurement, and says so.
 
 mod agent;
-mod door;
+pub(super) mod door;
 mod history;
 mod report;
-mod served;
+pub(super) mod served;
 mod watch;
-mod work;
+pub(super) mod work;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> 
     let runtime = runtime.map_err(io("the runtime"))?;
     let machine = machine::describe(scratch.path());
     let (data, log) = (scratch.path().join("data"), scratch.path().join("server.log"));
-    let served = Served::start(&data, File::create(&log).map_err(io("a log file"))?)?;
+    let served = Served::start(&data, None, File::create(&log).map_err(io("a log file"))?)?;
     let ran = runtime.block_on(let_loose(options, &data, &served, say))?;
     let peak = served.takes().peak;
     say("stopping the server, and reading its ledgers");
@@ -204,7 +204,7 @@ async fn look(http: &mut Http, swarm: &Swarm) -> Result<Look, Failure> {
 }
 
 /// What the server warned of in its log.
-fn complaints(log: &str) -> Vec<String> {
+pub(super) fn complaints(log: &str) -> Vec<String> {
     log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).map(str::to_owned).collect()
 }
 

@@ -11,15 +11,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::error::{BenchError, io, unusable};
 
 /// The running process.
-pub(super) struct Served {
+pub(in crate::bench) struct Served {
     child: Child,
     pub http: SocketAddr,
     pub ssh: SocketAddr,
 }
 
 impl Served {
-    /// Starts this very program on the data directory `data`, which it makes; its log goes to `log`.
-    pub fn start(data: &Path, log: File) -> Result<Served, BenchError> {
+    /// Starts this very program on the data directory `data`, which it makes where it is not there; its log goes to `log`.
+    /// `operator` is an agent that has registered there.
+    pub fn start(data: &Path, operator: Option<&str>, log: File) -> Result<Served, BenchError> {
         let program = std::env::current_exe().map_err(io("this program"))?;
         let mut command = Command::new(program);
         // Limits and faults of the environment would be measured as if they were the server's own.
@@ -29,6 +30,7 @@ impl Served {
             }
         }
         command.args(["serve", "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(operator.into_iter().flat_map(|name| ["--operators", name]));
         // All agents come from one address.
         command.env("FORGE_LIMIT_CONNECTIONS_EACH", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
@@ -83,7 +85,7 @@ fn addresses(lines: impl BufRead) -> Option<(SocketAddr, SocketAddr)> {
 
 /// What a process takes of the machine, as the kernel counts it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Takes {
+pub(in crate::bench) struct Takes {
     /// Resident now, MiB; pages of mapped packs included.
     pub resident: f64,
     /// Of its own now, MiB: what only giving it back frees.

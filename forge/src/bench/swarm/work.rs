@@ -21,7 +21,7 @@ const THEN: u64 = 1_700_000_000;
 
 /// A push that is ready to be sent.
 #[derive(Debug)]
-pub(super) struct Push {
+pub(in crate::bench) struct Push {
     /// Each ref with what it is set to.
     pub refs: Vec<(String, Oid)>,
     /// Commands and pack.
@@ -30,7 +30,7 @@ pub(super) struct Push {
 
 /// A task that an agent began.
 #[derive(Debug, Clone)]
-pub(super) struct Task {
+pub(in crate::bench) struct Task {
     pub project: String,
     pub issue: u64,
     pub agent: String,
@@ -43,7 +43,7 @@ pub(super) struct Task {
 }
 
 /// The first push of a project: one file on `main`.
-pub(super) fn first(project: &str) -> Result<Push, BenchError> {
+pub(in crate::bench) fn first(project: &str) -> Result<Push, BenchError> {
     let mut objects = Builder::default();
     let readme = add(&mut objects, Object::new(Kind::Blob, format!("# {project}\n").into_bytes()))?;
     let entry = TreeEntry { mode: Mode::File, name: b"README.md".to_vec(), id: readme };
@@ -53,7 +53,12 @@ pub(super) fn first(project: &str) -> Result<Push, BenchError> {
 }
 
 /// The push that answers `task`.
-pub(super) fn answer(store: &Store, task: &Task) -> Result<Push, BenchError> {
+pub(in crate::bench) fn answer(store: &Store, task: &Task) -> Result<Push, BenchError> {
+    answer_with(store, task, &["cargo", "test"])
+}
+
+/// The same with a record of another command.
+pub(in crate::bench) fn answer_with(store: &Store, task: &Task, argv: &[&str]) -> Result<Push, BenchError> {
     let Task { project, issue, agent, nonce, branch, base, round } = task;
     let mut objects = Builder::default();
     let place = agent.bytes().fold(0, |sum, b| (sum * 31 + usize::from(b)) % DIRECTORIES);
@@ -64,7 +69,8 @@ pub(super) fn answer(store: &Store, task: &Task) -> Result<Push, BenchError> {
     let root = with_file(store, &mut objects, Some(root), &path, file)?;
     let tip = commit(&mut objects, root, vec![*base], agent, &format!("Answer {project}#{issue}\n"))?;
     let (id, root) = (format!("{agent}-{round}"), root.to_string());
-    let record = record::passing(&record::Of { id: &id, project, issue: *issue, agent, nonce, tree: &root }, 12, 1)?;
+    let of = record::Of { id: &id, project, issue: *issue, agent, nonce, tree: &root };
+    let record = record::passing_of(&of, argv, 12, 1)?;
     let record = add(&mut objects, Object::new(Kind::Blob, record))?;
     let entry = TreeEntry { mode: Mode::File, name: b"record".to_vec(), id: record };
     let held = add(&mut objects, tree(vec![entry]))?;
