@@ -202,6 +202,8 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::ContestRanked(_)
         | Fact::ContestSettled(_)
         | Fact::ContestCorrected(_)
+        | Fact::ContestSealed(_)
+        | Fact::ContestRevealed(_)
         | Fact::IssueImported(_)
         | Fact::Unknown { .. } => None,
     }

@@ -14,7 +14,9 @@ mod rating;
 pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
-pub use contest::{ContestClosed, ContestOpened, ContestRanked, Difficulty, Entry, Placed};
+pub use contest::{
+    ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry, Placed,
+};
 pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
@@ -159,6 +161,10 @@ facts! {
     "agent.vouched" => AgentVouched,
     /// An issue came from elsewhere.
     "issue.imported" => IssueImported,
+    /// What belongs to a contest was sealed.
+    "contest.sealed" => ContestSealed,
+    /// What was sealed of a contest can be read.
+    "contest.revealed" => ContestRevealed,
 }
 
 /// What stands in place of a redacted title or description.
@@ -209,7 +215,9 @@ impl Fact {
             | Fact::ContestClosed(_)
             | Fact::ContestRanked(_)
             | Fact::ContestSettled(_)
-            | Fact::ContestCorrected(_) => self.clone(),
+            | Fact::ContestCorrected(_)
+            | Fact::ContestSealed(_)
+            | Fact::ContestRevealed(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }
