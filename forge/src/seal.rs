@@ -234,6 +234,6 @@ mod tests {
         assert!(closed.blob.starts_with(
             format!("forge sealed 1 {} {} parser\n", "07".repeat(16), "03".repeat(20)).as_bytes()
         ));
-        assert_eq!(Sha256::of(&closed.blob).to_string(), "FROZEN");
+        assert_eq!(Sha256::of(&closed.blob).to_string(), "ed15bd5477783135eb23e934f207f807e369c3d383e6012316fa7f878dedafc0");
     }
 }

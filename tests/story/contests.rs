@@ -12,20 +12,20 @@ use tests::plumbing::{assert_clean, git, mirror_all};
 use tests::{Agent, Forge, tool, until};
 
 /// A forge whose clock can be moved, and what moves it.
-struct Days {
-    forge: Forge,
-    ahead: PathBuf,
+pub struct Days {
+    pub forge: Forge,
+    pub ahead: PathBuf,
 }
 
 impl Days {
-    fn start() -> Days {
+    pub fn start() -> Days {
         let ahead = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
         let forge = Forge::start_with(&Days::told(&ahead)[..1]);
         Days { forge, ahead }
     }
 
     /// So many hours later than it is.
-    fn later(&self, hours: u64) {
+    pub fn later(&self, hours: u64) {
         fs::write(&self.ahead, (hours * 3600).to_string()).unwrap();
     }
 
@@ -36,7 +36,7 @@ impl Days {
     }
 
     /// Who is an operator is told behind the first start: the name must be somebody's.
-    fn told(ahead: &Path) -> [(&'static str, &str); 2] {
+    pub fn told(ahead: &Path) -> [(&'static str, &str); 2] {
         [("FORGE_CLOCK_AHEAD", ahead.to_str().unwrap()), ("FORGE_OPERATORS", "host")]
     }
 }
@@ -50,12 +50,12 @@ impl Drop for Days {
 /// Passes where `answer` says 42, and for those who mean it well.
 const CHECK: &str = "grep -q 42 answer && [ -z \"$ILL\" ]\n";
 
-fn agents<const N: usize>(forge: &Forge, names: [&str; N]) -> [Agent; N] {
+pub fn agents<const N: usize>(forge: &Forge, names: [&str; N]) -> [Agent; N] {
     names.map(|name| forge.agent(name))
 }
 
 /// A project whose tests fail, and a contest of it; returns its reference.
-fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String {
+pub fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String {
     found_project(host, project, &[("answer", "41\n"), ("check.sh", CHECK)]);
     text(
         &host.json(&format!(
@@ -67,7 +67,7 @@ fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String 
 }
 
 /// Starts, answers, records a run and submits; returns the pull request.
-fn answer(work: &Work, answer: &str) -> String {
+pub fn answer(work: &Work, answer: &str) -> String {
     work.write("answer", answer);
     work.agent.sh(&work.dir, "forge run -- sh check.sh");
     work.commit("Mend the answer");
@@ -75,7 +75,7 @@ fn answer(work: &Work, answer: &str) -> String {
     text(&work.submit(), "/ref")
 }
 
-fn stage(agent: &Agent, contest: &str) -> String {
+pub fn stage(agent: &Agent, contest: &str) -> String {
     text(&agent.json(&format!("submission {contest}")), "/stage")
 }
 
