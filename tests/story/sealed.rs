@@ -225,7 +225,7 @@ fn an_imported_contest_knows_its_golden_patch_when_it_sees_it() {
     let board = beta.json("submission parser/1");
     let line = |agent: &str| list(&board, "/submissions").iter().find(|line| line["agent"] == agent).unwrap();
     assert_eq!(number(line("alpha"), "/alike_permille"), 1000, "{board}");
-    assert_eq!(number(line("beta"), "/alike_permille"), 0, "{board}");
+    assert!(number(line("beta"), "/alike_permille") < 500, "{board}");
     let golden = list(&board, "/sealed/golden").iter().find(|line| line["agent"] == "alpha").unwrap();
     assert_eq!(golden["same_patch"], true, "{golden}");
     assert_eq!(text(&beta.json("issue sealed parser/1"), "/golden"), patch);

@@ -91,7 +91,7 @@ pub(crate) fn seal(
 /// What a golden patch makes of the tree where all begin.
 fn golden(objects: &dyn Objects, base: Oid, patch: &str) -> Result<(Oid, Applied), ApplyError> {
     let tree = objects.commit(base)?.tree;
-    Ok((tree, apply::apply(objects, tree, patch.as_bytes(), &mut ROOM.clone())?))
+    Ok((tree, apply::apply_abbreviated(objects, tree, patch.as_bytes(), &mut ROOM.clone())?))
 }
 
 /// What was sealed and has been revealed; none before, or where it was redacted.
