@@ -16,7 +16,7 @@ use crate::gate::contest as judged;
 use crate::ledger::Snapshot;
 use crate::state::elo::{Tier, show, show_change};
 use crate::state::rank::decided_by;
-use crate::state::{ContestState, PullState, PullStatus, Stage, contest as state};
+use crate::state::{ContestState, Fold, PullState, PullStatus, Stage, contest as state};
 use git::history;
 
 /// Unless said otherwise, a contest closes a day after the first start.
@@ -329,7 +329,7 @@ fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     };
     let own = wanted.and_then(|pull| lines.iter().find(|line| line.reference.n == pull).cloned());
     let counts = own.is_some();
-    let submission = own.or_else(|| wanted.and_then(|pull| Some(unranked(&reference, pull, fold.pull(pull)?))));
+    let submission = own.or_else(|| wanted.and_then(|pull| Some(unranked(fold, &reference, pull, fold.pull(pull)?))));
     let state = submission.as_ref().map(|_| match (terms.stage, counts) {
         (Stage::Open, true) => "counts",
         (Stage::Open, false) => "replaced",
@@ -370,7 +370,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
     let (entries, places) = match snapshot.fold.contests.of(reference.n) {
         Some(contest) => (contest.entries.clone(), contest.places().to_vec()),
         None => {
-            let now = judged::close(snapshot, store, reference.n, terms);
+            let now = judged::close(snapshot, &context.root, store, reference.n, terms);
             let mut standing = judged::rank(snapshot, &context.root, store, &now.entries, &Default::default()).places;
             // Nobody is told a place before it is one.
             standing.sort_by(|a, b| a.agent.cmp(&b.agent));
@@ -405,7 +405,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
 }
 
 /// A submission that does not count.
-fn unranked(contest: &ItemRef, n: u64, pull: &PullState) -> Line {
+fn unranked(fold: &Fold, contest: &ItemRef, n: u64, pull: &PullState) -> Line {
     let solved = pull.status != PullStatus::Closed && !matches!(pull.proof.level, Level::P0 | Level::PX);
     let level = pull.proof.level;
     Line {
@@ -418,7 +418,7 @@ fn unranked(contest: &ItemRef, n: u64, pull: &PullState) -> Line {
         regressions: 0,
         bench_us: None,
         alike_permille: None,
-        took_ms: pull.head_ms.saturating_sub(pull.opened_ms),
+        took_ms: fold.arrived_ms(n).saturating_sub(pull.opened_ms),
         delta_milli: None,
         decided_by: None,
     }

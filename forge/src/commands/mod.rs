@@ -28,6 +28,7 @@ mod sealed;
 mod submit;
 mod text;
 pub(crate) mod trace;
+mod verify;
 mod vouch;
 mod work;
 
@@ -163,6 +164,7 @@ pub const COMMANDS: &[&Command] = &[
     &merge::MERGE,
     &trace::TRACE,
     &challenge::CHALLENGE,
+    &verify::VERIFY,
     &notes::NOTE,
     &checks::CHECK_REGISTER,
     &checks::CHECK_DROP,

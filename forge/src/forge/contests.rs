@@ -1,44 +1,76 @@
-//! Contests that are due: closed, ranked, and ranked again where a proof turns.
+//! Contests that are due: closed, verified by who is drawn for it, ranked, and ranked again where a proof turns.
 //!
 //! Invariant: what closes a contest is one batch. What was submitted before it counts, and nothing behind it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use notes_schema::event::ContestRevealed;
+use notes_schema::event::{ContestDrawn, ContestRevealed, Entry, Seat};
 use notes_schema::{EntityId, Oid, Sha256};
 
 use super::Forge;
 use crate::answer::Refusal;
 use crate::gate::contest;
 use crate::ledger::{Author, Draft, Repository, Snapshot};
-use crate::state::Stage;
+use crate::state::contest::{FIRST_PANEL, Panel, WIDER_PANEL};
+use crate::state::{Contest, Stage};
 use git::store::{Objects, Over};
 
+/// So long verifiers have; then the contest is ranked by what is known.
+/// Limit: time from the draw of a contest's verifiers to its ranking, if they do not come to an end before | {:ms}
+const VERIFIED_WITHIN_MS: u64 = 86_400_000;
+
 impl Forge {
-    /// Closes and ranks what is due in a project, and settles the ratings. Nothing happens where nothing is due.
+    /// Closes what is due in a project, takes verification a step on, reveals and ranks what waited for that, and settles the
+    /// ratings. Nothing happens where nothing is due.
     pub(super) fn close_contests(self: &Arc<Self>, repository: &Arc<Repository>) -> Result<(), Refusal> {
         if self.deps.mirror.is_some() {
             return Ok(());
         }
         let (snapshot, store) = (repository.snapshot(), repository.store().clone());
-        let contests = &snapshot.fold.contests;
-        let waiting = contests.waiting().filter(|issue| self.can_rank(&snapshot, store.as_ref(), *issue));
-        let due: BTreeSet<u64> = contests.due(self.now()).chain(waiting).collect();
+        let due: Vec<u64> = snapshot.fold.contests.due(self.now()).collect();
         for issue in &due {
-            // Measured here, so that nobody who writes meanwhile waits for it.
-            self.measure(&snapshot, store.as_ref(), *issue);
-            let (forge, root, store, issue) = (self.clone(), self.root(), store.clone(), *issue);
-            repository.commit(move |draft| {
-                let made = draft.made();
-                let objects = Over { made: &made, below: store.as_ref() };
-                close(draft, &forge, &root, &objects, issue)
-            })?;
+            self.step(repository, *issue, close)?;
         }
-        if due.is_empty() { Ok(()) } else { self.settle(repository) }
+        let verifying: BTreeSet<u64> = snapshot.fold.contests.verifying().collect();
+        for issue in &verifying {
+            let contest = snapshot.fold.contests.of(*issue);
+            let waits = |c: &Contest| match next_step(&snapshot, &self.root(), c, self.now()) {
+                Step::Nothing => true,
+                Step::Draw(_) => false,
+                Step::Rank => !self.can_rank(&snapshot, store.as_ref(), *issue),
+            };
+            if !contest.is_none_or(waits) {
+                self.step(repository, *issue, verify)?;
+            }
+        }
+        let waiting = snapshot.fold.contests.waiting().filter(|issue| !verifying.contains(issue));
+        let waiting: Vec<u64> = waiting.filter(|issue| self.can_rank(&snapshot, store.as_ref(), *issue)).collect();
+        for issue in &waiting {
+            self.step(repository, *issue, rank_late)?;
+        }
+        let is_idle = due.is_empty() && verifying.is_empty() && waiting.is_empty();
+        if is_idle { Ok(()) } else { self.settle(repository) }
     }
 
-    /// Measures what is submitted as of now to a contest that is due.
+    fn step(
+        self: &Arc<Self>,
+        repository: &Arc<Repository>,
+        issue: u64,
+        step: fn(&mut Draft, &Forge, &dyn Objects, u64) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let (forge, store) = (self.clone(), repository.store().clone());
+        // Measured here, so that nobody who writes meanwhile waits for it.
+        self.measure(&repository.snapshot(), store.as_ref(), issue);
+        let committed = repository.commit(move |draft| {
+            let made = draft.made();
+            let objects = Over { made: &made, below: store.as_ref() };
+            step(draft, &forge, &objects, issue)
+        });
+        committed.map(drop)
+    }
+
+    /// Measures what is submitted as of now to a contest of which something is sealed.
     fn measure(&self, snapshot: &Snapshot, objects: &dyn Objects, issue: u64) {
         let Some(state) = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref()) else { return };
         let part = snapshot.fold.contests.sealed(issue).filter(|part| part.commit.is_some());
@@ -46,51 +78,131 @@ impl Forge {
         let Some((_, opened)) = opened else { return };
         let entries = match snapshot.fold.contests.of(issue) {
             Some(contest) => contest.entries.clone(),
-            None => contest::close(snapshot, objects, issue, state).entries,
+            None => contest::close(snapshot, &self.root(), objects, issue, state).entries,
         };
         let heads: Vec<Oid> = entries.iter().map(|entry| entry.head).collect();
         self.alike(objects, (&snapshot.project, issue), state.base, &opened.part.golden, &heads);
     }
 }
 
-/// Closes a contest that is open; reveals what is sealed of it, and ranks it, where it is closed.
-fn close(
+fn close(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+    let (snapshot, root) = (draft.snapshot().clone(), forge.root());
+    let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
+    let Some(state) = state.filter(|contest| contest.stage == Stage::Open) else { return Ok(()) };
+    let closed = contest::close(&snapshot, &root, objects, issue, state);
+    let (entries, is_verified) = (closed.entries.clone(), !closed.candidates.is_empty());
+    let event = draft.event(&Author::forge(), &EntityId::Issue(issue), closed, None, &[])?;
+    let Some(opened) = reveal(draft, forge, objects, issue, event.digest)? else { return Ok(()) };
+    if is_verified {
+        // Who verifies is drawn with a commit that is not there yet.
+        return Ok(());
+    }
+    rank(draft, forge, objects, issue, (&entries, opened), &[event.digest])
+}
+
+/// What of a contest was sealed, or nothing, where nothing was.
+type Golden = Option<String>;
+
+/// The golden patch of a contest that is closed, which is revealed if it was not yet. `None` where it cannot be.
+fn reveal(
     draft: &mut Draft,
     forge: &Forge,
-    root: &Snapshot,
     objects: &dyn Objects,
     issue: u64,
-) -> Result<(), Refusal> {
+    because: Sha256,
+) -> Result<Option<Golden>, Refusal> {
     let snapshot = draft.snapshot().clone();
-    let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
-    let Some(state) = state.filter(|contest| contest.stage != Stage::Ranked) else { return Ok(()) };
-    let (author, id) = (Author::forge(), EntityId::Issue(issue));
-    let (entries, mut because) = match snapshot.fold.contests.of(issue) {
-        Some(contest) => (contest.entries.clone(), Vec::new()),
-        None => {
-            let closed = contest::close(&snapshot, objects, issue, state);
-            let entries = closed.entries.clone();
-            (entries, vec![draft.event(&author, &id, closed, None, &[])?.digest])
-        }
-    };
-    let mut golden = None;
-    if let Some(part) = snapshot.fold.contests.sealed(issue).filter(|part| part.commit.is_some()) {
-        let Some((key, opened)) = forge.key_of(&snapshot, objects, issue, part) else { return Ok(()) };
-        if part.key.is_none() {
-            let revealed = ContestRevealed { id: part.id.clone(), key };
-            because = vec![draft.event(&author, &id, revealed, None, &because)?.digest];
-        }
-        golden = Some(opened.part.golden);
+    let part = snapshot.fold.contests.sealed(issue).filter(|part| part.commit.is_some());
+    let Some(part) = part else { return Ok(Some(None)) };
+    let Some((key, opened)) = forge.key_of(&snapshot, objects, issue, part) else { return Ok(None) };
+    if part.key.is_none() {
+        let revealed = ContestRevealed { id: part.id.clone(), key };
+        draft.event(&Author::forge(), &EntityId::Issue(issue), revealed, None, &[because])?;
     }
-    let heads: Vec<Oid> = entries.iter().map(|entry| entry.head).collect();
-    let alike = golden.map(|patch| forge.alike(objects, (&snapshot.project, issue), state.base, &patch, &heads));
-    let ranked = contest::rank(&snapshot, root, objects, &entries, &alike.unwrap_or_default());
+    Ok(Some(Some(opened.part.golden)))
+}
+
+fn rank(
+    draft: &mut Draft,
+    forge: &Forge,
+    objects: &dyn Objects,
+    issue: u64,
+    (entries, golden): (&[Entry], Golden),
+    because: &[Sha256],
+) -> Result<(), Refusal> {
+    let (snapshot, root) = (draft.snapshot().clone(), forge.root());
+    let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
+    let alike = golden.zip(state).map(|(patch, state)| {
+        let heads: Vec<Oid> = entries.iter().map(|entry| entry.head).collect();
+        forge.alike(objects, (&snapshot.project, issue), state.base, &patch, &heads)
+    });
+    let ranked = contest::rank(&snapshot, &root, objects, entries, &alike.unwrap_or_default());
     let anybody = !ranked.places.is_empty();
-    let event = draft.event(&author, &id, ranked, None, &because)?;
+    let event = draft.event(&Author::forge(), &EntityId::Issue(issue), ranked, None, because)?;
     if anybody {
         draft.outbox(&event);
     }
     Ok(())
+}
+
+/// Ranks a contest that is closed, and reveals what is sealed of it, where that was not possible at the close.
+fn rank_late(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let Some(contest) = snapshot.fold.contests.of(issue).filter(|c| c.rankings.is_empty()) else { return Ok(()) };
+    let id = EntityId::Issue(issue);
+    let Some(because) = snapshot.fold.entities.get(&id).map(|entity| entity.last) else { return Ok(()) };
+    match reveal(draft, forge, objects, issue, because)? {
+        Some(golden) => rank(draft, forge, objects, issue, (&contest.entries, golden), &[]),
+        None => Ok(()),
+    }
+}
+
+/// What is to be done about a contest that waits for verifiers.
+enum Step {
+    /// To wait.
+    Nothing,
+    /// These are to verify.
+    Draw(Vec<Seat>),
+    /// All is said, or the time is over.
+    Rank,
+}
+
+fn next_step(snapshot: &Snapshot, root: &Snapshot, contest: &Contest, now: u64) -> Step {
+    let verified = || contest.entries.iter().filter(|entry| entry.record.is_some()).map(|entry| entry.pull);
+    if contest.due_ms.is_some_and(|due| now >= due) {
+        return Step::Rank;
+    }
+    let seats = match contest.due_ms {
+        None => FIRST_PANEL,
+        Some(_) => WIDER_PANEL,
+    };
+    let asks = |pull: &u64| contest.due_ms.is_none() || contest.panel(*pull) == Panel::Split;
+    let drawn: Vec<Seat> = match snapshot.tip {
+        Some(beacon) => {
+            verified().filter(asks).flat_map(|pull| contest::draw(root, contest, &beacon, pull, seats)).collect()
+        }
+        None => Vec::new(),
+    };
+    match () {
+        () if !drawn.is_empty() => Step::Draw(drawn),
+        () if verified().any(|pull| contest.panel(pull) == Panel::Waits) => Step::Nothing,
+        () => Step::Rank,
+    }
+}
+
+fn verify(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let Some(contest) = snapshot.fold.contests.of(issue).filter(|c| c.rankings.is_empty()) else { return Ok(()) };
+    match next_step(&snapshot, &forge.root(), contest, draft.now()) {
+        Step::Nothing => Ok(()),
+        Step::Rank => rank_late(draft, forge, objects, issue),
+        Step::Draw(seats) => {
+            let Some(beacon) = snapshot.tip else { return Ok(()) };
+            let due_ms = contest.due_ms.unwrap_or_else(|| draft.now().saturating_add(VERIFIED_WITHIN_MS));
+            let drawn = ContestDrawn { beacon, seats, due_ms };
+            draft.event(&Author::forge(), &EntityId::Issue(issue), drawn, None, &[]).map(drop)
+        }
+    }
 }
 
 /// Ranks the contests again that any of these pull requests was submitted to, where something changes.

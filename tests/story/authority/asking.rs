@@ -64,6 +64,9 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "abandon" => or(&[5], format!("abandon parser/{issue}")),
         // The branch holds nothing that the default branch lacks.
         "submit" => or(&[1], format!("submit {owner}/ready --project parser --title Ready")),
+        // It is no contest.
+        "submission" => or(&[3], format!("submission parser/{issue}")),
+        "verify" => plain("verify".to_owned()),
         "pr" => plain(format!("pr parser/{pull}")),
         "pr close" => or(&[5], format!("pr close parser/{pull}")),
         "review" => plain(format!("review approve parser/{pull}")),
