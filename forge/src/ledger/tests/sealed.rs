@@ -28,7 +28,7 @@ pub(super) fn revealed(open: &Open) {
             draft.event_with(&alpha(), &EntityId::Issue(n), fact, None, &[], Some((SEALED, blob)))
         })
         .unwrap();
-    add(&open.parser, n, ContestClosed { entries: vec![], expired: vec![] });
+    add(&open.parser, n, ContestClosed { entries: vec![], expired: vec![], candidates: vec![] });
     add(&open.parser, n, ContestRevealed { id, key });
 }
 
@@ -70,7 +70,7 @@ fn add_with(open: &Open, fact: impl Into<Fact> + Send + 'static, blob: Option<Ve
 }
 
 fn close(open: &Open) {
-    add(&open.parser, 1, ContestClosed { entries: vec![], expired: vec![] });
+    add(&open.parser, 1, ContestClosed { entries: vec![], expired: vec![], candidates: vec![] });
 }
 
 #[track_caller]
