@@ -16,6 +16,7 @@ mod notes;
 mod owners;
 mod push;
 pub mod redact;
+mod sealed;
 mod settle;
 mod signature;
 mod space;
@@ -25,6 +26,7 @@ pub(crate) use contests::reconsider;
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use owners::{Vouched, vouch};
 pub(crate) use push::{merge_base, shown as shown_proof};
+pub(crate) use sealed::{Sealing, opened, seal};
 pub(crate) use space::bytes;
 
 use std::collections::BTreeMap;
@@ -153,6 +155,7 @@ pub struct Forge {
     creating: Mutex<()>,
     push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
     collections: space::Collections,
+    sealed: sealed::Looked,
     stopping: watch::Sender<bool>,
     /// Places to look for those who wait for news.
     looking: Semaphore,
@@ -233,6 +236,7 @@ impl Forge {
             creating: Mutex::default(),
             push_caches: Mutex::default(),
             collections: space::Collections::default(),
+            sealed: sealed::Looked::default(),
             stopping: watch::Sender::new(false),
             looking: Semaphore::new(looking),
         });

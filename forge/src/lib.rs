@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod mirror;
 pub mod recorder;
 pub mod roles;
+pub(crate) mod seal;
 pub mod secrets;
 pub mod socket;
 pub mod ssh;

@@ -1,4 +1,4 @@
-//! The directory `secrets/`: the host key, the signing key and the token secret.
+//! The directory `secrets/`: the host key, the signing key, the token secret and the secret of sealed parts.
 //!
 //! Invariant: nothing in here is ever in git, in a log or in an answer. The directory has mode 0700, its files 0600, and a
 //! secret that was handed out is already on disk.
@@ -16,6 +16,7 @@ use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 const HOST_KEY: &str = "ssh_host_ed25519_key";
 const SIGNING_KEY: &str = "signing_key";
 const TOKEN_KEY: &str = "token.key";
+const SEAL_KEY: &str = "seal.key";
 
 /// Why a secret could not be read or made.
 #[derive(Debug, thiserror::Error)]
@@ -72,17 +73,35 @@ impl Secrets {
 
     /// The secret that tokens are signed with; made on first use.
     pub fn load_or_create_token_key(&self) -> Result<[u8; 32], SecretError> {
-        let path = self.dir.join(TOKEN_KEY);
-        let bytes = match self.read(&path)? {
-            Some(bytes) => bytes,
+        self.load_or_create(TOKEN_KEY)
+    }
+
+    /// The secret from which keys of sealed parts are derived; made when the first is sealed.
+    pub fn load_or_create_seal_key(&self) -> Result<[u8; 32], SecretError> {
+        self.load_or_create(SEAL_KEY)
+    }
+
+    /// The same, where it was made.
+    pub fn seal_key(&self) -> Result<Option<[u8; 32]>, SecretError> {
+        self.load(SEAL_KEY)
+    }
+
+    fn load_or_create(&self, name: &str) -> Result<[u8; 32], SecretError> {
+        match self.load(name)? {
+            Some(secret) => Ok(secret),
             None => {
-                let bytes = random()?.to_vec();
-                self.write(&path, &bytes)?;
-                bytes
+                let secret = random()?;
+                self.write(&self.dir.join(name), &secret)?;
+                Ok(secret)
             }
-        };
+        }
+    }
+
+    fn load(&self, name: &str) -> Result<Option<[u8; 32]>, SecretError> {
+        let path = self.dir.join(name);
+        let Some(bytes) = self.read(&path)? else { return Ok(None) };
         let damaged = |_| SecretError::Damaged { path, why: "it must hold 32 bytes".to_owned() };
-        <[u8; 32]>::try_from(bytes.as_slice()).map_err(damaged)
+        <[u8; 32]>::try_from(bytes.as_slice()).map(Some).map_err(damaged)
     }
 
     fn key(&self, name: &str, comment: &str) -> Result<(PrivateKey, bool), SecretError> {
@@ -133,7 +152,8 @@ fn new_key(comment: &str) -> Result<russh::keys::ssh_key::Result<PrivateKey>, Se
     Ok(PrivateKey::new(KeypairData::Ed25519(pair), comment))
 }
 
-fn random() -> Result<[u8; 32], SecretError> {
+/// 32 random bytes.
+pub fn random() -> Result<[u8; 32], SecretError> {
     let mut bytes = [0; 32];
     rand::rngs::OsRng.try_fill_bytes(&mut bytes).map_err(|e| SecretError::Random(e.to_string()))?;
     Ok(bytes)

@@ -438,6 +438,14 @@ mod tests {
                 record: Some(Sha256::of(b"another")),
             }
             .into(),
+            ContestSealed {
+                id: vec![7; 16],
+                commitment: Sha256::of(b"salt and text"),
+                sealed: Sha256::of(b"blob"),
+                bytes: 4_321,
+            }
+            .into(),
+            ContestRevealed { id: vec![7; 16], key: vec![9; 32] }.into(),
         ]
     }
 

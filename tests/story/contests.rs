@@ -14,7 +14,7 @@ use tests::{Agent, Forge, tool, until};
 /// A forge whose clock can be moved, and what moves it.
 pub(crate) struct Days {
     pub(crate) forge: Forge,
-    ahead: PathBuf,
+    pub(crate) ahead: PathBuf,
 }
 
 impl Days {
@@ -25,7 +25,7 @@ impl Days {
     }
 
     /// So many hours later than it is.
-    fn later(&self, hours: u64) {
+    pub(crate) fn later(&self, hours: u64) {
         self.minutes_later(hours * 60);
     }
 
@@ -41,7 +41,7 @@ impl Days {
     }
 
     /// Who is an operator is told behind the first start: the name must be somebody's.
-    fn told(ahead: &Path) -> [(&'static str, &str); 2] {
+    pub(crate) fn told(ahead: &Path) -> [(&'static str, &str); 2] {
         [("FORGE_CLOCK_AHEAD", ahead.to_str().unwrap()), ("FORGE_OPERATORS", "host")]
     }
 }

@@ -25,7 +25,7 @@ fn with_project() -> (Forge, Agent) {
 }
 
 /// `forge import` as `agent`, into the project `parser` unless `args` name another.
-fn import(agent: &Agent, args: &[&str]) -> Out {
+pub fn import(agent: &Agent, args: &[&str]) -> Out {
     let mut command = agent.command("forge");
     command.arg("import").args(args).env("FORGE_TOKEN", agent.token("")).env_remove("FORGE_URL");
     if !args.contains(&"--project") {
@@ -82,7 +82,7 @@ fn issues_of_gh_are_imported_once_without_what_came_with_their_fix() {
 }
 
 /// All that is in any object of a repository.
-fn everything(repository: &Path) -> String {
+pub fn everything(repository: &Path) -> String {
     plumbing::git(repository, &["cat-file", "--batch", "--batch-all-objects", "--buffer"]).ok().stdout
 }
 

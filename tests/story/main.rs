@@ -25,6 +25,7 @@ mod owners;
 mod plain;
 mod redact;
 mod runs;
+mod sealed;
 mod server;
 mod signed;
 mod space;

@@ -21,7 +21,7 @@ use git::history;
 
 /// Unless said otherwise, a contest closes a day after the first start.
 /// Limit: time from the first start of a contest to its close, unless its issue says otherwise | {:ms}
-const RUNS_MS: u64 = 86_400_000;
+pub(super) const RUNS_MS: u64 = 86_400_000;
 /// Shortest time that a contest runs.
 /// Limit: shortest contest | {:ms}
 const SHORTEST_MS: u64 = 1_000;
@@ -30,7 +30,7 @@ const SHORTEST_MS: u64 = 1_000;
 const LONGEST_MS: u64 = 30 * 86_400_000;
 /// Longest deciding command, in bytes: what an event repeats of a record is no longer.
 /// Limit: command that decides a contest | {:bytes}
-const LONGEST_COMMAND: usize = 200;
+pub(super) const LONGEST_COMMAND: usize = 200;
 /// Longest name of a language, in bytes.
 /// Limit: language of an issue | {:bytes}
 const LONGEST_LANG: usize = 16;
@@ -42,11 +42,16 @@ pub(super) const FLAGS: [(&str, Takes); 4] =
 /// The language that `--lang` names.
 pub(super) fn lang(context: &Context, args: &Args) -> Result<Option<String>, Refusal> {
     let Some(word) = args.value("lang") else { return Ok(None) };
+    let lang = as_lang(word);
+    let why = || context.usage(format!("--lang is one word of at most {LONGEST_LANG} letters, as in rust or go"));
+    lang.map(Some).ok_or_else(why)
+}
+
+/// A word as the language of an issue.
+pub(super) fn as_lang(word: &str) -> Option<String> {
     let is_name = |b: u8| b.is_ascii_alphanumeric() || b"+#.-".contains(&b);
-    if word.is_empty() || word.len() > LONGEST_LANG || !word.bytes().all(is_name) {
-        return Err(context.usage(format!("--lang is one word of at most {LONGEST_LANG} letters, as in rust or go")));
-    }
-    Ok(Some(word.to_ascii_lowercase()))
+    let good = !word.is_empty() && word.len() <= LONGEST_LANG && word.bytes().all(is_name);
+    good.then(|| word.to_ascii_lowercase())
 }
 
 /// The terms that the flags of `issue new` give; `None` where it is to be an issue like others.
@@ -131,7 +136,12 @@ pub(super) fn may_start(
 }
 
 /// Refuses a submission that could not count.
-pub(super) fn may_submit(snapshot: &Snapshot, issue: u64, agent: &AgentName) -> Result<(), Refusal> {
+pub(super) fn may_submit(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    issue: u64,
+    agent: &AgentName,
+) -> Result<(), Refusal> {
     let Some(contest) = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref()) else { return Ok(()) };
     let item = ItemRef { project: snapshot.project.clone(), n: issue };
     let path = format!("{}/{issue}", item.project);
@@ -143,7 +153,7 @@ pub(super) fn may_submit(snapshot: &Snapshot, issue: u64, agent: &AgentName) -> 
         let why = "it is a contest, and you have not started it";
         return Err(Refusal::new(Code::Refused, item.to_string(), why, format!("start {path}")).by_rule("contest"));
     }
-    Ok(())
+    super::sealed::may_submit(snapshot, root, issue, agent)
 }
 
 /// Refuses to land what a contest is still to compare.
@@ -222,6 +232,9 @@ struct Board {
     closes_ms: Option<u64>,
     working: u64,
     submissions: Vec<Line>,
+    /// What is sealed of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<super::sealed::View>,
     /// The one that was asked for, or the caller's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     submission: Option<Line>,
@@ -257,6 +270,9 @@ impl Render for Board {
         }
         if self.submissions.is_empty() {
             out.push_str("None.\n");
+        }
+        if let Some(sealed) = &self.sealed {
+            out.push_str(&sealed.markdown());
         }
         out.push_str(&format!("---\nnext: {}\n", self.next));
         out
@@ -331,6 +347,7 @@ fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         command: terms.command.clone(),
         closes_ms: terms.closes_ms,
         working: issue.working,
+        sealed: super::sealed::view(&project, &reference, terms, context.forge),
         submissions: lines,
         submission,
         state,
@@ -354,7 +371,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
         Some(contest) => (contest.entries.clone(), contest.places().to_vec()),
         None => {
             let now = judged::close(snapshot, &context.root, store, reference.n, terms);
-            let mut standing = judged::rank(snapshot, &context.root, store, &now.entries).places;
+            let mut standing = judged::rank(snapshot, &context.root, store, &now.entries, &Default::default()).places;
             // Nobody is told a place before it is one.
             standing.sort_by(|a, b| a.agent.cmp(&b.agent));
             (now.entries, standing)

@@ -5,18 +5,22 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use notes_schema::event::{Commented, IssueClosed, IssueImported, IssueOpened};
+use notes_schema::event::{Commented, ContestOpened, Difficulty, IssueClosed, IssueImported, IssueOpened};
 use notes_schema::refs::show_time;
 use notes_schema::{EntityId, ItemRef, ProjectName};
 use serde::Serialize;
 
 use super::text::{count, inline};
-use super::{Args, Command, Context, Shape, Stdin, Takes};
+use super::{Args, Command, Context, Shape, Stdin, Takes, contest};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
+use crate::forge::{Forge, Sealing, seal};
 use crate::import::{Comment, Contest, Fault, Fix, Item};
 use crate::ledger::{Author, Draft};
+use git::history;
+use git::store::{Over, Store};
 
 /// Most items of one call: each is a chain of its own.
 /// Limit: items of one `import` | {}
@@ -69,11 +73,12 @@ impl Render for Imported {
     }
 }
 
-/// What the flags ask for.
-#[derive(Debug, Clone, Copy)]
+/// What the flags ask for, and where.
 struct Wanted {
     contests: bool,
     close: bool,
+    forge: Arc<Forge>,
+    store: Arc<Store>,
 }
 
 fn import(context: &Context, args: &Args) -> Result<Answer, Refusal> {
@@ -88,7 +93,12 @@ fn import(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     }
     let items = items(context)?;
     context.forge.has_room_for_text(&project.repository)?;
-    let wanted = Wanted { contests: args.has("with-contests"), close: args.has("close") };
+    let wanted = Wanted {
+        contests: args.has("with-contests"),
+        close: args.has("close"),
+        forge: context.forge.clone(),
+        store: project.repository.store().clone(),
+    };
     // What makes a repetition do nothing is each item's key.
     let by = Author { intent: None, ..context.author()? };
     let contests_left_out = items.iter().filter(|item| item.contest.is_some() && !wanted.contests).count();
@@ -97,7 +107,7 @@ fn import(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         for item in &items {
             numbers.push(match draft.snapshot().fold.imported.get(&item.key) {
                 Some(n) => (*n, false),
-                None => (add(draft, &by, item, wanted)?, true),
+                None => (add(draft, &by, item, &wanted)?, true),
             });
         }
         Ok(numbers)
@@ -129,11 +139,12 @@ fn items(context: &Context) -> Result<Vec<Item>, Refusal> {
 }
 
 /// One item, as the events of a new issue.
-fn add(draft: &mut Draft, by: &Author, item: &Item, wanted: Wanted) -> Result<u64, Refusal> {
+fn add(draft: &mut Draft, by: &Author, item: &Item, wanted: &Wanted) -> Result<u64, Refusal> {
     let n = draft.number();
     let id = EntityId::Issue(n);
-    let opened =
-        IssueOpened { title: item.title.trim().to_owned(), labels: item.labels.clone(), lang: None, dedupe: None };
+    let contest = item.contest.as_ref().filter(|_| wanted.contests);
+    let lang = contest.and_then(|contest| contest::as_lang(contest.lang.as_deref()?));
+    let opened = IssueOpened { title: item.title.trim().to_owned(), labels: item.labels.clone(), lang, dedupe: None };
     draft.event(by, &id, opened, Some(&item.body), &[])?;
     let source = &item.source;
     let imported = IssueImported {
@@ -147,8 +158,8 @@ fn add(draft: &mut Draft, by: &Author, item: &Item, wanted: Wanted) -> Result<u6
     for comment in &item.comments {
         draft.event(by, &id, Commented {}, Some(&quoted(comment)), &[])?;
     }
-    if let Some(contest) = item.contest.as_ref().filter(|_| wanted.contests) {
-        open_contest(draft, n, contest)?;
+    if let Some(contest) = contest {
+        open_contest(draft, by, n, (&item.key, contest), wanted)?;
     } else if let Some(closed_ms) = source.closed_ms.filter(|_| wanted.close) {
         draft.event(by, &id, IssueClosed { fixed_by: None }, Some(&closing(closed_ms, item.fix.as_ref())), &[])?;
     }
@@ -156,9 +167,42 @@ fn add(draft: &mut Draft, by: &Author, item: &Item, wanted: Wanted) -> Result<u6
 }
 
 /// Opens a contest on issue `n`, and seals what belongs to it.
-fn open_contest(draft: &mut Draft, n: u64, contest: &Contest) -> Result<(), Refusal> {
-    let _ = (draft, n, contest);
-    Err(Refusal::new(Code::Refused, "import", "contests cannot be imported yet", "help import"))
+fn open_contest(
+    draft: &mut Draft,
+    by: &Author,
+    n: u64,
+    (key, contest): (&str, &Contest),
+    wanted: &Wanted,
+) -> Result<(), Refusal> {
+    let refuse =
+        |why: String| Refusal::new(Code::Refused, "import", format!("{key}: {why}; nothing was imported"), "help import");
+    let command = contest.command.as_deref().map(str::trim).filter(|command| !command.is_empty());
+    let command = command.ok_or_else(|| refuse("its contest has no command that decides".to_owned()))?;
+    if command.len() > contest::LONGEST_COMMAND || command.chars().any(char::is_control) {
+        return Err(refuse(format!("its command is no line of at most {} bytes", contest::LONGEST_COMMAND)));
+    }
+    // A row that does not say how hard it is stands in the middle.
+    let word = contest.difficulty.as_deref().unwrap_or(Difficulty::Medium.as_str());
+    let difficulty = Difficulty::ALL.into_iter().find(|difficulty| difficulty.as_str() == word);
+    let difficulty = difficulty.ok_or_else(|| refuse("its difficulty is none of easy, medium and hard".to_owned()))?;
+    let made = draft.made();
+    let objects = Over { made: &made, below: wanted.store.as_ref() };
+    let tip = draft.snapshot().default_tip();
+    let tip = tip.ok_or_else(|| refuse("the project has no commit to begin at".to_owned()))?;
+    if !matches!(history::is_ancestor(&objects, contest.base, tip), Ok(true)) {
+        return Err(refuse(format!("{} is no commit of the project's default branch", contest.base.short())));
+    }
+    let terms = ContestOpened {
+        difficulty,
+        base: contest.base,
+        command: command.to_owned(),
+        runs_ms: contest::RUNS_MS,
+        anchored: true,
+    };
+    draft.event(by, &EntityId::Issue(n), terms, None, &[])?;
+    let sealing = Sealing { by, issue: n, part: &contest.sealed };
+    seal(&wanted.forge, draft, &objects, &sealing).map_err(|refusal| refuse(refusal.why))?;
+    Ok(())
 }
 
 /// A comment, under a line that says whose it is.

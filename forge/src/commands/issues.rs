@@ -152,7 +152,7 @@ impl Render for Changed {
 }
 
 /// Who may close or reopen: whoever opened it, and the project's maintainer.
-fn may_change(context: &Context, project: &Project, issue: &IssueState) -> Result<(), Refusal> {
+pub(super) fn may_change(context: &Context, project: &Project, issue: &IssueState) -> Result<(), Refusal> {
     let agent = &context.agent()?.name;
     if context.stands(project.repository.name(), issue.author == *agent) {
         return Ok(());

@@ -24,6 +24,7 @@ mod projects;
 mod pulls;
 mod restate;
 mod review;
+mod sealed;
 mod submit;
 mod text;
 pub(crate) mod trace;
@@ -149,6 +150,8 @@ pub const COMMANDS: &[&Command] = &[
     &issues::ISSUE_LIST,
     &issues::ISSUE_CLOSE,
     &issues::ISSUE_REOPEN,
+    &sealed::ISSUE_SEAL,
+    &sealed::ISSUE_SEALED,
     &import::IMPORT,
     &work::START,
     &work::ABANDON,

@@ -224,7 +224,7 @@ fn open(draft: &mut Draft, root: &Snapshot, store: &Store, by: &Author, asked: &
         return Err(refuse(&why, "git status".to_owned()).by_rule("empty"));
     }
     if let Some(issue) = asked.issue {
-        super::contest::may_submit(&snapshot, issue, &by.agent)?;
+        super::contest::may_submit(&snapshot, root, issue, &by.agent)?;
     }
     let view = View::new(&snapshot, root, store, draft.now());
     let issue = asked.issue.filter(|n| snapshot.fold.issue(*n).is_some_and(|i| i.status == IssueStatus::Open));

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use notes_schema::event::{ContestDrawn, Entry, Seat};
-use notes_schema::{EntityId, Sha256};
+use notes_schema::event::{ContestDrawn, ContestRevealed, Entry, Seat};
+use notes_schema::{EntityId, Oid, Sha256};
 
 use super::Forge;
 use crate::answer::Refusal;
@@ -21,70 +21,140 @@ use git::store::{Objects, Over};
 const VERIFIED_WITHIN_MS: u64 = 86_400_000;
 
 impl Forge {
-    /// Closes what is due in a project, takes verification a step on, and settles the ratings. Nothing happens where nothing
-    /// is due.
+    /// Closes what is due in a project, takes verification a step on, reveals and ranks what waited for that, and settles the
+    /// ratings. Nothing happens where nothing is due.
     pub(super) fn close_contests(self: &Arc<Self>, repository: &Arc<Repository>) -> Result<(), Refusal> {
-        let snapshot = repository.snapshot();
+        if self.deps.mirror.is_some() {
+            return Ok(());
+        }
+        let (snapshot, store) = (repository.snapshot(), repository.store().clone());
         let due: Vec<u64> = snapshot.fold.contests.due(self.now()).collect();
         for issue in &due {
             self.step(repository, *issue, close)?;
         }
-        let verifying: Vec<u64> = snapshot.fold.contests.verifying().collect();
+        let verifying: BTreeSet<u64> = snapshot.fold.contests.verifying().collect();
         for issue in &verifying {
             let contest = snapshot.fold.contests.of(*issue);
-            let waits = |c: &Contest| matches!(next_step(&snapshot, &self.root(), c, self.now()), Step::Nothing);
+            let waits = |c: &Contest| match next_step(&snapshot, &self.root(), c, self.now()) {
+                Step::Nothing => true,
+                Step::Draw(_) => false,
+                Step::Rank => !self.can_rank(&snapshot, store.as_ref(), *issue),
+            };
             if !contest.is_none_or(waits) {
                 self.step(repository, *issue, verify)?;
             }
         }
-        if due.is_empty() && verifying.is_empty() { Ok(()) } else { self.settle(repository) }
+        let waiting = snapshot.fold.contests.waiting().filter(|issue| !verifying.contains(issue));
+        let waiting: Vec<u64> = waiting.filter(|issue| self.can_rank(&snapshot, store.as_ref(), *issue)).collect();
+        for issue in &waiting {
+            self.step(repository, *issue, rank_late)?;
+        }
+        let is_idle = due.is_empty() && verifying.is_empty() && waiting.is_empty();
+        if is_idle { Ok(()) } else { self.settle(repository) }
     }
 
     fn step(
         self: &Arc<Self>,
         repository: &Arc<Repository>,
         issue: u64,
-        step: fn(&mut Draft, &Snapshot, &dyn Objects, u64) -> Result<(), Refusal>,
+        step: fn(&mut Draft, &Forge, &dyn Objects, u64) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let (root, store) = (self.root(), repository.store().clone());
+        let (forge, store) = (self.clone(), repository.store().clone());
+        // Measured here, so that nobody who writes meanwhile waits for it.
+        self.measure(&repository.snapshot(), store.as_ref(), issue);
         let committed = repository.commit(move |draft| {
             let made = draft.made();
             let objects = Over { made: &made, below: store.as_ref() };
-            step(draft, &root, &objects, issue)
+            step(draft, &forge, &objects, issue)
         });
         committed.map(drop)
     }
+
+    /// Measures what is submitted as of now to a contest of which something is sealed.
+    fn measure(&self, snapshot: &Snapshot, objects: &dyn Objects, issue: u64) {
+        let Some(state) = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref()) else { return };
+        let part = snapshot.fold.contests.sealed(issue).filter(|part| part.commit.is_some());
+        let opened = part.and_then(|part| self.key_of(snapshot, objects, issue, part));
+        let Some((_, opened)) = opened else { return };
+        let entries = match snapshot.fold.contests.of(issue) {
+            Some(contest) => contest.entries.clone(),
+            None => contest::close(snapshot, &self.root(), objects, issue, state).entries,
+        };
+        let heads: Vec<Oid> = entries.iter().map(|entry| entry.head).collect();
+        self.alike(objects, (&snapshot.project, issue), state.base, &opened.part.golden, &heads);
+    }
 }
 
-fn close(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
-    let snapshot = draft.snapshot().clone();
+fn close(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+    let (snapshot, root) = (draft.snapshot().clone(), forge.root());
     let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
     let Some(state) = state.filter(|contest| contest.stage == Stage::Open) else { return Ok(()) };
-    let closed = contest::close(&snapshot, root, objects, issue, state);
+    let closed = contest::close(&snapshot, &root, objects, issue, state);
     let (entries, is_verified) = (closed.entries.clone(), !closed.candidates.is_empty());
     let event = draft.event(&Author::forge(), &EntityId::Issue(issue), closed, None, &[])?;
+    let Some(opened) = reveal(draft, forge, objects, issue, event.digest)? else { return Ok(()) };
     if is_verified {
         // Who verifies is drawn with a commit that is not there yet.
         return Ok(());
     }
-    rank(draft, root, objects, issue, &entries, &[event.digest])
+    rank(draft, forge, objects, issue, (&entries, opened), &[event.digest])
+}
+
+/// What of a contest was sealed, or nothing, where nothing was.
+type Golden = Option<String>;
+
+/// The golden patch of a contest that is closed, which is revealed if it was not yet. `None` where it cannot be.
+fn reveal(
+    draft: &mut Draft,
+    forge: &Forge,
+    objects: &dyn Objects,
+    issue: u64,
+    because: Sha256,
+) -> Result<Option<Golden>, Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let part = snapshot.fold.contests.sealed(issue).filter(|part| part.commit.is_some());
+    let Some(part) = part else { return Ok(Some(None)) };
+    let Some((key, opened)) = forge.key_of(&snapshot, objects, issue, part) else { return Ok(None) };
+    if part.key.is_none() {
+        let revealed = ContestRevealed { id: part.id.clone(), key };
+        draft.event(&Author::forge(), &EntityId::Issue(issue), revealed, None, &[because])?;
+    }
+    Ok(Some(Some(opened.part.golden)))
 }
 
 fn rank(
     draft: &mut Draft,
-    root: &Snapshot,
+    forge: &Forge,
     objects: &dyn Objects,
     issue: u64,
-    entries: &[Entry],
+    (entries, golden): (&[Entry], Golden),
     because: &[Sha256],
 ) -> Result<(), Refusal> {
-    let ranked = contest::rank(&draft.snapshot().clone(), root, objects, entries);
+    let (snapshot, root) = (draft.snapshot().clone(), forge.root());
+    let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
+    let alike = golden.zip(state).map(|(patch, state)| {
+        let heads: Vec<Oid> = entries.iter().map(|entry| entry.head).collect();
+        forge.alike(objects, (&snapshot.project, issue), state.base, &patch, &heads)
+    });
+    let ranked = contest::rank(&snapshot, &root, objects, entries, &alike.unwrap_or_default());
     let anybody = !ranked.places.is_empty();
     let event = draft.event(&Author::forge(), &EntityId::Issue(issue), ranked, None, because)?;
     if anybody {
         draft.outbox(&event);
     }
     Ok(())
+}
+
+/// Ranks a contest that is closed, and reveals what is sealed of it, where that was not possible at the close.
+fn rank_late(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let Some(contest) = snapshot.fold.contests.of(issue).filter(|c| c.rankings.is_empty()) else { return Ok(()) };
+    let id = EntityId::Issue(issue);
+    let Some(because) = snapshot.fold.entities.get(&id).map(|entity| entity.last) else { return Ok(()) };
+    match reveal(draft, forge, objects, issue, because)? {
+        Some(golden) => rank(draft, forge, objects, issue, (&contest.entries, golden), &[]),
+        None => Ok(()),
+    }
 }
 
 /// What is to be done about a contest that waits for verifiers.
@@ -120,12 +190,12 @@ fn next_step(snapshot: &Snapshot, root: &Snapshot, contest: &Contest, now: u64) 
     }
 }
 
-fn verify(draft: &mut Draft, root: &Snapshot, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+fn verify(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
     let snapshot = draft.snapshot().clone();
     let Some(contest) = snapshot.fold.contests.of(issue).filter(|c| c.rankings.is_empty()) else { return Ok(()) };
-    match next_step(&snapshot, root, contest, draft.now()) {
+    match next_step(&snapshot, &forge.root(), contest, draft.now()) {
         Step::Nothing => Ok(()),
-        Step::Rank => rank(draft, root, objects, issue, &contest.entries, &[]),
+        Step::Rank => rank_late(draft, forge, objects, issue),
         Step::Draw(seats) => {
             let Some(beacon) = snapshot.tip else { return Ok(()) };
             let due_ms = contest.due_ms.unwrap_or_else(|| draft.now().saturating_add(VERIFIED_WITHIN_MS));

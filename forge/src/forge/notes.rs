@@ -207,6 +207,8 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::ContestDrawn(_)
         | Fact::VerdictCommitted(_)
         | Fact::VerdictRevealed(_)
+        | Fact::ContestSealed(_)
+        | Fact::ContestRevealed(_)
         | Fact::IssueImported(_)
         | Fact::Unknown { .. } => None,
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: reads only. What decides is what was recorded of the head that counts; who pushed what afterwards is nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use notes_schema::event::{ContestClosed, ContestRanked, Entry, Level, Placed, Seat};
 use notes_schema::{AgentName, Oid, Sha256};
@@ -11,6 +11,7 @@ use super::{level_of, read_record};
 use crate::ledger::Snapshot;
 use crate::state::contest::{FIRST_PANEL, in_order};
 use crate::state::{Contest, ContestState, PullState, PullStatus};
+use git::alike::Alike;
 use git::store::Objects;
 
 /// Most submissions of a contest that count.
@@ -100,7 +101,14 @@ fn deciding(snapshot: &Snapshot, objects: &dyn Objects, pull: &PullState, comman
 }
 
 /// How what counts places, by what is known of each submission now.
-pub fn rank(snapshot: &Snapshot, root: &Snapshot, objects: &dyn Objects, entries: &[Entry]) -> ContestRanked {
+/// `alike` is how alike each head is to the golden patch, where there is one.
+pub fn rank(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    entries: &[Entry],
+    alike: &BTreeMap<Oid, Alike>,
+) -> ContestRanked {
     let placed = entries.iter().map(|entry| {
         let level = level_by(snapshot, root, objects, entry.record);
         Placed {
@@ -111,7 +119,7 @@ pub fn rank(snapshot: &Snapshot, root: &Snapshot, objects: &dyn Objects, entries
             level,
             regressions: 0,
             bench_us: None,
-            alike_permille: None,
+            alike_permille: alike.get(&entry.head).map(|alike| alike.tokens_permille),
             took_ms: entry.took_ms,
         }
     });

@@ -445,6 +445,19 @@ impl<'a> Draft<'a> {
         text: Option<&str>,
         cause: &[Sha256],
     ) -> Result<Recorded, Refusal> {
+        self.event_with(by, id, fact, text, cause, None)
+    }
+
+    /// [`Draft::event`] with a blob beside it, of which the fact must name the digest: nothing else holds it.
+    pub fn event_with(
+        &mut self,
+        by: &Author,
+        id: &EntityId,
+        fact: impl Into<Fact>,
+        text: Option<&str>,
+        cause: &[Sha256],
+        beside: Option<(&str, Vec<u8>)>,
+    ) -> Result<Recorded, Refusal> {
         debug_assert!(self.before.number > 0, "the first batch is `begin`'s, or first parents would lead into a chain");
         if let Some(done) = by.intent.and_then(|id| self.work.snapshot.intents.get(&by.agent, &id)) {
             let why = format!("this key has done something already: {} of {}", done.n, done.entity);
@@ -464,6 +477,9 @@ impl<'a> Draft<'a> {
         let mut entries = vec![self.file("event", bytes)?, self.file("state", state)?];
         if let Some(text) = text {
             entries.push(self.file("body.md", text.as_bytes().to_vec())?);
+        }
+        if let Some((name, bytes)) = beside {
+            entries.push(self.file(name, bytes)?);
         }
         let root = self.object(tree(entries))?;
         let commit = NewCommit {

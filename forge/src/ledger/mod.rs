@@ -37,7 +37,7 @@ pub(crate) use follow::{FollowError, NewEpochs};
 pub use pushes::UnderWay;
 pub use recover::RecoverError;
 pub use replay::{ReadBatch, ReadEvent, ReplayError, chain, read_batch, read_event};
-pub(crate) use replay::{first_parents, peel as peeled, texts};
+pub(crate) use replay::{SEALED, first_parents, peel as peeled, texts};
 pub(crate) use repository::Followed;
 pub use repository::{Deps, Published, Repository, UNKNOWN};
 pub use sequence::Sequence;

@@ -11,6 +11,9 @@ use super::snapshot::Snapshot;
 use git::object::{self, Kind, TreeEntry};
 use git::store::{Objects, ReadError, Store};
 
+/// What is sealed of a contest, beside the event that says so.
+pub(crate) const SEALED: &str = "sealed";
+
 /// Why a part of the ledger could not be read. The text names the place.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
@@ -99,6 +102,8 @@ pub struct ReadEvent {
     pub text: Option<String>,
     /// The blob `state`, raw.
     pub state: Option<bytes::Bytes>,
+    /// The blob [`SEALED`], which is not read.
+    pub sealed: Option<Oid>,
 }
 
 fn blob(
@@ -172,6 +177,7 @@ pub fn read_event(objects: &dyn Objects, commit: Oid, place: &str) -> Result<Rea
         fact: intent.fact(),
         text,
         state: blob(objects, &tree, "state", place)?,
+        sealed: tree.iter().find(|entry| entry.name == SEALED.as_bytes()).map(|entry| entry.id),
         event,
         intent,
     })

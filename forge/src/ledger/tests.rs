@@ -7,6 +7,7 @@ mod collect;
 mod disk;
 mod redact;
 mod rest;
+mod sealed;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ mod events;
 mod on_disk;
 mod packs;
 pub(crate) mod redaction;
+mod sealed;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -386,7 +387,8 @@ pub fn replay_copy(
         replay::apply_batch(snapshot, objects, &read, &mut |before, id, line, event| {
             // Without `forge.git` the first event says which forge this is; all others must agree.
             genesis = genesis.or(Oid::from_slice(&event.intent.forge));
-            check_event(before, id, line.c, event, read.batch.n, genesis)
+            check_event(before, id, line.c, event, read.batch.n, genesis)?;
+            sealed::check(objects, before, id, event, genesis)
         })?;
         for line in &read.batch.events {
             check_chain_line(&read, line.e.as_str(), &place)?;

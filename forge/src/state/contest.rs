@@ -4,8 +4,8 @@
 
 use imbl::{OrdMap, OrdSet, Vector};
 use notes_schema::event::{
-    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, Difficulty, Entry, Finding, Level, Placed, Seat,
-    VerdictCommitted, VerdictRevealed,
+    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry, Finding,
+    Level, Placed, Seat, VerdictCommitted, VerdictRevealed,
 };
 use notes_schema::{AgentName, Oid, Sha256};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,18 @@ pub struct ContestState {
     pub closes_ms: Option<u64>,
     /// How many submissions count, once it is closed.
     pub entries: u64,
+    /// What is sealed until the close.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Seal>,
+}
+
+/// What an issue says of its sealed part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// What was promised of it.
+    pub commitment: Sha256,
+    /// Whether it can be read.
+    pub revealed: bool,
 }
 
 impl ContestState {
@@ -71,8 +83,26 @@ impl ContestState {
             stage: Stage::Open,
             closes_ms: None,
             entries: 0,
+            sealed: None,
         }
     }
+}
+
+/// A sealed part: what was promised, where it lies, and how it is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPart {
+    /// Who sealed it.
+    pub by: AgentName,
+    /// From what its key is derived.
+    pub id: Vec<u8>,
+    /// Digest of what is in it.
+    pub commitment: Sha256,
+    /// Digest of the blob.
+    pub sealed: Sha256,
+    /// The commit of the event that it lies beside; none once it was redacted.
+    pub commit: Option<Oid>,
+    /// Its key, once the contest is closed.
+    pub key: Option<Vec<u8>>,
 }
 
 /// A verifier's seat, and how far it is.
@@ -208,6 +238,9 @@ pub struct Contests {
     /// When each that runs is due to close.
     closing: OrdSet<(u64, u64)>,
     kept: OrdMap<AgentName, Kept>,
+    sealed: OrdMap<u64, Shared<SealedPart>>,
+    /// Closed, with something sealed, and not ranked.
+    waiting: OrdSet<u64>,
     /// Contests that are closed and wait for verifiers.
     verifying: OrdSet<u64>,
 }
@@ -270,6 +303,29 @@ impl Contests {
         self.by_issue.iter().map(|(n, contest)| (*n, &**contest)).filter(|(_, contest)| !contest.rankings.is_empty())
     }
 
+    /// The sealed part of a contest.
+    pub fn sealed(&self, issue: u64) -> Option<&SealedPart> {
+        self.sealed.get(&issue).map(|part| &**part)
+    }
+
+    /// Contests that are closed, and are ranked once what is sealed of them is revealed.
+    pub fn waiting(&self) -> impl Iterator<Item = u64> {
+        self.waiting.iter().copied()
+    }
+
+    pub(super) fn sealed_in(&mut self, issue: u64, by: &AgentName, fact: &ContestSealed, commit: Option<Oid>) {
+        let ContestSealed { id, commitment, sealed, .. } = fact.clone();
+        let part = SealedPart { by: by.clone(), id, commitment, sealed, commit, key: None };
+        self.sealed.insert(issue, Shared::new(part));
+    }
+
+    pub(super) fn unsealed(&mut self, issue: u64, fact: &ContestRevealed) {
+        if let Some(part) = self.sealed.get(&issue).filter(|part| part.id == fact.id && part.key.is_none()) {
+            let part = SealedPart { key: Some(fact.key.clone()), ..SealedPart::clone(part) };
+            self.sealed.insert(issue, Shared::new(part));
+        }
+    }
+
     pub(super) fn runs(&mut self, issue: u64, closes_ms: u64) {
         self.closing.insert((closes_ms, issue));
     }
@@ -293,10 +349,14 @@ impl Contests {
         }
         let (entries, candidates) = (fact.entries.clone(), fact.candidates.clone());
         self.by_issue.insert(issue, Shared::new(Contest { entries, candidates, ..Contest::default() }));
+        if self.sealed.contains_key(&issue) {
+            self.waiting.insert(issue);
+        }
     }
 
     pub(super) fn ranked_by(&mut self, issue: u64, digest: Sha256, fact: &ContestRanked) {
         self.verifying.remove(&issue);
+        self.waiting.remove(&issue);
         self.change(issue, |contest| contest.rankings.push_back((digest, fact.places.clone())));
     }
 }

@@ -12,7 +12,7 @@ use super::{
     AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, OwnerSpan,
     ProjectState, PullState, Ratings, Rerun, Shared, State, TokenState, Worker,
 };
-use crate::state::IssueStatus;
+use crate::state::{IssueStatus, Stage};
 
 /// An event's circumstances, as folds need them.
 pub struct Happened<'a> {
@@ -304,6 +304,8 @@ impl Fold {
             (Fact::ContestOpened(f), State::Issue(s)) => s.contest_opened(f),
             (Fact::ContestClosed(f), State::Issue(s)) => s.contest_closed(f),
             (Fact::ContestRanked(f), State::Issue(s)) => s.contest_ranked(f),
+            (Fact::ContestSealed(f), State::Issue(s)) => s.contest_sealed(f),
+            (Fact::ContestRevealed(f), State::Issue(s)) => s.contest_revealed(f),
             (Fact::CheckRegistered(f), s @ State::Nothing) => {
                 *s = State::Checks(ChecksState { names: vec![f.name.clone()], words: 0 });
             }
@@ -352,6 +354,8 @@ impl Fold {
                 | Fact::ContestDrawn(_)
                 | Fact::VerdictCommitted(_)
                 | Fact::VerdictRevealed(_)
+                | Fact::ContestSealed(_)
+                | Fact::ContestRevealed(_)
                 | Fact::IssueImported(_)
                 | Fact::Unknown { .. },
                 _,
@@ -376,8 +380,8 @@ impl Fold {
         if let (Fact::PullMerged(_), EntityId::Pull(n)) = (fact, id) {
             self.landings.insert(*n, digest);
         }
-        if let (Fact::ContestRanked(f), EntityId::Issue(n)) = (fact, id) {
-            self.contests.ranked_by(*n, digest, f);
+        if let EntityId::Issue(n) = id {
+            self.note_contest(*n, fact, &at, (digest, commit, event.r.is_some()));
         }
         if event.r.is_some() {
             self.redacted.insert((id.clone(), event.n), digest);
@@ -543,9 +547,24 @@ impl Fold {
                 | Fact::ContestDrawn(_)
                 | Fact::VerdictCommitted(_)
                 | Fact::VerdictRevealed(_)
+                | Fact::ContestSealed(_)
+                | Fact::ContestRevealed(_)
                 | Fact::IssueImported(_),
                 _,
             ) => {}
+        }
+    }
+
+    /// What is kept of a contest's events beside what they say: their digests, and where a sealed part lies. One that was
+    /// taken out lies nowhere.
+    fn note_contest(&mut self, n: u64, fact: &Fact, at: &Happened, (digest, commit, is_redacted): (Sha256, Oid, bool)) {
+        let before = self.issue(n).and_then(|issue| issue.contest.as_ref());
+        let seals = before.is_some_and(|contest| contest.stage == Stage::Open && contest.sealed.is_none());
+        match fact {
+            Fact::ContestRanked(f) => self.contests.ranked_by(n, digest, f),
+            Fact::ContestSealed(f) if seals => self.contests.sealed_in(n, at.agent, f, (!is_redacted).then_some(commit)),
+            Fact::ContestRevealed(f) => self.contests.unsealed(n, f),
+            _ => {}
         }
     }
 

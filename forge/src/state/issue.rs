@@ -1,10 +1,12 @@
 //! Issues and the work on them.
 
-use notes_schema::event::{ContestClosed, ContestOpened, ContestRanked, IssueClosed, IssueImported, IssueOpened};
+use notes_schema::event::{
+    ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, IssueClosed, IssueImported, IssueOpened,
+};
 use notes_schema::{AgentName, ItemRef, Oid, RefName};
 use serde::{Deserialize, Serialize};
 
-use super::contest::{ContestState, Stage};
+use super::contest::{ContestState, Seal, Stage};
 use super::fold::Happened;
 use super::snippet;
 
@@ -171,6 +173,18 @@ impl IssueState {
     pub(super) fn contest_ranked(&mut self, _: &ContestRanked) {
         if let Some(contest) = &mut self.contest {
             contest.stage = Stage::Ranked;
+        }
+    }
+
+    pub(super) fn contest_sealed(&mut self, fact: &ContestSealed) {
+        if let Some(contest) = self.contest.as_mut().filter(|contest| contest.stage == Stage::Open) {
+            contest.sealed.get_or_insert(Seal { commitment: fact.commitment, revealed: false });
+        }
+    }
+
+    pub(super) fn contest_revealed(&mut self, _: &ContestRevealed) {
+        if let Some(seal) = self.contest.as_mut().and_then(|contest| contest.sealed.as_mut()) {
+            seal.revealed = true;
         }
     }
 

@@ -18,7 +18,7 @@ mod ratings;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
-pub use contest::{Contest, ContestState, Contests, Kept, Stage};
+pub use contest::{Contest, ContestState, Contests, Kept, Seal, SealedPart, Stage};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started, Work};
 pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};

@@ -63,6 +63,43 @@ impl Subject for ContestOpened {
     }
 }
 
+/// Tests and the golden patch of a contest lie beside this event, encrypted, as the blob `sealed`, until the contest is closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContestSealed {
+    /// 16 random bytes: from them and a secret of the forge the key is derived.
+    #[serde(with = "serde_bytes")]
+    pub id: Vec<u8>,
+    /// Digest of a salt and what is sealed behind it.
+    pub commitment: Sha256,
+    /// Digest of the blob.
+    pub sealed: Sha256,
+    /// Length of the blob.
+    pub bytes: u64,
+}
+
+impl Subject for ContestSealed {
+    fn subject(&self) -> String {
+        format!("sealed {} bytes until the close", self.bytes)
+    }
+}
+
+/// Whoever has the blob of the event that sealed it can read it from here on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContestRevealed {
+    /// Which: the id of the event that sealed it.
+    #[serde(with = "serde_bytes")]
+    pub id: Vec<u8>,
+    /// The key that opens it, 32 bytes. It opens nothing else.
+    #[serde(with = "serde_bytes")]
+    pub key: Vec<u8>,
+}
+
+impl Subject for ContestRevealed {
+    fn subject(&self) -> String {
+        "revealed what was sealed".to_owned()
+    }
+}
+
 /// What an agent submitted last before a contest closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -15,7 +15,9 @@ mod verdict;
 pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
 pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
-pub use contest::{ContestClosed, ContestOpened, ContestRanked, Difficulty, Entry, Placed};
+pub use contest::{
+    ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry, Placed,
+};
 pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
@@ -173,6 +175,10 @@ facts! {
     "verdict.committed" => VerdictCommitted,
     /// A verifier told its verdict.
     "verdict.revealed" => VerdictRevealed,
+    /// What belongs to a contest was sealed.
+    "contest.sealed" => ContestSealed,
+    /// What was sealed of a contest can be read.
+    "contest.revealed" => ContestRevealed,
 }
 
 /// What stands in place of a redacted title or description.
@@ -228,7 +234,9 @@ impl Fact {
             | Fact::VerifierWithdrawn(_)
             | Fact::ContestDrawn(_)
             | Fact::VerdictCommitted(_)
-            | Fact::VerdictRevealed(_) => self.clone(),
+            | Fact::VerdictRevealed(_)
+            | Fact::ContestSealed(_)
+            | Fact::ContestRevealed(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }

@@ -49,6 +49,12 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "project show" | "join" | "issue list" | "pr list" | "check list" | "log" => plain(format!("{name} parser")),
         "issue new" => plain("issue new parser --title Another".to_owned()),
         "issue close" | "issue reopen" => plain(format!("{name} parser/{issue}")),
+        // They are no contests.
+        "issue seal" => {
+            let part = r#"{"golden":"","tests":"x","fail_to_pass":[]}"#;
+            (format!("issue seal parser/{issue}"), part.to_owned(), &[1])
+        }
+        "issue sealed" => or(&[3], format!("issue sealed parser/{issue}")),
         "import" => {
             let item = format!(r#"{{"key":"github:owner/parser#{}","title":"From elsewhere"}}"#, fresh());
             ("import parser".to_owned(), item, &[])

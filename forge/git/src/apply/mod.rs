@@ -2,7 +2,8 @@
 //!
 //! The one form that is read is what `git diff-tree -r -p --text --full-index --no-renames <tree> <tree>` prints: every
 //! file is text, ids are whole, nothing is renamed or copied. Each section is held against the tree (mode and id before)
-//! and against itself (id after), so that whatever does not fit is named by its path.
+//! and against itself (id after), so that whatever does not fit is named by its path. [`apply_abbreviated`] takes ids as a
+//! plain `git diff --no-renames` has them, and holds what there is of them against the same.
 //!
 //! Invariant: reads only; what it makes is handed back and stored nowhere. The patch may come from anybody: work and memory
 //! are bounded by `room` before they are spent, nesting by a cap.
@@ -64,7 +65,25 @@ pub struct Applied {
 
 /// Applies `patch` to `tree`. `room` is how many bytes may be read and hashed; what it took is taken off.
 pub fn apply<O: Objects + ?Sized>(objects: &O, tree: Oid, patch: &[u8], room: &mut u64) -> Result<Applied, ApplyError> {
-    let mut sections = parse::sections(patch)?;
+    apply_sections(objects, tree, parse::sections(patch, false)?, room)
+}
+
+/// [`apply`] of a patch whose ids may be abbreviated.
+pub fn apply_abbreviated<O: Objects + ?Sized>(
+    objects: &O,
+    tree: Oid,
+    patch: &[u8],
+    room: &mut u64,
+) -> Result<Applied, ApplyError> {
+    apply_sections(objects, tree, parse::sections(patch, true)?, room)
+}
+
+fn apply_sections<O: Objects + ?Sized>(
+    objects: &O,
+    tree: Oid,
+    mut sections: Vec<Section>,
+    room: &mut u64,
+) -> Result<Applied, ApplyError> {
     // By their parts, so that what is below one directory stands together; a removal stays before what replaces it.
     sections.sort_by(|a, b| a.parts().cmp(b.parts()));
     let mut work = Work { objects, room, made: Vec::new() };
@@ -187,17 +206,17 @@ impl<O: Objects + ?Sized> Work<'_, O> {
             return Err(ApplyError::TooMuch);
         }
         let new = content::patched(&old, section.hunks).map_err(|why| unfit(section, why))?;
-        let made = match after {
+        let (mode, made) = match after {
             None if new.is_empty() => return Ok(None),
             None => return Err(unfit(section, "it removes the file and leaves some of it".to_owned())),
-            Some((Mode::Submodule, id)) if new == content::of_submodule(id) => id,
+            Some((mode @ Mode::Submodule, id)) if new == content::of_submodule(id) => (mode, id),
             Some((Mode::Submodule, _)) => return Err(unfit(section, "it names two commits".to_owned())),
-            Some(_) => self.keep(Object::new(Kind::Blob, new))?,
+            Some((mode, _)) => (mode, self.keep(Object::new(Kind::Blob, new))?),
         };
-        if after.is_some_and(|(_, stated)| stated != made) {
+        if after.is_some_and(|after| !section.says(after, made)) {
             return Err(unfit(section, format!("its lines make {}, and it says {}", made.short(), shown(after))));
         }
-        Ok(after)
+        Ok(Some((mode, made)))
     }
 }
 

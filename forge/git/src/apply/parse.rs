@@ -14,6 +14,10 @@ use crate::object::Mode;
 /// Limit: path in a patch | {:bytes}
 const LONGEST_PATH: usize = 4096;
 
+/// Digits of a whole id, and the fewest that git abbreviates one to.
+const WHOLE: usize = 40;
+const SHORTEST: usize = 4;
+
 /// What there is before and after; `None` where there is nothing.
 type Sides<T> = (Option<T>, Option<T>);
 
@@ -25,9 +29,33 @@ pub(super) struct Section<'p> {
     /// Modes. Both are given where there is a file on both sides.
     modes: Sides<Mode>,
     /// Id before and after, as the `index` line has them.
-    ids: Option<(Oid, Oid)>,
+    ids: Option<(Id, Id)>,
     /// The hunks' bytes.
     pub(super) hunks: &'p [u8],
+}
+
+/// An id as an `index` line has it: whole, or its first digits and zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Id {
+    id: Oid,
+    digits: usize,
+}
+
+impl Id {
+    /// Reads an id, or zeros for none; a part of one where `abbreviated`.
+    fn read(text: &str, abbreviated: bool) -> Option<Id> {
+        let digits = text.len();
+        if digits > WHOLE || digits < if abbreviated { SHORTEST } else { WHOLE } {
+            return None;
+        }
+        let id = if text.bytes().all(|b| b == b'0') { NOTHING } else { format!("{text:0<WHOLE$}").parse().ok()? };
+        Some(Id { id, digits })
+    }
+
+    fn is_of(self, id: Oid) -> bool {
+        let digits = |id: Oid| id.to_string().into_bytes().into_iter().take(self.digits);
+        self.id == id || (self.digits < WHOLE && digits(self.id).eq(digits(id)))
+    }
 }
 
 impl Section<'_> {
@@ -49,8 +77,22 @@ impl Section<'_> {
 
     /// What it says stands at the path before and after. A section without ids changes the mode of what is `there`.
     pub(super) fn sides(&self, there: Option<Entry>) -> Sides<Entry> {
-        let (old, new) = self.ids.unwrap_or_else(|| there.map_or((NOTHING, NOTHING), |(_, id)| (id, id)));
+        let there = there.map(|(_, id)| id);
+        let (old, new) = match self.ids {
+            None => (there.unwrap_or(NOTHING), there.unwrap_or(NOTHING)),
+            Some((old, new)) => {
+                let whole = there.filter(|id| old.is_of(*id)).unwrap_or(old.id);
+                (whole, if new == old { whole } else { new.id })
+            }
+        };
         (self.modes.0.map(|mode| (mode, old)), self.modes.1.map(|mode| (mode, new)))
+    }
+}
+
+impl Section<'_> {
+    /// Whether `made` is what it says that it makes, where [`Section::sides`] says `after`.
+    pub(super) fn says(&self, after: Entry, made: Oid) -> bool {
+        self.ids.map_or(after.1 == made, |(_, new)| new.is_of(made))
     }
 }
 
@@ -161,16 +203,16 @@ impl<'p> Reader<'p> {
 }
 
 /// The sections of a patch, as they stand.
-pub(super) fn sections(patch: &[u8]) -> Result<Vec<Section<'_>>, ApplyError> {
+pub(super) fn sections(patch: &[u8], abbreviated: bool) -> Result<Vec<Section<'_>>, ApplyError> {
     let mut reader = Reader { all: patch, rest: patch };
     let mut sections = Vec::new();
     while !reader.rest.is_empty() {
-        sections.push(section(&mut reader)?);
+        sections.push(section(&mut reader, abbreviated)?);
     }
     Ok(sections)
 }
 
-fn section<'p>(reader: &mut Reader<'p>) -> Result<Section<'p>, ApplyError> {
+fn section<'p>(reader: &mut Reader<'p>, abbreviated: bool) -> Result<Section<'p>, ApplyError> {
     let start = Reader { all: reader.all, rest: reader.rest };
     let names = reader.after("diff --git ").ok_or_else(|| start.wrong("should begin with `diff --git`"))?;
     let (spelled, path) = names_of(names).ok_or_else(|| start.wrong("should name one path twice, as a/ and b/"))?;
@@ -181,7 +223,7 @@ fn section<'p>(reader: &mut Reader<'p>) -> Result<Section<'p>, ApplyError> {
     let mut ids = None;
     let mut both = None;
     if let Some(line) = reader.after("index ") {
-        let (found, mode) = index(line).ok_or_else(|| start.wrong("is of a section whose `index` line is none"))?;
+        let (found, mode) = index(line, abbreviated).ok_or_else(|| start.wrong("is of a section whose `index` line is none"))?;
         (ids, both) = (Some(found), mode);
     }
     let modes = match (stated, both) {
@@ -190,7 +232,7 @@ fn section<'p>(reader: &mut Reader<'p>) -> Result<Section<'p>, ApplyError> {
         (Some(_), Some(_)) | (None, None) => return Err(start.wrong("is of a section without modes, or with too many")),
     };
     if modes.0.is_none() || modes.1.is_none() {
-        let nothing = |side: Option<Mode>, id: Oid| side.is_none() == (id == NOTHING);
+        let nothing = |side: Option<Mode>, id: Id| side.is_none() == (id.id == NOTHING);
         if !ids.is_some_and(|(old, new)| nothing(modes.0, old) && nothing(modes.1, new)) {
             return Err(start.wrong("is of a section whose ids are not those of a file that comes or goes"));
         }
@@ -227,7 +269,7 @@ fn file_mode(digits: &[u8]) -> Option<Mode> {
 }
 
 /// `<old>..<new>`, and the mode where both sides have the same.
-fn index(line: &[u8]) -> Option<((Oid, Oid), Option<Mode>)> {
+fn index(line: &[u8], abbreviated: bool) -> Option<((Id, Id), Option<Mode>)> {
     let line = std::str::from_utf8(line).ok()?;
     let (ids, mode) = line.split_once(' ').map_or((line, None), |(ids, mode)| (ids, Some(mode)));
     let (old, new) = ids.split_once("..")?;
@@ -235,12 +277,7 @@ fn index(line: &[u8]) -> Option<((Oid, Oid), Option<Mode>)> {
         Some(mode) => Some(file_mode(mode.as_bytes())?),
         None => None,
     };
-    Some(((whole_id(old)?, whole_id(new)?), mode))
-}
-
-/// An id, or zeros for none.
-fn whole_id(text: &str) -> Option<Oid> {
-    if text.len() == 40 && text.bytes().all(|b| b == b'0') { Some(NOTHING) } else { text.parse().ok() }
+    Some(((Id::read(old, abbreviated)?, Id::read(new, abbreviated)?), mode))
 }
 
 /// The hunks of a section with the two lines before them, which name the sides.

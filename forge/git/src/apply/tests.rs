@@ -222,3 +222,34 @@ proptest! {
         let _ = apply(objects, *from, &bytes, &mut ROOM.clone());
     }
 }
+
+#[test]
+fn abbreviated_ids_are_held_against_what_there_is_and_taken_only_where_that_is_asked_for() {
+    let repo = Repo::new();
+    repo.write("dir/text", "one\ntwo\nthree\n");
+    repo.write("goes", "x\n");
+    repo.write("runs", "x\n");
+    repo.commit("one");
+    let from = tree_of(&repo, "HEAD");
+    repo.write("dir/text", "one\n2\nthree\n");
+    repo.write("new/empty", "");
+    repo.write("new/text", "y\n");
+    std::fs::remove_file(repo.path().join("goes")).unwrap();
+    std::fs::set_permissions(repo.path().join("runs"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    repo.commit("two");
+    let to = tree_of(&repo, "HEAD");
+    let store = repo.store();
+    let patch = repo.git_bytes(&["diff", "--no-renames", "--no-color", "HEAD~", "HEAD"], b"");
+    let text = String::from_utf8(patch.clone()).unwrap();
+    assert_eq!(apply_abbreviated(&store, from, &patch, &mut ROOM.clone()).unwrap().tree, to, "{text}");
+    assert!(matches!(apply(&store, from, &patch, &mut ROOM.clone()), Err(ApplyError::Malformed { .. })));
+    let whole = diff(&repo, &from.to_string(), &to.to_string());
+    assert_eq!(apply_abbreviated(&store, from, &whole, &mut ROOM.clone()).unwrap().tree, to);
+    let line = text.lines().find(|line| line.starts_with("index ") && line.ends_with(" 100644")).unwrap();
+    let (old, new) = line[6..].split(' ').next().unwrap().split_once("..").unwrap();
+    for (was, is, why) in [(old, "1234567", "the tree has"), (new, "1234567", "its lines make"), (old, "123", "index")] {
+        let bad = text.replacen(was, is, 1);
+        let error = apply_abbreviated(&store, from, bad.as_bytes(), &mut ROOM.clone()).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}

@@ -318,6 +318,7 @@ fn rich() -> (World, Open) {
         })
         .unwrap();
     tell(&open.parser, of_a_project());
+    super::sealed::revealed(&open);
     let open = super::redact::without(&world, open, 1, 1);
     push(&open.parser);
     open.parser.fold_resting(0).unwrap();

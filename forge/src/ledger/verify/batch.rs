@@ -7,7 +7,7 @@ use notes_schema::batch::{FOLDS_REFS, RefTarget};
 use notes_schema::{EntityId, Fact, Oid, RefName, refs};
 
 use super::events::check_event;
-use super::redaction;
+use super::{redaction, sealed};
 use crate::ledger::recover::check_link;
 use crate::ledger::replay::{self, ReadBatch, ReplayError};
 use crate::ledger::rest::has_ended;
@@ -31,6 +31,7 @@ pub(in crate::ledger) fn take_batch(
     check_ref_lines(snapshot, objects, read).map_err(|why| ReplayError::broken(&place, why))?;
     replay::apply_batch(snapshot, objects, read, &mut |before, id, line, event| {
         check_event(before, id, line.c, event, number, authority.unwrap_or(before).genesis)?;
+        sealed::check(objects, before, id, event, authority.unwrap_or(before).genesis)?;
         let declared = authority.map_or(Ok(()), |authority| redaction::check(&authority.fold, before, id, event));
         declared
             .map_err(|why| ReplayError::broken(format!("{}: {id} event {}", before.project, event.event.n), why))?;
