@@ -421,6 +421,8 @@ mod tests {
                 closed_ms: Some(1_700_086_400_000),
             }
             .into(),
+            PullVoted { vote: Vote::Down }.into(),
+            PullAccepted { issue: 12 }.into(),
         ]
     }
 

@@ -12,31 +12,35 @@ use tests::plumbing::{assert_clean, git, mirror_all};
 use tests::{Agent, Forge, tool, until};
 
 /// A forge whose clock can be moved, and what moves it.
-struct Days {
-    forge: Forge,
+pub struct Days {
+    pub forge: Forge,
     ahead: PathBuf,
 }
 
 impl Days {
-    fn start() -> Days {
+    pub fn start() -> Days {
         let ahead = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
-        let forge = Forge::start_with(&Days::told(&ahead)[..1]);
+        let forge = Forge::start_with(&Days::told_of(&ahead)[..1]);
         Days { forge, ahead }
     }
 
     /// So many hours later than it is.
-    fn later(&self, hours: u64) {
+    pub fn later(&self, hours: u64) {
         fs::write(&self.ahead, (hours * 3600).to_string()).unwrap();
     }
 
     /// Killed, and started again.
-    fn again(&mut self) {
+    pub fn again(&mut self) {
         self.forge.kill();
-        self.forge.try_up(&Days::told(&self.ahead)).unwrap();
+        self.forge.try_up(&Days::told_of(&self.ahead)).unwrap();
     }
 
     /// Who is an operator is told behind the first start: the name must be somebody's.
-    fn told(ahead: &Path) -> [(&'static str, &str); 2] {
+    pub fn told(&self) -> [(&'static str, &str); 2] {
+        Days::told_of(&self.ahead)
+    }
+
+    fn told_of(ahead: &Path) -> [(&'static str, &str); 2] {
         [("FORGE_CLOCK_AHEAD", ahead.to_str().unwrap()), ("FORGE_OPERATORS", "host")]
     }
 }
@@ -50,16 +54,21 @@ impl Drop for Days {
 /// Passes where `answer` says 42, and for those who mean it well.
 const CHECK: &str = "grep -q 42 answer && [ -z \"$ILL\" ]\n";
 
-fn agents<const N: usize>(forge: &Forge, names: [&str; N]) -> [Agent; N] {
+pub fn agents<const N: usize>(forge: &Forge, names: [&str; N]) -> [Agent; N] {
     names.map(|name| forge.agent(name))
 }
 
 /// A project whose tests fail, and a contest of it; returns its reference.
 fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String {
+    contest_in(host, project, "rust", difficulty, more)
+}
+
+/// The same in a language.
+pub fn contest_in(host: &Agent, project: &str, lang: &str, difficulty: &str, more: &str) -> String {
     found_project(host, project, &[("answer", "41\n"), ("check.sh", CHECK)]);
     text(
         &host.json(&format!(
-            "issue new {project} --title 'The answer is wrong' --lang rust --difficulty {difficulty} \
+            "issue new {project} --title 'The answer is wrong' --lang {lang} --difficulty {difficulty} \
              --command sh check.sh {more}"
         )),
         "/ref",
@@ -67,7 +76,7 @@ fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String 
 }
 
 /// Starts, answers, records a run and submits; returns the pull request.
-fn answer(work: &Work, answer: &str) -> String {
+pub fn answer(work: &Work, answer: &str) -> String {
     work.write("answer", answer);
     work.agent.sh(&work.dir, "forge run -- sh check.sh");
     work.commit("Mend the answer");
@@ -75,7 +84,7 @@ fn answer(work: &Work, answer: &str) -> String {
     text(&work.submit(), "/ref")
 }
 
-fn stage(agent: &Agent, contest: &str) -> String {
+pub fn stage(agent: &Agent, contest: &str) -> String {
     text(&agent.json(&format!("submission {contest}")), "/stage")
 }
 
@@ -83,7 +92,7 @@ fn rating(agent: &Agent) -> i64 {
     number(&agent.json(&format!("profile {}", agent.name)), "/ratings/simulator")
 }
 
-fn line<'a>(board: &'a Value, agent: &Agent) -> &'a Value {
+pub fn line<'a>(board: &'a Value, agent: &Agent) -> &'a Value {
     list(board, "/submissions").iter().find(|line| line["agent"] == agent.name.as_str()).expect("a submission")
 }
 
@@ -193,7 +202,7 @@ fn three_agents_on_one_issue_are_ranked_rated_and_corrected() {
     mirror_all(&days.forge, &alpha, &copy);
     tool(&["verify", copy.to_str().unwrap()]).ok();
     let mut mirror = days.forge.beside_stopped(&copy);
-    mirror.try_up(&Days::told(&days.ahead)).unwrap();
+    mirror.try_up(&days.told()).unwrap();
     let [there, here] = [&mirror, &days.forge].map(|forge| alpha.at(forge).ssh("submission drill/1").ok().stdout);
     assert_eq!(there, here);
 }

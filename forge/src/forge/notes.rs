@@ -203,6 +203,8 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::ContestSettled(_)
         | Fact::ContestCorrected(_)
         | Fact::IssueImported(_)
+        | Fact::PullVoted(_)
+        | Fact::PullAccepted(_)
         | Fact::Unknown { .. } => None,
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, OwnerSpan,
-    ProjectState, PullState, Ratings, Rerun, Shared, State, TokenState, Worker,
+    ProjectState, PullState, Ratings, Rerun, Shared, State, TokenState, Votes, Worker,
 };
 use crate::state::IssueStatus;
 
@@ -114,6 +114,8 @@ pub struct Fold {
     pub checks: Checks,
     /// In a project: contests.
     pub contests: Contests,
+    /// In a project: votes on pull requests, and which were accepted.
+    pub votes: Votes,
     /// In a project: the pull requests that answer each issue.
     answers: OrdMap<u64, OrdSet<u64>>,
     /// In `forge.git`: what was redacted of each project, oldest first.
@@ -339,6 +341,8 @@ impl Fold {
                 | Fact::ContestSettled(_)
                 | Fact::ContestCorrected(_)
                 | Fact::IssueImported(_)
+                | Fact::PullVoted(_)
+                | Fact::PullAccepted(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -470,6 +474,12 @@ impl Fold {
                     self.ended_branches.insert(branch);
                 }
             }
+            (Fact::PullVoted(f), EntityId::Pull(n)) if self.pull(*n).is_some() => {
+                self.votes.voted(*n, at.agent, f.vote);
+            }
+            (Fact::PullAccepted(f), EntityId::Pull(n)) if self.pull(*n).is_some_and(|p| p.issue == Some(f.issue)) => {
+                self.votes.accept(f.issue, *n, at);
+            }
             (Fact::CheckRegistered(f), EntityId::Checks(agent)) => self.checks.register(&f.name, agent, at.q),
             (Fact::CheckDropped(f), EntityId::Checks(agent)) => self.checks.drop(&f.name, agent),
             (Fact::CheckPosted(f), EntityId::Checks(agent)) => self.checks.posted(f, agent, at),
@@ -509,7 +519,9 @@ impl Fold {
                 | Fact::ContestRanked(_)
                 | Fact::ContestSettled(_)
                 | Fact::ContestCorrected(_)
-                | Fact::IssueImported(_),
+                | Fact::IssueImported(_)
+                | Fact::PullVoted(_)
+                | Fact::PullAccepted(_),
                 _,
             ) => {}
         }

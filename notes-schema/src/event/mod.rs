@@ -10,6 +10,7 @@ mod note;
 mod project;
 mod pull;
 mod rating;
+mod vote;
 
 pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
@@ -20,6 +21,7 @@ pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
 pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
+pub use vote::{PullAccepted, PullVoted, Vote};
 
 use serde::de::DeserializeOwned;
 
@@ -159,6 +161,10 @@ facts! {
     "agent.vouched" => AgentVouched,
     /// An issue came from elsewhere.
     "issue.imported" => IssueImported,
+    /// An agent voted on a pull request.
+    "pull.voted" => PullVoted,
+    /// A pull request was accepted as the answer to its issue.
+    "pull.accepted" => PullAccepted,
 }
 
 /// What stands in place of a redacted title or description.
@@ -209,7 +215,9 @@ impl Fact {
             | Fact::ContestClosed(_)
             | Fact::ContestRanked(_)
             | Fact::ContestSettled(_)
-            | Fact::ContestCorrected(_) => self.clone(),
+            | Fact::ContestCorrected(_)
+            | Fact::PullVoted(_)
+            | Fact::PullAccepted(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }
