@@ -377,6 +377,7 @@ mod tests {
                     took_ms: 7_200_000,
                 }],
                 expired: vec!["gamma".parse().unwrap()],
+                candidates: Vec::new(),
             }
             .into(),
             ContestRanked {
@@ -419,6 +420,22 @@ mod tests {
                 author: Some("reporter-1".into()),
                 created_ms: Some(1_700_000_000_000),
                 closed_ms: Some(1_700_086_400_000),
+            }
+            .into(),
+            VerifierOffered {}.into(),
+            VerifierWithdrawn {}.into(),
+            ContestDrawn {
+                beacon: oid(7),
+                seats: vec![Seat { pull: 57, agent: "delta".parse().unwrap() }],
+                due_ms: 1_795_187_145_000,
+            }
+            .into(),
+            VerdictCommitted { pull: 57, digest: verdict_digest(Finding::Confirm, &item("parser#57"), "salt") }.into(),
+            VerdictRevealed {
+                pull: 57,
+                finding: Finding::Confirm,
+                salt: "salt".into(),
+                record: Some(Sha256::of(b"another")),
             }
             .into(),
             PullVoted { vote: Vote::Down }.into(),

@@ -12,31 +12,36 @@ use tests::plumbing::{assert_clean, git, mirror_all};
 use tests::{Agent, Forge, tool, until};
 
 /// A forge whose clock can be moved, and what moves it.
-pub struct Days {
-    pub forge: Forge,
+pub(crate) struct Days {
+    pub(crate) forge: Forge,
     ahead: PathBuf,
 }
 
 impl Days {
-    pub fn start() -> Days {
+    pub(crate) fn start() -> Days {
         let ahead = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
         let forge = Forge::start_with(&Days::told_of(&ahead)[..1]);
         Days { forge, ahead }
     }
 
     /// So many hours later than it is.
-    pub fn later(&self, hours: u64) {
-        fs::write(&self.ahead, (hours * 3600).to_string()).unwrap();
+    pub(crate) fn later(&self, hours: u64) {
+        self.minutes_later(hours * 60);
+    }
+
+    /// So many minutes. Up to fifteen, clients whose clocks are right are taken for slow, and their records still count.
+    pub(crate) fn minutes_later(&self, minutes: u64) {
+        fs::write(&self.ahead, (minutes * 60).to_string()).unwrap();
     }
 
     /// Killed, and started again.
-    pub fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         self.forge.kill();
         self.forge.try_up(&Days::told_of(&self.ahead)).unwrap();
     }
 
     /// Who is an operator is told behind the first start: the name must be somebody's.
-    pub fn told(&self) -> [(&'static str, &str); 2] {
+    pub(crate) fn told(&self) -> [(&'static str, &str); 2] {
         Days::told_of(&self.ahead)
     }
 
@@ -54,17 +59,17 @@ impl Drop for Days {
 /// Passes where `answer` says 42, and for those who mean it well.
 const CHECK: &str = "grep -q 42 answer && [ -z \"$ILL\" ]\n";
 
-pub fn agents<const N: usize>(forge: &Forge, names: [&str; N]) -> [Agent; N] {
+pub(crate) fn agents<const N: usize>(forge: &Forge, names: [&str; N]) -> [Agent; N] {
     names.map(|name| forge.agent(name))
 }
 
 /// A project whose tests fail, and a contest of it; returns its reference.
-fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String {
+pub(crate) fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String {
     contest_in(host, project, "rust", difficulty, more)
 }
 
 /// The same in a language.
-pub fn contest_in(host: &Agent, project: &str, lang: &str, difficulty: &str, more: &str) -> String {
+pub(crate) fn contest_in(host: &Agent, project: &str, lang: &str, difficulty: &str, more: &str) -> String {
     found_project(host, project, &[("answer", "41\n"), ("check.sh", CHECK)]);
     text(
         &host.json(&format!(
@@ -76,7 +81,7 @@ pub fn contest_in(host: &Agent, project: &str, lang: &str, difficulty: &str, mor
 }
 
 /// Starts, answers, records a run and submits; returns the pull request.
-pub fn answer(work: &Work, answer: &str) -> String {
+pub(crate) fn answer(work: &Work, answer: &str) -> String {
     work.write("answer", answer);
     work.agent.sh(&work.dir, "forge run -- sh check.sh");
     work.commit("Mend the answer");
@@ -84,23 +89,25 @@ pub fn answer(work: &Work, answer: &str) -> String {
     text(&work.submit(), "/ref")
 }
 
-pub fn stage(agent: &Agent, contest: &str) -> String {
+pub(crate) fn stage(agent: &Agent, contest: &str) -> String {
     text(&agent.json(&format!("submission {contest}")), "/stage")
 }
 
-fn rating(agent: &Agent) -> i64 {
+pub(crate) fn rating(agent: &Agent) -> i64 {
     number(&agent.json(&format!("profile {}", agent.name)), "/ratings/simulator")
 }
 
-pub fn line<'a>(board: &'a Value, agent: &Agent) -> &'a Value {
+pub(crate) fn line<'a>(board: &'a Value, agent: &Agent) -> &'a Value {
     list(board, "/submissions").iter().find(|line| line["agent"] == agent.name.as_str()).expect("a submission")
 }
 
-/// What `forge verify` and a replay say of the data directory, against what the server says.
-fn holds(days: &Days, agents: &[&Agent]) {
-    let data = days.forge.data().to_str().unwrap().to_owned();
-    tool(&["verify", &data]).ok();
-    let replayed = tool(&["ratings", "replay", "--data", &data, "--json"]).ok().json();
+/// What `forge verify` and a replay say of a clone of everything, against what the server says.
+pub(crate) fn holds(days: &Days, agents: &[&Agent]) {
+    let copy = tempfile::tempdir().unwrap();
+    mirror_all(&days.forge, agents[0], copy.path());
+    let copy = copy.path().to_str().unwrap();
+    tool(&["verify", copy]).ok();
+    let replayed = tool(&["ratings", "replay", "--data", copy, "--json"]).ok().json();
     for agent in agents {
         assert_eq!(number(&replayed, &format!("/agents/{}/simulator", agent.name)), rating(agent), "{}", agent.name);
     }

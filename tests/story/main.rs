@@ -33,3 +33,4 @@ mod statuses;
 mod tampered;
 mod tls;
 mod upgrade;
+mod verifiers;

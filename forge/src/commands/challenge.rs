@@ -21,7 +21,7 @@ use git::store::Objects;
 use hooks::reruns;
 
 /// The word that stands for the newest record made for this challenge.
-const NEWEST: &str = "newest";
+pub(super) const NEWEST: &str = "newest";
 /// Fewest digits by which a record is named.
 const SHORTEST: usize = 12;
 
@@ -232,15 +232,15 @@ fn challenged(
 }
 
 /// What was said, to be answered.
-struct Done {
-    outcome: Outcome,
-    record: Sha256,
-    seq: u64,
-    digest: Option<Sha256>,
+pub(super) struct Done {
+    pub outcome: Outcome,
+    pub record: Sha256,
+    pub seq: u64,
+    pub digest: Option<Sha256>,
 }
 
 /// Takes an agent's record for what it says of the proof.
-fn say(
+pub(super) fn say(
     draft: &mut Draft,
     root: &Snapshot,
     objects: &dyn Objects,

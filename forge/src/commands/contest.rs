@@ -370,7 +370,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
     let (entries, places) = match snapshot.fold.contests.of(reference.n) {
         Some(contest) => (contest.entries.clone(), contest.places().to_vec()),
         None => {
-            let now = judged::close(snapshot, store, reference.n, terms);
+            let now = judged::close(snapshot, &context.root, store, reference.n, terms);
             let mut standing = judged::rank(snapshot, &context.root, store, &now.entries).places;
             // Nobody is told a place before it is one.
             standing.sort_by(|a, b| a.agent.cmp(&b.agent));
@@ -419,7 +419,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
 fn submitted(snapshot: &Snapshot, terms: &ContestState, n: u64, head: Oid) -> same::Submitted {
     let pull = snapshot.fold.pull(n).filter(|pull| pull.head == head);
     let unknown = (terms.base, terms.closes_ms.unwrap_or(u64::MAX));
-    let (base, at_ms) = pull.map_or(unknown, |pull| (pull.base, pull.head_ms));
+    let (base, at_ms) = pull.map_or(unknown, |pull| (pull.base, snapshot.fold.arrived_ms(n)));
     same::Submitted { pull: n, at_ms, base, head }
 }
 
@@ -438,7 +438,7 @@ fn unranked(context: &Context, project: &Project, contest: &ItemRef, n: u64) -> 
         regressions: 0,
         bench_us: None,
         alike_permille: None,
-        took_ms: pull.head_ms.saturating_sub(pull.opened_ms),
+        took_ms: project.snapshot.fold.arrived_ms(n).saturating_sub(pull.opened_ms),
         delta_milli: None,
         decided_by: None,
         votes: project.snapshot.fold.tally(&context.root.fold, n),

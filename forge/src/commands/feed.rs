@@ -23,7 +23,7 @@ use super::{Args, Command, Context, Shape, Takes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::state::elo::show_change;
-use crate::state::{IssueState, LastComment, PullState, PullStatus, Worker};
+use crate::state::{Fold, IssueState, LastComment, PullState, PullStatus, Worker};
 use git::diff;
 use git::store::Objects as _;
 use hooks::policy::reaches;
@@ -348,6 +348,7 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
                 (None, None) => {}
             }
         }
+        to_verify(fold, item, agent, world);
         let submitted: BTreeSet<u64> = fold
             .authored_by(agent)
             .filter_map(|n| fold.pull(n))
@@ -383,6 +384,34 @@ fn rated(context: &Context, wanted: &Wanted, agent: &AgentName, last_act: u64, w
             seq: change.q,
             next: format!("submission {}/{}", change.cause.project, change.cause.n),
         });
+    }
+}
+
+/// What the agent was drawn to verify, and has not told.
+fn to_verify(fold: &Fold, item: impl Fn(u64) -> ItemRef, agent: &AgentName, world: &mut World) {
+    for issue in fold.contests.verifying() {
+        let Some(contest) = fold.contests.of(issue) else { continue };
+        for seat in contest.seats.iter().filter(|seat| seat.agent == *agent && seat.found.is_none()) {
+            let all = contest.all_bound(seat.pull);
+            if seat.bound.is_some() && !all {
+                continue;
+            }
+            let what = if all {
+                "all verifiers are bound: push your record and tell your verdict"
+            } else {
+                "you were drawn to verify it"
+            };
+            let due = contest.due_ms.map_or(String::new(), |due| format!(" · due {}", show_time(due)));
+            world.attention.push(Item {
+                reference: item(seat.pull),
+                title: String::new(),
+                text: format!("{what}{due}"),
+                by: None,
+                quote: None,
+                seq: fold.issue(issue).map_or(0, |issue| issue.last_q),
+                next: "verify".to_owned(),
+            });
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod same;
 mod submit;
 mod text;
 pub(crate) mod trace;
+mod verify;
 mod vote;
 mod vouch;
 mod work;
@@ -168,6 +169,7 @@ pub const COMMANDS: &[&Command] = &[
     &merge::MERGE,
     &trace::TRACE,
     &challenge::CHALLENGE,
+    &verify::VERIFY,
     &notes::NOTE,
     &checks::CHECK_REGISTER,
     &checks::CHECK_DROP,

@@ -2,12 +2,14 @@
 //!
 //! Invariant: reads only. What decides is what was recorded of the head that counts; who pushed what afterwards is nothing.
 
-use notes_schema::event::{ContestClosed, ContestRanked, Entry, Level, Placed};
+use std::collections::BTreeSet;
+
+use notes_schema::event::{ContestClosed, ContestRanked, Entry, Level, Placed, Seat};
 use notes_schema::{AgentName, Oid, Sha256};
 
 use super::{level_of, read_record};
 use crate::ledger::Snapshot;
-use crate::state::contest::in_order;
+use crate::state::contest::{FIRST_PANEL, in_order};
 use crate::state::{Contest, ContestState, PullState, PullStatus};
 use git::store::Objects;
 
@@ -16,17 +18,24 @@ use git::store::Objects;
 pub const MOST_ENTRIES: usize = 256;
 
 /// What counts as of now: each agent's newest submission.
-pub fn close(snapshot: &Snapshot, objects: &dyn Objects, issue: u64, contest: &ContestState) -> ContestClosed {
+pub fn close(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    issue: u64,
+    contest: &ContestState,
+) -> ContestClosed {
     let began_ms = contest.closes_ms.unwrap_or(0).saturating_sub(contest.runs_ms);
+    let arrived = |n: u64| (snapshot.fold.arrived_ms(n), n);
     let mut newest: Vec<(u64, &PullState)> = Vec::new();
     for (n, pull) in snapshot.fold.answers(issue).filter(|(_, pull)| pull.status != PullStatus::Closed) {
         match newest.iter_mut().find(|(_, other)| other.author == pull.author) {
-            Some(slot) if (pull.head_ms, n) > (slot.1.head_ms, slot.0) => *slot = (n, pull),
+            Some(slot) if arrived(n) > arrived(slot.0) => *slot = (n, pull),
             Some(_) => {}
             None => newest.push((n, pull)),
         }
     }
-    newest.sort_by_key(|(n, pull)| (pull.head_ms, *n));
+    newest.sort_by_key(|(n, _)| arrived(*n));
     newest.truncate(MOST_ENTRIES);
     let entry = |(n, pull): &(u64, &PullState)| {
         let work = snapshot.fold.work_on(&pull.author, issue);
@@ -35,14 +44,46 @@ pub fn close(snapshot: &Snapshot, objects: &dyn Objects, issue: u64, contest: &C
             pull: *n,
             head: pull.head,
             record: deciding(snapshot, objects, pull, &contest.command),
-            took_ms: pull.head_ms.saturating_sub(work.map_or(began_ms, |work| work.since_ms)),
+            took_ms: arrived(*n).0.saturating_sub(work.map_or(began_ms, |work| work.since_ms)),
         }
     };
     let mut entries: Vec<Entry> = newest.iter().map(entry).collect();
     entries.sort_by(|a, b| a.agent.cmp(&b.agent));
     let idle = |agent: &&AgentName| entries.binary_search_by(|entry| entry.agent.cmp(agent)).is_err();
     let expired = snapshot.fold.workers_on(issue).filter(idle).take(MOST_ENTRIES).cloned().collect();
-    ContestClosed { entries, expired }
+    let candidates = candidates(snapshot, root, issue, &entries);
+    ContestClosed { entries, expired, candidates }
+}
+
+/// Most candidates that a close names.
+/// Limit: candidates for the verification of a contest | {}, by name
+const MOST_CANDIDATES: usize = 256;
+
+/// Who may verify what was submitted; nobody where two owners cannot be had, or nothing is there to verify.
+fn candidates(snapshot: &Snapshot, root: &Snapshot, issue: u64, entries: &[Entry]) -> Vec<AgentName> {
+    let owner = |agent: &AgentName| root.fold.owner(agent);
+    let opener = snapshot.fold.issue(issue).map(|issue| owner(&issue.author));
+    let involved: BTreeSet<AgentName> = entries.iter().map(|entry| owner(&entry.agent)).chain(opener).collect();
+    let offering = root.fold.verifiers.iter().filter(|agent| root.fold.is_vouched(agent));
+    let free: Vec<AgentName> = offering.filter(|agent| !involved.contains(&owner(agent))).cloned().collect();
+    let owners: BTreeSet<AgentName> = free.iter().map(owner).collect();
+    let anything = entries.iter().any(|entry| entry.record.is_some());
+    if owners.len() < FIRST_PANEL || !anything { Vec::new() } else { free.into_iter().take(MOST_CANDIDATES).collect() }
+}
+
+/// Who is to run `pull` again besides those who sit already: the first in the order of the draw, each of another owner, until
+/// there are `seats`.
+pub fn draw(root: &Snapshot, contest: &Contest, beacon: &Oid, pull: u64, seats: usize) -> Vec<Seat> {
+    let owner = |agent: &AgentName| root.fold.owner(agent);
+    let sitting = contest.seats.iter().filter(|seat| seat.pull == pull);
+    let mut owners: BTreeSet<AgentName> = sitting.map(|seat| owner(&seat.agent)).collect();
+    let mut drawn = Vec::new();
+    for agent in contest.order(beacon, pull) {
+        if owners.len() < seats && owners.insert(owner(agent)) {
+            drawn.push(Seat { pull, agent: agent.clone() });
+        }
+    }
+    drawn
 }
 
 /// The record of an author's passing run of `command` on the tree of its head, the best one.

@@ -3,7 +3,10 @@
 //! Invariant: the close is an event. What is read never compares a deadline with a clock.
 
 use imbl::{OrdMap, OrdSet, Vector};
-use notes_schema::event::{ContestClosed, ContestOpened, ContestRanked, Difficulty, Entry, Level, Placed};
+use notes_schema::event::{
+    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, Difficulty, Entry, Finding, Level, Placed, Seat,
+    VerdictCommitted, VerdictRevealed,
+};
 use notes_schema::{AgentName, Oid, Sha256};
 use serde::{Deserialize, Serialize};
 
@@ -72,16 +75,88 @@ impl ContestState {
     }
 }
 
+/// A verifier's seat, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seated {
+    /// The submission.
+    pub pull: u64,
+    /// Who.
+    pub agent: AgentName,
+    /// The verdict that it is bound to.
+    pub bound: Option<Sha256>,
+    /// The verdict, once it is told.
+    pub found: Option<Finding>,
+}
+
+/// How a submission's verification stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Panel {
+    /// Not all of its verifiers have told what they found.
+    Waits,
+    /// They disagree, and no more were asked yet.
+    Split,
+    /// More confirm than refute, two at least.
+    Confirmed,
+    /// More refute than confirm, two at least.
+    Refuted,
+    /// Nothing follows from what they say.
+    Open,
+}
+
+/// So many verifiers a submission has at first.
+pub const FIRST_PANEL: usize = 2;
+/// So many where the first disagree.
+pub const WIDER_PANEL: usize = 5;
+
 /// A contest's submissions, once it is closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contest {
     /// What counts, by agent.
     pub entries: Vec<Entry>,
+    /// Who may be drawn to verify, by name.
+    pub candidates: Vec<AgentName>,
+    /// Who was drawn.
+    pub seats: Vec<Seated>,
+    /// When it is ranked by what is known then, once verifiers were drawn; milliseconds since 1970.
+    pub due_ms: Option<u64>,
     /// Rankings by the digest of their event, the newest last.
     pub rankings: Vector<(Sha256, Vec<Placed>)>,
 }
 
 impl Contest {
+    /// How the verification of a submission stands.
+    pub fn panel(&self, pull: u64) -> Panel {
+        let of: Vec<&Seated> = self.seats.iter().filter(|seat| seat.pull == pull).collect();
+        let count = |finding| of.iter().filter(|seat| seat.found == Some(finding)).count();
+        let (confirm, refute) = (count(Finding::Confirm), count(Finding::Refute));
+        match () {
+            () if of.iter().any(|seat| seat.found.is_none()) => Panel::Waits,
+            () if confirm > refute && confirm >= FIRST_PANEL => Panel::Confirmed,
+            () if refute > confirm && refute >= FIRST_PANEL => Panel::Refuted,
+            () if of.len() <= FIRST_PANEL && !of.is_empty() => Panel::Split,
+            () => Panel::Open,
+        }
+    }
+
+    /// The seat of a verifier.
+    pub fn seat(&self, pull: u64, agent: &AgentName) -> Option<&Seated> {
+        self.seats.iter().find(|seat| seat.pull == pull && seat.agent == *agent)
+    }
+
+    /// Whether all of a submission's panel are bound to a verdict.
+    pub fn all_bound(&self, pull: u64) -> bool {
+        self.seats.iter().filter(|seat| seat.pull == pull).all(|seat| seat.bound.is_some())
+    }
+
+    /// Candidates for a submission in the order of the draw: by the digests of `beacon`, its number and their names.
+    pub fn order(&self, beacon: &Oid, pull: u64) -> Vec<&AgentName> {
+        let digest =
+            |agent: &AgentName| Sha256::of_parts(&[beacon.as_bytes(), &pull.to_be_bytes(), agent.as_str().as_bytes()]);
+        let mut order: Vec<&AgentName> = self.candidates.iter().collect();
+        order.sort_by_key(|agent| digest(agent));
+        order
+    }
+
     /// The places as they are now; none before it is ranked.
     pub fn places(&self) -> &[Placed] {
         self.rankings.last().map_or(&[], |(_, places)| places)
@@ -133,9 +208,48 @@ pub struct Contests {
     /// When each that runs is due to close.
     closing: OrdSet<(u64, u64)>,
     kept: OrdMap<AgentName, Kept>,
+    /// Contests that are closed and wait for verifiers.
+    verifying: OrdSet<u64>,
 }
 
 impl Contests {
+    /// Contests that are closed and wait for verifiers.
+    pub fn verifying(&self) -> impl Iterator<Item = u64> {
+        self.verifying.iter().copied()
+    }
+
+    fn change(&mut self, issue: u64, change: impl FnOnce(&mut Contest)) {
+        let mut contest = self.by_issue.get(&issue).map(|contest| Contest::clone(contest)).unwrap_or_default();
+        change(&mut contest);
+        self.by_issue.insert(issue, Shared::new(contest));
+    }
+
+    pub(super) fn drawn(&mut self, issue: u64, fact: &ContestDrawn) {
+        self.change(issue, |contest| {
+            contest.due_ms = Some(fact.due_ms);
+            let seated = |seat: &Seat| Seated { pull: seat.pull, agent: seat.agent.clone(), bound: None, found: None };
+            contest.seats.extend(fact.seats.iter().map(seated));
+        });
+    }
+
+    pub(super) fn committed(&mut self, issue: u64, agent: &AgentName, fact: &VerdictCommitted) {
+        self.change(issue, |contest| {
+            let seat = contest.seats.iter_mut().find(|seat| seat.pull == fact.pull && seat.agent == *agent);
+            if let Some(seat) = seat {
+                seat.bound = Some(fact.digest);
+            }
+        });
+    }
+
+    pub(super) fn revealed(&mut self, issue: u64, agent: &AgentName, fact: &VerdictRevealed) {
+        self.change(issue, |contest| {
+            let seat = contest.seats.iter_mut().find(|seat| seat.pull == fact.pull && seat.agent == *agent);
+            if let Some(seat) = seat {
+                seat.found = Some(fact.finding);
+            }
+        });
+    }
+
     /// What was submitted to a contest that is closed.
     pub fn of(&self, issue: u64) -> Option<&Contest> {
         self.by_issue.get(&issue).map(|contest| &**contest)
@@ -174,14 +288,16 @@ impl Contests {
         for agent in &fact.expired {
             self.kept.entry(agent.clone()).or_default().expired += 1;
         }
-        let contest = Contest { entries: fact.entries.clone(), rankings: Vector::new() };
-        self.by_issue.insert(issue, Shared::new(contest));
+        if !fact.candidates.is_empty() {
+            self.verifying.insert(issue);
+        }
+        let (entries, candidates) = (fact.entries.clone(), fact.candidates.clone());
+        self.by_issue.insert(issue, Shared::new(Contest { entries, candidates, ..Contest::default() }));
     }
 
     pub(super) fn ranked_by(&mut self, issue: u64, digest: Sha256, fact: &ContestRanked) {
-        let mut contest = self.by_issue.get(&issue).map(|contest| Contest::clone(contest)).unwrap_or_default();
-        contest.rankings.push_back((digest, fact.places.clone()));
-        self.by_issue.insert(issue, Shared::new(contest));
+        self.verifying.remove(&issue);
+        self.change(issue, |contest| contest.rankings.push_back((digest, fact.places.clone())));
     }
 }
 

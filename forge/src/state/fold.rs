@@ -112,12 +112,16 @@ pub struct Fold {
     pub started: OrdMap<AgentName, u64>,
     /// In a project: external checks.
     pub checks: Checks,
+    /// In `forge.git`: who offers to verify.
+    pub verifiers: OrdSet<AgentName>,
     /// In a project: contests.
     pub contests: Contests,
     /// In a project: votes on pull requests, and which were accepted.
     pub votes: Votes,
     /// In a project: the pull requests that answer each issue.
     answers: OrdMap<u64, OrdSet<u64>>,
+    /// In a project: when the tip of each pull request's newest round arrived, milliseconds since 1970.
+    arrived: OrdMap<u64, u64>,
     /// In `forge.git`: what was redacted of each project, oldest first.
     pub redactions: OrdMap<ProjectName, Vector<ProjectRedacted>>,
     /// In a project: the events that are redacted, with the digest of what they were.
@@ -228,6 +232,11 @@ impl Fold {
         answers.filter_map(|n| Some((*n, self.pull(*n)?)))
     }
 
+    /// When the tip of a pull request's newest round arrived, milliseconds since 1970.
+    pub fn arrived_ms(&self, pull: u64) -> u64 {
+        self.arrived.get(&pull).copied().unwrap_or(0)
+    }
+
     /// Who works on an issue.
     pub fn workers_on(&self, issue: u64) -> impl Iterator<Item = &AgentName> {
         self.workers.get(&issue).into_iter().flatten()
@@ -257,7 +266,7 @@ impl Fold {
             (Fact::WorkStarted(_), State::Issue(s)) => s.started(at, !self.works_on(id, at.agent)),
             (Fact::WorkAbandoned(_), State::Issue(s)) => s.stopped(at, self.works_on(id, at.agent)),
             (Fact::PullOpened(f), s @ State::Nothing) => *s = State::Pull(PullState::opened(f, at)),
-            (Fact::PullRound(f), State::Pull(s)) => s.new_round(f, at),
+            (Fact::PullRound(f), State::Pull(s)) => s.new_round(f),
             (Fact::Reviewed(f), State::Pull(s)) => s.reviewed(f, at),
             (Fact::PullMerged(f), State::Pull(s)) => s.merged(f, at),
             (Fact::PullClosed(_), State::Pull(s)) => s.closed(at),
@@ -340,6 +349,11 @@ impl Fold {
                 | Fact::ContestRanked(_)
                 | Fact::ContestSettled(_)
                 | Fact::ContestCorrected(_)
+                | Fact::VerifierOffered(_)
+                | Fact::VerifierWithdrawn(_)
+                | Fact::ContestDrawn(_)
+                | Fact::VerdictCommitted(_)
+                | Fact::VerdictRevealed(_)
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
@@ -434,6 +448,15 @@ impl Fold {
             }
             (Fact::ContestSettled(f), EntityId::Elo(Track::Simulator)) => self.rate_contest(f, at),
             (Fact::ContestCorrected(f), EntityId::Elo(Track::Simulator)) => self.rate_corrected_contest(f, at),
+            (Fact::VerifierOffered(_), EntityId::Agent(name)) => {
+                self.verifiers.insert(name.clone());
+            }
+            (Fact::VerifierWithdrawn(_), EntityId::Agent(name)) => {
+                self.verifiers.remove(name);
+            }
+            (Fact::ContestDrawn(f), EntityId::Issue(n)) => self.contests.drawn(*n, f),
+            (Fact::VerdictCommitted(f), EntityId::Issue(n)) => self.contests.committed(*n, at.agent, f),
+            (Fact::VerdictRevealed(f), EntityId::Issue(n)) => self.contests.revealed(*n, at.agent, f),
             (Fact::ContestClosed(f), EntityId::Issue(n)) => {
                 self.contests.closed(*n, f);
                 self.forget_dedupe(*n);
@@ -463,10 +486,16 @@ impl Fold {
             }
             (Fact::PullOpened(f), EntityId::Pull(n)) => {
                 self.open_pulls.insert(f.branch.clone(), *n);
+                self.arrived.insert(*n, at.t);
                 if let Some(issue) = f.issue {
                     self.answers.entry(issue).or_default().insert(*n);
                 }
                 self.authored.insert((at.agent.clone(), *n));
+            }
+            (Fact::PullRound(f), EntityId::Pull(n)) => {
+                if self.pull(*n).is_some_and(|pull| pull.head != f.head) {
+                    self.arrived.insert(*n, at.t);
+                }
             }
             (Fact::PullMerged(_) | Fact::PullClosed(_), EntityId::Pull(n)) => {
                 if let Some(branch) = self.pull(*n).map(|p| p.branch.clone()) {
@@ -519,6 +548,11 @@ impl Fold {
                 | Fact::ContestRanked(_)
                 | Fact::ContestSettled(_)
                 | Fact::ContestCorrected(_)
+                | Fact::VerifierOffered(_)
+                | Fact::VerifierWithdrawn(_)
+                | Fact::ContestDrawn(_)
+                | Fact::VerdictCommitted(_)
+                | Fact::VerdictRevealed(_)
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_),

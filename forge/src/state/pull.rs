@@ -76,8 +76,6 @@ pub struct PullState {
     pub round: u64,
     /// Tip of the newest round.
     pub head: Oid,
-    /// When that tip arrived, milliseconds since 1970.
-    pub head_ms: u64,
     /// Merge base of that tip with the target when it arrived.
     pub base: Oid,
     /// Proof of that tip.
@@ -122,7 +120,6 @@ impl PullState {
             issue: fact.issue,
             round: 1,
             head: fact.head,
-            head_ms: at.t,
             base: fact.base,
             proof: fact.proof.clone(),
             reviews: Vec::new(),
@@ -146,10 +143,9 @@ impl PullState {
         }
     }
 
-    pub(super) fn new_round(&mut self, fact: &PullRound, at: &Happened) {
+    pub(super) fn new_round(&mut self, fact: &PullRound) {
         if fact.head != self.head {
             self.last_refute = None;
-            self.head_ms = at.t;
         }
         self.round = fact.round;
         self.head = fact.head;

@@ -87,6 +87,10 @@ pub struct ContestClosed {
     /// Who had started, has not given up, and submitted nothing, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expired: Vec<AgentName>,
+    /// Who may be drawn to run what was submitted again, by name: agents that offered it, that somebody vouched for, and whose
+    /// owners neither submitted nor opened the issue. Empty where the submissions' own records decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<AgentName>,
 }
 
 impl Subject for ContestClosed {

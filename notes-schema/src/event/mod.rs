@@ -10,6 +10,7 @@ mod note;
 mod project;
 mod pull;
 mod rating;
+mod verdict;
 mod vote;
 
 pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
@@ -21,6 +22,9 @@ pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
 pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
+pub use verdict::{
+    ContestDrawn, Finding, Seat, VerdictCommitted, VerdictRevealed, VerifierOffered, VerifierWithdrawn, verdict_digest,
+};
 pub use vote::{PullAccepted, PullVoted, Vote};
 
 use serde::de::DeserializeOwned;
@@ -161,6 +165,16 @@ facts! {
     "agent.vouched" => AgentVouched,
     /// An issue came from elsewhere.
     "issue.imported" => IssueImported,
+    /// An agent offers to verify.
+    "verifier.offered" => VerifierOffered,
+    /// An agent verifies no longer.
+    "verifier.withdrawn" => VerifierWithdrawn,
+    /// Verifiers of a contest were drawn.
+    "contest.drawn" => ContestDrawn,
+    /// A verifier bound itself to a verdict.
+    "verdict.committed" => VerdictCommitted,
+    /// A verifier told its verdict.
+    "verdict.revealed" => VerdictRevealed,
     /// An agent voted on a pull request.
     "pull.voted" => PullVoted,
     /// A pull request was accepted as the answer to its issue.
@@ -216,6 +230,11 @@ impl Fact {
             | Fact::ContestRanked(_)
             | Fact::ContestSettled(_)
             | Fact::ContestCorrected(_)
+            | Fact::VerifierOffered(_)
+            | Fact::VerifierWithdrawn(_)
+            | Fact::ContestDrawn(_)
+            | Fact::VerdictCommitted(_)
+            | Fact::VerdictRevealed(_)
             | Fact::PullVoted(_)
             | Fact::PullAccepted(_) => self.clone(),
             Fact::Unknown { .. } => return None,

@@ -58,6 +58,7 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "abandon" => or(&[5], format!("abandon parser/{issue}")),
         // The branch holds nothing that the default branch lacks.
         "submit" => or(&[1], format!("submit {owner}/ready --project parser --title Ready")),
+        "verify" => plain("verify".to_owned()),
         "submission" => plain(format!("submission parser/{CONTEST}")),
         "vote" => plain(format!("vote parser/{pull} up")),
         "accept" => plain(format!("accept parser/{pull}")),

@@ -3,10 +3,10 @@
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
     AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed,
-    ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, IssueImported, KeyAdded, KeyRevoked,
-    Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullAccepted, PullChallenged,
-    PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, TestCounts, TokenIssued, Verdict,
-    Vote, WorkStarted,
+    ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, Finding, IssueImported,
+    KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullAccepted,
+    PullChallenged, PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, Seat, TestCounts,
+    TokenIssued, Verdict, VerdictCommitted, VerdictRevealed, VerifierOffered, Vote, WorkStarted, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -102,7 +102,12 @@ fn of_a_project() -> Story {
         anchored: true,
     };
     let entry = Entry { agent: alpha().agent, pull: 4, head: oid(9), record: Some(Sha256::of(b"proof")), took_ms: 5 };
-    let closed = ContestClosed { entries: vec![entry], expired: vec!["beta".parse().unwrap()] };
+    let closed = ContestClosed { entries: vec![entry], expired: vec!["beta".parse().unwrap()], candidates: Vec::new() };
+    let verified = ContestClosed { candidates: vec![alpha().agent], ..closed.clone() };
+    let drawn = ContestDrawn { beacon: oid(8), seats: vec![Seat { pull: 4, agent: alpha().agent }], due_ms: 9 };
+    let verdict = verdict_digest(Finding::Confirm, &"parser#4".parse().unwrap(), "salt");
+    let bound = VerdictCommitted { pull: 4, digest: verdict };
+    let told = VerdictRevealed { pull: 4, finding: Finding::Confirm, salt: "salt".into(), record: None };
     let placed = Placed {
         agent: alpha().agent,
         pull: 4,
@@ -154,6 +159,13 @@ fn of_a_project() -> Story {
         (issue(7), work(7).into()),
         (issue(7), closed.into()),
         (issue(7), ranked.into()),
+        (issue(8), title(8, None).into()),
+        (issue(8), contest().into()),
+        (issue(8), work(8).into()),
+        (issue(8), verified.into()),
+        (issue(8), drawn.into()),
+        (issue(8), bound.into()),
+        (issue(8), told.into()),
     ]
 }
 
@@ -216,6 +228,7 @@ fn of_the_root() -> Story {
     let mut story: Story = vec![
         (agent(), AgentRegistered { key: Some(key("a")) }.into()),
         (agent(), KeyAdded { key: key("b") }.into()),
+        (agent(), VerifierOffered {}.into()),
         (agent(), KeyRevoked { fingerprint: "SHA256:a".into() }.into()),
         (agent(), token("t1").into()),
         (agent(), token("t2").into()),
@@ -245,6 +258,11 @@ fn tell(repository: &Repository, story: Story) {
             if matches!(fact, Fact::IssueOpened(_) | Fact::PullOpened(_)) {
                 draft.number();
             }
+            let fact = match fact.clone() {
+                // The one part that depends on where it is written.
+                Fact::ContestDrawn(drawn) => ContestDrawn { beacon: draft.snapshot().tip.unwrap(), ..drawn }.into(),
+                other => other,
+            };
             let recorded = draft.event(&alpha(), &id, fact.clone(), Some("in words"), &[])?;
             if matches!(fact, Fact::PullMerged(_)) {
                 draft.outbox(&recorded);

@@ -3,9 +3,9 @@
 //! Invariant: reads only what is handed in.
 
 use notes_schema::envelope::NO_EVENT;
-use notes_schema::event::{ContestCorrected, ContestSettled, RatingCorrected, RatingSettled};
+use notes_schema::event::{ContestCorrected, ContestSettled, RatingCorrected, RatingSettled, Seat, verdict_digest};
 use notes_schema::names::Track;
-use notes_schema::{EntityId, Fact, Oid, Sha256};
+use notes_schema::{EntityId, Event, Fact, ItemRef, Oid, Sha256};
 
 use crate::ledger::replay::{ReadEvent, ReplayError};
 use crate::ledger::snapshot::Snapshot;
@@ -50,6 +50,9 @@ pub(super) fn check_event(
     if read.intent.text != read.text.as_ref().map(|t| Sha256::of(t.as_bytes())) {
         return fail("`body.md` is not the text that its intent names");
     }
+    if let Some(why) = check_verification(before, id, event, &read.fact) {
+        return fail(why);
+    }
     if let Some(why) = check_rating(&before.fold, id, &read.fact, event.t) {
         return fail(why);
     }
@@ -59,6 +62,32 @@ pub(super) fn check_event(
         return fail("`state` is not what its events fold to");
     }
     Ok(())
+}
+
+/// What is wrong with a step of a contest's verification, if it is one.
+fn check_verification(before: &Snapshot, id: &EntityId, event: &Event, fact: &Fact) -> Option<&'static str> {
+    let EntityId::Issue(n) = id else { return None };
+    let contest = || before.fold.contests.of(*n);
+    let seat = |pull: u64| contest()?.seat(pull, &event.a);
+    match fact {
+        Fact::ContestDrawn(drawn) => {
+            let sits = |seat: &Seat| contest().is_some_and(|contest| contest.candidates.contains(&seat.agent));
+            // Behind a redacted event, ledger commits have other ids than they had.
+            let is_next = before.tip == Some(drawn.beacon) || !before.fold.redacted.is_empty();
+            let is_drawn = is_next && drawn.seats.iter().all(sits);
+            (!is_drawn).then_some("it was not drawn from the candidates with the commit before it")
+        }
+        Fact::VerdictCommitted(verdict) => {
+            seat(verdict.pull).is_none().then_some("its author was not drawn for that submission")
+        }
+        Fact::VerdictRevealed(verdict) => {
+            let pull = ItemRef { project: before.project.clone(), n: verdict.pull };
+            let digest = verdict_digest(verdict.finding, &pull, &verdict.salt);
+            let is_bound = seat(verdict.pull).is_some_and(|seat| seat.bound == Some(digest));
+            (!is_bound).then_some("it is not the verdict that its author was bound to")
+        }
+        _ => None,
+    }
 }
 
 /// What is wrong with a rating event, if it is one: it carries its inputs, which must be what the ledger gave before it.
