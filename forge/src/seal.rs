@@ -231,9 +231,14 @@ mod tests {
         let project = "parser".parse().unwrap();
         let place = Place { project: &project, genesis: Some(Oid::from_bytes([3; 20])), id: &[7; ID] };
         let closed = seal(&[1; 32], &place, [5; SALT], &part("x")).unwrap();
-        assert!(closed.blob.starts_with(
-            format!("forge sealed 1 {} {} parser\n", "07".repeat(16), "03".repeat(20)).as_bytes()
-        ));
-        assert_eq!(Sha256::of(&closed.blob).to_string(), "ed15bd5477783135eb23e934f207f807e369c3d383e6012316fa7f878dedafc0");
+        assert!(
+            closed
+                .blob
+                .starts_with(format!("forge sealed 1 {} {} parser\n", "07".repeat(16), "03".repeat(20)).as_bytes())
+        );
+        assert_eq!(
+            Sha256::of(&closed.blob).to_string(),
+            "ed15bd5477783135eb23e934f207f807e369c3d383e6012316fa7f878dedafc0"
+        );
     }
 }

@@ -446,6 +446,8 @@ mod tests {
             }
             .into(),
             ContestRevealed { id: vec![7; 16], key: vec![9; 32] }.into(),
+            PullVoted { vote: Vote::Down }.into(),
+            PullAccepted { issue: 12 }.into(),
         ]
     }
 

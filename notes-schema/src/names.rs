@@ -223,6 +223,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "forge",
     "healthz",
     "help",
+    "humans",
     "index",
     "issues",
     "leaderboard",

@@ -20,7 +20,7 @@ pub(crate) struct Days {
 impl Days {
     pub(crate) fn start() -> Days {
         let ahead = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
-        let forge = Forge::start_with(&Days::told(&ahead)[..1]);
+        let forge = Forge::start_with(&Days::told_of(&ahead)[..1]);
         Days { forge, ahead }
     }
 
@@ -37,11 +37,15 @@ impl Days {
     /// Killed, and started again.
     pub(crate) fn again(&mut self) {
         self.forge.kill();
-        self.forge.try_up(&Days::told(&self.ahead)).unwrap();
+        self.forge.try_up(&Days::told_of(&self.ahead)).unwrap();
     }
 
     /// Who is an operator is told behind the first start: the name must be somebody's.
-    pub(crate) fn told(ahead: &Path) -> [(&'static str, &str); 2] {
+    pub(crate) fn told(&self) -> [(&'static str, &str); 2] {
+        Days::told_of(&self.ahead)
+    }
+
+    pub(crate) fn told_of(ahead: &Path) -> [(&'static str, &str); 2] {
         [("FORGE_CLOCK_AHEAD", ahead.to_str().unwrap()), ("FORGE_OPERATORS", "host")]
     }
 }
@@ -61,10 +65,15 @@ pub(crate) fn agents<const N: usize>(forge: &Forge, names: [&str; N]) -> [Agent;
 
 /// A project whose tests fail, and a contest of it; returns its reference.
 pub(crate) fn contest(host: &Agent, project: &str, difficulty: &str, more: &str) -> String {
+    contest_in(host, project, "rust", difficulty, more)
+}
+
+/// The same in a language.
+pub(crate) fn contest_in(host: &Agent, project: &str, lang: &str, difficulty: &str, more: &str) -> String {
     found_project(host, project, &[("answer", "41\n"), ("check.sh", CHECK)]);
     text(
         &host.json(&format!(
-            "issue new {project} --title 'The answer is wrong' --lang rust --difficulty {difficulty} \
+            "issue new {project} --title 'The answer is wrong' --lang {lang} --difficulty {difficulty} \
              --command sh check.sh {more}"
         )),
         "/ref",
@@ -200,7 +209,7 @@ fn three_agents_on_one_issue_are_ranked_rated_and_corrected() {
     mirror_all(&days.forge, &alpha, &copy);
     tool(&["verify", copy.to_str().unwrap()]).ok();
     let mut mirror = days.forge.beside_stopped(&copy);
-    mirror.try_up(&Days::told(&days.ahead)).unwrap();
+    mirror.try_up(&days.told()).unwrap();
     let [there, here] = [&mirror, &days.forge].map(|forge| alpha.at(forge).ssh("submission drill/1").ok().stdout);
     assert_eq!(there, here);
 }

@@ -6,6 +6,7 @@ mod anyone;
 mod authority;
 mod backup;
 mod bench;
+mod boards;
 mod cases;
 mod checkpoints;
 mod clients;

@@ -20,7 +20,8 @@ fn part(host: &Agent, project: &str) -> String {
     let dir = host.clone_into(&host.ssh_url(project), &format!("golden-{project}"), &[]);
     fs::write(dir.join("answer"), format!("42 {}\n", MARKERS[0])).unwrap();
     let golden = host.git(&dir, &["diff", "--full-index"]).ok().stdout;
-    let tests = format!("diff --git a/t b/t\nnew file mode 100644\n--- /dev/null\n+++ b/t\n@@ -0,0 +1 @@\n+{}\n", MARKERS[1]);
+    let tests =
+        format!("diff --git a/t b/t\nnew file mode 100644\n--- /dev/null\n+++ b/t\n@@ -0,0 +1 @@\n+{}\n", MARKERS[1]);
     json!({ "golden": golden, "tests": tests, "fail_to_pass": ["t"], "pass_to_pass": ["u"] }).to_string()
 }
 
@@ -60,7 +61,8 @@ fn nobody_reads_a_sealed_part_before_the_close_and_everybody_after_it() {
     ] {
         for agent in [&alpha, &host] {
             let (plain, json) = (agent.ssh(&line).all(), agent.ssh(&format!("{line} --json")).all());
-            let echo = |said: String| said.replace(&format!("search {marker}"), "").replace(&format!("\"{marker}\""), "");
+            let echo =
+                |said: String| said.replace(&format!("search {marker}"), "").replace(&format!("\"{marker}\""), "");
             hides(&line, &echo(plain));
             hides(&line, &echo(json));
         }
@@ -111,7 +113,7 @@ fn nobody_reads_a_sealed_part_before_the_close_and_everybody_after_it() {
     assert!(at("contest ranked") < at("revealed what was sealed") && at("revealed") < at("contest closed"), "{log}");
     verify(&copy);
     let mut mirror = days.forge.beside_stopped(&copy);
-    mirror.try_up(&Days::told(&days.ahead)).unwrap();
+    mirror.try_up(&Days::told_of(&days.ahead)).unwrap();
     for line in [format!("issue sealed {contest}"), format!("submission {contest}")] {
         let [there, here] = [&mirror, &days.forge].map(|forge| alpha.at(forge).ssh(&line).ok().stdout);
         assert_eq!(there, here);
@@ -160,14 +162,14 @@ fn a_restored_backup_reveals_and_a_copy_without_secrets_says_that_it_cannot() {
     let data = days.forge.scratch().join("restored");
     tool(&["restore", saved.to_str().unwrap(), "--data", data.to_str().unwrap()]).ok();
     let mut second = days.forge.beside_stopped(&data);
-    second.try_up(&Days::told(&days.ahead)).unwrap();
+    second.try_up(&Days::told_of(&days.ahead)).unwrap();
     let there = alpha.at(&second);
     until("it is ranked there", || stage(&there, &contest) == "ranked");
     assert_eq!(there.ssh(&format!("issue sealed {contest}")).ok().stdout, here);
     verify(&data);
 
     let mut third = days.forge.beside_stopped(&copy);
-    third.try_up(&Days::told(&days.ahead)).unwrap();
+    third.try_up(&Days::told_of(&days.ahead)).unwrap();
     let there = alpha.at(&third);
     until("it is closed there", || stage(&there, &contest) == "closed");
     let board = there.json(&format!("submission {contest}"));

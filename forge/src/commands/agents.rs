@@ -1,4 +1,4 @@
-//! Who agents are: registration, profiles, the leaderboard.
+//! Who agents are: registration and profiles.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,8 @@ use notes_schema::{AgentName, EntityId};
 use serde::Serialize;
 
 use super::keys::{DEFAULT_TTL_MS, new_token, public_key};
+use super::leaderboard::Seen;
+use super::played::Contests;
 use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Actor, Needs, Of, Scope};
@@ -190,6 +192,7 @@ struct Profiled {
     history: Vec<HistoryLine>,
     /// Whether it keeps what it starts in contests; it never touches a rating.
     reliability: Reliability,
+    contests: Contests,
     projects: Vec<String>,
     registered_ms: u64,
 }
@@ -234,6 +237,7 @@ impl Render for Profiled {
                 permille % 10
             ));
         }
+        out.push_str(&self.contests.markdown());
         out.push_str(&format!("\n## Ratings ({})\n\n", super::text::count(self.history.len() as u64, "change")));
         for line in self.history.iter().rev().take(50) {
             out.push_str(&format!(
@@ -293,74 +297,9 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         tiers: tiers(context, &agent),
         history: history.iter().map(line).collect(),
         reliability: Reliability { permille: kept.permille(), kept },
+        contests: Contests::seen(fold, &agent, &Seen::of(context)),
         projects: projects.collect(),
         registered_ms: fold.agent(&agent).map_or(0, |a| a.registered_ms),
         agent,
     }))
-}
-
-#[derive(Serialize)]
-struct Board {
-    track: Track,
-    agents: Vec<Place>,
-}
-
-#[derive(Serialize)]
-struct Place {
-    agent: AgentName,
-    rating: i64,
-    tier: &'static str,
-    games: usize,
-}
-
-impl Render for Board {
-    fn markdown(&self) -> String {
-        let mut out = format!("# Leaderboard · {}\n\n", self.track.as_str());
-        if self.agents.is_empty() {
-            out.push_str("Nobody has registered yet.\n");
-        }
-        for (at, place) in self.agents.iter().enumerate() {
-            let (agent, rating) = (&place.agent, show(place.rating));
-            out.push_str(&format!(
-                "{}. {agent} · {rating} {} · {} rated\n  → profile {agent}\n",
-                at + 1,
-                place.tier,
-                place.games
-            ));
-        }
-        out
-    }
-}
-
-/// `leaderboard`.
-pub const LEADERBOARD: Command = Command {
-    name: "leaderboard",
-    aliases: &["top"],
-    needs: Needs::Read,
-    of: Of::Forge,
-    shape: Shape::words(0, 1),
-    usage: "[simulator|antfarm|review]",
-    summary: "the best hundred agents of a track",
-    example: "leaderboard antfarm",
-    run: leaderboard,
-};
-
-fn leaderboard(context: &Context, args: &Args) -> Result<Answer, Refusal> {
-    let track = match args.word(0) {
-        None => Track::Antfarm,
-        Some(name) => Track::ALL
-            .into_iter()
-            .find(|t| t.as_str() == name)
-            .ok_or_else(|| context.usage("tracks are simulator, antfarm and review"))?,
-    };
-    let fold = &context.root.fold;
-    let place = |(agent, _): (&AgentName, &crate::state::AgentState)| {
-        let rating = fold.rating(agent, track);
-        let games = fold.ratings.history(agent).iter().filter(|c| c.track == track && !c.corrects).count();
-        Place { agent: agent.clone(), rating, tier: Tier::of(rating).as_str(), games }
-    };
-    let mut agents: Vec<Place> = fold.agents().map(place).collect();
-    agents.sort_by(|a, b| b.rating.cmp(&a.rating).then_with(|| a.agent.cmp(&b.agent)));
-    agents.truncate(100);
-    Ok(Answer::of(&Board { track, agents }))
 }

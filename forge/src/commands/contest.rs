@@ -9,14 +9,14 @@ use serde::Serialize;
 
 use super::context::{Item, Project};
 use super::text::{count, inline};
-use super::{Args, Command, Context, Shape, Takes};
+use super::{Args, Command, Context, Shape, Takes, same, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::gate::contest as judged;
 use crate::ledger::Snapshot;
 use crate::state::elo::{Tier, show, show_change};
 use crate::state::rank::decided_by;
-use crate::state::{ContestState, Fold, PullState, PullStatus, Stage, contest as state};
+use crate::state::{ContestState, PullState, PullStatus, Stage, Tally, contest as state};
 use git::history;
 
 /// Unless said otherwise, a contest closes a day after the first start.
@@ -80,7 +80,7 @@ pub(super) fn terms(context: &Context, args: &Args, project: &Project) -> Result
 }
 
 /// `90s`, `30m`, `24h`, `7d`.
-fn duration(text: &str) -> Option<u64> {
+pub(super) fn duration(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let ms = match unit {
         "s" => 1_000,
@@ -136,12 +136,7 @@ pub(super) fn may_start(
 }
 
 /// Refuses a submission that could not count.
-pub(super) fn may_submit(
-    snapshot: &Snapshot,
-    root: &Snapshot,
-    issue: u64,
-    agent: &AgentName,
-) -> Result<(), Refusal> {
+pub(super) fn may_submit(snapshot: &Snapshot, root: &Snapshot, issue: u64, agent: &AgentName) -> Result<(), Refusal> {
     let Some(contest) = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref()) else { return Ok(()) };
     let item = ItemRef { project: snapshot.project.clone(), n: issue };
     let path = format!("{}/{issue}", item.project);
@@ -189,6 +184,9 @@ struct Line {
     /// What set it apart from the one above it.
     #[serde(skip_serializing_if = "Option::is_none")]
     decided_by: Option<&'static str>,
+    votes: Tally,
+    /// Others that are the same change, the earliest first; of none before the contest is closed.
+    same_as: Vec<ItemRef>,
 }
 
 impl Line {
@@ -203,13 +201,20 @@ impl Line {
         facts.extend(self.alike_permille.map(|p| format!("{}.{}% like the golden patch", p / 10, p % 10)));
         facts.push(format!("took {}", took(self.took_ms)));
         facts.extend(self.decided_by.map(|word| format!("apart by {word}")));
+        if !self.same_as.is_empty() {
+            let others: Vec<String> = self.same_as.iter().map(ItemRef::to_string).collect();
+            facts.push(format!("the same change as {}", others.join(", ")));
+        }
+        if !self.votes.is_empty() {
+            facts.push(format!("votes {}", self.votes.words()));
+        }
         let delta = self.delta_milli.map_or(String::new(), |delta| format!(" {}", show_change(delta)));
         format!("{place} {}{delta}  {} · {}\n", self.agent, self.reference, facts.join(" · "))
     }
 }
 
 /// `2h 05m`, `12.5s`.
-fn took(ms: u64) -> String {
+pub(super) fn took(ms: u64) -> String {
     match ms {
         0..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         60_000..3_600_000 => format!("{}m {:02}s", ms / 60_000, ms % 60_000 / 1000),
@@ -235,6 +240,9 @@ struct Board {
     /// What is sealed of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed: Option<super::sealed::View>,
+    /// Which was accepted as the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<ItemRef>,
     /// The one that was asked for, or the caller's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     submission: Option<Line>,
@@ -260,6 +268,9 @@ impl Render for Board {
             (Stage::Open, None) => "closes some time after somebody starts it; nobody has\n".to_owned(),
             (Stage::Closed | Stage::Ranked, _) => String::new(),
         });
+        if let Some(accepted) = &self.accepted {
+            out.push_str(&format!("accepted: {accepted}\n"));
+        }
         if let (Some(line), Some(state)) = (&self.submission, self.state) {
             let means = STATES.iter().find(|(word, _)| *word == state).map_or(state, |(_, means)| means);
             out.push_str(&format!("\n{} {means}:\n{}", line.reference, line.markdown()));
@@ -329,7 +340,7 @@ fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     };
     let own = wanted.and_then(|pull| lines.iter().find(|line| line.reference.n == pull).cloned());
     let counts = own.is_some();
-    let submission = own.or_else(|| wanted.and_then(|pull| Some(unranked(fold, &reference, pull, fold.pull(pull)?))));
+    let submission = own.or_else(|| wanted.and_then(|pull| unranked(context, &project, &reference, pull)));
     let state = submission.as_ref().map(|_| match (terms.stage, counts) {
         (Stage::Open, true) => "counts",
         (Stage::Open, false) => "replaced",
@@ -349,6 +360,7 @@ fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         working: issue.working,
         sealed: super::sealed::view(&project, &reference, terms, context.forge),
         submissions: lines,
+        accepted: vote::accepted(&project, &reference),
         submission,
         state,
         next: next(&reference, terms),
@@ -387,10 +399,19 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
     // They stand in the order of places, so neighbours here are neighbours there.
     let apart = decided_by(&places.iter().map(state::standing).collect::<Vec<_>>());
     let apart = |at: usize| Some(apart.get(at.checked_sub(1)?)?.by.as_str());
+    let head = |placed: &Placed| entries.iter().find(|e| e.pull == placed.pull).map_or(terms.base, |e| e.head);
+    let item = |n| ItemRef { project: reference.project.clone(), n };
+    let same = match terms.stage {
+        Stage::Open => Vec::new(),
+        Stage::Closed | Stage::Ranked => {
+            let submitted = |placed: &Placed| submitted(snapshot, terms, placed.pull, head(placed));
+            same::same_as(store, &places.iter().map(submitted).collect::<Vec<_>>())
+        }
+    };
     let line = |(at, placed): (usize, &Placed)| Line {
-        reference: ItemRef { project: reference.project.clone(), n: placed.pull },
+        reference: item(placed.pull),
         agent: placed.agent.clone(),
-        head: entries.iter().find(|e| e.pull == placed.pull).map_or(terms.base, |e| e.head),
+        head: head(placed),
         place: ranked.then_some(placed.place),
         solved: placed.solved,
         level: placed.level,
@@ -400,15 +421,26 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
         took_ms: placed.took_ms,
         delta_milli: given(placed),
         decided_by: apart(at).filter(|_| ranked),
+        votes: snapshot.fold.tally(&context.root.fold, placed.pull),
+        same_as: same.get(at).into_iter().flatten().copied().map(item).collect(),
     };
     places.iter().enumerate().map(line).collect()
 }
 
+/// What was submitted with the head that counts. Where others were pushed behind it, it came at the close at the latest.
+fn submitted(snapshot: &Snapshot, terms: &ContestState, n: u64, head: Oid) -> same::Submitted {
+    let pull = snapshot.fold.pull(n).filter(|pull| pull.head == head);
+    let unknown = (terms.base, terms.closes_ms.unwrap_or(u64::MAX));
+    let (base, at_ms) = pull.map_or(unknown, |pull| (pull.base, snapshot.fold.arrived_ms(n)));
+    same::Submitted { pull: n, at_ms, base, head }
+}
+
 /// A submission that does not count.
-fn unranked(fold: &Fold, contest: &ItemRef, n: u64, pull: &PullState) -> Line {
+fn unranked(context: &Context, project: &Project, contest: &ItemRef, n: u64) -> Option<Line> {
+    let pull = project.snapshot.fold.pull(n)?;
     let solved = pull.status != PullStatus::Closed && !matches!(pull.proof.level, Level::P0 | Level::PX);
     let level = pull.proof.level;
-    Line {
+    Some(Line {
         reference: ItemRef { project: contest.project.clone(), n },
         agent: pull.author.clone(),
         head: pull.head,
@@ -418,8 +450,10 @@ fn unranked(fold: &Fold, contest: &ItemRef, n: u64, pull: &PullState) -> Line {
         regressions: 0,
         bench_us: None,
         alike_permille: None,
-        took_ms: fold.arrived_ms(n).saturating_sub(pull.opened_ms),
+        took_ms: project.snapshot.fold.arrived_ms(n).saturating_sub(pull.opened_ms),
         delta_milli: None,
         decided_by: None,
-    }
+        votes: project.snapshot.fold.tally(&context.root.fold, n),
+        same_as: Vec::new(),
+    })
 }

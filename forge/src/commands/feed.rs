@@ -19,7 +19,7 @@ use super::items;
 use super::lists::{Listed, listed};
 use super::projects::{self, Line};
 use super::text::{count, inline};
-use super::{Args, Command, Context, Shape, Takes};
+use super::{Args, Command, Context, Shape, Takes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::state::elo::show_change;
@@ -278,6 +278,10 @@ fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) 
         if let Some(standing) = checks_of(context, &item.reference) {
             item.text.push_str(&format!(" · checks {}", standing.word));
         }
+        item.text.push_str(&votes_of(context, &item.reference));
+    }
+    for item in &mut world.pulls {
+        item.text.push_str(&votes_of(context, &item.reference));
     }
     let nothing_new = world.is_empty() && wanted.since > 0;
     let mut answer = Answer::of(&world);
@@ -301,6 +305,12 @@ fn checks_of(context: &Context, reference: &ItemRef) -> Option<Standing> {
     let repository = context.forge.project(&reference.project).ok()?;
     let project = Project { snapshot: repository.snapshot(), repository };
     checks::standing(&project, project.snapshot.fold.pull(reference.n)?)
+}
+
+/// How the votes on a pull request stand.
+fn votes_of(context: &Context, reference: &ItemRef) -> String {
+    let repository = context.forge.project(&reference.project);
+    repository.map_or(String::new(), |repository| vote::facet(context, &repository.snapshot(), reference.n))
 }
 
 fn keep_newer(world: &mut World, since: u64) {
@@ -462,6 +472,7 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
     };
     // Nobody answers on what has landed: it was seen once its author acted anywhere.
     let seen = if pull.status == PullStatus::Open { pull.author_q } else { last_act };
+    taken(context, &reference, seen, &pull.author, world);
     noted(&reference, pull.last_note.as_ref(), &pull.author, seen, world);
     let refuted = pull.last_refute.as_ref().filter(|refute| refute.q > seen);
     if let Some(refute) = refuted.filter(|_| pull.status != PullStatus::Closed) {
@@ -524,6 +535,25 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         quote: None,
         seq: pull.last_q.max(said_q),
         next: format!("pr {path}"),
+    });
+}
+
+/// That a pull request was accepted by somebody else since its author was here last.
+fn taken(context: &Context, reference: &ItemRef, seen: u64, author: &AgentName, world: &mut World) {
+    let Ok(repository) = context.forge.project(&reference.project) else { return };
+    let snapshot = repository.snapshot();
+    let accepted = snapshot.fold.is_accepted(reference.n).filter(|accepted| accepted.q > seen);
+    let Some(accepted) = accepted.filter(|accepted| accepted.by != *author) else { return };
+    let issue = snapshot.fold.pull(reference.n).and_then(|pull| pull.issue);
+    let issue = issue.map_or(String::new(), |n| format!(" as the answer to {}#{n}", reference.project));
+    world.attention.push(Item {
+        reference: reference.clone(),
+        title: String::new(),
+        text: format!("{} accepted it{issue}", accepted.by),
+        by: None,
+        quote: None,
+        seq: accepted.q,
+        next: format!("pr {}/{}", reference.project, reference.n),
     });
 }
 

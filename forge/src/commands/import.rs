@@ -174,8 +174,9 @@ fn open_contest(
     (key, contest): (&str, &Contest),
     wanted: &Wanted,
 ) -> Result<(), Refusal> {
-    let refuse =
-        |why: String| Refusal::new(Code::Refused, "import", format!("{key}: {why}; nothing was imported"), "help import");
+    let refuse = |why: String| {
+        Refusal::new(Code::Refused, "import", format!("{key}: {why}; nothing was imported"), "help import")
+    };
     let command = contest.command.as_deref().map(str::trim).filter(|command| !command.is_empty());
     let command = command.ok_or_else(|| refuse("its contest has no command that decides".to_owned()))?;
     if command.len() > contest::LONGEST_COMMAND || command.chars().any(char::is_control) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::challenge::Standing;
 use super::context::{Item, Project};
 use super::text::{inline, quote};
-use super::{Args, Command, Context, Shape, Stdin, line, notes};
+use super::{Args, Command, Context, Shape, Stdin, line, notes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger::{self, ReadEvent};
@@ -135,6 +135,9 @@ struct Whole {
     /// Where it came from, if from elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<IssueImported>,
+    /// What was accepted as the answer: to this issue, or this as the one to its issue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<ItemRef>,
     next: String,
 }
 
@@ -149,6 +152,9 @@ impl Render for Whole {
         let mut out = format!("# {}: {}\n\n{}\n\n", self.reference, inline(&self.title), facts.join(" · "));
         if let Some(url) = self.source.as_ref().and_then(|source| source.url.as_deref()) {
             out.push_str(&format!("from {}\n\n", inline(url)));
+        }
+        if let Some(accepted) = &self.accepted {
+            out.push_str(&format!("accepted: {accepted}\n\n"));
         }
         for event in &self.events {
             out.push_str(&event.markdown());
@@ -180,6 +186,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
     let path = format!("{}/{n}", reference.project);
     let notes = notes::live(fold, n, &events);
+    let accepted = vote::accepted(&project, &reference);
     let whole = match (fold.issue(n), fold.pull(n)) {
         (Some(issue), _) => Whole {
             kind: "issue",
@@ -194,6 +201,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             body,
             events,
             notes,
+            accepted,
         },
         (None, Some(pull)) => Whole {
             kind: "pull",
@@ -208,6 +216,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             body,
             events,
             notes,
+            accepted,
         },
         (None, None) => return Err(Refusal::new(Code::NotFound, reference.to_string(), "it is gone", "feed")),
     };

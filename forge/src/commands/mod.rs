@@ -11,24 +11,29 @@ mod contest;
 mod context;
 mod feed;
 mod help;
+mod humans;
 pub mod import;
 mod issues;
 mod items;
 mod keys;
+mod leaderboard;
 mod line;
 mod lists;
 mod merge;
 mod notes;
+mod played;
 pub mod probe;
 mod projects;
 mod pulls;
 mod restate;
 mod review;
+mod same;
 mod sealed;
 mod submit;
 mod text;
 pub(crate) mod trace;
 mod verify;
+mod vote;
 mod vouch;
 mod work;
 
@@ -37,7 +42,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-pub use agents::{LEADERBOARD, PROFILE, REGISTER};
+pub use agents::{PROFILE, REGISTER};
 pub use checks::{CHECK_LIST, CHECK_POST, CHECK_SHOW};
 pub use contest::SUBMISSION;
 pub use context::Context;
@@ -45,6 +50,7 @@ pub use feed::FEED;
 pub use help::RECORDER_SCRIPT;
 pub use issues::ISSUE_LIST;
 pub use items::{DETAILS, SEARCH};
+pub use leaderboard::LEADERBOARD;
 pub use line::{Args, Shape, Stdin, Takes};
 pub use projects::{PROJECT_LIST, PROJECT_SHOW};
 pub use pulls::{PR, PR_LIST};
@@ -161,6 +167,8 @@ pub const COMMANDS: &[&Command] = &[
     &pulls::PR_LIST,
     &pulls::PR_CLOSE,
     &review::REVIEW,
+    &vote::VOTE,
+    &vote::ACCEPT,
     &merge::MERGE,
     &trace::TRACE,
     &challenge::CHALLENGE,
@@ -175,7 +183,7 @@ pub const COMMANDS: &[&Command] = &[
     &code::BLAME,
     &code::DIFF,
     &agents::PROFILE,
-    &agents::LEADERBOARD,
+    &leaderboard::LEADERBOARD,
     &vouch::VOUCH,
     &vouch::ADMIN_VOUCH,
 ];

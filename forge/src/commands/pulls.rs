@@ -11,7 +11,7 @@ use super::context::Project;
 use super::items::{self, Shown};
 use super::lists::Page;
 use super::text::{count, inline, quote};
-use super::{Args, Command, Context, Shape, Takes, notes};
+use super::{Args, Command, Context, Shape, Takes, notes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::gate::{View, Work};
@@ -120,6 +120,9 @@ struct Whole {
     #[serde(flatten)]
     standing: Standing,
     notes: Vec<notes::Live>,
+    votes: vote::Standing,
+    /// Whether it is the accepted answer to its issue.
+    accepted: bool,
     landed: Option<Oid>,
     body: String,
     url: String,
@@ -151,6 +154,10 @@ impl Render for Whole {
         out.push_str(&format!("proof {proof} · {}: `help proof`\n", self.proof_means));
         if !self.standing.is_empty() {
             out.push_str(&format!("run again on the same tree: {}\n", self.standing.words()));
+        }
+        out.push_str(&self.votes.line());
+        if let (true, Some(issue)) = (self.accepted, &self.issue) {
+            out.push_str(&format!("accepted as the answer to {issue}\n"));
         }
         if let Some(landed) = &self.landed {
             out.push_str(&format!("landed as `{}`\n", landed.short()));
@@ -331,6 +338,8 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         checks,
         standing: Standing::of(&project.snapshot, project.repository.store().as_ref(), pull),
         notes: notes::live(&project.snapshot.fold, n, &events),
+        votes: vote::Standing::of(context, &project, n),
+        accepted: project.snapshot.fold.is_accepted(n).is_some(),
         comments: events.into_iter().skip(1).filter(|e| e.text.is_some() && !e.is_note()).collect(),
         landed: pull.landed,
         url: context.url(&reference, &super::context::Item::Pull),

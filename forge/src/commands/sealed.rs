@@ -116,8 +116,7 @@ impl Render for Shown {
         for (title, patch) in [("Golden patch", &self.part.golden), ("Tests", &self.part.tests)] {
             let _ = write!(out, "\n## {title}\n\n{}", fenced(patch));
         }
-        for (title, names) in
-            [("Must pass now", &self.part.fail_to_pass), ("Must pass still", &self.part.pass_to_pass)]
+        for (title, names) in [("Must pass now", &self.part.fail_to_pass), ("Must pass still", &self.part.pass_to_pass)]
         {
             let _ = write!(out, "\n## {title} ({})\n\n", names.len());
             for name in names {
@@ -180,12 +179,7 @@ const CANNOT: &str = "its contest is closed, and this forge cannot reveal what i
 it (secrets/seal.key), which its operator must put back; until then nobody is ranked";
 
 /// Refuses whoever knows the answer: the owner of who opened, or sealed, what is not imported.
-pub(super) fn may_submit(
-    snapshot: &Snapshot,
-    root: &Snapshot,
-    issue: u64,
-    agent: &AgentName,
-) -> Result<(), Refusal> {
+pub(super) fn may_submit(snapshot: &Snapshot, root: &Snapshot, issue: u64, agent: &AgentName) -> Result<(), Refusal> {
     let (Some(state), Some(part)) = (snapshot.fold.issue(issue), snapshot.fold.contests.sealed(issue)) else {
         return Ok(());
     };
@@ -238,7 +232,9 @@ impl View {
             }
         }
         if !self.golden.is_empty() {
-            out.push_str("\n| submission | same patch as the golden one | files | functions | tokens |\n|---|---|---|---|---|\n");
+            out.push_str(
+                "\n| submission | same patch as the golden one | files | functions | tokens |\n|---|---|---|---|---|\n",
+            );
         }
         for line in &self.golden {
             let share = |permille: u32| format!("{}.{}%", permille / 10, permille % 10);
@@ -252,12 +248,7 @@ impl View {
 }
 
 /// What is sealed of a contest, as of now.
-pub(super) fn view(
-    project: &Project,
-    reference: &ItemRef,
-    terms: &ContestState,
-    forge: &Arc<Forge>,
-) -> Option<View> {
+pub(super) fn view(project: &Project, reference: &ItemRef, terms: &ContestState, forge: &Arc<Forge>) -> Option<View> {
     let contests = &project.snapshot.fold.contests;
     let part = contests.sealed(reference.n)?;
     let state = match (terms.stage, part.commit.is_some(), part.key.is_some()) {

@@ -210,6 +210,8 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::ContestSealed(_)
         | Fact::ContestRevealed(_)
         | Fact::IssueImported(_)
+        | Fact::PullVoted(_)
+        | Fact::PullAccepted(_)
         | Fact::Unknown { .. } => None,
     }
 }

@@ -16,7 +16,7 @@ use crate::seal::{self, Opened, Place, SealError};
 use crate::secrets::{self, SecretError, Secrets};
 use crate::state::{IssueStatus, SealedPart, Stage};
 use git::alike::{Alike, Budget, Shape, compare, shape};
-use git::apply::{self, ApplyError, Applied};
+use git::apply::{self, Applied, ApplyError};
 use git::object::Object;
 use git::store::{Objects, Over};
 

@@ -4,8 +4,8 @@
 
 use imbl::{OrdMap, OrdSet, Vector};
 use notes_schema::event::{
-    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry, Finding,
-    Level, Placed, Seat, VerdictCommitted, VerdictRevealed,
+    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry,
+    Finding, Level, Placed, Seat, VerdictCommitted, VerdictRevealed,
 };
 use notes_schema::{AgentName, Oid, Sha256};
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, OwnerSpan,
-    ProjectState, PullState, Ratings, Rerun, Shared, State, TokenState, Worker,
+    ProjectState, PullState, Ratings, Rerun, Shared, State, TokenState, Votes, Worker,
 };
 use crate::state::{IssueStatus, Stage};
 
@@ -116,6 +116,8 @@ pub struct Fold {
     pub verifiers: OrdSet<AgentName>,
     /// In a project: contests.
     pub contests: Contests,
+    /// In a project: votes on pull requests, and which were accepted.
+    pub votes: Votes,
     /// In a project: the pull requests that answer each issue.
     answers: OrdMap<u64, OrdSet<u64>>,
     /// In a project: when the tip of each pull request's newest round arrived, milliseconds since 1970.
@@ -357,6 +359,8 @@ impl Fold {
                 | Fact::ContestSealed(_)
                 | Fact::ContestRevealed(_)
                 | Fact::IssueImported(_)
+                | Fact::PullVoted(_)
+                | Fact::PullAccepted(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -503,6 +507,12 @@ impl Fold {
                     self.ended_branches.insert(branch);
                 }
             }
+            (Fact::PullVoted(f), EntityId::Pull(n)) if self.pull(*n).is_some() => {
+                self.votes.voted(*n, at.agent, f.vote);
+            }
+            (Fact::PullAccepted(f), EntityId::Pull(n)) if self.pull(*n).is_some_and(|p| p.issue == Some(f.issue)) => {
+                self.votes.accept(f.issue, *n, at);
+            }
             (Fact::CheckRegistered(f), EntityId::Checks(agent)) => self.checks.register(&f.name, agent, at.q),
             (Fact::CheckDropped(f), EntityId::Checks(agent)) => self.checks.drop(&f.name, agent),
             (Fact::CheckPosted(f), EntityId::Checks(agent)) => self.checks.posted(f, agent, at),
@@ -549,7 +559,9 @@ impl Fold {
                 | Fact::VerdictRevealed(_)
                 | Fact::ContestSealed(_)
                 | Fact::ContestRevealed(_)
-                | Fact::IssueImported(_),
+                | Fact::IssueImported(_)
+                | Fact::PullVoted(_)
+                | Fact::PullAccepted(_),
                 _,
             ) => {}
         }
@@ -562,7 +574,9 @@ impl Fold {
         let seals = before.is_some_and(|contest| contest.stage == Stage::Open && contest.sealed.is_none());
         match fact {
             Fact::ContestRanked(f) => self.contests.ranked_by(n, digest, f),
-            Fact::ContestSealed(f) if seals => self.contests.sealed_in(n, at.agent, f, (!is_redacted).then_some(commit)),
+            Fact::ContestSealed(f) if seals => {
+                self.contests.sealed_in(n, at.agent, f, (!is_redacted).then_some(commit))
+            }
             Fact::ContestRevealed(f) => self.contests.unsealed(n, f),
             _ => {}
         }

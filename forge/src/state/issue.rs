@@ -1,7 +1,8 @@
 //! Issues and the work on them.
 
 use notes_schema::event::{
-    ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, IssueClosed, IssueImported, IssueOpened,
+    ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, IssueClosed, IssueImported,
+    IssueOpened,
 };
 use notes_schema::{AgentName, ItemRef, Oid, RefName};
 use serde::{Deserialize, Serialize};

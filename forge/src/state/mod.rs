@@ -15,6 +15,7 @@ pub mod played;
 mod pull;
 pub mod rank;
 mod ratings;
+mod votes;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
@@ -25,6 +26,7 @@ pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};
 pub use owners::OwnerSpan;
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};
+pub use votes::{Accepted, Tally, Votes};
 
 #[cfg(test)]
 mod tests;

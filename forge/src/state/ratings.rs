@@ -26,6 +26,8 @@ pub struct EloState {
 pub struct Change {
     /// Forge-wide number of the event.
     pub q: u64,
+    /// When, milliseconds since 1970.
+    pub t: u64,
     /// The ledger.
     pub track: Track,
     /// What was gained, milli-Elo.
@@ -186,5 +188,15 @@ impl Fold {
 }
 
 fn change(key: Sha256, cause: &ItemRef, delta_milli: i64, track: Track, at: &Happened) -> Change {
-    Change { q: at.q, track, delta_milli, cause: cause.clone(), key, corrects: false, place: None, reached: None }
+    Change {
+        q: at.q,
+        t: at.t,
+        track,
+        delta_milli,
+        cause: cause.clone(),
+        key,
+        corrects: false,
+        place: None,
+        reached: None,
+    }
 }

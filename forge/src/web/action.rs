@@ -191,7 +191,7 @@ pub(super) async fn feed(
 /// Limit: number in a parameter of `/feed` | {} digits
 const NUMBER: usize = 18;
 /// Longest word in a parameter, in bytes.
-/// Limit: word in a parameter of `/feed` | {:bytes}
+/// Limit: word in a parameter of `/feed` or `/leaderboard` | {:bytes}
 const WORD: usize = 64;
 
 /// The line that a query becomes; none where it is refused.
@@ -200,20 +200,22 @@ pub(super) fn feed_of(query: &str) -> Option<String> {
     feed_line(&query).ok()
 }
 
+/// Whether a value is one plain word, and no flag.
+pub(super) fn is_word(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"+#._:/-".contains(&b);
+    (1..=WORD).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
+}
+
 fn feed_line(query: &FeedQuery) -> Result<String, Refusal> {
     let mut line = "feed".to_owned();
     let number = |text: &str| !text.is_empty() && text.len() <= NUMBER && text.bytes().all(|b| b.is_ascii_digit());
-    let word = |text: &str| {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"+#._:/-".contains(&b);
-        (1..=WORD).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(plain)
-    };
     type Check<'a> = &'a dyn Fn(&str) -> bool;
     let flags: [(&str, &Option<String>, Check<'_>); 5] = [
         ("since", &query.since, &number),
         ("max", &query.max, &|text| number(text.strip_suffix(['k', 'K']).unwrap_or(text))),
         ("project", &query.project, &|text| text.parse::<ProjectName>().is_ok()),
-        ("lang", &query.lang, &word),
-        ("label", &query.label, &word),
+        ("lang", &query.lang, &is_word),
+        ("label", &query.label, &is_word),
     ];
     for (flag, value, good) in flags {
         let Some(value) = value else { continue };

@@ -18,6 +18,7 @@ pub mod probe;
 mod reply;
 pub(crate) mod routes;
 pub(crate) mod statuses;
+mod submission;
 pub mod tls;
 
 use std::sync::Arc;

@@ -69,7 +69,10 @@ fn nav(path: &str) -> String {
         let current = if *url == path { " aria-current=\"page\"" } else { "" };
         format!("<a href=\"{url}\"{current}>{name}</a>")
     };
-    [("/", "Projects"), ("/leaderboard", "Leaderboard"), ("/skill.md", "skill.md")].iter().map(link).collect()
+    [("/", "Projects"), ("/leaderboard", "Leaderboard"), ("/humans", "Humans"), ("/skill.md", "skill.md")]
+        .iter()
+        .map(link)
+        .collect()
 }
 
 /// The way from a project to this page; empty where there is none.

@@ -34,7 +34,8 @@ const fn page_of(path: &'static [&'static str], command: &'static Command, fill:
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
     page_of(&["index"], &commands::PROJECT_LIST, |_, _| Some(("Projects".into(), String::new()))),
-    page_of(&["leaderboard"], &commands::LEADERBOARD, |_, _| Some(("Leaderboard".into(), String::new()))),
+    page_of(&["leaderboard"], &commands::LEADERBOARD, |_, query| leaderboard(query)),
+    page_of(&["humans"], &commands::LEADERBOARD, |_, _| Some(("Agents and humans".into(), "humans".into()))),
     page_of(&["search"], &commands::SEARCH, |_, query| search(query)),
     page_of(&["agents", "*"], &commands::PROFILE, |path, _| agent(path[1]).map(|a| (a.to_string(), a.to_string()))),
     page_of(&["*"], &commands::PROJECT_SHOW, |path, _| project(path[0]).map(|p| (p.to_string(), p.to_string()))),
@@ -61,6 +62,34 @@ fn list(path: &[&str]) -> Filled {
 fn item(path: &[&str]) -> Filled {
     let (project, n) = (project(path[0])?, parse_number(path[2])?);
     Some((format!("{project}#{n}"), format!("{project}/{n}")))
+}
+
+#[derive(serde::Deserialize)]
+struct Board {
+    track: Option<String>,
+    lang: Option<String>,
+    difficulty: Option<String>,
+    window: Option<String>,
+    project: Option<String>,
+}
+
+/// `?track=simulator&lang=rust`, as the command's words and flags. What is not one plain word makes no page.
+fn leaderboard(query: &str) -> Filled {
+    let Board { track, lang, difficulty, window, project } =
+        axum::extract::Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?.0;
+    let flags = [("lang", lang), ("difficulty", difficulty), ("window", window), ("project", project)];
+    let mut words = Vec::new();
+    // What a form leaves empty is not asked for.
+    let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+    for (flag, value) in std::iter::once(("", track)).chain(flags) {
+        let Some(value) = given(value) else { continue };
+        if !super::action::is_word(&value) {
+            return None;
+        }
+        words.extend((!flag.is_empty()).then(|| format!("--{flag}")));
+        words.push(value);
+    }
+    Some(("Leaderboard".into(), words.join(" ")))
 }
 
 #[derive(serde::Deserialize)]
@@ -195,6 +224,7 @@ mod tests {
             ("/", "project list"),
             ("/index", "project list"),
             ("/leaderboard", "leaderboard"),
+            ("/humans", "leaderboard humans"),
             ("/agents/alpha", "profile alpha"),
             ("/parser", "project show parser"),
             ("/parser/", "project show parser"),
@@ -206,6 +236,17 @@ mod tests {
             ("/search", "search \"--json it's\""),
         ] {
             assert_eq!(line(path).as_deref(), Some(command), "{path}");
+        }
+    }
+
+    #[test]
+    fn filters_of_a_leaderboard_are_words_and_bring_no_flag() {
+        let of = |query: &str| leaderboard(query).map(|(_, words)| words);
+        assert_eq!(of("track=simulator&lang=c%2B%2B&window=").as_deref(), Some("simulator --lang c++"));
+        let all = "difficulty=hard&window=30d&project=parser";
+        assert_eq!(of(all).as_deref(), Some("--difficulty hard --window 30d --project parser"));
+        for bad in ["lang=--json", "track=a%20b", "project=a%0Ab", "lang=%22", "track=-h"] {
+            assert_eq!(of(bad), None, "{bad}");
         }
     }
 

@@ -11,7 +11,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
 use git::wire::Service;
 
-use super::{action, credentials, git as wire, healthy, onboarding, pages, statuses};
+use super::{action, credentials, git as wire, healthy, onboarding, pages, statuses, submission};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
 use crate::commands::{self, Call, Command, Reply};
@@ -89,6 +89,8 @@ impl Route {
     }
 }
 
+const SUBMISSION: Asks = Asks::Command(&commands::SUBMISSION);
+
 /// Every route, one line each; those of runners are in [`statuses`]. What is in neither is a page of [`pages::TABLE`], or
 /// not found.
 pub(crate) const ROUTES: &[Route] = &[
@@ -99,6 +101,8 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/feed", Asks::Command(&commands::FEED), |by| on(by, action::feed)),
     Route::post("/action", Asks::AnyCommand, |by| on(by, action::action)),
     Route::post("/agents/register", Asks::Command(&commands::REGISTER), |by| on(by, action::register)),
+    Route::get("/submission/{project}/{n}/status", SUBMISSION, |by| on(by, submission::by_number)),
+    Route::get("/submission/{project}/status", SUBMISSION, |by| on(by, submission::by_reference)),
     Route::get("/{project}/info/refs", Asks::AnyGit, |by| on(by, wire::info_refs)),
     Route::post("/{project}/git-upload-pack", Asks::Git(Service::UploadPack), |by| on(by, wire::service)),
     Route::post("/{project}/git-receive-pack", Asks::Git(Service::ReceivePack), |by| on(by, wire::service)),

@@ -11,6 +11,7 @@ mod project;
 mod pull;
 mod rating;
 mod verdict;
+mod vote;
 
 pub use agent::{AgentRegistered, AgentVouched, KeyAdded, KeyRevoked, PublicKey, TokenIssued, TokenRevoked};
 pub use challenge::{ChallengeStarted, Outcome, PullChallenged, challenge_of};
@@ -26,6 +27,7 @@ pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, Rat
 pub use verdict::{
     ContestDrawn, Finding, Seat, VerdictCommitted, VerdictRevealed, VerifierOffered, VerifierWithdrawn, verdict_digest,
 };
+pub use vote::{PullAccepted, PullVoted, Vote};
 
 use serde::de::DeserializeOwned;
 
@@ -179,6 +181,10 @@ facts! {
     "contest.sealed" => ContestSealed,
     /// What was sealed of a contest can be read.
     "contest.revealed" => ContestRevealed,
+    /// An agent voted on a pull request.
+    "pull.voted" => PullVoted,
+    /// A pull request was accepted as the answer to its issue.
+    "pull.accepted" => PullAccepted,
 }
 
 /// What stands in place of a redacted title or description.
@@ -236,7 +242,9 @@ impl Fact {
             | Fact::VerdictCommitted(_)
             | Fact::VerdictRevealed(_)
             | Fact::ContestSealed(_)
-            | Fact::ContestRevealed(_) => self.clone(),
+            | Fact::ContestRevealed(_)
+            | Fact::PullVoted(_)
+            | Fact::PullAccepted(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }

@@ -65,6 +65,9 @@ pub struct Cast {
 /// Who has things of its own, in the order in which they were made.
 const HOLDERS: [&str; 5] = ["alpha", "beta", "gamma", "vera", "olga"];
 
+/// The issue that is a contest: the first number behind theirs.
+pub const CONTEST: u64 = 1 + 2 * HOLDERS.len() as u64;
+
 /// Issues and pull requests by their author.
 pub fn numbers(agent: &str) -> (u64, u64) {
     let at = HOLDERS.iter().position(|name| *name == agent).unwrap() as u64;
@@ -105,6 +108,8 @@ impl Cast {
             work.git(&["checkout", "-q", "--detach", &head]).ok();
             clones.push((name.to_owned(), work.dir.clone()));
         }
+        let contest = "issue new parser --title Contest --difficulty easy --command true";
+        assert_eq!(beta.json(contest)["ref"], format!("parser#{CONTEST}").as_str());
         // A throwaway key, for whoever adds one.
         let mut keygen = out::limited("ssh-keygen");
         keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(forge.scratch().join("spare"));

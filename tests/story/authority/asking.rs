@@ -1,7 +1,7 @@
 //! What each row is on a wire: a command's line, a route's request, a service's client.
 
 use super::Trial;
-use super::actors::{Cast, Who, me, numbers};
+use super::actors::{CONTEST, Cast, Who, me, numbers};
 
 /// What to ask for, what for on stdin, and how it may end besides well where it is permitted.
 type Line = (String, String, &'static [i32]);
@@ -64,9 +64,10 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "abandon" => or(&[5], format!("abandon parser/{issue}")),
         // The branch holds nothing that the default branch lacks.
         "submit" => or(&[1], format!("submit {owner}/ready --project parser --title Ready")),
-        // It is no contest.
-        "submission" => or(&[3], format!("submission parser/{issue}")),
         "verify" => plain("verify".to_owned()),
+        "submission" => plain(format!("submission parser/{CONTEST}")),
+        "vote" => plain(format!("vote parser/{pull} up")),
+        "accept" => plain(format!("accept parser/{pull}")),
         "pr" => plain(format!("pr parser/{pull}")),
         "pr close" => or(&[5], format!("pr close parser/{pull}")),
         "review" => plain(format!("review approve parser/{pull}")),
@@ -147,6 +148,8 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         None => (vec![""], path),
     };
     let mut path = match path {
+        "/submission/{project}/{n}/status" => format!("/submission/parser/{CONTEST}/status"),
+        "/submission/{project}/status" => format!("/submission/parser%23{CONTEST}/status"),
         "/agents/{}" => "/agents/alpha".to_owned(),
         "/{}/issues/{}" => format!("/parser/issues/{issue}"),
         "/{}/pulls/{}" => format!("/parser/pulls/{pull}"),

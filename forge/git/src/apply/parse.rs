@@ -223,7 +223,8 @@ fn section<'p>(reader: &mut Reader<'p>, abbreviated: bool) -> Result<Section<'p>
     let mut ids = None;
     let mut both = None;
     if let Some(line) = reader.after("index ") {
-        let (found, mode) = index(line, abbreviated).ok_or_else(|| start.wrong("is of a section whose `index` line is none"))?;
+        let (found, mode) =
+            index(line, abbreviated).ok_or_else(|| start.wrong("is of a section whose `index` line is none"))?;
         (ids, both) = (Some(found), mode);
     }
     let modes = match (stated, both) {

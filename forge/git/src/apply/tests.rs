@@ -247,7 +247,8 @@ fn abbreviated_ids_are_held_against_what_there_is_and_taken_only_where_that_is_a
     assert_eq!(apply_abbreviated(&store, from, &whole, &mut ROOM.clone()).unwrap().tree, to);
     let line = text.lines().find(|line| line.starts_with("index ") && line.ends_with(" 100644")).unwrap();
     let (old, new) = line[6..].split(' ').next().unwrap().split_once("..").unwrap();
-    for (was, is, why) in [(old, "1234567", "the tree has"), (new, "1234567", "its lines make"), (old, "123", "index")] {
+    for (was, is, why) in [(old, "1234567", "the tree has"), (new, "1234567", "its lines make"), (old, "123", "index")]
+    {
         let bad = text.replacen(was, is, 1);
         let error = apply_abbreviated(&store, from, bad.as_bytes(), &mut ROOM.clone()).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");

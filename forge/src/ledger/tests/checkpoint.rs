@@ -4,9 +4,9 @@ use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
     AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed,
     ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, Finding, IssueImported,
-    KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullChallenged,
-    PullMerged, PullOpened, RatingCorrected, RatingSettled, Reviewed, Seat, TestCounts, TokenIssued, Verdict,
-    VerdictCommitted, VerdictRevealed, VerifierOffered, WorkStarted, verdict_digest,
+    KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullAccepted,
+    PullChallenged, PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, Seat, TestCounts,
+    TokenIssued, Verdict, VerdictCommitted, VerdictRevealed, VerifierOffered, Vote, WorkStarted, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -143,6 +143,8 @@ fn of_a_project() -> Story {
         (pull.clone(), ChallengeStarted { proof: Sha256::of(b"proof"), nonce: vec![3; 16] }.into()),
         (pull.clone(), challenged.into()),
         (pull, Reviewed { verdict: Verdict::Approve, head: oid(9) }.into()),
+        (gone.clone(), PullVoted { vote: Vote::Up }.into()),
+        (gone.clone(), PullAccepted { issue: 1 }.into()),
         (gone.clone(), Reviewed { verdict: Verdict::Approve, head: oid(9) }.into()),
         (gone, merged.into()),
         (issue(3), IssueClosed { fixed_by: Some("parser#5".parse().unwrap()) }.into()),

@@ -24,9 +24,7 @@ pub(super) fn revealed(open: &Open) {
     let (n, fact, blob, key) = another(open);
     let id = fact.id.clone();
     open.parser
-        .commit(move |draft| {
-            draft.event_with(&alpha(), &EntityId::Issue(n), fact, None, &[], Some((SEALED, blob)))
-        })
+        .commit(move |draft| draft.event_with(&alpha(), &EntityId::Issue(n), fact, None, &[], Some((SEALED, blob))))
         .unwrap();
     add(&open.parser, n, ContestClosed { entries: vec![], expired: vec![], candidates: vec![] });
     add(&open.parser, n, ContestRevealed { id, key });
@@ -45,12 +43,8 @@ fn another(open: &Open) -> (u64, ContestSealed, Vec<u8>, Vec<u8>) {
     let project = "parser".parse().unwrap();
     let id = vec![7; seal::ID];
     let place = Place { project: &project, genesis: open.forge.snapshot().genesis, id: &id };
-    let part = Sealed {
-        golden: MARKER.into(),
-        tests: String::new(),
-        fail_to_pass: vec!["a".into()],
-        pass_to_pass: vec![],
-    };
+    let part =
+        Sealed { golden: MARKER.into(), tests: String::new(), fail_to_pass: vec!["a".into()], pass_to_pass: vec![] };
     let closed = seal::seal(&[1; 32], &place, [2; 32], &part).unwrap();
     let key = place.key(&[1; 32]).to_vec();
     let fact = ContestSealed {
@@ -64,9 +58,7 @@ fn another(open: &Open) -> (u64, ContestSealed, Vec<u8>, Vec<u8>) {
 
 fn add_with(open: &Open, fact: impl Into<Fact> + Send + 'static, blob: Option<Vec<u8>>) {
     let beside = blob.map(|blob| (SEALED, blob));
-    open.parser
-        .commit(move |draft| draft.event_with(&alpha(), &EntityId::Issue(1), fact, None, &[], beside))
-        .unwrap();
+    open.parser.commit(move |draft| draft.event_with(&alpha(), &EntityId::Issue(1), fact, None, &[], beside)).unwrap();
 }
 
 fn close(open: &Open) {
