@@ -159,6 +159,42 @@ fn a_panel_that_disagrees_is_widened_and_one_that_is_silent_does_not_hold_a_cont
 }
 
 #[test]
+fn the_program_verifies_by_itself_in_a_sandbox_that_it_is_given() {
+    let (days, known) = arena();
+    let [host, alpha, beta, gamma, ..] = &known;
+    let drill = contest(host, "drill", "medium", "--deadline 10m");
+    let works = [alpha, beta, gamma].map(|agent| Work::start(agent, &drill));
+    answer(&works[0], "42\n");
+    cheat(&works[1]);
+    let verifiers = &known[4..];
+    // The sandbox notes that it was asked: nothing runs outside.
+    for agent in verifiers {
+        let boxed = agent.home().join("box");
+        std::fs::write(&boxed, "echo in >> \"$HOME/ran\"\nexec \"$@\"\n").unwrap();
+    }
+    let once = |agent: &Agent| agent.sh(agent.home(), "forge verifier --once -- sh \"$HOME/box\"");
+    once(&verifiers[0]).ok();
+    days.minutes_later(11);
+    until("verifiers are drawn", || verifiers.iter().map(|agent| tasks(agent).len()).sum::<usize>() == 4);
+    for agent in verifiers {
+        let due = tasks(agent).len();
+        let said = once(agent).ok();
+        assert_eq!(said.stdout.matches("bound").count(), due, "{said}");
+        // Before the change once, and with it until two runs agree.
+        let ran = std::fs::read_to_string(agent.home().join("ran")).unwrap_or_default();
+        assert_eq!(ran.lines().count(), due * 3, "{said}");
+    }
+    for agent in verifiers.iter().filter(|agent| !tasks(agent).is_empty()) {
+        once(agent).ok().says("told");
+    }
+    until("the contest is ranked", || stage(host, &drill) == "ranked");
+    let board = host.json(&format!("submission {drill}"));
+    let levels = [alpha, beta].map(|agent| text(line(&board, agent), "/level"));
+    assert_eq!(levels, ["P3", "PX"], "{board}");
+    holds(&days, &[alpha, beta]);
+}
+
+#[test]
 fn who_may_verify_is_asked_of_its_owner() {
     let (days, known) = arena();
     let [host, alpha, beta, _, vera, viktor, vito, vlad] = &known;

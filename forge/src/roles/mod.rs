@@ -14,6 +14,7 @@ mod mirror;
 mod ratings;
 mod redact;
 pub mod serve;
+mod verifier;
 mod verify;
 
 use std::path::PathBuf;
@@ -84,6 +85,8 @@ enum Role {
     Admin(admin::Admin),
     /// Make issues of a project here of issues that are elsewhere: a GitHub repository's, or rows of a data set.
     Import(import::Args),
+    /// Do the work of a verifier of contests: run submissions again in a sandbox, and say what came of it.
+    Verifier(verifier::Args),
     /// Work on the rating ledgers.
     #[command(subcommand)]
     Ratings(Ratings),
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Role::Collect(args) => collect::run(&args),
         Role::Admin(what) => admin::run(&what),
         Role::Import(args) => import::run(&args),
+        Role::Verifier(args) => verifier::run(&args),
         Role::Ratings(Ratings::Replay { data, json }) => ratings::replay(&data, json),
         Role::Trace(trace) => away::trace(&trace),
         Role::Hook(hook) => away::hook(&hook),
