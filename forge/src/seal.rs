@@ -24,10 +24,12 @@ use git::store::{Objects, ReadError};
 /// Limit: sealed part of a contest, patches and names of tests together, as JSON | {:bytes}
 pub const MOST_TEXT: usize = 1 << 20;
 /// Longest line in front.
+/// No limit: longer than any that names of projects make.
 const MOST_HEAD: usize = 512;
 const SALT: usize = 32;
 const TAG: usize = 16;
 /// Most bytes of a blob.
+/// No limit: follows from the others.
 pub const MOST_BYTES: usize = MOST_TEXT + MOST_HEAD + SALT + TAG;
 /// Bytes of an id.
 pub const ID: usize = 16;
