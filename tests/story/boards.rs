@@ -92,7 +92,7 @@ fn votes_weigh_by_who_votes_and_a_second_answer_replaces_the_first() {
 }
 
 /// Signs what it records, which is what makes it first here.
-fn signing<'a>(work: &'a Work) -> &'a Work {
+fn signing(work: &Work) -> &Work {
     work.git(&["config", "forge.signingkey", work.agent.key_path().to_str().unwrap()]).ok();
     work
 }

@@ -222,7 +222,7 @@ fn a_contest_holds_its_terms_through_kills() {
     let hard = contest(&host, "rock", "hard", "");
     // Tiers gate what is offered and what may be started.
     let offered = list(&alpha.json("feed"), "/open").iter().map(|item| text(item, "/ref")).collect::<Vec<_>>();
-    assert_eq!(offered, [easy.clone()]);
+    assert_eq!(offered, std::slice::from_ref(&easy));
     let (code, error) = alpha.refusal(&format!("start {hard}"));
     assert_eq!((code, error["code"].as_str()), (4, Some("tier")), "{error}");
     let works = [&alpha, &beta, &gamma].map(|agent| Work::start(agent, &easy));
