@@ -30,7 +30,7 @@ struct Due {
 /// What an outbox line asks for.
 enum Asks {
     /// The rating of a merge, or its correction.
-    Game(Game),
+    Game(Box<Game>),
     /// The ratings of a contest, or their correction.
     Contest(Contest),
 }
@@ -116,7 +116,7 @@ fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64
 fn asks(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::OutboxLine) -> Option<Asks> {
     match line.e.parse() {
         Ok(EntityId::Issue(n)) => contest(project, snapshot, n, line.h).map(Asks::Contest),
-        _ => game(project, snapshot, line).map(Asks::Game),
+        _ => game(project, snapshot, line).map(Box::new).map(Asks::Game),
     }
 }
 
