@@ -238,7 +238,9 @@ impl Folder {
         let mut fresh = false;
         for entry in listed {
             let name = entry.file_name();
-            if !name.as_encoded_bytes().ends_with(b".idx") {
+            // What is still being written has another name.
+            let bytes = name.as_encoded_bytes();
+            if !bytes.ends_with(b".idx") || bytes.starts_with(b"tmp_") {
                 continue;
             }
             if let Some(pack) = known.remove(&name) {
