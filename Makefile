@@ -64,7 +64,7 @@ cases: setup
 	$(CARGO) test --locked --workspace --exclude tests --no-run
 	@set -e; for set in $$(seq $(SETS)); do \
 	  seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "PROPTEST_RNG_SEED=$$seed"; \
-	  for of in "notes-schema" "hooks" "search" "git log:: graph:: history:: apply:: diff:: pack:: wire::ls_refs zlib::" \
+	  for of in "notes-schema" "hooks" "search" "git log:: graph:: history:: apply:: diff:: alike:: pack:: wire::ls_refs zlib::" \
 	    "forge web::markdown ledger:: recorder::capture state::elo state::played"; do \
 	    set -- $$of; crate=$$1; shift; PROPTEST_RNG_SEED=$$seed $(CARGO) test --locked -q -p $$crate -- "$$@"; \
 	  done; \
