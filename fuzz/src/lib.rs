@@ -227,7 +227,7 @@ pub fn query(bytes: &[u8]) {
 /// Words of somebody as a page shows them: no element that is not ours comes out, whatever goes in.
 pub fn markdown(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let html = forge::web::markdown::html(&text, &|_| None).to_ascii_lowercase();
+    let html = frontend::markdown::html(&text, &|_| None).to_ascii_lowercase();
     // In text a `<` is escaped, so that each that comes out begins an element.
     for never in ["<script", "<style", "<iframe", "<img", "<svg", "<form", "<input", "<object", "<!--"] {
         assert!(!html.contains(never), "{never} came out of {text:?}");

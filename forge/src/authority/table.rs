@@ -139,8 +139,15 @@ fn routes(read: Read) -> Vec<Row> {
         }
     };
     let pages = pages::TABLE.iter().flat_map(|page| {
-        let path = page.path.iter().map(|part| format!("/{}", if *part == "*" { "{}" } else { part }));
-        rows(&format!("GET {}", path.collect::<String>()), page.command.operation(), read, over_http)
+        let part = |part: &&str| match *part {
+            "*" => "/{}".to_owned(),
+            "**" => "/{*}".to_owned(),
+            part => format!("/{part}"),
+        };
+        let path: String = page.path.iter().map(part).collect();
+        let also = page.also.iter().map(|ask| (format!("GET {path}, with `{}`", ask.command.name), ask));
+        let all = std::iter::once((format!("GET {path}"), &page.ask)).chain(also).collect::<Vec<_>>();
+        all.into_iter().flat_map(move |(name, ask)| rows(&name, ask.command.operation(), read, over_http))
     });
     routes::ROUTES.iter().chain(statuses::ROUTES).flat_map(of).chain(pages).collect()
 }

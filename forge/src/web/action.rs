@@ -54,7 +54,7 @@ pub(super) async fn action(
     };
     let json = format == Format::Json;
     match door.run(asks, &headers, command.command, command.body.as_bytes(), json).await {
-        Ok(answer) => reply::respond(&door, &answer, format, "Command", "/action"),
+        Ok(answer) => reply::respond(&door, &answer, format, "Command", reply::At::path("/action")),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }
@@ -138,7 +138,7 @@ pub(super) async fn register(
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, Format::Json),
     };
     match door.run(asks, &headers, line, key.as_bytes(), true).await {
-        Ok(answer) => reply::respond(&door, &answer, Format::Json, "Register", "/agents/register"),
+        Ok(answer) => reply::respond(&door, &answer, Format::Json, "Register", reply::At::path("/agents/register")),
         Err(refusal) => credentials::ask(&refusal, Format::Json),
     }
 }
@@ -182,7 +182,7 @@ pub(super) async fn feed(
         Err(refusal) => return reply::refuse(&refusal, StatusCode::BAD_REQUEST, format),
     };
     match door.run(asks, &headers, line, b"", format == Format::Json).await {
-        Ok(answer) => reply::respond(&door, &answer, format, "Feed", "/feed"),
+        Ok(answer) => reply::respond(&door, &answer, format, "Feed", reply::At::path("/feed")),
         Err(refusal) => credentials::ask(&refusal, format),
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP door: git's smart protocol, commands, the feed and the pages.
+//! The HTTP door: git's smart protocol, commands, the feed and the pages, which [`frontend`] draws.
 //!
 //! Invariant: translates only. Who may do what is decided behind [`Hosts`] and [`commands::dispatch`]. Credentials come in
 //! a header alone, and never leave in a URL or a log.
@@ -10,9 +10,7 @@ mod action;
 mod credentials;
 mod git;
 mod gunzip;
-pub mod markdown;
 mod onboarding;
-pub mod page;
 pub(crate) mod pages;
 pub mod probe;
 mod reply;
@@ -91,7 +89,7 @@ async fn around(request: Request, next: Next) -> Response {
         next.run(request).await
     };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CSP));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(frontend::assets::csp()));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));

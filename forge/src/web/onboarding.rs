@@ -1,11 +1,14 @@
-//! `/skill.md` and `/llms.txt`: how an agent gets in, from one link; `/forge-run`: the recorder as a script.
+//! `/skill.md` and `/llms.txt`: how an agent gets in, from one link; `/forge-run`: the recorder as a script; the
+//! script of pages.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
+use frontend::assets;
 
-use super::reply::MARKDOWN;
+use super::reply::{self, Format, MARKDOWN};
 use super::{Shared, text};
+use crate::answer::{Code, Refusal};
 use crate::config::Config;
 
 const SKILL: &str = include_str!("../../../frontend-static/skill.md");
@@ -24,6 +27,19 @@ pub(super) async fn llms(State(door): Shared) -> Response {
 /// `GET /forge-run`.
 pub(super) async fn recorder() -> Response {
     text(StatusCode::OK, "text/plain; charset=utf-8", crate::commands::RECORDER_SCRIPT)
+}
+
+/// `GET /-/page-….js`: the script of pages, at an address that changes with it.
+pub(super) async fn asset(uri: Uri, headers: HeaderMap) -> Response {
+    if uri.path() != assets::script_path() {
+        let refusal =
+            Refusal::new(Code::NotFound, "asset", "pages of this version use another; load the page again", "help");
+        return reply::refuse(&refusal, StatusCode::NOT_FOUND, Format::of(&headers, Format::Markdown));
+    }
+    let mut response = text(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT);
+    let kept = HeaderValue::from_static("public, max-age=31536000, immutable");
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
+    response
 }
 
 fn filled(template: &str, config: &Config) -> String {

@@ -1,111 +1,101 @@
-//! Pages: each is a command's Markdown in a frame, with a `.md` and a `.json` twin.
+//! Pages: each shows what commands answer, drawn by a view, with a `.md` and a `.json` twin of the first of them.
 //!
-//! Invariant: a page shows what the same actor would be told over SSH, because it is the same command.
+//! Invariant: a page shows what the same actor would be told over SSH, because it is the same commands; a view sees their
+//! answers and nothing else.
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use frontend::View;
+use frontend::frame::{decoded, value};
 use notes_schema::names::parse_number;
 use notes_schema::{AgentName, ProjectName};
 
-use super::reply::{self, Format};
-use super::routes::Asks;
+use super::reply::{self, At, Format};
+use super::routes::{Asks, Door};
 use super::{Shared, credentials, not_this_way};
 use crate::answer::{Code, Refusal};
-use crate::commands::{self, Command};
+use crate::commands::{self, Command, Reply};
 
-/// The title of a page, and the words behind its command's name.
-type Filled = Option<(String, String)>;
+/// What a page asks: a command, and the words behind its name from the segments of the path and the query; `None` where
+/// they name nothing.
+pub(crate) struct Ask {
+    /// The command.
+    pub command: &'static Command,
+    fill: fn(&[&str], &str) -> Option<String>,
+}
 
 /// One page.
 pub(crate) struct Page {
-    /// Its path, with `*` for one segment.
+    /// Its path: `*` for one segment, and `**` at the end for all that follows.
     pub path: &'static [&'static str],
-    /// The command that fills it.
-    pub command: &'static Command,
-    /// What that is asked, from the segments of the path and the query; `None` where they name nothing.
-    fill: fn(&[&str], &str) -> Filled,
+    /// What it is about: its twins are this command's Markdown and JSON.
+    pub ask: Ask,
+    /// What else it shows. Where one of these is refused, the page does without.
+    pub also: &'static [Ask],
+    /// What draws it; without one, it is its command's Markdown.
+    view: Option<View>,
 }
 
-const fn page_of(path: &'static [&'static str], command: &'static Command, fill: fn(&[&str], &str) -> Filled) -> Page {
-    Page { path, command, fill }
+const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String>) -> Ask {
+    Ask { command, fill }
+}
+
+const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
+    Page { path, ask, also: &[], view: None }
 }
 
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
-    page_of(&["index"], &commands::PROJECT_LIST, |_, _| Some(("Projects".into(), String::new()))),
-    page_of(&["leaderboard"], &commands::LEADERBOARD, |_, query| leaderboard(query)),
-    page_of(&["humans"], &commands::LEADERBOARD, |_, _| Some(("Agents and humans".into(), "humans".into()))),
-    page_of(&["search"], &commands::SEARCH, |_, query| search(query)),
-    page_of(&["agents", "*"], &commands::PROFILE, |path, _| agent(path[1]).map(|a| (a.to_string(), a.to_string()))),
-    page_of(&["*"], &commands::PROJECT_SHOW, |path, _| project(path[0]).map(|p| (p.to_string(), p.to_string()))),
-    page_of(&["*", "issues"], &commands::ISSUE_LIST, |path, _| list(path)),
-    page_of(&["*", "issues", "*"], &commands::DETAILS, |path, _| item(path)),
-    page_of(&["*", "pulls"], &commands::PR_LIST, |path, _| list(path)),
-    page_of(&["*", "pulls", "*"], &commands::PR, |path, _| item(path)),
-    page_of(&["*", "checks"], &commands::CHECK_LIST, |path, _| list(path)),
+    page_of(&["index"], ask(&commands::PROJECT_LIST, |_, _| Some(String::new()))),
+    page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))),
+    page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))),
+    page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))),
+    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))),
+    page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0]))),
+    page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, |path, _| project(path[0]))),
+    page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))),
+    page_of(&["*", "pulls"], ask(&commands::PR_LIST, |path, _| project(path[0]))),
+    page_of(&["*", "pulls", "*"], ask(&commands::PR, |path, _| item(path))),
+    page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0]))),
 ];
 
-fn project(text: &str) -> Option<ProjectName> {
-    text.parse().ok()
+fn project(text: &str) -> Option<String> {
+    text.parse::<ProjectName>().ok().map(|name| name.to_string())
 }
 
-fn agent(text: &str) -> Option<AgentName> {
-    text.parse().ok()
+fn agent(text: &str) -> Option<String> {
+    text.parse::<AgentName>().ok().map(|name| name.to_string())
 }
 
-fn list(path: &[&str]) -> Filled {
-    let project = project(path[0])?;
-    Some((format!("{project}: {}", path[1]), project.to_string()))
-}
-
-fn item(path: &[&str]) -> Filled {
-    let (project, n) = (project(path[0])?, parse_number(path[2])?);
-    Some((format!("{project}#{n}"), format!("{project}/{n}")))
-}
-
-#[derive(serde::Deserialize)]
-struct Board {
-    track: Option<String>,
-    lang: Option<String>,
-    difficulty: Option<String>,
-    window: Option<String>,
-    project: Option<String>,
+/// `parser/7`.
+fn item(path: &[&str]) -> Option<String> {
+    Some(format!("{}/{}", project(path[0])?, parse_number(path[2])?))
 }
 
 /// `?track=simulator&lang=rust`, as the command's words and flags. What is not one plain word makes no page.
-fn leaderboard(query: &str) -> Filled {
-    let Board { track, lang, difficulty, window, project } =
-        axum::extract::Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?.0;
-    let flags = [("lang", lang), ("difficulty", difficulty), ("window", window), ("project", project)];
+fn leaderboard(query: &str) -> Option<String> {
     let mut words = Vec::new();
-    // What a form leaves empty is not asked for.
-    let given = |value: Option<String>| value.filter(|value| !value.is_empty());
-    for (flag, value) in std::iter::once(("", track)).chain(flags) {
-        let Some(value) = given(value) else { continue };
+    for flag in ["track", "lang", "difficulty", "window", "project"] {
+        // What a form leaves empty is not asked for.
+        let Some(value) = value(query, flag).filter(|value| !value.is_empty()) else { continue };
         if !super::action::is_word(&value) {
             return None;
         }
-        words.extend((!flag.is_empty()).then(|| format!("--{flag}")));
+        words.extend((flag != "track").then(|| format!("--{flag}")));
         words.push(value);
     }
-    Some(("Leaderboard".into(), words.join(" ")))
-}
-
-#[derive(serde::Deserialize)]
-struct Search {
-    #[serde(default)]
-    q: String,
+    Some(words.join(" "))
 }
 
 /// Most characters of a query; the rest is not looked at.
 /// Limit: words that the search page looks for | {} characters, the rest is not looked at
 const SEARCHED: usize = 256;
 
-pub(super) fn search(query: &str) -> Filled {
-    let Search { q } = axum::extract::Query::try_from_uri(&format!("/?{query}").parse().ok()?).ok()?.0;
-    let words: String = q.chars().take(SEARCHED).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Some((format!("Search: {}", words.trim()), quoted(words.trim())))
+pub(super) fn search(query: &str) -> String {
+    let words = value(query, "q").unwrap_or_default();
+    let words: String = words.chars().take(SEARCHED).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    quoted(words.trim())
 }
 
 /// One argument in balanced quotes, so that a word of it is never a flag.
@@ -117,18 +107,41 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// The page at `path`, without its twin's suffix: its title, its command and that one's line.
-fn fill(path: &str, query: &str) -> Option<(String, &'static Command, String)> {
-    let segments: Vec<&str> = match path.trim_matches('/') {
-        "" => vec!["index"],
-        path => path.split('/').collect(),
+/// The page at `path` (without its twin's suffix), and its segments, decoded.
+fn find(path: &str) -> Option<(&'static Page, Vec<String>)> {
+    let segments: Vec<String> = match path.trim_matches('/') {
+        "" => vec!["index".to_owned()],
+        path => path.split('/').map(|segment| decoded(&segment.replace('+', "%2B"))).collect(),
     };
-    let fits = |pattern: &[&str]| {
-        pattern.len() == segments.len() && pattern.iter().zip(&segments).all(|(want, got)| *want == "*" || want == got)
-    };
-    let page = TABLE.iter().find(|page| fits(page.path))?;
-    let (title, words) = (page.fill)(&segments, query)?;
-    Some((title, page.command, format!("{} {words}", page.command.name).trim_end().to_owned()))
+    let page = TABLE.iter().find(|page| {
+        let (fixed, rest) = match page.path.split_last() {
+            Some((&"**", fixed)) => (fixed, true),
+            _ => (page.path, false),
+        };
+        (segments.len() == fixed.len() || rest && segments.len() > fixed.len())
+            && fixed.iter().zip(&segments).all(|(want, got)| *want == "*" || want == got)
+    })?;
+    let fixed = page.path.len() - usize::from(page.path.ends_with(&["**"]));
+    let mut named = segments;
+    if page.path.len() > fixed {
+        let rest = named.split_off(fixed).join("/");
+        named.push(rest);
+    }
+    Some((page, named))
+}
+
+impl Ask {
+    /// The line that is run.
+    fn line(&self, path: &[String], query: &str) -> Option<String> {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let words = (self.fill)(&path, query)?;
+        Some(format!("{} {words}", self.command.name).trim_end().to_owned())
+    }
+
+    /// Runs it.
+    async fn run(&self, door: &Door, headers: &HeaderMap, line: String, json: bool) -> Result<Reply, Refusal> {
+        door.run(Asks::Command(self.command), headers, line, b"", json).await
+    }
 }
 
 /// Any page of [`TABLE`].
@@ -142,18 +155,43 @@ pub(super) async fn page(
     if !matches!(method, Method::GET | Method::HEAD) {
         return not_this_way(method, headers).await;
     }
+    let query = query.unwrap_or_default();
     if let Some(place) = canonical(uri.path()) {
-        let query = query.map_or_else(String::new, |query| format!("?{query}"));
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
         return (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{place}{query}"))]).into_response();
     }
-    let (path, format) = twin(uri.path(), &headers);
-    let Some((title, command, line)) = fill(path, query.as_deref().unwrap_or("")) else {
+    let (path, format) = twin(uri.path(), &query, &headers);
+    let found = find(path).and_then(|(page, named)| Some((page, page.ask.line(&named, &query)?, named)));
+    let Some((page, line, named)) = found else {
         let refusal = Refusal::new(Code::NotFound, shown(uri.path()), "there is no such page", "project list");
         return reply::refuse(&refusal, StatusCode::NOT_FOUND, format);
     };
-    match door.run(Asks::Command(command), &headers, line, b"", format == Format::Json).await {
-        Ok(answer) => reply::respond(&door, &answer, format, &title, path),
-        Err(refusal) => credentials::ask(&refusal, format),
+    let viewer = door.viewer(&headers);
+    let at = At { path, query: &query, viewer: viewer.as_deref() };
+    let drawn = page.view.filter(|_| format == Format::Html);
+    let first = match page.ask.run(&door, &headers, line, format == Format::Json || drawn.is_some()).await {
+        Ok(reply) => reply,
+        Err(refusal) => return credentials::ask(&refusal, format),
+    };
+    let Some(view) = drawn.filter(|_| first.exit == 0) else {
+        return reply::respond(&door, &first, format, &named.join(" "), at);
+    };
+    let mut others = Vec::with_capacity(page.also.len());
+    for ask in page.also {
+        others.push(match ask.line(&named, &query) {
+            Some(line) => ask.run(&door, &headers, line, true).await.ok().filter(|reply| reply.exit == 0),
+            None => None,
+        });
+    }
+    let others = others.iter().map(|reply| reply.as_ref().map_or("null", |reply| reply.stdout.as_str()));
+    let answers: Vec<&str> = std::iter::once(first.stdout.as_str()).chain(others).collect();
+    match view(&at.frame(&|reference| door.path_of(reference)), &answers) {
+        Ok(html) => reply::respond_with(&first, format, at, || html),
+        Err(error) => {
+            tracing::error!(%error, path, "a page was not drawn");
+            let refusal = Refusal::new(Code::TryLater, shown(path), "it could not be drawn; the log says why", "help");
+            reply::refuse(&refusal, StatusCode::INTERNAL_SERVER_ERROR, format)
+        }
     }
 }
 
@@ -172,7 +210,15 @@ fn canonical(path: &str) -> Option<String> {
     (place != path).then_some(place)
 }
 
-fn twin<'a>(path: &'a str, headers: &HeaderMap) -> (&'a str, Format) {
+/// The page that is meant and its form: by suffix, or `?as=md` and `?as=json` where the path is that of a file.
+fn twin<'a>(path: &'a str, query: &str, headers: &HeaderMap) -> (&'a str, Format) {
+    if find(path).is_some_and(|(page, _)| page.path.ends_with(&["**"])) {
+        return match value(query, "as").as_deref() {
+            Some("md") => (path, Format::Markdown),
+            Some("json") => (path, Format::Json),
+            _ => (path, Format::of(headers, Format::Html)),
+        };
+    }
     if let Some(path) = path.strip_suffix(".md") {
         return (path, Format::Markdown);
     }
@@ -191,7 +237,8 @@ mod tests {
     use super::*;
 
     fn line(path: &str) -> Option<String> {
-        fill(path, "q=%2D-json+it%27s").map(|(_, _, line)| line)
+        let (page, named) = find(path)?;
+        page.ask.line(&named, "q=%2D-json+it%27s")
     }
 
     #[test]
@@ -241,7 +288,7 @@ mod tests {
 
     #[test]
     fn filters_of_a_leaderboard_are_words_and_bring_no_flag() {
-        let of = |query: &str| leaderboard(query).map(|(_, words)| words);
+        let of = leaderboard;
         assert_eq!(of("track=simulator&lang=c%2B%2B&window=").as_deref(), Some("simulator --lang c++"));
         let all = "difficulty=hard&window=30d&project=parser";
         assert_eq!(of(all).as_deref(), Some("--difficulty hard --window 30d --project parser"));
@@ -278,7 +325,7 @@ mod tests {
 
     #[test]
     fn twins_have_the_suffix_of_their_form() {
-        let of = |path| twin(path, &HeaderMap::new());
+        let of = |path| twin(path, "", &HeaderMap::new());
         assert_eq!(of("/parser/issues/7.json"), ("/parser/issues/7", Format::Json));
         assert_eq!(of("/index.md"), ("/index", Format::Markdown));
     }

@@ -33,9 +33,7 @@ pub fn bodies(bytes: &[u8]) {
         if let Some(line) = action::feed_of(query) {
             is(&line, "feed", 0, &["since", "max", "project", "lang", "label", "wait"]);
         }
-        if let Some((_, line)) = pages::search(query) {
-            is(&format!("search {line}"), "search", 1, &[]);
-        }
+        is(&format!("search {}", pages::search(query)), "search", 1, &[]);
     }
     inflates_within(bytes, 64 << 10);
 }

@@ -2,8 +2,9 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use frontend::markdown::Resolve;
+use frontend::{Frame, plain};
 
-use super::page::{self, Page};
 use super::routes::Door;
 use super::text;
 use crate::answer::Refusal;
@@ -40,21 +41,47 @@ impl Format {
     }
 }
 
-/// A command's reply, for the page `path` named `title`.
-pub(super) fn respond(door: &Door, reply: &Reply, format: Format, title: &str, path: &str) -> Response {
+/// Where a page stands and who looks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct At<'a> {
+    /// Its path, without a twin's suffix.
+    pub path: &'a str,
+    /// What follows the `?`.
+    pub query: &'a str,
+    /// Who is signed in.
+    pub viewer: Option<&'a str>,
+}
+
+impl<'a> At<'a> {
+    /// A place that nobody signed in looks at.
+    pub(super) fn path(path: &'a str) -> At<'a> {
+        At { path, ..At::default() }
+    }
+
+    /// The frame of what stands there.
+    pub(super) fn frame(self, resolve: &'a Resolve<'a>) -> Frame<'a> {
+        Frame { path: self.path, query: self.query, viewer: self.viewer, resolve }
+    }
+}
+
+/// A command's reply at `at`; as a page, its Markdown named `title`.
+pub(super) fn respond(door: &Door, reply: &Reply, format: Format, title: &str, at: At<'_>) -> Response {
+    let html = || plain::page(&at.frame(&|reference| door.path_of(reference)), title, &reply.stdout);
+    respond_with(reply, format, at, html)
+}
+
+/// A command's reply at `at`, which `html` draws where it is no refusal.
+pub(super) fn respond_with(reply: &Reply, format: Format, at: At<'_>, html: impl FnOnce() -> String) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match format {
         Format::Json => text(status, JSON, reply.stdout.clone()),
         Format::Markdown => text(status, MARKDOWN, both(reply)),
-        Format::Html if reply.exit == 0 => {
-            let page = Page { title, path, markdown: &reply.stdout };
-            text(status, HTML, page::render_with(&page, &|reference| door.path_of(reference)))
-        }
-        Format::Html => failure(status, &reply.stderr, path),
+        Format::Html if reply.exit == 0 => text(status, HTML, html()),
+        Format::Html => failure(status, &reply.stderr, at),
     };
     let exit = HeaderValue::from(u16::from(reply.exit));
     response.headers_mut().insert("x-forge-exit", exit);
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, authorization"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, authorization, cookie"));
     response
 }
 
@@ -69,16 +96,14 @@ pub(super) fn refuse(refusal: &Refusal, status: StatusCode, format: Format) -> R
     match format {
         Format::Json => text(status, JSON, format!("{}\n", refusal.json())),
         Format::Markdown => text(status, PLAIN, refusal.lines()),
-        Format::Html => failure(status, &refusal.lines(), "/"),
+        Format::Html => failure(status, &refusal.lines(), At::path("/")),
     }
 }
 
-/// A page that says what, why and what next. The lines stand in a code block: they may quote anything.
-fn failure(status: StatusCode, lines: &str, path: &str) -> Response {
+/// A page that says what, why and what next.
+fn failure(status: StatusCode, lines: &str, at: At<'_>) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
-    let code: String = lines.lines().map(|line| format!("    {line}\n")).collect();
-    let markdown = format!("# {title}\n\n{code}");
-    text(status, HTML, page::render(&Page { title, path, markdown: &markdown }))
+    text(status, HTML, plain::refusal(&at.frame(&|_| None), title, lines, None))
 }
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/skill.md", Asks::Words, |by| on(by, onboarding::skill)),
     Route::get("/llms.txt", Asks::Words, |by| on(by, onboarding::llms)),
     Route::get("/forge-run", Asks::Words, |by| on(by, onboarding::recorder)),
+    Route::get("/-/{asset}", Asks::Words, |by| on(by, onboarding::asset)),
     Route::get("/feed", Asks::Command(&commands::FEED), |by| on(by, action::feed)),
     Route::post("/action", Asks::AnyCommand, |by| on(by, action::action)),
     Route::post("/agents/register", Asks::Command(&commands::REGISTER), |by| on(by, action::register)),
@@ -153,6 +154,12 @@ impl Door {
         };
         let call = Call { actor, door: commands::Door::Http, line, only, json };
         Ok(commands::dispatch(&self.forge, call, &mut body).await)
+    }
+
+    /// Who sent `headers`, as pages name them.
+    pub(super) fn viewer(&self, headers: &HeaderMap) -> Option<String> {
+        let Who::Token(token) = credentials::who(headers).ok()? else { return None };
+        Some(self.forge.actor_for_token(&token).ok()?.agent()?.name.to_string())
     }
 
     /// The page of what a reference names, where there is one.

@@ -41,7 +41,7 @@ async fn status(door: &Door, asks: Asks, headers: &HeaderMap, reference: &str) -
         Err(refusal) => return reply::refuse(&refusal, StatusCode::NOT_FOUND, Format::Json),
     };
     match door.run(asks, headers, format!("submission {reference}"), b"", true).await {
-        Ok(answer) => reply::respond(door, &answer, Format::Json, "Submission", "/submission"),
+        Ok(answer) => reply::respond(door, &answer, Format::Json, "Submission", reply::At::path("/submission")),
         Err(refusal) => credentials::ask(&refusal, Format::Json),
     }
 }

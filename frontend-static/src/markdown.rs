@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 use notes_schema::{AgentName, ItemRef, ProjectName};
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
+use crate::escape::{show_hidden, text as escape};
+
 /// Deepest nesting that is kept; what is deeper loses its elements and keeps its text.
 /// Limit: nesting of Markdown on a page | {}; what is deeper loses its elements and keeps its text
 const MAX_DEPTH: usize = 32;
@@ -51,54 +53,6 @@ pub fn html(markdown: &str, resolve: &Resolve<'_>) -> String {
         writer.event(event, range.start);
     }
     writer.out
-}
-
-/// Escapes text for HTML, in content and in quoted attributes.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Replaces characters that nobody sees, or that turn the direction of writing, by their names.
-pub fn show_hidden(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => out.push(c),
-            '\r' => {}
-            '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}' => name(&mut out, c),
-            c if c.is_control() => name(&mut out, c),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn name(out: &mut String, c: char) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "‹U+{:04X}›", u32::from(c));
 }
 
 /// A link's target if it may stand in a page.

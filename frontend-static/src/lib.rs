@@ -1,0 +1,45 @@
+//! The pages: from what commands answer, as JSON, to HTML.
+//!
+//! A page is a [`View`]: a function of the frame around it and of the answers that it shows. Its data are structs that read
+//! those answers (`#[derive(Deserialize)]`), its form is a template in `templates/`, compiled with the program.
+//!
+//! Invariant: pure. No I/O, no clock, no randomness, and nothing of the forge: a page cannot show what its commands did not
+//! answer to whoever looks, and what it shows its twins (`.md`, `.json`) say as well.
+//! Invariant: every value in a template is escaped and its hidden characters are shown ([`escape`]), unless it is HTML that
+//! this crate wrote; no page needs a script, and none carries one in itself.
+
+pub mod assets;
+pub mod escape;
+pub mod filters;
+pub mod frame;
+pub mod markdown;
+pub mod plain;
+
+pub use frame::Frame;
+
+/// A page: the frame, and the answers of its commands as JSON, in the order in which the page asks; `null` stands for one
+/// that it does without.
+pub type View = fn(&Frame<'_>, &[&str]) -> Result<String, Unreadable>;
+
+/// Why answers made no page. It is a fault of the house, not of whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// An answer is not what the page expects.
+    #[error("an answer does not read: {0}")]
+    Answer(#[from] serde_json::Error),
+    /// A template failed.
+    #[error("a template failed: {0}")]
+    Template(#[from] askama::Error),
+    /// The page wants an answer that it was not given.
+    #[error("answer {0} is missing")]
+    Missing(usize),
+}
+
+/// The answer at `at`, read.
+///
+/// # Errors
+///
+/// Where there is none, or it is something else.
+pub fn answer<'a, T: serde::Deserialize<'a>>(answers: &[&'a str], at: usize) -> Result<T, Unreadable> {
+    Ok(serde_json::from_str(answers.get(at).ok_or(Unreadable::Missing(at))?)?)
+}
