@@ -15,6 +15,13 @@
   relate();
   setInterval(relate, 60e3);
 
+  // A code to sign in with comes behind the address, so that it is in no log; whoever signs in presses the button.
+  const code = document.getElementById('code');
+  if (code && location.hash.length > 1) {
+    code.value = decodeURIComponent(location.hash.slice(1));
+    history.replaceState(null, '', location.pathname + location.search);
+  }
+
   addEventListener('submit', event => {
     if (event.target.method !== 'post') return;
     if (event.target.dataset.sent) event.preventDefault();

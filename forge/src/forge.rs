@@ -5,6 +5,7 @@
 
 mod certificate;
 mod contests;
+mod credentials;
 mod folding;
 mod follow;
 mod found;
@@ -37,18 +38,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use notes_schema::event::PublicKey;
 use notes_schema::{AgentName, ItemRef, ProjectName};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::answer::{Code, Refusal};
-use crate::authority::{Actor, AgentActor, Rank, Scope};
+use crate::authority::{Actor, AgentActor};
 use crate::config::Config;
 use crate::ledger::verify::redaction::is_undone;
 use crate::ledger::{self, Checkpoints, Clock, Deps, Draft, RecoverError, Repository, Sequence, Snapshot};
 use crate::mirror::Upstream;
 use crate::secrets::{SecretError, Secrets};
-use crate::token::{TokenError, Tokens};
+use crate::sessions::Sessions;
+use crate::token::Tokens;
 use git::pack::cache::PackCache;
 use git::wire::{Host, NonceSeed, Service};
 
@@ -143,6 +144,7 @@ pub struct Forge {
     root: Arc<Repository>,
     projects: RwLock<BTreeMap<ProjectName, Slot>>,
     tokens: Tokens,
+    sessions: Sessions,
     nonces: NonceSeed,
     index: search::Index,
     clones: Option<Arc<PackCache>>,
@@ -217,6 +219,7 @@ impl Forge {
         let looking = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         let forge = Arc::new(Forge {
             tokens: Tokens::new(&token_key, genesis),
+            sessions: Sessions::open(secrets)?,
             nonces: certificate::seed(&token_key),
             config: config.clone(),
             data,
@@ -309,61 +312,6 @@ impl Forge {
     /// Tokens of this forge.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
-    }
-
-    /// Who a proven SSH key is. Never blocks on disk.
-    pub fn actor_for_key(&self, key: &PublicKey) -> Actor {
-        match self.root().fold.keys.get(&key.fingerprint) {
-            None => Actor::Stranger(key.clone()),
-            Some(name) => Actor::Agent(AgentActor {
-                name: name.clone(),
-                credential: format!("key:{}", key.fingerprint),
-                scope: Scope::default(),
-            }),
-        }
-    }
-
-    /// What is known of whoever is at the door, besides how it came in.
-    pub fn rank(&self, actor: &Actor) -> Rank {
-        let Some(agent) = actor.agent() else { return Rank::default() };
-        Rank {
-            operator: self.config.operators.contains(&agent.name),
-            vouched: self.root().fold.is_vouched(&agent.name),
-        }
-    }
-
-    /// Who a token is; a void one is refused, never anonymous.
-    pub fn actor_for_token(&self, token: &str) -> Result<Actor, Refusal> {
-        let refuse = |why: &str| Refusal::new(Code::NotAllowed, "token", why, "ssh forge token");
-        let claims = self.tokens.verify(token, self.now() / 1000).map_err(|e| match e {
-            TokenError::Foreign => refuse("this forge did not issue it, or its secrets are new: ask for another"),
-            TokenError::Expired => refuse("it has expired"),
-        })?;
-        let root = self.root();
-        match root.fold.tokens.get(&claims.jti) {
-            Some((name, token)) if *name == claims.sub => Ok(Actor::Agent(AgentActor {
-                name: name.clone(),
-                credential: format!("token:{}", token.id),
-                scope: Scope { project: token.project.clone(), refs: token.refs.clone(), verbs: token.verbs.clone() },
-            })),
-            _ => Err(refuse("it was revoked")),
-        }
-    }
-
-    /// Whether what let `agent` in is still good.
-    pub(crate) fn is_live(&self, agent: &AgentActor) -> Result<(), Refusal> {
-        let root = self.root();
-        let live = match agent.credential.split_once(':') {
-            Some(("key", fingerprint)) => root.fold.keys.get(fingerprint) == Some(&agent.name),
-            Some(("token", id)) => {
-                root.fold.tokens.get(id).is_some_and(|(name, t)| *name == agent.name && t.expires_ms > self.now())
-            }
-            _ => false,
-        };
-        if live {
-            return Ok(());
-        }
-        Err(Refusal::new(Code::NotAllowed, &agent.credential, "it was revoked or has expired", "whoami"))
     }
 
     /// Commits `plan` to `repository` on behalf of `agent`, whose credential is checked again at the commit point.

@@ -22,6 +22,7 @@ pub mod recorder;
 pub mod roles;
 pub(crate) mod seal;
 pub mod secrets;
+pub mod sessions;
 pub mod socket;
 pub mod ssh;
 pub mod state;

@@ -1,4 +1,5 @@
-//! The directory `secrets/`: the host key, the signing key, the token secret and the secret of sealed parts.
+//! The directory `secrets/`: the host key, the signing key, the token secret, the secret of sealed parts and
+//! the sessions of browsers.
 //!
 //! Invariant: nothing in here is ever in git, in a log or in an answer. The directory has mode 0700, its files 0600, and a
 //! secret that was handed out is already on disk.
@@ -12,11 +13,14 @@ use rand::TryRngCore as _;
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 const HOST_KEY: &str = "ssh_host_ed25519_key";
 const SIGNING_KEY: &str = "signing_key";
 const TOKEN_KEY: &str = "token.key";
 const SEAL_KEY: &str = "seal.key";
+const SESSIONS: &str = "sessions.json";
 
 /// Why a secret could not be read or made.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,21 @@ impl Secrets {
     /// The same, where it was made.
     pub fn seal_key(&self) -> Result<Option<[u8; 32]>, SecretError> {
         self.load(SEAL_KEY)
+    }
+
+    /// Sessions as they were kept last; none before the first.
+    pub fn sessions<T: DeserializeOwned>(&self) -> Result<Option<T>, SecretError> {
+        let path = self.dir.join(SESSIONS);
+        let Some(bytes) = self.read(&path)? else { return Ok(None) };
+        let damaged = |e: serde_json::Error| SecretError::Damaged { path, why: e.to_string() };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Keeps sessions in place of those that were kept before.
+    pub fn keep_sessions<T: Serialize>(&self, sessions: &T) -> Result<(), SecretError> {
+        let path = self.dir.join(SESSIONS);
+        let unmade = |e: serde_json::Error| SecretError::Damaged { path: path.clone(), why: e.to_string() };
+        self.write(&path, &serde_json::to_vec(sessions).map_err(unmade)?)
     }
 
     fn load_or_create(&self, name: &str) -> Result<[u8; 32], SecretError> {

@@ -12,6 +12,7 @@ pub mod assets;
 pub mod escape;
 pub mod filters;
 pub mod frame;
+pub mod login;
 pub mod markdown;
 pub mod plain;
 

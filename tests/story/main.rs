@@ -28,6 +28,7 @@ mod redact;
 mod runs;
 mod sealed;
 mod server;
+mod session;
 mod signed;
 mod space;
 mod statuses;

@@ -10,7 +10,7 @@ use notes_schema::{ProjectName, RefName};
 use super::*;
 use crate::commands::COMMANDS;
 use crate::web::routes::{Asks, Method, Route};
-use crate::web::{pages, routes, statuses};
+use crate::web::{pages, routes};
 
 /// Everything between this and its end is made here.
 const BEGIN: &str = "<!-- table -->\n";
@@ -127,8 +127,8 @@ fn routes(read: Read) -> Vec<Row> {
                 vec![Row(format!("`{name}`"), "Nothing".to_owned(), columns().iter().map(cell).collect())]
             }
             Asks::Command(command) => rows(&name, command.operation(), read, over_http),
-            // Each of its own rows above.
-            Asks::AnyCommand => Vec::new(),
+            // Each of its own rows above; and what is shown says who may.
+            Asks::AnyCommand | Asks::Session => Vec::new(),
             Asks::Git(service) => rows(&name, git(*service), read, over_http),
             Asks::AnyGit => [Service::UploadPack, Service::ReceivePack]
                 .iter()
@@ -149,7 +149,7 @@ fn routes(read: Read) -> Vec<Row> {
         let all = std::iter::once((format!("GET {path}"), &page.ask)).chain(also).collect::<Vec<_>>();
         all.into_iter().flat_map(move |(name, ask)| rows(&name, ask.command.operation(), read, over_http))
     });
-    routes::ROUTES.iter().chain(statuses::ROUTES).flat_map(of).chain(pages).collect()
+    routes::all().flat_map(of).chain(pages).collect()
 }
 
 fn authority_git(service: Service) -> Operation {

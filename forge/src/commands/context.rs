@@ -229,6 +229,11 @@ impl<'a> Context<'a> {
         format!("{}/{}/{kind}/{}", self.forge.config().public_http, reference.project, reference.n)
     }
 
+    /// What the command's text says: on its line, or on stdin.
+    pub fn text(&self, args: &Args) -> Option<String> {
+        args.text.clone().or_else(|| self.body.clone()).filter(|text| !text.trim().is_empty())
+    }
+
     /// A refusal about this command's own arguments.
     pub fn usage(&self, why: impl Into<String>) -> Refusal {
         Refusal::new(Code::Usage, self.command.name, why, format!("help {}", self.command.name))

@@ -202,7 +202,7 @@ fn change_state(context: &Context, args: &Args, wanted: IssueStatus) -> Result<A
     let issue = project.snapshot.fold.issue(n);
     let issue = issue.ok_or_else(|| context.usage(format!("{reference} is a pull request; see `help pr close`")))?;
     may_change(context, &project, issue)?;
-    let (by, text, name) = (context.author()?, args.text.clone(), reference.clone());
+    let (by, text, name) = (context.author()?, context.text(args), reference.clone());
     let (q, _) = context.commit(&project.repository, move |draft| {
         let issue = draft.snapshot().fold.issue(n);
         if issue.is_some_and(|i| i.status == wanted) {

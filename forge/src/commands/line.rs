@@ -69,6 +69,8 @@ pub struct Args {
     pub words: Vec<String>,
     /// The text, for commands that take one.
     pub text: Option<String>,
+    /// Whether `-` stands where the text would: it comes on stdin.
+    pub dash: bool,
     flags: BTreeMap<String, Vec<String>>,
 }
 
@@ -195,7 +197,8 @@ fn text_tail(what: &str, rest: &str, shape: &Shape, args: &mut Args) -> Result<(
         rest = globals(what, after, args)?;
     }
     let text = unquote(rest.trim());
-    args.text = (!text.is_empty() && text != "-").then(|| text.to_owned());
+    args.dash = text == "-";
+    args.text = (!text.is_empty() && !args.dash).then(|| text.to_owned());
     Ok(())
 }
 
@@ -251,16 +254,28 @@ fn unquote(text: &str) -> &str {
     text
 }
 
+/// `text` in quotes, as one word or value of a line that is no flag, whatever it holds.
+pub fn quoted(text: &str) -> String {
+    match (text.contains('\''), text.contains('"')) {
+        (false, _) => format!("'{text}'"),
+        (true, false) => format!("\"{text}\""),
+        (true, true) => format!("'{}'", text.replace('\'', "'\"'\"'")),
+    }
+}
+
 /// Splits at spaces outside of quotes; where quotes do not balance they are ordinary characters. The flag beside each
-/// word says that it was quoted.
+/// word says that it was quoted. A quote directly behind another goes on with the same word, as in a shell.
 fn split(text: &str) -> Vec<(String, bool)> {
     let mut words = Vec::new();
     let mut word = String::new();
-    let (mut open, mut quoted) = (None, false);
+    let (mut open, mut quoted, mut closed) = (None, false, false);
     for c in text.chars() {
+        let just_closed = std::mem::take(&mut closed);
         match (open, c) {
-            (Some(quote), c) if c == quote => open = None,
-            (None, '\'' | '"') if word.is_empty() || word.ends_with('=') => (open, quoted) = (Some(c), true),
+            (Some(quote), c) if c == quote => (open, closed) = (None, true),
+            (None, '\'' | '"') if just_closed || word.is_empty() || word.ends_with('=') => {
+                (open, quoted) = (Some(c), true);
+            }
             (None, c) if c.is_whitespace() => {
                 if !word.is_empty() || quoted {
                     words.push((std::mem::take(&mut word), std::mem::take(&mut quoted)));
@@ -325,6 +340,16 @@ mod tests {
         assert_eq!(read("reply parser/7 --json x", &REPLY).unwrap().text.as_deref(), Some("x"));
         assert_eq!(read("reply parser/7 -", &REPLY).unwrap().text, None);
         assert_eq!(read("ssh forge reply parser/7 x", &REPLY).unwrap().word(0), Some("parser/7"));
+    }
+
+    #[test]
+    fn whatever_is_quoted_comes_back() {
+        for text in
+            ["a b", "it's", "say \"so\"", "it's \"so\" 'and' so", "--json", "'", "\"'", "''\"\"", "a\nb", "x='y' \"z\""]
+        {
+            let args = read(&format!("new parser --title {} --label x", quoted(text)), &NEW).unwrap();
+            assert_eq!((args.value("title"), args.value("label")), (Some(text), Some("x")), "{}", quoted(text));
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod keys;
 mod leaderboard;
 mod line;
 mod lists;
+mod login;
 mod merge;
 mod notes;
 mod played;
@@ -48,12 +49,17 @@ pub use contest::SUBMISSION;
 pub use context::Context;
 pub use feed::FEED;
 pub use help::RECORDER_SCRIPT;
-pub use issues::ISSUE_LIST;
-pub use items::{DETAILS, SEARCH};
+pub use issues::{ISSUE_CLOSE, ISSUE_LIST, ISSUE_NEW, ISSUE_REOPEN};
+pub use items::{DETAILS, REPLY, SEARCH};
 pub use leaderboard::LEADERBOARD;
-pub use line::{Args, Shape, Stdin, Takes};
+pub use line::{Args, Shape, Stdin, Takes, quoted};
+pub use login::LOGOUT;
+pub use merge::MERGE;
 pub use projects::{PROJECT_LIST, PROJECT_SHOW};
-pub use pulls::{PR, PR_LIST};
+pub use pulls::{PR, PR_CLOSE, PR_LIST};
+pub use review::REVIEW;
+pub use vote::{ACCEPT, VOTE};
+pub use work::{ABANDON, START};
 
 use crate::answer::{Answer, Code, Refusal};
 use crate::authority::{self, Actor, Needs, Of, Operation};
@@ -143,6 +149,8 @@ pub const COMMANDS: &[&Command] = &[
     &keys::KEY_LIST,
     &keys::KEY_REVOKE,
     &keys::TOKEN,
+    &login::LOGIN,
+    &login::LOGOUT,
     &feed::FEED,
     &feed::MY_WORK,
     &items::SEARCH,
@@ -311,7 +319,7 @@ async fn read_body(
     args: &Args,
     body: &mut (dyn AsyncRead + Send + Unpin),
 ) -> Result<Option<String>, Refusal> {
-    let dash = args.words.iter().any(|w| w == "-") || args.value("record") == Some("-");
+    let dash = args.dash || args.words.iter().any(|w| w == "-") || args.value("record") == Some("-");
     let wanted = match shape.stdin {
         Stdin::Dash => dash,
         Stdin::InsteadOfText => args.text.is_none() && args.word(0).is_none_or(line::is_reference),

@@ -45,7 +45,7 @@ fn note(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let kind = NoteKind::ALL.into_iter().find(|kind| kind.as_str() == word);
     let kind = kind.ok_or_else(|| context.usage(format!("a note is one of {kinds}")))?;
     let (project, reference, item) = context.item(args.word(0).unwrap_or(""))?;
-    let text = args.text.clone().or_else(|| context.body.clone()).filter(|text| !text.trim().is_empty());
+    let text = context.text(args);
     let text = text.ok_or_else(|| context.usage("a note needs words: what was tried, and what came of it"))?;
     let (by, id) = (context.author()?, entity(reference.n, &item));
     let (q, _) = context.commit(&project.repository, move |draft| {

@@ -444,7 +444,7 @@ fn pr_close(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, reference, _) = context.item(args.word(0).unwrap_or(""))?;
     let n = reference.n;
     let pull = project.snapshot.fold.pull(n).ok_or_else(|| context.usage(format!("{reference} is an issue")))?;
-    let (by, text) = (context.author()?, args.text.clone());
+    let (by, text) = (context.author()?, context.text(args));
     if !context.stands(&reference.project, pull.author == by.agent) {
         let why = format!("only {} who opened it, or the project's maintainer, may", pull.author);
         return Err(Refusal::new(

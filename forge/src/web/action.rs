@@ -78,7 +78,7 @@ pub(super) fn understand(headers: &HeaderMap, bytes: &[u8]) -> Result<Command, R
 }
 
 /// Longest body of a command, with what wraps it.
-fn of_command(door: &Door) -> usize {
+pub(super) fn of_command(door: &Door) -> usize {
     usize::try_from(door.config.limits.body_bytes.saturating_add(WRAPPING)).unwrap_or(usize::MAX)
 }
 

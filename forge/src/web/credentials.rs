@@ -58,10 +58,11 @@ fn malformed(why: &str) -> Refusal {
     Refusal::new(Code::NotAllowed, "credentials", why, "ssh forge token").by_rule("credentials")
 }
 
-/// 401 with the header that makes git and browsers ask for credentials.
+/// 401 with the header that makes git and `curl` ask for credentials; who reads pages signs in on one.
 pub(super) fn ask(refusal: &Refusal, format: Format) -> Response {
     let mut response = reply::refuse(refusal, StatusCode::UNAUTHORIZED, format);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"forge\""));
+    let how = if format == Format::Html { "Bearer realm=\"forge\"" } else { "Basic realm=\"forge\"" };
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(how));
     response
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn service(
 ) -> Response {
     match asks {
         Asks::Git(service) => rpc(&door, project, headers, body, service).await,
-        Asks::Words | Asks::Command(_) | Asks::AnyCommand | Asks::AnyGit => dumb().await,
+        Asks::Words | Asks::Session | Asks::Command(_) | Asks::AnyCommand | Asks::AnyGit => dumb().await,
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod action;
 mod credentials;
+pub(crate) mod forms;
 mod git;
 mod gunzip;
 mod onboarding;
@@ -15,6 +16,7 @@ pub(crate) mod pages;
 pub mod probe;
 mod reply;
 pub(crate) mod routes;
+mod session;
 pub(crate) mod statuses;
 mod submission;
 pub mod tls;
@@ -106,7 +108,8 @@ fn is_foreign(request: &Request) -> bool {
     if let Some(site) = text("sec-fetch-site") {
         return !matches!(site, "same-origin" | "none");
     }
-    let Some(origin) = text("origin") else { return false };
+    // A browser that sends a session along says where its form stood.
+    let Some(origin) = text("origin") else { return session::of(request.headers()).is_some() };
     let host = text("host").or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     origin.split_once("://").map(|(_, authority)| authority) != host
 }
@@ -127,7 +130,7 @@ pub async fn serve(
     let git = git::Door::new(behind.clone(), config.clone());
     let router = match behind.forge {
         Some(forge) => {
-            let all = routes::router().method_not_allowed_fallback(not_this_way).layer(from_fn(around));
+            let all = routes::router().method_not_allowed_fallback(pages::or_not_this_way).layer(from_fn(around));
             all.with_state(Arc::new(Door::new(forge, config.clone(), git)))
         }
         None => plain_router(git),

@@ -15,7 +15,7 @@ use super::reply::{self, At, Format};
 use super::routes::{Asks, Door};
 use super::{Shared, credentials, not_this_way};
 use crate::answer::{Code, Refusal};
-use crate::commands::{self, Command, Reply};
+use crate::commands::{self, Command, Reply, quoted};
 
 /// What a page asks: a command, and the words behind its name from the segments of the path and the query; `None` where
 /// they name nothing.
@@ -98,15 +98,6 @@ pub(super) fn search(query: &str) -> String {
     quoted(words.trim())
 }
 
-/// One argument in balanced quotes, so that a word of it is never a flag.
-fn quoted(text: &str) -> String {
-    match (text.contains('\''), text.contains('"')) {
-        (false, _) => format!("'{text}'"),
-        (true, false) => format!("\"{text}\""),
-        (true, true) => format!("'{}'", text.replace('\'', " ")),
-    }
-}
-
 /// The page at `path` (without its twin's suffix), and its segments, decoded.
 fn find(path: &str) -> Option<(&'static Page, Vec<String>)> {
     let segments: Vec<String> = match path.trim_matches('/') {
@@ -141,6 +132,20 @@ impl Ask {
     /// Runs it.
     async fn run(&self, door: &Door, headers: &HeaderMap, line: String, json: bool) -> Result<Reply, Refusal> {
         door.run(Asks::Command(self.command), headers, line, b"", json).await
+    }
+}
+
+/// A page at an address that forms are sent to as well, or that the method is none of its own.
+pub(super) async fn or_not_this_way(
+    door: Shared,
+    method: Method,
+    uri: Uri,
+    query: RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match find(uri.path()) {
+        Some(_) if matches!(method, Method::GET | Method::HEAD) => page(door, method, uri, query, headers).await,
+        _ => not_this_way(method, headers).await,
     }
 }
 
@@ -187,11 +192,7 @@ pub(super) async fn page(
     let answers: Vec<&str> = std::iter::once(first.stdout.as_str()).chain(others).collect();
     match view(&at.frame(&|reference| door.path_of(reference)), &answers) {
         Ok(html) => reply::respond_with(&first, format, at, || html),
-        Err(error) => {
-            tracing::error!(%error, path, "a page was not drawn");
-            let refusal = Refusal::new(Code::TryLater, shown(path), "it could not be drawn; the log says why", "help");
-            reply::refuse(&refusal, StatusCode::INTERNAL_SERVER_ERROR, format)
-        }
+        Err(error) => reply::undrawn(&shown(path), &error, format),
     }
 }
 
@@ -314,13 +315,6 @@ mod tests {
         ] {
             assert_eq!(line(path), None, "{path}");
         }
-    }
-
-    #[test]
-    fn quotes_stay_balanced() {
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), "\"it's\"");
-        assert_eq!(quoted("it's \"so\""), "'it s \"so\"'");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use frontend::{Frame, plain};
 
 use super::routes::Door;
 use super::text;
-use crate::answer::Refusal;
+use crate::answer::{Code, Refusal};
 use crate::commands::Reply;
 
 /// The form of an answer.
@@ -23,7 +23,8 @@ pub(super) enum Format {
 
 /// Content type of Markdown.
 pub(super) const MARKDOWN: &str = "text/markdown; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
+/// Content type of pages.
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -98,6 +99,31 @@ pub(super) fn refuse(refusal: &Refusal, status: StatusCode, format: Format) -> R
         Format::Markdown => text(status, PLAIN, refusal.lines()),
         Format::Html => failure(status, &refusal.lines(), At::path("/")),
     }
+}
+
+/// The lines of a refusal that was answered as JSON.
+pub(super) fn lines_of(json: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: Error,
+    }
+    #[derive(serde::Deserialize)]
+    struct Error {
+        what: String,
+        why: String,
+        next: String,
+    }
+    match serde_json::from_str(json) {
+        Ok(Said { error: Error { what, why, next } }) => format!("{what}: {why}\nnext: {next}\n"),
+        Err(_) => json.to_owned(),
+    }
+}
+
+/// A page that could not be drawn: a fault of ours, which the log names.
+pub(super) fn undrawn(path: &str, error: &frontend::Unreadable, format: Format) -> Response {
+    tracing::error!(%error, path, "a page was not drawn");
+    let refusal = Refusal::new(Code::TryLater, path, "it could not be drawn; the log says why", "help");
+    refuse(&refusal, StatusCode::INTERNAL_SERVER_ERROR, format)
 }
 
 /// A page that says what, why and what next.

@@ -11,13 +11,15 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
 use git::wire::Service;
 
-use super::{action, credentials, git as wire, healthy, onboarding, pages, statuses, submission};
+use super::{action, credentials, forms, git as wire, healthy, onboarding, pages, session, statuses, submission};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
 use crate::commands::{self, Call, Command, Reply};
 use crate::config::Config;
 use crate::forge::Forge;
 use crate::hosts::Who;
+use crate::secrets::SecretError;
+use crate::sessions::Login;
 
 /// What every request to a forge shares.
 pub(super) struct Door {
@@ -41,6 +43,8 @@ pub(crate) enum Asks {
     Command(&'static Command),
     /// Whichever command its body names.
     AnyCommand,
+    /// To begin or end a session; who may is what is shown.
+    Session,
     /// This service of git.
     Git(Service),
     /// Whichever service of git its query names.
@@ -91,14 +95,17 @@ impl Route {
 
 const SUBMISSION: Asks = Asks::Command(&commands::SUBMISSION);
 
-/// Every route, one line each; those of runners are in [`statuses`]. What is in neither is a page of [`pages::TABLE`], or
-/// not found.
+/// Every route, one line each; those of runners are in [`statuses`], those of forms in [`forms`]. What is in none of them is a
+/// page of [`pages::TABLE`], or not found.
 pub(crate) const ROUTES: &[Route] = &[
     Route::get("/healthz", Asks::Words, |by| on(by, healthy)),
     Route::get("/skill.md", Asks::Words, |by| on(by, onboarding::skill)),
     Route::get("/llms.txt", Asks::Words, |by| on(by, onboarding::llms)),
     Route::get("/forge-run", Asks::Words, |by| on(by, onboarding::recorder)),
     Route::get("/-/{asset}", Asks::Words, |by| on(by, onboarding::asset)),
+    Route::get("/login", Asks::Words, |by| on(by, session::form)),
+    Route::post("/login", Asks::Session, |by| on(by, session::begin)),
+    Route::post("/logout", Asks::Session, |by| on(by, session::end)),
     Route::get("/feed", Asks::Command(&commands::FEED), |by| on(by, action::feed)),
     Route::post("/action", Asks::AnyCommand, |by| on(by, action::action)),
     Route::post("/agents/register", Asks::Command(&commands::REGISTER), |by| on(by, action::register)),
@@ -111,10 +118,15 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/{project}/objects/{*rest}", Asks::Words, |by| on(by, wire::dumb)),
 ];
 
+/// All of them.
+pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(statuses::ROUTES).chain(forms::TABLE.iter().map(|form| &form.route))
+}
+
 /// All of them, where they are asked for; what a route asks for goes to its handler.
 pub(super) fn router() -> Router<Arc<Door>> {
     let mut router = Router::new();
-    for route in ROUTES.iter().chain(statuses::ROUTES) {
+    for route in all() {
         let by = match route.method {
             Method::Get => MethodFilter::GET,
             Method::Post => MethodFilter::POST,
@@ -144,22 +156,73 @@ impl Door {
         let only = match asks {
             Asks::Command(command) => Some(command),
             Asks::AnyCommand => None,
-            Asks::Words | Asks::Git(_) | Asks::AnyGit => {
+            Asks::Words | Asks::Session | Asks::Git(_) | Asks::AnyGit => {
                 return Err(Refusal::new(Code::NotAllowed, "request", "this address runs no command", "help"));
             }
         };
-        let actor = match credentials::who(headers)? {
-            Who::Token(token) => self.forge.actor_for_token(&token)?,
-            Who::Anonymous | Who::Stranger | Who::Key(_) => Actor::Anonymous,
-        };
+        let actor = self.actor(headers)?;
         let call = Call { actor, door: commands::Door::Http, line, only, json };
         Ok(commands::dispatch(&self.forge, call, &mut body).await)
     }
 
+    /// Who sent `headers`: by a credential, which is refused where it is void, or else by a session, which is then nobody's.
+    fn actor(&self, headers: &HeaderMap) -> Result<Actor, Refusal> {
+        match credentials::who(headers)? {
+            Who::Token(token) => self.forge.actor_for_token(&token),
+            Who::Anonymous | Who::Stranger | Who::Key(_) => {
+                Ok(session::of(headers).map_or(Actor::Anonymous, |id| self.forge.actor_for_session(id)))
+            }
+        }
+    }
+
     /// Who sent `headers`, as pages name them.
     pub(super) fn viewer(&self, headers: &HeaderMap) -> Option<String> {
-        let Who::Token(token) = credentials::who(headers).ok()? else { return None };
-        Some(self.forge.actor_for_token(&token).ok()?.agent()?.name.to_string())
+        Some(self.actor(headers).ok()?.agent()?.name.to_string())
+    }
+
+    /// Begins a session for whom a code lets in: its id.
+    pub(super) async fn sign_in_by_code(&self, code: &str) -> Result<String, Refusal> {
+        let login = self.forge.sessions().redeem(code, self.forge.now()).ok_or_else(|| {
+            let why = "that code is not known, was used, or is older than two minutes";
+            Refusal::new(Code::NotAllowed, "code", why, "ssh forge login")
+        })?;
+        self.sign_in(login).await
+    }
+
+    /// Begins a session for whom a token stands: its id.
+    pub(super) async fn sign_in_by_token(&self, token: &str) -> Result<String, Refusal> {
+        let actor = self.forge.actor_for_token(token)?;
+        let agent = actor.agent().ok_or_else(|| Refusal::new(Code::NotAllowed, "token", "it is nobody's", "help"))?;
+        self.forge.is_live(agent)?;
+        self.sign_in(Login { agent: agent.name.clone(), credential: agent.credential.clone() }).await
+    }
+
+    async fn sign_in(&self, login: Login) -> Result<String, Refusal> {
+        self.on_disk(|forge| forge.sessions().begin(login, forge.now())).await
+    }
+
+    /// Ends the session of `headers`, or all of its agent.
+    pub(super) async fn sign_out(&self, headers: &HeaderMap, everywhere: bool) -> Result<(), Refusal> {
+        let Some(id) = session::of(headers).map(str::to_owned) else { return Ok(()) };
+        let agent = self.actor(headers)?.agent().map(|agent| agent.name.clone()).filter(|_| everywhere);
+        self.on_disk(move |forge| match agent {
+            Some(agent) => forge.sessions().end_all(&agent).map(|_| ()),
+            None => forge.sessions().end(&id),
+        })
+        .await
+    }
+
+    /// What is written to `secrets/`, away from the threads that answer.
+    async fn on_disk<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Forge) -> Result<R, SecretError> + Send + 'static,
+    ) -> Result<R, Refusal> {
+        let forge = self.forge.clone();
+        let done = tokio::task::spawn_blocking(move || work(&forge)).await;
+        done.map_err(|e| e.to_string()).and_then(|done| done.map_err(|e| e.to_string())).map_err(|error| {
+            tracing::error!(error, "a session could not be kept");
+            Refusal::new(Code::TryLater, "session", "it could not be written; the log says why", "help")
+        })
     }
 
     /// The page of what a reference names, where there is one.
@@ -190,7 +253,7 @@ mod tests {
         assert_eq!(exit(run(Asks::Command(&commands::FEED), "feed").await), Ok(0));
         assert_eq!(exit(run(Asks::Command(&commands::FEED), "project list").await), Ok(Code::NotAllowed as u8));
         assert_eq!(exit(run(Asks::AnyCommand, "project list").await), Ok(0));
-        for asks in [Asks::Words, Asks::AnyGit, Asks::Git(Service::UploadPack)] {
+        for asks in [Asks::Words, Asks::Session, Asks::AnyGit, Asks::Git(Service::UploadPack)] {
             assert!(run(asks, "project list").await.is_err());
         }
     }

@@ -31,9 +31,8 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
     let plain = |line: String| (line, String::new(), &[][..]);
     let or = |codes: &'static [i32], line: String| (line, String::new(), codes);
     match name {
-        "help" | "recorder" | "whoami" | "key list" | "feed" | "my-work" | "project list" | "leaderboard" => {
-            plain(name.to_owned())
-        }
+        "help" | "recorder" | "whoami" | "login" | "logout" | "key list" | "feed" | "my-work" | "project list"
+        | "leaderboard" => plain(name.to_owned()),
         "register" => plain(format!("register newcomer-{}", fresh())),
         // One agent has it from the first time on.
         "key add" => {

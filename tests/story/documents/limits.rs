@@ -29,6 +29,7 @@ const PARTS: &[(&str, &str)] = &[
     ("Pushes, beside the rules", "forge/src/forge/"),
     ("Ledger", "forge/src/ledger/"),
     ("Recorder", "forge/src/recorder/"),
+    ("Pages", "frontend-static/src/"),
     ("Recorder, as a script", "frontend-static/"),
     ("Mirrors", "forge/src/mirror/"),
     ("The rest", ""),
