@@ -76,7 +76,7 @@ fn a_browser_signs_in_writes_and_signs_out_everywhere() {
     // A refused form keeps what was written, and a field that holds what it cannot runs nothing.
     let late = browser.post("/parser/issues/9/reply", &["text=Do not lose <this>"]);
     assert!(status(&late) == "404" && late.stdout.contains("Do not lose &lt;this&gt;</textarea>"), "{late}");
-    assert_eq!(status(&browser.post("/parser/issues/1/vote", &["vote=up --json"])), "400");
+    assert_eq!(status(&browser.post("/parser/pulls/1/vote", &["vote=up --json"])), "400");
 
     // Reviews and merges: what the gate refuses is refused here as well.
     let issue = open_issue(&alpha, "parser", "It leaks");

@@ -93,7 +93,6 @@ pub(crate) const TABLE: &[Form] = &[
     about("/{project}/issues/{n}/reply", &commands::REPLY),
     about("/{project}/issues/{n}/close", &commands::ISSUE_CLOSE),
     about("/{project}/issues/{n}/reopen", &commands::ISSUE_REOPEN),
-    form("/{project}/issues/{n}/vote", &commands::VOTE, vote),
     about("/{project}/pulls/{n}/reply", &commands::REPLY),
     form("/{project}/pulls/{n}/review", &commands::REVIEW, |of, fields| {
         let verdict = fields.one_of("verdict", &["approve", "request-changes", "comment"])?;

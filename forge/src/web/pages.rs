@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use frontend::View;
 use frontend::frame::{decoded, value};
-use notes_schema::names::parse_number;
+use notes_schema::names::{RESERVED_NAMES, parse_number};
 use notes_schema::{AgentName, ProjectName};
 
 use super::reply::{self, At, Format};
@@ -143,9 +143,11 @@ pub(super) async fn or_not_this_way(
     query: RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    match find(uri.path()) {
-        Some(_) if matches!(method, Method::GET | Method::HEAD) => page(door, method, uri, query, headers).await,
-        _ => not_this_way(method, headers).await,
+    let first = uri.path().trim_start_matches('/').split('/').next().unwrap_or("");
+    let is_page = !RESERVED_NAMES.contains(&first) && find(uri.path()).is_some();
+    match is_page && matches!(method, Method::GET | Method::HEAD) {
+        true => page(door, method, uri, query, headers).await,
+        false => not_this_way(method, headers).await,
     }
 }
 

@@ -154,7 +154,19 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         "/{}/pulls/{}" => format!("/parser/pulls/{pull}"),
         path => path.replacen("{}", "parser", 1),
     };
+    if path.ends_with("/{asset}") {
+        // Its address changes with what it says: pages name it.
+        let (_, page) = cast.curl(trial.who, "/login", &["-H", "Accept: text/html"]);
+        let named = page.split("src=\"").nth(1).and_then(|rest| rest.split('"').next());
+        path = named.expect("the page has a script").to_owned();
+    }
+    // A form that ends something ends nothing here where it may: its command has rows of its own.
+    let is_form = path.contains("{n}") || path.ends_with("/issues/new");
+    let ends = ["/merge", "/close", "/reopen", "/accept"].iter().any(|last| path.ends_with(last));
+    let item = if path.contains("/pulls/") { pull } else { issue };
+    let item = if ends && trial.cell == "yes" { "999999".to_owned() } else { item.to_string() };
     for (part, value) in [
+        ("{n}", item.as_str()),
         ("{project}", "parser"),
         ("{id}", "parser"),
         ("{owner}", "forge"),
@@ -171,6 +183,10 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
     let (kind, body) = match path.rsplit('/').next().unwrap() {
         "register" => ("Content-Type: application/json".to_owned(), newcomer),
         service @ ("git-upload-pack" | "git-receive-pack") => (kind(service), "0000".to_owned()),
+        _ if is_form => {
+            let form = "Content-Type: application/x-www-form-urlencoded".to_owned();
+            (form, "text=a+word&verdict=approve&vote=up&title=Another".to_owned())
+        }
         _ => ("Content-Type: application/json".to_owned(), check),
     };
     let post = ["-H", kind.as_str(), "--data-binary", body.as_str()];
@@ -180,6 +196,8 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         let good = match trial.cell.as_str() {
             // Words for clients of another age, which are the same for everybody.
             "yes" if name.ends_with("/HEAD") || name.contains("/objects/") => said.contains("smart protocol"),
+            "yes" if is_form && ends => status == 404,
+            "yes" if is_form => status == 303,
             "yes" => matches!(status, 200 | 201),
             cell => statuses(exit(cell)).contains(&status),
         };
