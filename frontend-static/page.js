@@ -22,6 +22,52 @@
     history.replaceState(null, '', location.pathname + location.search);
   }
 
+  // Keys: what has `data-keys` is followed by them; `j` and `k` walk the rows of a list; `/` searches; `?` says which there are.
+  const rows = () => [...document.querySelectorAll('.rows > li, .rows > tbody > tr')];
+  const walk = step => {
+    const all = rows();
+    const at = all.findIndex(row => row.contains(document.activeElement));
+    const row = all[Math.min(Math.max(at + step, 0), all.length - 1)];
+    row?.querySelector('a')?.focus();
+  };
+  const help = () => {
+    const open = document.querySelector('dialog[open]');
+    if (open) return open.close();
+    const dialog = document.createElement('dialog');
+    dialog.setAttribute('aria-label', 'Keys');
+    const list = dialog.appendChild(document.createElement('dl'));
+    const say = (keys, words) => {
+      list.appendChild(document.createElement('dt')).textContent = keys;
+      list.appendChild(document.createElement('dd')).textContent = words;
+    };
+    say('/', 'Search');
+    say('j k', 'Next and previous row');
+    for (const way of document.querySelectorAll('[data-keys]')) say(way.dataset.keys, way.textContent.trim());
+    const close = dialog.appendChild(document.createElement('button'));
+    close.textContent = 'Close';
+    close.onclick = () => dialog.close();
+    dialog.onclose = () => dialog.remove();
+    document.body.appendChild(dialog).showModal();
+  };
+  const button = document.getElementById('keys');
+  button.hidden = false;
+  button.onclick = help;
+  let before = '';
+  addEventListener('keydown', event => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest('input, textarea, select')) return;
+    const keys = before ? `${before} ${event.key}` : event.key;
+    before = event.key === 'g' ? 'g' : '';
+    const way = [...document.querySelectorAll('[data-keys]')].find(way => way.dataset.keys === keys);
+    if (way) way.click();
+    else if (keys === '/') document.getElementById('q').focus();
+    else if (keys === '?') help();
+    else if (keys === 'j') walk(1);
+    else if (keys === 'k') walk(-1);
+    else return;
+    event.preventDefault();
+  });
+
   addEventListener('submit', event => {
     if (event.target.method !== 'post') return;
     if (event.target.dataset.sent) event.preventDefault();

@@ -29,6 +29,8 @@ pub struct Way {
     pub word: &'static str,
     /// Whether the page stands there or below.
     pub here: bool,
+    /// The keys that lead there.
+    pub keys: &'static str,
 }
 
 /// A page in another form.
@@ -42,7 +44,8 @@ pub struct Twin {
 }
 
 /// What stands beside each other on the pages of one project.
-const ROOMS: &[(&str, &str)] = &[("", "Code"), ("/issues", "Issues"), ("/pulls", "Pull requests"), ("/log", "Log")];
+const ROOMS: &[(&str, &str, &str)] =
+    &[("", "Code", "g c"), ("/issues", "Issues", "g i"), ("/pulls", "Pull requests", "g p"), ("/log", "Log", "g l")];
 /// Addresses that are of the room `Code`.
 const CODE: &[&str] = &["tree", "blob", "blame", "find"];
 
@@ -55,10 +58,15 @@ impl Frame<'_> {
 
     /// The ways through the whole forge.
     pub fn ways(&self) -> Vec<Way> {
-        [("/", "Today"), ("/leaderboard", "Leaderboard"), ("/live", "Live"), ("/needs", "Needs a human")]
-            .into_iter()
-            .map(|(url, word)| Way { url: url.to_owned(), word, here: self.path == url })
-            .collect()
+        [
+            ("/", "Today", "g t"),
+            ("/leaderboard", "Leaderboard", "g b"),
+            ("/live", "Live", "g v"),
+            ("/needs", "Needs a human", "g n"),
+        ]
+        .into_iter()
+        .map(|(url, word, keys)| Way { url: url.to_owned(), word, here: self.path == url, keys })
+        .collect()
     }
 
     /// The ways through one project.
@@ -67,7 +75,8 @@ impl Frame<'_> {
         let below = self.path.trim_start_matches('/').split('/').nth(1).unwrap_or("");
         ROOMS
             .iter()
-            .map(|(path, word)| Way {
+            .map(|(path, word, keys)| Way {
+                keys,
                 url: format!("/{project}{path}"),
                 word,
                 here: path.trim_start_matches('/') == below || (path.is_empty() && CODE.contains(&below)),

@@ -11,6 +11,7 @@ mod credentials;
 pub(crate) mod forms;
 mod git;
 mod gunzip;
+mod kept;
 mod onboarding;
 pub(crate) mod pages;
 pub mod probe;

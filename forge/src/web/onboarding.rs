@@ -39,7 +39,7 @@ pub(super) async fn asset(uri: Uri, headers: HeaderMap) -> Response {
     let mut response = text(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT);
     let kept = HeaderValue::from_static("public, max-age=31536000, immutable");
     response.headers_mut().insert(header::CACHE_CONTROL, kept);
-    response
+    super::kept::finished(&headers, None, response).await
 }
 
 fn filled(template: &str, config: &Config) -> String {

@@ -6,14 +6,14 @@
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use frontend::View;
 use frontend::frame::{decoded, value};
+use frontend::{View, assets};
 use notes_schema::names::{RESERVED_NAMES, parse_number};
 use notes_schema::{AgentName, ProjectName};
 
 use super::reply::{self, At, Format};
 use super::routes::{Asks, Door};
-use super::{Shared, credentials, not_this_way};
+use super::{Shared, credentials, kept, not_this_way};
 use crate::answer::{Code, Refusal};
 use crate::commands::{self, Command, Reply, quoted};
 
@@ -35,6 +35,23 @@ pub(crate) struct Page {
     pub also: &'static [Ask],
     /// What draws it; without one, it is its command's Markdown.
     view: Option<View>,
+    /// Whether refs alone decide what it says: those of its project and of `forge.git`. Then who has it is told so before any
+    /// command runs. (A link to what another project made since may be missing until either moves.)
+    by_refs: bool,
+}
+
+impl Page {
+    const fn drawn(self, view: View) -> Page {
+        Page { view: Some(view), ..self }
+    }
+
+    const fn with(self, also: &'static [Ask]) -> Page {
+        Page { also, ..self }
+    }
+
+    const fn by_refs(self) -> Page {
+        Page { by_refs: true, ..self }
+    }
 }
 
 const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String>) -> Ask {
@@ -42,7 +59,7 @@ const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String
 }
 
 const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
-    Page { path, ask, also: &[], view: None }
+    Page { path, ask, also: &[], view: None, by_refs: false }
 }
 
 /// Every page.
@@ -54,9 +71,9 @@ pub(crate) const TABLE: &[Page] = &[
     page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))),
     page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0]))),
     page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, |path, _| project(path[0]))),
-    page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))),
+    page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))).by_refs(),
     page_of(&["*", "pulls"], ask(&commands::PR_LIST, |path, _| project(path[0]))),
-    page_of(&["*", "pulls", "*"], ask(&commands::PR, |path, _| item(path))),
+    page_of(&["*", "pulls", "*"], ask(&commands::PR, |path, _| item(path))).by_refs(),
     page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0]))),
 ];
 
@@ -175,18 +192,39 @@ pub(super) async fn page(
     };
     let viewer = door.viewer(&headers);
     let at = At { path, query: &query, viewer: viewer.as_deref() };
+    let tag = page.by_refs.then(|| named.first().and_then(|project| door.refs_of(project))).flatten().map(|refs| {
+        let form = format!("{format:?}");
+        kept::tag(&[assets::build(), &refs, viewer.as_deref().unwrap_or(""), uri.path(), &query, &form])
+    });
+    if let Some(known) = tag.as_deref().and_then(|tag| kept::known(&headers, tag)) {
+        return known;
+    }
+    let answer = answer(&door, page, &named, line, &headers, format, at).await;
+    kept::finished(&headers, tag.as_deref(), answer).await
+}
+
+/// What a page's commands answer, in the form that is asked for.
+async fn answer(
+    door: &Door,
+    page: &Page,
+    named: &[String],
+    line: String,
+    headers: &HeaderMap,
+    format: Format,
+    at: At<'_>,
+) -> Response {
     let drawn = page.view.filter(|_| format == Format::Html);
-    let first = match page.ask.run(&door, &headers, line, format == Format::Json || drawn.is_some()).await {
+    let first = match page.ask.run(door, headers, line, format == Format::Json || drawn.is_some()).await {
         Ok(reply) => reply,
         Err(refusal) => return credentials::ask(&refusal, format),
     };
     let Some(view) = drawn.filter(|_| first.exit == 0) else {
-        return reply::respond(&door, &first, format, &named.join(" "), at);
+        return reply::respond(door, &first, format, &named.join(" "), at);
     };
     let mut others = Vec::with_capacity(page.also.len());
     for ask in page.also {
-        others.push(match ask.line(&named, &query) {
-            Some(line) => ask.run(&door, &headers, line, true).await.ok().filter(|reply| reply.exit == 0),
+        others.push(match ask.line(named, at.query) {
+            Some(line) => ask.run(door, headers, line, true).await.ok().filter(|reply| reply.exit == 0),
             None => None,
         });
     }
@@ -194,7 +232,7 @@ pub(super) async fn page(
     let answers: Vec<&str> = std::iter::once(first.stdout.as_str()).chain(others).collect();
     match view(&at.frame(&|reference| door.path_of(reference)), &answers) {
         Ok(html) => reply::respond_with(&first, format, at, || html),
-        Err(error) => reply::undrawn(&shown(path), &error, format),
+        Err(error) => reply::undrawn(&shown(at.path), &error, format),
     }
 }
 

@@ -6,7 +6,7 @@ use frontend::markdown::Resolve;
 use frontend::{Frame, plain};
 
 use super::routes::Door;
-use super::text;
+use super::{kept, text};
 use crate::answer::{Code, Refusal};
 use crate::commands::Reply;
 
@@ -82,7 +82,7 @@ pub(super) fn respond_with(reply: &Reply, format: Format, at: At<'_>, html: impl
     };
     let exit = HeaderValue::from(u16::from(reply.exit));
     response.headers_mut().insert("x-forge-exit", exit);
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept, authorization, cookie"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static(kept::VARY));
     response
 }
 

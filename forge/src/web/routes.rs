@@ -225,6 +225,12 @@ impl Door {
         })
     }
 
+    /// A word that changes with every ref of a project and of `forge.git`.
+    pub(super) fn refs_of(&self, project: &str) -> Option<String> {
+        let project = self.forge.project(&project.parse().ok()?).ok()?.snapshot();
+        Some(format!("{:?} {:?} {:?}", project.project, project.tip?, self.forge.root().tip?))
+    }
+
     /// The page of what a reference names, where there is one.
     pub(super) fn path_of(&self, reference: &notes_schema::ItemRef) -> Option<String> {
         self.forge.path_of(reference)
