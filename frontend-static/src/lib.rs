@@ -9,6 +9,7 @@
 //! this crate wrote; no page needs a script, and none carries one in itself.
 
 pub mod assets;
+pub mod diff;
 pub mod escape;
 pub mod filters;
 pub mod frame;
