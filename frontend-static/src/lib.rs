@@ -13,9 +13,17 @@ pub mod diff;
 pub mod escape;
 pub mod filters;
 pub mod frame;
+pub mod issue;
+pub mod issues;
+pub mod list;
 pub mod login;
 pub mod markdown;
 pub mod plain;
+pub mod pull;
+pub mod pulls;
+pub mod search_page;
+pub mod status;
+pub mod thread;
 
 pub use frame::Frame;
 

@@ -36,3 +36,4 @@ mod tampered;
 mod tls;
 mod upgrade;
 mod verifiers;
+mod work_pages;

@@ -14,6 +14,7 @@ mod gunzip;
 mod kept;
 mod onboarding;
 pub(crate) mod pages;
+mod patches;
 pub mod probe;
 mod reply;
 pub(crate) mod routes;
@@ -21,6 +22,7 @@ mod session;
 pub(crate) mod statuses;
 mod submission;
 pub mod tls;
+mod work;
 
 use std::sync::Arc;
 
