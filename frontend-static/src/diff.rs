@@ -41,12 +41,20 @@ pub type Link<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// `patch`, as git writes it, as HTML; names of files lead where `link` says. A file's anchor is `#f1`, that of its 12th
 /// line now `#f1n12`, and before `#f1o12`.
 pub fn html(patch: &str, view: View, link: &Link<'_>) -> String {
+    annotated(patch, view, link, &|_, _| None)
+}
+
+/// What stands below a line as it is now, by its file's path and its number: HTML of this crate.
+pub type Below<'a> = dyn Fn(&str, u64) -> Option<String> + 'a;
+
+/// [`html`], with something below some of its lines.
+pub fn annotated(patch: &str, view: View, link: &Link<'_>, below: &Below<'_>) -> String {
     let read = read::patch(patch);
     let mut out = String::with_capacity(patch.len() * 4);
     if read.files.len() > 1 {
         overview(&mut out, &read.files);
     }
-    let mut page = Page { out, view, left: words::MOST };
+    let mut page = Page { out, view, below, left: words::MOST };
     for (at, file) in read.files.iter().enumerate() {
         page.file(at + 1, file, link);
     }
@@ -71,9 +79,10 @@ fn totals(file: &File<'_>) -> String {
     format!("<span class=\"n\">+{} −{}</span>", file.added, file.removed)
 }
 
-struct Page {
+struct Page<'b> {
     out: String,
     view: View,
+    below: &'b Below<'b>,
     /// Work that is left for marking words.
     left: usize,
 }
@@ -81,7 +90,7 @@ struct Page {
 /// A line with the parts of it that its partner has not.
 type Marked<'a> = (Line<'a>, Vec<Range<usize>>);
 
-impl Page {
+impl Page<'_> {
     fn push(&mut self, text: &str) {
         self.out.push_str(text);
     }
@@ -127,9 +136,13 @@ impl Page {
             let header = escape::text(hunk.header);
             let _ = writeln!(self.out, "<tr class=\"h\"><td colspan=\"{}\"><bdi>{header}</bdi></td></tr>", heads.len());
             for (before, now) in self.pairs(hunk) {
+                let line = now.as_ref().map(|(line, _)| line.new);
                 match self.view {
                     View::Unified => self.unified(at, before, now),
                     View::Split => self.split(at, before, now),
+                }
+                if let Some(below) = line.and_then(|line| (self.below)(&file.path, line)) {
+                    let _ = writeln!(self.out, "<tr class=\"t\"><td colspan=\"{}\">{below}</td></tr>", heads.len());
                 }
             }
         }
@@ -290,6 +303,17 @@ mod tests {
         assert!(out.contains(row), "{out}");
         assert!(out.contains("<tr><td></td><td class=\"x\"></td><td id=\"f1n3\">"), "{out}");
         assert_eq!(out.matches("<th scope=\"col\">").count(), 4);
+    }
+
+    #[test]
+    fn what_belongs_to_a_line_stands_below_it() {
+        let below = |path: &str, line: u64| (path == "src/<b>.rs" && line == 2).then(|| "<p>Why?</p>".to_owned());
+        for (view, wide) in [(View::Unified, 3), (View::Split, 4)] {
+            let out = annotated(PATCH, view, &|_| None, &below);
+            let row =
+                format!("<ins>2</ins>;</bdi></td></tr>\n<tr class=\"t\"><td colspan=\"{wide}\"><p>Why?</p></td></tr>");
+            assert!(out.contains(&row) && out.matches("Why?").count() == 1, "{out}");
+        }
     }
 
     #[test]

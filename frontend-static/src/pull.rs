@@ -150,6 +150,14 @@ struct Page<'a> {
     view: View,
 }
 
+/// What was said about one line.
+#[derive(Template)]
+#[template(path = "inline.html")]
+struct Inline<'a> {
+    frame: &'a Frame<'a>,
+    events: Vec<&'a Event>,
+}
+
 impl Page<'_> {
     fn project(&self) -> &str {
         status::project(&self.pull.reference)
@@ -242,8 +250,15 @@ pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
         let (project, path) = (status::project(&pull.reference), filters::percent(path, true));
         Some(format!("/{project}/tree/{path}?at={head}"))
     };
-    let files = diff::html(pull.diff.as_deref().unwrap_or(""), view, &at);
     let (left, events) = thread::newest(&details.events);
+    let on_head = |event: &&Event| event.on.as_ref().is_some_and(|on| on.head == *head);
+    let said: Vec<&Event> = events.iter().filter(on_head).collect();
+    let below = |path: &str, line: u64| {
+        let here = |event: &&Event| event.on.as_ref().is_some_and(|on| on.path == path && on.line == line);
+        let events: Vec<&Event> = said.iter().copied().filter(here).collect();
+        if events.is_empty() { None } else { Inline { frame, events }.render().ok() }
+    };
+    let files = diff::annotated(pull.diff.as_deref().unwrap_or(""), view, &at, &below);
     Ok(Page { frame, pull: &pull, left, events, notes: &pull.notes, files, view }.render()?)
 }
 
@@ -278,7 +293,10 @@ mod tests {
             "added": 1, "removed": 1,
         });
         let said = json!({ "seq": 4, "n": 2, "kind": "comment.added", "by": "alpha", "time_ms": 2, "summary": "commented", "text": EVIL });
-        [pull, json!({ "events": [said] })]
+        let on = json!({ "head": "bb".repeat(20), "path": "x", "line": 1 });
+        let inline = json!({ "seq": 5, "n": 3, "kind": "pull.reviewed", "by": "alpha", "time_ms": 2, "summary": "commented on x:1",
+                             "text": "Why **b**?", "on": on });
+        [pull, json!({ "events": [said, inline] })]
     }
 
     fn draw(query: &str, viewer: Option<&str>) -> String {
@@ -307,6 +325,14 @@ mod tests {
             assert!(out.contains(way), "{way}: {out}");
         }
         assert!(out.contains("<a href=\"/parser/tree/x?at=bbbb"), "{out}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_line_stands_below_it() {
+        let out = draw("", None);
+        assert!(out.contains("<p>Why <strong>b</strong>?</p>") && out.matches("Why <strong>").count() == 2, "{out}");
+        let place = format!("<a href=\"/parser/tree/x?at={}#L1\"><bdi>x:1</bdi></a>", "bb".repeat(20));
+        assert!(out.contains(&place) && out.contains("<tr class=\"t\"><td colspan=\"3\">"), "{out}");
     }
 
     #[test]

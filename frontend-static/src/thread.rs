@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use crate::Frame;
+use crate::filters::percent;
 
 /// Most events that one page shows; the twins have all.
 /// Limit: events of a thread on a page | {}, the newest; the page says how many are left out
@@ -26,6 +27,20 @@ pub struct Event {
     /// What was said.
     #[serde(default)]
     pub text: Option<String>,
+    /// The line that it is about, where it is about one.
+    #[serde(default)]
+    pub on: Option<On>,
+}
+
+/// A line of a head.
+#[derive(Debug, Deserialize)]
+pub struct On {
+    /// The head.
+    pub head: String,
+    /// The file.
+    pub path: String,
+    /// The line's number.
+    pub line: u64,
 }
 
 impl Event {
@@ -35,6 +50,13 @@ impl Event {
             return None;
         }
         self.text.as_deref().filter(|text| !text.trim().is_empty()).map(|text| prose(frame, text))
+    }
+
+    /// The page of the line that it is about, and its name.
+    pub fn place(&self, frame: &Frame<'_>) -> Option<(String, String)> {
+        let (on, project) = (self.on.as_ref()?, frame.project()?);
+        let (path, head) = (percent(&on.path, true), percent(&on.head, false));
+        Some((format!("/{project}/tree/{path}?at={head}#L{}", on.line), format!("{}:{}", on.path, on.line)))
     }
 
     /// What was done, where the thread need not say more than that something was said.

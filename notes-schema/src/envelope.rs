@@ -289,7 +289,7 @@ mod tests {
             }
             .into(),
             PullRound { round: 2, head: oid(3), base: oid(1), proof: Proof::none() }.into(),
-            Reviewed { verdict: Verdict::RequestChanges, head: oid(3) }.into(),
+            Reviewed { verdict: Verdict::RequestChanges, head: oid(3), at: None }.into(),
             PullMerged {
                 landed: oid(4),
                 onto: oid(1),

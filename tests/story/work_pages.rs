@@ -136,6 +136,15 @@ fn the_gate_says_what_is_missing_and_whose_turn_it_is() {
     let again = page(&forge, &at);
     assert!(again.contains("</span> void</span>") && again.contains("the head is another now"), "{again}");
 
+    alpha.ssh(&format!("review comment {pull} --at a:9 x")).exits(2).says("the file has 1 lines");
+    alpha.ssh(&format!("review comment {pull} --at b:1 x")).exits(2).says("has no such file");
+    alpha.ssh(&format!("review comment {pull} --at a x")).exits(2).says("src/lib.rs:12");
+    alpha.ssh(&format!("review comment {pull} --at a:1 Why not *four*?")).ok();
+    let inline = page(&forge, &at);
+    let below = inline.split("+<bdi>3</bdi></td></tr>").nth(1).unwrap();
+    assert!(below.trim_start().starts_with("<tr class=\"t\">") && below.contains("Why not <em>four</em>?"), "{inline}");
+    assert!(!page(&forge, &format!("{at}?round=1")).contains("<tr class=\"t\">"), "it is said of another head");
+
     alpha.ssh(&format!("review approve {pull} good")).ok();
     let token = beta.token("");
     let signed = forge.curl(&["-H", &format!("Authorization: Bearer {token}"), &forge.http_url(&at)]).ok().stdout;

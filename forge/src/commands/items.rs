@@ -1,6 +1,6 @@
 //! What issues and pull requests have in common: details, replies, search.
 
-use notes_schema::event::{Commented, IssueImported};
+use notes_schema::event::{Commented, IssueImported, Reviewed};
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, EntityId, Fact, ItemRef, Oid};
 use serde::Serialize;
@@ -30,12 +30,30 @@ pub(super) struct Shown {
     pub summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The head that it is about, and the line of it, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<On>,
     /// Where the item came from, if this says so.
     #[serde(skip)]
     imported: Option<IssueImported>,
     /// What it says of a round.
     #[serde(skip)]
     pub round: Option<Round>,
+}
+
+/// A line of a head.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct On {
+    head: Oid,
+    path: String,
+    line: u64,
+}
+
+impl On {
+    fn of(fact: &Fact) -> Option<On> {
+        let Fact::Reviewed(Reviewed { head, at: Some(at), .. }) = fact else { return None };
+        Some(On { head: *head, path: at.path.clone(), line: at.line })
+    }
 }
 
 impl Shown {
@@ -49,6 +67,7 @@ impl Shown {
             summary: read.fact.subject(),
             round: Round::of(&read.fact, read.event.t, read.event.q),
             text: read.text,
+            on: On::of(&read.fact),
             imported: match read.fact {
                 Fact::IssueImported(fact) => Some(fact),
                 _ => None,

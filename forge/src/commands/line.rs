@@ -128,10 +128,10 @@ pub fn head<'a>(line: &'a str, args: &mut Args) -> Result<Vec<(String, &'a str)>
     if rest.is_empty() {
         rest = "help";
     }
-    rest = globals("command", rest, args)?;
+    rest = flags("command", rest, &[], args)?;
     let (first, after_first) = next_word(rest);
     // The ssh client takes an option directly behind the host for its own, so many stand here.
-    let after_first = globals("command", after_first, args)?;
+    let after_first = flags("command", after_first, &[], args)?;
     let mut names = Vec::new();
     let (second, after_second) = next_word(after_first);
     if !second.is_empty() && !second.starts_with("--") {
@@ -147,11 +147,27 @@ fn next_word(text: &str) -> (&str, &str) {
     (&text[..end], text[end..].trim_start())
 }
 
-/// Takes global flags off the front of `rest`.
-fn globals<'a>(what: &str, mut rest: &'a str, args: &mut Args) -> Result<&'a str, Refusal> {
+/// A word, or what stands between two quotes as one.
+fn next_value(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    let inner = text.strip_prefix(['\'', '"']).and_then(|inner| inner.split_once(&text[..1]));
+    match inner.filter(|(_, after)| after.is_empty() || after.starts_with(char::is_whitespace)) {
+        Some((value, after)) => (value, after.trim_start()),
+        None => next_word(text),
+    }
+}
+
+/// Takes global flags, and those of a command's `own`, off the front of `rest`.
+fn flags<'a>(
+    what: &str,
+    mut rest: &'a str,
+    own: &[(&'static str, Takes)],
+    args: &mut Args,
+) -> Result<&'a str, Refusal> {
     loop {
         let (word, after) = next_word(rest);
-        let Some((name, takes)) = word.strip_prefix("--").and_then(|name| known(name, GLOBAL)) else { return Ok(rest) };
+        let named = word.strip_prefix("--").and_then(|name| known(name, GLOBAL).or_else(|| known(name, own)));
+        let Some((name, takes)) = named else { return Ok(rest) };
         match takes {
             Takes::Nothing => {
                 args.flags.entry(name.to_owned()).or_default();
@@ -160,7 +176,7 @@ fn globals<'a>(what: &str, mut rest: &'a str, args: &mut Args) -> Result<&'a str
             Takes::Word | Takes::Words => {
                 let (value, after) = match word.split_once('=') {
                     Some((_, value)) => (value, after),
-                    None => next_word(after),
+                    None => next_value(after),
                 };
                 if value.is_empty() {
                     return Err(usage(what, format!("--{name} needs a value")));
@@ -190,11 +206,11 @@ pub fn tail(what: &str, rest: &str, shape: &Shape, args: &mut Args) -> Result<()
 }
 
 fn text_tail(what: &str, rest: &str, shape: &Shape, args: &mut Args) -> Result<(), Refusal> {
-    let mut rest = globals(what, rest.trim(), args)?;
+    let mut rest = flags(what, rest.trim(), shape.flags, args)?;
     while args.words.len() < shape.words.1 && !rest.is_empty() {
         let (word, after) = next_word(rest);
         args.words.push(unquote(word).to_owned());
-        rest = globals(what, after, args)?;
+        rest = flags(what, after, shape.flags, args)?;
     }
     let text = unquote(rest.trim());
     args.dash = text == "-";
@@ -350,6 +366,17 @@ mod tests {
             let args = read(&format!("new parser --title {} --label x", quoted(text)), &NEW).unwrap();
             assert_eq!((args.value("title"), args.value("label")), (Some(text), Some("x")), "{}", quoted(text));
         }
+    }
+
+    #[test]
+    fn flags_stand_before_the_text_and_nothing_in_it_is_one() {
+        let shape = Shape { text: true, ..Shape::words(2, 2) }.flags(&[("at", Takes::Word)]);
+        for line in ["x comment 7 --at 'a b:3' why --at x", "x --at \"a b:3\" comment 7 why --at x"] {
+            let args = read(line, &shape).unwrap();
+            assert_eq!((args.value("at"), args.text.as_deref()), (Some("a b:3"), Some("why --at x")), "{line}");
+        }
+        assert_eq!(read("x comment 7 --at it's:3 why", &shape).unwrap().value("at"), Some("it's:3"));
+        assert!(read("x comment 7 --at", &shape).is_err());
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! Verdicts.
 
-use notes_schema::event::{Reviewed, Verdict};
+use notes_schema::event::{Place, Reviewed, Verdict};
+use notes_schema::names::parse_number;
 use notes_schema::{EntityId, ItemRef, Oid};
 use serde::Serialize;
 
 use super::context::Project;
 use super::pulls::gate_of;
-use super::{Args, Command, Context, Shape, Stdin};
+use super::{Args, Command, Context, Shape, Stdin, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{self, Needs, Of, Ties};
 use crate::ledger::{Author, Draft};
 use crate::state::PullStatus;
+use git::history;
+use git::object::{Kind, Mode};
+use git::store::{Objects as _, ReadError};
 
 #[derive(Serialize)]
 struct Given {
@@ -45,9 +49,9 @@ pub const REVIEW: Command = Command {
     of: Of::Others,
     shape: {
         // `review approve 7` and `review 7 approve`; in `lgtm 7 nice` the second word begins the text.
-        Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 2) }
+        Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 2) }.flags(&[("at", Takes::Word)])
     },
-    usage: "approve|request-changes|comment <ref> [text]   (or - for text on stdin)",
+    usage: "approve|request-changes|comment <ref> [--at PATH:LINE] [text]   (or - for text on stdin)",
     summary: "give a verdict on a pull request's head",
     example: "review approve parser/47 reads well",
     run: review,
@@ -62,11 +66,13 @@ fn review(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     if verdict != Verdict::Approve && text.is_none() {
         return Err(context.usage(format!("{} needs words that say why", verdict.as_str())));
     }
-    let expected = context.if_match.clone();
+    let at = args.value("at").map(|word| place(context, &project, n, word)).transpose()?;
+    // A line is one of the head that it was looked up in.
+    let looked_at = at.as_ref().and_then(|_| project.snapshot.fold.pull(n)).map(|pull| pull.head.to_string());
+    let expected: Vec<String> = context.if_match.clone().into_iter().chain(looked_at).collect();
     let name = reference.clone();
-    let ((head, q), snapshot) = context.commit(&project.repository, move |draft| {
-        give(draft, &by, &name, verdict, text.as_deref(), expected.as_deref())
-    })?;
+    let ((head, q), snapshot) = context
+        .commit(&project.repository, move |draft| give(draft, &by, &name, (verdict, at), text.as_deref(), &expected))?;
     let next = match verdict {
         Verdict::Approve => after_approval(context, &Project { snapshot, ..project }, n),
         Verdict::RequestChanges | Verdict::Comment => "feed --wait".to_owned(),
@@ -103,13 +109,42 @@ fn spelled(context: &Context, args: &Args) -> Result<(Verdict, String, Option<St
     }
 }
 
+/// Largest file of which a line is looked up, in bytes.
+/// Limit: file of which a reviewer names a line | {:bytes}
+const LARGEST: u64 = 8 << 20;
+
+/// `src/lib.rs:12`: a line that the head has.
+fn place(context: &Context, project: &Project, n: u64, word: &str) -> Result<Place, Refusal> {
+    let name = project.repository.name();
+    let next = format!("pr {name}/{n} --diff");
+    let refuse = |why: String| Refusal::new(Code::Usage, format!("--at {word}"), why, &next);
+    let parted = word.rsplit_once(':').and_then(|(path, line)| Some((path, parse_number(line)?)));
+    let (path, line) = parted.ok_or_else(|| context.usage("--at is a file and a line of it: src/lib.rs:12"))?;
+    let Some(pull) = project.snapshot.fold.pull(n) else { return Err(refuse("it is no pull request".to_owned())) };
+    let store = project.repository.store().as_ref();
+    let unread = |e: ReadError| Refusal::new(Code::TryLater, "review", e.to_string(), &next);
+    let tree = store.commit(pull.head).map_err(unread)?.tree;
+    let file = history::entry_at(store, tree, path).map_err(unread)?;
+    let file = file.filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
+    let file = file.ok_or_else(|| refuse(format!("{} has no such file", pull.head.short())))?;
+    if store.size(file.id).map_err(unread)? > LARGEST {
+        return Err(refuse(format!("the file is larger than {LARGEST} bytes")));
+    }
+    let content = store.get_kind(file.id, Kind::Blob).map_err(unread)?.data;
+    let lines = content.split_inclusive(|byte| *byte == b'\n').count() as u64;
+    if line > lines {
+        return Err(refuse(format!("the file has {lines} lines")));
+    }
+    Ok(Place { path: path.to_owned(), line })
+}
+
 fn give(
     draft: &mut Draft,
     by: &Author,
     reference: &ItemRef,
-    verdict: Verdict,
+    (verdict, at): (Verdict, Option<Place>),
     text: Option<&str>,
-    expected: Option<&str>,
+    expected: &[String],
 ) -> Result<(Oid, u64), Refusal> {
     let (path, shown) = (format!("{}/{}", reference.project, reference.n), reference.to_string());
     let pull = draft.snapshot().fold.pull(reference.n);
@@ -123,13 +158,13 @@ fn give(
         return Err(Refusal::new(Code::NotAllowed, format!("review {shown}"), why, "feed --wait"));
     }
     let head = pull.head;
-    if expected.is_some_and(|e| e.len() < 7 || !head.to_string().starts_with(e)) {
+    if expected.iter().any(|e| e.len() < 7 || !head.to_string().starts_with(e)) {
         let why = format!("its head is {} now", head.short());
         return Err(Refusal::new(Code::Stale, shown, why, format!("pr {path} --diff")));
     }
     if let Some(done) = draft.done(by, &EntityId::Pull(reference.n)) {
         return Ok((head, done.q));
     }
-    let recorded = draft.event(by, &EntityId::Pull(reference.n), Reviewed { verdict, head }, text, &[])?;
+    let recorded = draft.event(by, &EntityId::Pull(reference.n), Reviewed { verdict, head, at }, text, &[])?;
     Ok((head, recorded.q))
 }

@@ -91,7 +91,7 @@ fn a_crowd_on_an_issue_or_pull_request_does_not_grow_its_state() {
     };
     apply(&mut fold, &pull, 0, 1, opened, &long);
     for k in 1..100 {
-        let size = apply(&mut fold, &pull, k, k, Reviewed { verdict: Verdict::RequestChanges, head }, &long);
+        let size = apply(&mut fold, &pull, k, k, Reviewed { verdict: Verdict::RequestChanges, head, at: None }, &long);
         assert!(size <= MOST, "{size} bytes with {k} reviewers");
     }
 }

@@ -22,7 +22,7 @@ pub use contest::{
 pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
-pub use pull::{Level, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
+pub use pull::{Level, Place, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
 pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
 pub use verdict::{
     ContestDrawn, Finding, Seat, VerdictCommitted, VerdictRevealed, VerifierOffered, VerifierWithdrawn, verdict_digest,

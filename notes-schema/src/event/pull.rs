@@ -167,11 +167,30 @@ pub struct Reviewed {
     pub verdict: Verdict,
     /// The head it is about.
     pub head: Oid,
+    /// The line of that head that it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Place>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The file's path, names joined by slashes.
+    pub path: String,
+    /// The line's number, from 1.
+    pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", one_line(&self.path), self.line)
+    }
 }
 
 impl Subject for Reviewed {
     fn subject(&self) -> String {
-        format!("{} at {}", self.verdict.past(), self.head.short())
+        let at = self.at.as_ref().map_or(String::new(), |at| format!(" on {at}"));
+        format!("{} at {}{at}", self.verdict.past(), self.head.short())
     }
 }
 
