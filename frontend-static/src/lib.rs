@@ -9,12 +9,23 @@
 //! this crate wrote; no page needs a script, and none carries one in itself.
 
 pub mod assets;
+pub mod blame;
+pub mod blob;
+pub mod code;
+pub mod commit;
+pub mod compare;
 pub mod escape;
 pub mod filters;
+pub mod find;
 pub mod frame;
+pub mod lanes;
+pub mod log;
 pub mod login;
 pub mod markdown;
 pub mod plain;
+pub mod project;
+pub mod refs;
+pub mod tree;
 
 pub use frame::Frame;
 

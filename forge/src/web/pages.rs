@@ -13,7 +13,7 @@ use notes_schema::{AgentName, ProjectName};
 
 use super::reply::{self, At, Format};
 use super::routes::{Asks, Door};
-use super::{Shared, credentials, kept, not_this_way};
+use super::{Shared, code, credentials, kept, not_this_way};
 use crate::answer::{Code, Refusal};
 use crate::commands::{self, Command, Reply, quoted};
 
@@ -62,6 +62,13 @@ const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
     Page { path, ask, also: &[], view: None, by_refs: false }
 }
 
+/// A page about code, with the branches among which its commit is chosen.
+const fn code(path: &'static [&'static str], ask: Ask, view: View) -> Page {
+    page_of(path, ask).with(&[BRANCHES]).drawn(view).by_refs()
+}
+
+const BRANCHES: Ask = ask(&commands::BRANCH_LIST, code::picked);
+
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
     page_of(&["index"], ask(&commands::PROJECT_LIST, |_, _| Some(String::new()))),
@@ -69,7 +76,23 @@ pub(crate) const TABLE: &[Page] = &[
     page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))),
     page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))),
     page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))),
-    page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0]))),
+    page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
+        .with(&[ask(&commands::TREE, |path, _| project(path[0]))])
+        .drawn(frontend::project::view),
+    code(&["*", "tree"], ask(&commands::TREE, code::paged), frontend::tree::view),
+    code(&["*", "tree", "**"], ask(&commands::TREE, code::paged), frontend::tree::view),
+    code(&["*", "blob", "**"], ask(&commands::CAT, code::paged), frontend::blob::view),
+    code(&["*", "blame", "**"], ask(&commands::BLAME, code::paged), frontend::blame::view),
+    code(&["*", "log"], ask(&commands::LOG, code::log), frontend::log::view),
+    code(&["*", "log", "**"], ask(&commands::LOG, code::log), frontend::log::view),
+    code(&["*", "commit", "**"], ask(&commands::SHOW, code::commit), frontend::commit::view),
+    code(&["*", "compare"], ask(&commands::DIFF, code::compare), frontend::compare::view),
+    code(&["*", "compare", "**"], ask(&commands::DIFF, code::compare), frontend::compare::view),
+    code(&["*", "branches"], ask(&commands::BRANCH_LIST, code::names), frontend::refs::view),
+    code(&["*", "tags"], ask(&commands::TAG_LIST, code::names), frontend::refs::view),
+    code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view),
+    page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)),
+    page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)),
     page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, |path, _| project(path[0]))),
     page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))).by_refs(),
     page_of(&["*", "pulls"], ask(&commands::PR_LIST, |path, _| project(path[0]))),
@@ -77,7 +100,7 @@ pub(crate) const TABLE: &[Page] = &[
     page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0]))),
 ];
 
-fn project(text: &str) -> Option<String> {
+pub(super) fn project(text: &str) -> Option<String> {
     text.parse::<ProjectName>().ok().map(|name| name.to_string())
 }
 

@@ -45,7 +45,8 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "details" => plain(format!("details parser/{issue}")),
         "reply" => plain(format!("reply parser/{issue} a word")),
         "project new" => plain(format!("project new made-{}", fresh())),
-        "project show" | "join" | "issue list" | "pr list" | "check list" | "log" => plain(format!("{name} parser")),
+        "project show" | "join" | "issue list" | "pr list" | "check list" | "log" | "tree" | "show" | "archive"
+        | "branch list" | "tag list" => plain(format!("{name} parser")),
         "issue new" => plain("issue new parser --title Another".to_owned()),
         "issue close" | "issue reopen" => plain(format!("{name} parser/{issue}")),
         // They are no contests.
@@ -78,7 +79,8 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "check drop" => or(&[3], "check drop parser ci/new gamma".to_owned()),
         "check show" => plain(format!("check show parser {head}")),
         "check post" => plain(format!("check post parser {head} ci/{owner} success {}", fresh())),
-        "blame" => plain("blame parser:README.md".to_owned()),
+        "cat" | "blame" => plain(format!("{name} parser:README.md")),
+        "grep" => plain("grep parser parser".to_owned()),
         "diff" => plain("diff parser main..main".to_owned()),
         "profile" => plain("profile alpha".to_owned()),
         "vouch" => ("vouch nina -".to_owned(), cast.consent.clone(), &[]),
