@@ -8,7 +8,8 @@ use base64::Engine as _;
 use sha2::Digest as _;
 
 /// The style sheet: one file for each room of the pages, in this order.
-pub const STYLE: &str = concat!(include_str!("../style/base.css"));
+pub const STYLE: &str =
+    concat!(include_str!("../style/base.css"), include_str!("../style/syntax.css"), include_str!("../style/trace.css"));
 
 /// The script: keys, times relative to now, live fragments, and no form sent twice.
 pub const SCRIPT: &str = include_str!("../page.js");

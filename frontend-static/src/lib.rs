@@ -8,10 +8,13 @@
 //! Invariant: every value in a template is escaped and its hidden characters are shown ([`escape`]), unless it is HTML that
 //! this crate wrote; no page needs a script, and none carries one in itself.
 
+pub mod ansi;
 pub mod assets;
+pub mod chart;
 pub mod escape;
 pub mod filters;
 pub mod frame;
+pub mod highlight;
 pub mod login;
 pub mod markdown;
 pub mod plain;
