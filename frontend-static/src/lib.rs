@@ -8,16 +8,24 @@
 //! Invariant: every value in a template is escaped and its hidden characters are shown ([`escape`]), unless it is HTML that
 //! this crate wrote; no page needs a script, and none carries one in itself.
 
+pub mod agent;
 pub mod ansi;
 pub mod assets;
+pub mod board;
 pub mod chart;
 pub mod escape;
 pub mod filters;
 pub mod frame;
 pub mod highlight;
+pub mod home;
+pub mod humans;
+pub mod live;
 pub mod login;
 pub mod markdown;
+pub mod needs;
 pub mod plain;
+pub mod trace;
+pub mod words;
 
 pub use frame::Frame;
 
