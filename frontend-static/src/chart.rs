@@ -59,14 +59,15 @@ pub fn bars(label: &str, counts: &[u64]) -> String {
     let counts = &counts[..counts.len().min(MOST_POINTS)];
     let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let mut svg = opened("bars", label, BAR * counts.len() as f64, HIGH);
+    let (mut some, mut none) = (String::new(), String::new());
     for (n, count) in counts.iter().enumerate() {
         // A day without anything is a line, so that days can be counted.
-        let high = if *count == 0 { 1.0 } else { (*count as f64 / most * HIGH).max(3.0) };
-        let class = if *count == 0 { " class=\"none\"" } else { "" };
-        let (x, y) = (BAR * n as f64, HIGH - high);
-        let _ = write!(svg, "<rect{class} x=\"{x:.0}\" y=\"{y:.1}\" width=\"{}\" height=\"{high:.1}\"/>", BAR - 2.0);
+        let high = if *count == 0 { 1.0 } else { (*count as f64 / most * HIGH).max(3.0).round() };
+        let path = if *count == 0 { &mut none } else { &mut some };
+        // Writing to a String cannot fail.
+        let _ = write!(path, "M{:.0} {HIGH}v-{high}h{}v{high}z", BAR * n as f64, BAR - 2.0);
     }
-    svg + "</svg>"
+    svg + &format!("<path class=\"none\" d=\"{none}\"/><path d=\"{some}\"/></svg>")
 }
 
 /// One attempt of a strip.
@@ -159,8 +160,8 @@ mod tests {
 
     #[test]
     fn bars_and_strips_are_as_long_as_what_they_show() {
-        assert_eq!(bars("x", &[0, 3, 1]).matches("<rect").count(), 3);
-        assert_eq!(bars("x", &[0]).matches("none").count(), 1);
+        assert_eq!(bars("x", &[0, 3, 1]).matches('M').count(), 3);
+        assert!(bars("x", &[0, 2]).contains("class=\"none\" d=\"M0 24v-1h4v1z\"/><path d=\"M6 24v-24h4v24z\""));
         let attempt = |number, passed| Attempt { number, passed, ms: u64::MAX };
         let svg = strip("2 attempts", &[attempt(1, false), attempt(2, true)]);
         assert!(svg.contains("href=\"#attempt-2\"") && svg.contains("2 ✓") && svg.contains("1 ✗"), "{svg}");

@@ -200,7 +200,9 @@ fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
     let until_ms = recent.first().map_or(0, |newest| newest.time_ms);
     let (working, agents) = working(&projects);
     let (reviewing, open_pulls) = reviewing(&projects);
-    let (landed, landed_today, landed_hours) = landed(&projects, until_ms);
+    let landings: Vec<Vec<Landing>> = projects.iter().map(landings).collect();
+    let days = days(&projects, &landings, until_ms);
+    let (landed, landed_today, landed_hours) = landed(landings, until_ms);
     let best = |track| (Track::as_str(track), leaderboard::best(&context.root.fold, track, BEST));
     Ok(Answer::of(&Today {
         seq: context.seq,
@@ -215,7 +217,7 @@ fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
         landed,
         contests: contests(context)?,
         recent,
-        days: days(&projects, until_ms),
+        days,
         best: Track::ALL.into_iter().map(best).collect(),
     }))
 }
@@ -253,7 +255,11 @@ fn working(projects: &[Project]) -> (Vec<Working>, usize) {
     let (mut rows, mut agents) = (Vec::new(), BTreeSet::new());
     for project in projects {
         let fold = &project.snapshot.fold;
-        for (agent, n, work) in fold.works() {
+        // What was submitted waits for others.
+        let submitted = |agent: &AgentName, issue| {
+            fold.answers(issue).any(|(_, pull)| pull.author == *agent && pull.status == PullStatus::Open)
+        };
+        for (agent, n, work) in fold.works().filter(|(agent, n, _)| !submitted(agent, *n)) {
             agents.insert(agent.clone());
             let Some(issue) = fold.issue(n) else { continue };
             rows.push((
@@ -315,12 +321,12 @@ fn reviewing(projects: &[Project]) -> (Vec<Reviewing>, usize) {
 }
 
 /// What landed, the newest first; how much of it within the day that ends at `until_ms`, and in each of its hours.
-fn landed(projects: &[Project], until_ms: u64) -> (Vec<Landing>, usize, Vec<u64>) {
+fn landed(landings: Vec<Vec<Landing>>, until_ms: u64) -> (Vec<Landing>, usize, Vec<u64>) {
     const HOURS: usize = 24;
-    let mut rows: Vec<Landing> = projects.iter().flat_map(landings).collect();
+    let mut rows: Vec<Landing> = landings.into_iter().flatten().collect();
     rows.sort_by_key(|row| Reverse(row.seq));
     let mut hours = vec![0; HOURS];
-    for row in rows.iter().filter(|row| row.landed_ms + DAY_MS > until_ms) {
+    for row in rows.iter().filter(|row| row.landed_ms.saturating_add(DAY_MS) > until_ms) {
         let ago = until_ms.saturating_sub(row.landed_ms) / (DAY_MS / HOURS as u64);
         if let Some(hour) = usize::try_from(ago).ok().and_then(|ago| hours.iter_mut().rev().nth(ago)) {
             *hour += 1;
@@ -367,10 +373,11 @@ fn contests(context: &Context) -> Result<Vec<Listed>, Refusal> {
     Ok(open)
 }
 
-fn days(projects: &[Project], until_ms: u64) -> Vec<Days> {
-    let one = |project: &Project| {
+/// The projects where something happened last, with what landed on each of the days that end at `until_ms`.
+fn days(projects: &[Project], landings: &[Vec<Landing>], until_ms: u64) -> Vec<Days> {
+    let one = |(project, landings): (&Project, &Vec<Landing>)| {
         let mut landed = vec![0; DAYS];
-        for landing in landings(project) {
+        for landing in landings {
             let ago = until_ms.saturating_sub(landing.landed_ms) / DAY_MS;
             if let Some(day) = usize::try_from(ago).ok().and_then(|ago| landed.iter_mut().rev().nth(ago)) {
                 *day += 1;
@@ -383,9 +390,8 @@ fn days(projects: &[Project], until_ms: u64) -> Vec<Days> {
             seq: project.snapshot.fold.max_q,
         }
     };
-    let mut newest: Vec<&Project> = projects.iter().collect();
-    newest.sort_by_key(|project| Reverse(project.snapshot.fold.max_q));
-    let mut days: Vec<Days> = newest.into_iter().take(PROJECTS).map(one).collect();
+    let mut days: Vec<Days> = projects.iter().zip(landings).map(one).collect();
     days.sort_by_key(|days| Reverse(days.seq));
+    days.truncate(PROJECTS);
     days
 }

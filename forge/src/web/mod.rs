@@ -12,6 +12,7 @@ pub(crate) mod forms;
 mod git;
 mod gunzip;
 mod kept;
+mod live;
 mod onboarding;
 pub(crate) mod pages;
 pub mod probe;

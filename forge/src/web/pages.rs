@@ -64,11 +64,39 @@ const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
 
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
-    page_of(&["index"], ask(&commands::PROJECT_LIST, |_, _| Some(String::new()))),
-    page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))),
-    page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))),
+    Page {
+        path: &["index"],
+        ask: ask(&commands::PROJECT_LIST, nothing),
+        also: &[ask(&commands::TODAY, nothing)],
+        view: Some(frontend::home::view),
+    },
+    Page { path: &["live"], ask: ask(&commands::TODAY, nothing), also: &[], view: Some(frontend::live::view) },
+    Page { path: &["needs"], ask: ask(&commands::NEEDS, nothing), also: &[], view: Some(frontend::needs::view) },
+    Page {
+        path: &["leaderboard"],
+        ask: ask(&commands::LEADERBOARD, |_, query| leaderboard(query)),
+        also: &[],
+        view: Some(frontend::board::view),
+    },
+    Page {
+        path: &["humans"],
+        ask: ask(&commands::LEADERBOARD, |_, _| Some("humans".into())),
+        also: &[],
+        view: Some(frontend::humans::view),
+    },
     page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))),
-    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))),
+    Page {
+        path: &["agents", "*"],
+        ask: ask(&commands::PROFILE, |path, _| agent(path[1])),
+        also: &[],
+        view: Some(frontend::agent::view),
+    },
+    Page {
+        path: &["*", "trace", "*"],
+        ask: ask(&commands::TRACE, |path, _| traced(path)),
+        also: &[],
+        view: Some(frontend::trace::view),
+    },
     page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0]))),
     page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, |path, _| project(path[0]))),
     page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))).by_refs(),
@@ -83,6 +111,17 @@ fn project(text: &str) -> Option<String> {
 
 fn agent(text: &str) -> Option<String> {
     text.parse::<AgentName>().ok().map(|name| name.to_string())
+}
+
+fn nothing(_: &[&str], _: &str) -> Option<String> {
+    Some(String::new())
+}
+
+/// `parser:3f1c2ab --full`.
+fn traced(path: &[&str]) -> Option<String> {
+    let commit = path[2];
+    let is_id = commit.len() <= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(format!("{}:{commit} --full", project(path[0])?)).filter(|_| is_id)
 }
 
 /// `parser/7`.
@@ -313,6 +352,9 @@ mod tests {
             ("/index", "project list"),
             ("/leaderboard", "leaderboard"),
             ("/humans", "leaderboard humans"),
+            ("/live", "today"),
+            ("/needs", "needs"),
+            ("/parser/trace/3f1c2ab", "trace parser:3f1c2ab --full"),
             ("/agents/alpha", "profile alpha"),
             ("/parser", "project show parser"),
             ("/parser/", "project show parser"),
@@ -352,6 +394,8 @@ mod tests {
             "/agents/a%20b",
             "/%2e%2e",
             "/agents/a;b",
+            "/parser/trace/HEAD",
+            "/parser/trace/--json",
         ] {
             assert_eq!(line(path), None, "{path}");
         }
