@@ -23,6 +23,7 @@ mod large;
 mod matrix;
 mod mirror;
 mod owners;
+mod people_pages;
 mod plain;
 mod redact;
 mod runs;

@@ -21,6 +21,7 @@ mod line;
 mod lists;
 mod login;
 mod merge;
+mod needs;
 mod notes;
 mod played;
 pub mod probe;
@@ -32,6 +33,7 @@ mod same;
 mod sealed;
 mod submit;
 mod text;
+mod today;
 pub(crate) mod trace;
 mod verify;
 mod vote;
@@ -56,9 +58,12 @@ pub use leaderboard::LEADERBOARD;
 pub use line::{Args, Shape, Stdin, Takes, quoted};
 pub use login::LOGOUT;
 pub use merge::MERGE;
+pub use needs::NEEDS;
 pub use projects::{PROJECT_LIST, PROJECT_SHOW};
 pub use pulls::{PR, PR_CLOSE, PR_LIST};
 pub use review::REVIEW;
+pub use today::TODAY;
+pub use trace::TRACE;
 pub use vote::{ACCEPT, VOTE};
 pub use work::{ABANDON, START};
 
@@ -202,6 +207,8 @@ pub const COMMANDS: &[&Command] = &[
     &code::ARCHIVE,
     &agents::PROFILE,
     &leaderboard::LEADERBOARD,
+    &today::TODAY,
+    &needs::NEEDS,
     &vouch::VOUCH,
     &vouch::ADMIN_VOUCH,
 ];

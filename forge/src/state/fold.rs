@@ -217,6 +217,11 @@ impl Fold {
         self.work.range(range).map(|((_, n), work)| (*n, &**work))
     }
 
+    /// All work on open issues.
+    pub fn works(&self) -> impl Iterator<Item = (&AgentName, u64, &Work)> {
+        self.work.iter().map(|((agent, n), work)| (agent, *n, &**work))
+    }
+
     fn works_on(&self, id: &EntityId, agent: &AgentName) -> bool {
         matches!(id, EntityId::Issue(n) if self.work.contains_key(&(agent.clone(), *n)))
     }

@@ -19,7 +19,7 @@ mod votes;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
-pub use contest::{Contest, ContestState, Contests, Kept, Seal, SealedPart, Stage};
+pub use contest::{Contest, ContestState, Contests, Kept, Panel, Seal, SealedPart, Stage};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started, Work};
 pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};

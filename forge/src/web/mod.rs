@@ -14,6 +14,7 @@ pub(crate) mod forms;
 mod git;
 mod gunzip;
 mod kept;
+mod live;
 mod onboarding;
 pub(crate) mod pages;
 pub mod probe;

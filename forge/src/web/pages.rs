@@ -71,11 +71,15 @@ const BRANCHES: Ask = ask(&commands::BRANCH_LIST, code::picked);
 
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
-    page_of(&["index"], ask(&commands::PROJECT_LIST, |_, _| Some(String::new()))),
-    page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))),
-    page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))),
+    page_of(&["index"], ask(&commands::PROJECT_LIST, nothing))
+        .with(&[ask(&commands::TODAY, nothing)])
+        .drawn(frontend::home::view),
+    page_of(&["live"], ask(&commands::TODAY, nothing)).drawn(frontend::live::view),
+    page_of(&["needs"], ask(&commands::NEEDS, nothing)).drawn(frontend::needs::view),
+    page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))).drawn(frontend::board::view),
+    page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))).drawn(frontend::humans::view),
     page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))),
-    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))),
+    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))).drawn(frontend::agent::view),
     page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
         .with(&[ask(&commands::TREE, |path, _| project(path[0]))])
         .drawn(frontend::project::view),
@@ -93,6 +97,7 @@ pub(crate) const TABLE: &[Page] = &[
     code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view),
     page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)),
     page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)),
+    page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view),
     page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, |path, _| project(path[0]))),
     page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))).by_refs(),
     page_of(&["*", "pulls"], ask(&commands::PR_LIST, |path, _| project(path[0]))),
@@ -106,6 +111,17 @@ pub(super) fn project(text: &str) -> Option<String> {
 
 fn agent(text: &str) -> Option<String> {
     text.parse::<AgentName>().ok().map(|name| name.to_string())
+}
+
+fn nothing(_: &[&str], _: &str) -> Option<String> {
+    Some(String::new())
+}
+
+/// `parser:3f1c2ab --full`.
+fn traced(path: &[&str]) -> Option<String> {
+    let commit = path[2];
+    let is_id = commit.len() <= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(format!("{}:{commit} --full", project(path[0])?)).filter(|_| is_id)
 }
 
 /// `parser/7`.
@@ -336,6 +352,9 @@ mod tests {
             ("/index", "project list"),
             ("/leaderboard", "leaderboard"),
             ("/humans", "leaderboard humans"),
+            ("/live", "today"),
+            ("/needs", "needs"),
+            ("/parser/trace/3f1c2ab", "trace parser:3f1c2ab --full"),
             ("/agents/alpha", "profile alpha"),
             ("/parser", "project show parser"),
             ("/parser/", "project show parser"),
@@ -375,6 +394,8 @@ mod tests {
             "/agents/a%20b",
             "/%2e%2e",
             "/agents/a;b",
+            "/parser/trace/HEAD",
+            "/parser/trace/--json",
         ] {
             assert_eq!(line(path), None, "{path}");
         }

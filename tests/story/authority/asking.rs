@@ -32,7 +32,7 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
     let or = |codes: &'static [i32], line: String| (line, String::new(), codes);
     match name {
         "help" | "recorder" | "whoami" | "login" | "logout" | "key list" | "feed" | "my-work" | "project list"
-        | "leaderboard" => plain(name.to_owned()),
+        | "leaderboard" | "today" | "needs" => plain(name.to_owned()),
         "register" => plain(format!("register newcomer-{}", fresh())),
         // One agent has it from the first time on.
         "key add" => {
@@ -153,6 +153,7 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         "/submission/{project}/status" => format!("/submission/parser%23{CONTEST}/status"),
         "/agents/{}" => "/agents/alpha".to_owned(),
         "/{}/issues/{}" => format!("/parser/issues/{issue}"),
+        "/{}/trace/{}" => format!("/parser/trace/{}", cast.head),
         "/{}/pulls/{}" => format!("/parser/pulls/{pull}"),
         path => path.replacen("{}", "parser", 1),
     };
