@@ -7,6 +7,7 @@ mod authority;
 mod backup;
 mod bench;
 mod boards;
+mod browser;
 mod cases;
 mod checkpoints;
 mod clients;
