@@ -56,6 +56,11 @@ impl Entry {
 }
 
 impl Tree {
+    /// As people look for them; git itself sorts by name alone.
+    pub(crate) fn directories_first(&mut self) {
+        self.entries.sort_by_key(|entry| entry.kind != "tree");
+    }
+
     fn place(&self, branches: Branches) -> Place<'_> {
         Place { project: &self.project, path: &self.path, rev: &self.rev, view: "tree", branches }
     }
@@ -119,7 +124,8 @@ struct Page<'a> {
 ///
 /// Where an answer is none of `tree`.
 pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
-    let tree: Tree = crate::answer(answers, 0)?;
+    let mut tree: Tree = crate::answer(answers, 0)?;
+    tree.directories_first();
     let (place, listing) = (tree.place(branches(answers, 1)), listing(frame, &tree)?);
     Ok(Page { frame, place, listing, tree: &tree }.render()?)
 }

@@ -10,6 +10,7 @@ mod boards;
 mod cases;
 mod checkpoints;
 mod clients;
+mod code_pages;
 mod contests;
 mod documents;
 mod faults;
