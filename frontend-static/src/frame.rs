@@ -138,6 +138,11 @@ impl Frame<'_> {
         markdown::html(text, self.resolve)
     }
 
+    /// The same for a text that stands among files; `beside` says where links to those lead.
+    pub fn prose_beside(&self, text: &str, beside: &markdown::Beside<'_>) -> String {
+        markdown::html_beside(text, self.resolve, beside)
+    }
+
     /// The style sheet, to stand inside the page.
     pub fn style(&self) -> &'static str {
         assets::STYLE
