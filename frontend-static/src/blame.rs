@@ -115,13 +115,13 @@ mod tests {
         };
         let lines = [line(1, 'a', 100), line(2, 'a', 100), line(3, 'b', 200), line(4, 'a', 100)].join(",");
         let answer = format!(
-            r#"{{"project":"parser","path":"x.rs","rev":"v1","commit":"c","from":1,"total":9,"lines":[{lines}],"partial":false,"next":""}}"#
+            r#"{{"project":"parser","path":"x","rev":"v1","commit":"c","from":1,"total":9,"lines":[{lines}],"partial":false,"next":""}}"#
         );
-        let frame = Frame { path: "/parser/blame/x.rs", query: "at=v1", viewer: None, resolve: &|_| None };
+        let frame = Frame { path: "/parser/blame/x", query: "at=v1", viewer: None, resolve: &|_| None };
         let out = view(&frame, &[&answer, "null"]).unwrap();
         assert_eq!(out.matches("<tr class=\"age").count(), 3, "{out}");
         assert!(out.contains("age5") && out.contains("age0") && out.contains("&lt;i&gt;2"), "{out}");
         assert!(out.contains(&format!("/parser/blame/old%20%3Cb%3E?at={}", "f".repeat(40))), "{out}");
-        assert!(out.contains("href=\"/parser/blame/x.rs?at=v1&amp;from=5\"") && out.matches("<script").count() == 1);
+        assert!(out.contains("href=\"/parser/blame/x?at=v1&amp;from=5\"") && out.matches("<script").count() == 1);
     }
 }

@@ -96,7 +96,7 @@ pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
     let lines = html.into_iter().zip(cat.from..).map(|(html, n)| Line { n, html }).collect();
     let mut page = Page { frame, place, cat: &cat, lines, prose: None };
     if page.markdown() && frame.value("view").as_deref() == Some("prose") {
-        page.prose = Some(frame.prose(&cat.text));
+        page.prose = Some(frame.prose_beside(&cat.text, &|target| page.place.beside(&cat.path, target)));
     }
     Ok(page.render()?)
 }

@@ -4,8 +4,9 @@
 
 use serde::Deserialize;
 
-use crate::escape;
 use crate::filters::percent;
+use crate::frame::decoded;
+use crate::{escape, highlight};
 
 /// The branches among which the commit of a page is chosen.
 #[derive(Deserialize, Default)]
@@ -91,6 +92,24 @@ impl Place<'_> {
         self.branches.choices()
     }
 
+    /// Where a link leads that the file at `file` makes to another one, by its path from there.
+    pub fn beside(&self, file: &str, target: &str) -> Option<String> {
+        let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let path = decoded(&path.split('?').next().unwrap_or("").replace('+', "%2B"));
+        let mut parts: Vec<&str> = file.split('/').collect();
+        parts.pop();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()?),
+                part => parts.push(part),
+            }
+        }
+        let view = if path.ends_with('/') || parts.is_empty() { "tree" } else { "blob" };
+        let anchor = if anchor.is_empty() { String::new() } else { format!("#{}", percent(&decoded(anchor), false)) };
+        Some(self.url(view, &parts.join("/")) + &anchor)
+    }
+
     /// The way from the top of the project.
     pub fn crumbs(&self) -> Vec<Crumb> {
         let mut crumbs = vec![Crumb { name: self.project.to_owned(), url: Some(self.url("tree", "")) }];
@@ -144,8 +163,8 @@ pub fn name(author: &str) -> &str {
 }
 
 /// The lines of a file as HTML.
-pub fn coloured(_path: &str, text: &str) -> Vec<String> {
-    text.lines().map(escape::text).collect()
+pub fn coloured(path: &str, text: &str) -> Vec<String> {
+    highlight::html_lines(highlight::language_of(path), text)
 }
 
 /// A patch as HTML; the names of its files lead to `link`.
@@ -175,6 +194,10 @@ mod tests {
         assert_eq!(crumbs.len(), 3);
         assert_eq!(crumbs[1].url.as_deref(), Some("/p/tree/a%20b?at=x%2Fy%26z"));
         assert!(crumbs[2].url.is_none() && crumbs[2].name == "<i>");
+        let beside = |target: &str| place.beside("docs/a.md", target);
+        assert_eq!(beside("b%20c.md#x").as_deref(), Some("/p/blob/docs/b%20c.md?at=x%2Fy%26z#x"));
+        assert_eq!(beside("../LICENSE").as_deref(), Some("/p/blob/LICENSE?at=x%2Fy%26z"));
+        assert_eq!((beside("../src/").as_deref(), beside("../../x")), (Some("/p/tree/src?at=x%2Fy%26z"), None));
     }
 
     #[test]

@@ -31,6 +31,20 @@ struct Line {
     line: u64,
     hit: bool,
     text: String,
+    /// Whether lines are left out before it.
+    #[serde(skip)]
+    gap: bool,
+}
+
+impl Line {
+    fn class(&self) -> &'static str {
+        match (self.hit, self.gap) {
+            (true, true) => "hit gap",
+            (true, false) => "hit",
+            (false, true) => "gap",
+            (false, false) => "",
+        }
+    }
 }
 
 #[derive(Template)]
@@ -62,7 +76,12 @@ impl Page<'_> {
 ///
 /// Where an answer is none of `grep`.
 pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
-    let found: Grep = crate::answer(answers, 0)?;
+    let mut found: Grep = crate::answer(answers, 0)?;
+    for file in &mut found.files {
+        for at in 1..file.lines.len() {
+            file.lines[at].gap = file.lines[at].line > file.lines[at - 1].line + 1;
+        }
+    }
     let project = found.project.clone();
     let found = Some(found).filter(|found| !found.text.is_empty());
     let place = found.as_ref().map(|found| Place {

@@ -92,7 +92,10 @@ impl Page<'_> {
 /// Where an answer is none of `project show`.
 pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
     let shown: Shown = crate::answer(answers, 0)?;
-    let tree: Option<Tree> = crate::answer(answers, 1)?;
+    let mut tree: Option<Tree> = crate::answer(answers, 1)?;
+    if let Some(tree) = &mut tree {
+        tree.directories_first();
+    }
     let listing = tree.map(|tree| listing(frame, &tree)).transpose()?;
     let groups = [
         Group { word: "Issues", at: "issues", open: &shown.open_issues },
@@ -118,7 +121,7 @@ mod tests {
         assert!(empty.contains("<a href=\"/parser/issues/7\"><bdi>&lt;script&gt;x</bdi></a>"), "{empty}");
         assert!(empty.contains("A &lt;b&gt; parser") && empty.matches("<script").count() == 1);
         let full = view(&frame, &[SHOWN, crate::tree::tests::ANSWER, "null"]).unwrap();
-        assert!(full.contains("class=\"tree\"") && !full.contains("git push origin"), "{full}");
+        assert!(full.contains("class=\"ls\"") && !full.contains("git push origin"), "{full}");
         assert!(full.len() < 40 << 10, "{}", full.len());
     }
 }

@@ -56,6 +56,11 @@ impl Entry {
 }
 
 impl Tree {
+    /// As people look for them; git itself sorts by name alone.
+    pub(crate) fn directories_first(&mut self) {
+        self.entries.sort_by_key(|entry| entry.kind != "tree");
+    }
+
     fn place(&self, branches: Branches) -> Place<'_> {
         Place { project: &self.project, path: &self.path, rev: &self.rev, view: "tree", branches }
     }
@@ -98,7 +103,7 @@ impl Listing<'_> {
         let readme = self.tree.readme.as_ref()?;
         let name = readme.path.to_ascii_lowercase();
         Some(match name.ends_with(".md") || name.ends_with(".markdown") {
-            true => self.frame.prose(&readme.text),
+            true => self.frame.prose_beside(&readme.text, &|target| self.place.beside(&readme.path, target)),
             false => format!("<pre tabindex=\"0\"><code>{}</code></pre>", crate::escape::text(&readme.text)),
         })
     }
@@ -119,7 +124,8 @@ struct Page<'a> {
 ///
 /// Where an answer is none of `tree`.
 pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
-    let tree: Tree = crate::answer(answers, 0)?;
+    let mut tree: Tree = crate::answer(answers, 0)?;
+    tree.directories_first();
     let (place, listing) = (tree.place(branches(answers, 1)), listing(frame, &tree)?);
     Ok(Page { frame, place, listing, tree: &tree }.render()?)
 }
@@ -136,7 +142,7 @@ pub(crate) mod tests {
         {"name":"d\u202e","path":"src/<b>/d\u202e","mode":"40000","kind":"tree","id":"3123456789012345678901234567890123456789"},
         {"name":"l","path":"src/<b>/l","mode":"120000","kind":"link","id":"4123456789012345678901234567890123456789","size":3,"target":"/etc/<x>"},
         {"name":"s","path":"src/<b>/s","mode":"160000","kind":"commit","id":"5123456789012345678901234567890123456789"}],
-        "readme":{"path":"src/<b>/README.md","text":"# Hi <script>\n","cut":false},"next":"log"}"##;
+        "readme":{"path":"src/<b>/README.md","text":"# Hi <script>\n[a](docs/a.md) [b](javascript:alert(1)) [c](x.md)\n","cut":false},"next":"log"}"##;
 
     #[test]
     fn a_directory_lists_what_it_holds() {
@@ -151,6 +157,7 @@ pub(crate) mod tests {
         );
         assert!(out.contains("<option value=\"main\">") && out.contains("href=\"/parser/tree/src?at=a%2Fb\""), "{out}");
         assert_eq!(out.matches("<script").count(), 1);
+        assert!(out.contains("/parser/blob/src/%3Cb%3E/docs/a.md?at=a%2Fb") && !out.contains("javascript:"), "{out}");
         assert!(!out.contains("<img") && !out.contains(" style="));
         assert!(view(&frame, &["{}"]).is_err() && view(&frame, &[]).is_err());
     }

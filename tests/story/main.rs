@@ -11,6 +11,7 @@ mod browser;
 mod cases;
 mod checkpoints;
 mod clients;
+mod code_pages;
 mod contests;
 mod documents;
 mod faults;

@@ -52,7 +52,13 @@ pub(super) const VARY: &str = "accept, accept-encoding, authorization, cookie";
 pub(super) async fn finished(headers: &HeaderMap, tag: Option<&str>, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let size = http_body_size(&body);
-    let Some(size) = size.filter(|size| *size <= LONGEST) else { return Response::from_parts(parts, body) };
+    let Some(size) = size.filter(|size| *size <= LONGEST) else {
+        let mut streaming = Response::from_parts(parts, body);
+        if let Some(tag) = tag.filter(|_| streaming.status() == StatusCode::OK) {
+            tagged(&mut streaming, tag);
+        }
+        return streaming;
+    };
     let Ok(bytes) = to_bytes(body, size).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

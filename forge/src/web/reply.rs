@@ -79,6 +79,8 @@ pub(super) fn respond_with(reply: &Reply, format: Format, at: At<'_>, html: impl
         Format::Json => text(status, JSON, reply.stdout.clone()),
         Format::Markdown => text(status, MARKDOWN, both(reply)),
         Format::Html if reply.exit == 0 => text(status, HTML, html()),
+        // What draws its answers itself was asked for as JSON.
+        Format::Html if reply.stderr.is_empty() => failure(status, &lines_of(&reply.stdout), at),
         Format::Html => failure(status, &reply.stderr, at),
     };
     let exit = HeaderValue::from(u16::from(reply.exit));

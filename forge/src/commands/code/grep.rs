@@ -40,6 +40,7 @@ const MOST_FILES: usize = 50;
 /// Limit: hits of one file that a `grep` shows | {}
 const MOST_HITS: usize = 5;
 /// Longest line that is shown.
+/// Limit: line that a `grep` shows | {} bytes, the rest is cut off
 const LONGEST_LINE: usize = 400;
 
 #[derive(Serialize)]
@@ -251,7 +252,7 @@ fn hits(data: &[u8], pattern: &Regex) -> (Vec<Line>, bool) {
             // What ends with a line break has no line behind it.
             if is_new && !(near + 1 == all.len() && all[near].is_empty()) {
                 let text = &all[near][..all[near].len().min(LONGEST_LINE)];
-                lines.push(Line { line: near + 1, hit: shown.contains(&near), text: cleaned(text) });
+                lines.push(Line { line: near + 1, hit: pattern.is_match(all[near]), text: cleaned(text) });
             }
         }
     }
@@ -273,6 +274,10 @@ mod tests {
         assert_eq!(found(b"x\nx\n", "x"), (vec![(1, true), (2, true)], false));
         assert_eq!(found(b"x", "x"), (vec![(1, true)], false));
         let (lines, more) = found(&b"x\n".repeat(9), "x");
-        assert_eq!((lines.iter().filter(|line| line.1).count(), more), (MOST_HITS + 1, true));
+        assert_eq!(
+            (lines.iter().filter(|line| line.1).count(), more),
+            (MOST_HITS + 1, true),
+            "the neighbour of the last is a hit as well"
+        );
     }
 }

@@ -14,7 +14,9 @@ mod names;
 mod tree;
 mod turn;
 
+use std::collections::VecDeque;
 use std::ops::Bound;
+use std::sync::Mutex;
 
 use notes_schema::{Oid, ProjectName, RefName};
 
@@ -115,9 +117,15 @@ fn is_reached(project: &Project, id: Oid) -> Result<bool, Refusal> {
         return Ok(false);
     }
     // Most ids that are asked for stand in the history of the default branch.
-    if let Some(tip) = snapshot.default_tip()
+    let default = snapshot.default_tip();
+    if default.is_some_and(|tip| is_known(id, tip)) {
+        return Ok(true);
+    }
+    let _turn = turn::take()?;
+    if let Some(tip) = default
         && history::is_ancestor(store, id, tip).map_err(unreadable)?
     {
+        remember(id, tip);
         return Ok(true);
     }
     // What the server keeps in refs of its own the ledger reaches as well.
@@ -129,6 +137,23 @@ fn is_reached(project: &Project, id: Oid) -> Result<bool, Refusal> {
         tips.extend(there.map(|(_, value)| value.peeled.unwrap_or(value.id)));
     }
     history::reaches(store, id, &tips).map_err(unreadable)
+}
+
+/// Most commits that are remembered to be ancestors of others.
+/// Limit: commits that are remembered to stand in the history of a default branch | {}
+const MOST_REMEMBERED: usize = 4096;
+
+/// Commits and whose ancestors they are: that never changes, and whoever follows a permalink asks it with every page.
+static ANCESTORS: Mutex<VecDeque<(Oid, Oid)>> = Mutex::new(VecDeque::new());
+
+fn is_known(id: Oid, tip: Oid) -> bool {
+    id == tip || ANCESTORS.lock().expect("invariant: no panic under this lock").contains(&(id, tip))
+}
+
+fn remember(id: Oid, tip: Oid) {
+    let mut known = ANCESTORS.lock().expect("invariant: no panic under this lock");
+    known.push_front((id, tip));
+    known.truncate(MOST_REMEMBERED);
 }
 
 /// `A..B`, where an end that is left out is the default branch.
