@@ -11,6 +11,7 @@ use sha2::Digest as _;
 pub const STYLE: &str = concat!(
     include_str!("../style/base.css"),
     include_str!("../style/code.css"),
+    include_str!("../style/people.css"),
     include_str!("../style/syntax.css"),
     include_str!("../style/trace.css"),
 );

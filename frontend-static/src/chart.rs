@@ -8,8 +8,8 @@ use crate::escape;
 
 /// Limit: points of a chart | {}; of more, every so many are left out
 const MOST_POINTS: usize = 240;
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 160.0;
+const WIDTH: f64 = 320.0;
+const HEIGHT: f64 = 120.0;
 /// What is left free on the left for numbers, and at the other sides.
 const LEFT: f64 = 44.0;
 const EDGE: f64 = 8.0;
@@ -88,17 +88,22 @@ pub fn strip(label: &str, attempts: &[Attempt]) -> String {
     let attempts = &attempts[..attempts.len().min(MOST_POINTS)];
     let longest = attempts.iter().map(|attempt| attempt.ms).max().unwrap_or(0).max(1) as f64;
     let wide = |attempt: &Attempt| NARROW + 3.0 * NARROW * attempt.ms as f64 / longest;
-    let mut svg = opened("strip", label, attempts.iter().map(|attempt| wide(attempt) + 2.0).sum(), HIGH);
+    let mut svg = opened("strip", label, attempts.iter().map(|attempt| wide(attempt) + 4.0).sum(), HIGH);
     let mut x = 0.0;
     for attempt in attempts {
         let (class, mark) = if attempt.passed { ("ok", '✓') } else { ("bad", '✗') };
         let (n, width) = (attempt.number, wide(attempt));
         let word = if attempt.passed { "passed" } else { "failed" };
         let _ = write!(svg, "<a href=\"#attempt-{n}\" aria-label=\"Attempt {n}, {word}\">");
-        let _ = write!(svg, "<rect class=\"{class}\" x=\"{x:.1}\" width=\"{width:.1}\" height=\"{HIGH}\" rx=\"3\"/>");
-        words(&mut svg, x + width / 2.0, HIGH / 2.0 + 5.0, "middle", &format!("{n} {mark}"));
+        let _ = write!(
+            svg,
+            "<rect class=\"{class}\" x=\"{:.1}\" y=\"1\" width=\"{width:.1}\" height=\"{}\" rx=\"3\"/>",
+            x + 1.0,
+            HIGH - 2.0
+        );
+        words(&mut svg, x + 1.0 + width / 2.0, HIGH / 2.0 + 5.0, "middle", &format!("{n} {mark}"));
         svg.push_str("</a>");
-        x += width + 2.0;
+        x += width + 4.0;
     }
     svg + "</svg>"
 }

@@ -131,6 +131,34 @@ fn work_done(work: &Work) -> String {
     text(&work.submit(), "/ref")
 }
 
+#[test]
+fn a_proof_that_failed_for_others_is_shown_with_both_words() {
+    let forge = Forge::start();
+    let [alpha, beta, gamma, delta] = ["alpha", "beta", "gamma", "delta"].map(|name| forge.agent(name));
+    found_project(&beta, "parser", &[("check.sh", "test -z \"$ILL\"\n")]);
+    let work = Work::start(&alpha, &open_issue(&beta, "parser", "It leaks"));
+    work.write("a.txt", "mended\n");
+    work.agent.sh(&work.dir, "forge run -- sh check.sh").ok();
+    let head = work.commit("Mend it");
+    work.push().ok();
+    let pull = text(&work.submit(), "/ref");
+    assert_eq!(number(&alpha.json("needs"), "/count"), 0);
+
+    // On their machines it fails.
+    for doubter in [&gamma, &delta] {
+        let how = doubter.ssh(&format!("challenge {pull}")).ok().stdout;
+        let block = how.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        doubter.sh(doubter.home(), &format!("set +e\nexport ILL=1\n{block}"));
+    }
+    assert_eq!(text(&alpha.json(&format!("pr {pull}")), "/proof"), "PX");
+    let needs = alpha.json("needs");
+    assert_eq!((number(&needs, "/count"), text(&needs, "/waiting/0/why")), (1, "disputed-proof".to_owned()), "{needs}");
+    holds(&page(&forge, "/needs"), &["a proof is disputed", "alpha claims proof PX", "refuted by gamma, delta"]);
+    let html = page(&forge, &format!("/parser/trace/{head}"));
+    holds(&html, &["✗ refuted by gamma, delta", "proof PX", "1 attempt,"]);
+    assert!(!html.contains("claimed by alpha only"));
+}
+
 /// Reads a stream of events, and is ended when it goes.
 struct Watching(Child, BufReader<std::process::ChildStdout>);
 

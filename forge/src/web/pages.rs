@@ -97,7 +97,7 @@ pub(crate) const TABLE: &[Page] = &[
     code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view),
     page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)).by_refs(),
     page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)).by_refs(),
-    page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view),
+    page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view).by_refs(),
     page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, |path, _| project(path[0]))),
     page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))).by_refs(),
     page_of(&["*", "pulls"], ask(&commands::PR_LIST, |path, _| project(path[0]))),

@@ -105,9 +105,11 @@ impl Class {
     }
 }
 
-/// Longest word that is looked up.
+/// Longest word that is looked up, and most blanks between a word and the sign that makes it a key.
+/// Limit: word of source text that is looked up for its colour | {} bytes
 const LONGEST_WORD: usize = 64;
-/// Most that `R"` and `(` may have between them.
+/// Most that `R"` and `(` may have between them: the language says so.
+/// No limit: a string of C++ has no more
 const LONGEST_DELIMITER: usize = 16;
 
 /// Where the lexer stands in a text.
@@ -351,6 +353,7 @@ impl<'a> Lexer<'a> {
 
     /// `'x'`, `'\n'`, or `'lifetime`.
     fn tick(&self, word_follows: bool) -> (Class, usize) {
+        /// No limit: no character is written at greater length
         const LONGEST_ESCAPE: usize = 12;
         let first = self.at + 1;
         let closes = |at: usize| self.bytes.get(at) == Some(&b'\'');
@@ -378,6 +381,7 @@ impl<'a> Lexer<'a> {
             return (Class::Plain, self.at + 1);
         }
         if byte == b'&' {
+            /// No limit: no entity has a longer name but the rarest
             const LONGEST_ENTITY: usize = 12;
             let name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'#';
             let length = self.bytes[self.at + 1..].iter().take(LONGEST_ENTITY).take_while(|byte| name(byte)).count();

@@ -141,6 +141,8 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
     let owner = owner(trial.who, own);
     let (issue, pull) = numbers(owner);
     let (method, path) = name.split_once(' ').unwrap();
+    // What a page asks for beside is asked for with it.
+    let path = path.split(", with ").next().unwrap();
     let (prefixes, path) = match path.strip_prefix("{,") {
         Some(rest) => {
             let (more, path) = rest.split_once('}').unwrap();
@@ -154,6 +156,10 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         "/agents/{}" => "/agents/alpha".to_owned(),
         "/{}/issues/{}" => format!("/parser/issues/{issue}"),
         "/{}/trace/{}" => format!("/parser/trace/{}", cast.head),
+        "/{}/tree/{*}" => "/parser/tree/src".to_owned(),
+        "/{}/commit/{*}" => format!("/parser/commit/{}", cast.head),
+        "/{}/compare/{*}" => "/parser/compare/main..main".to_owned(),
+        "/{}/archive/{*}" => "/parser/archive/main.tar.gz".to_owned(),
         "/{}/pulls/{}" => format!("/parser/pulls/{pull}"),
         path => path.replacen("{}", "parser", 1),
     };
@@ -176,6 +182,7 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         ("{repo}", "parser"),
         ("{commit}", &cast.head),
         ("{*rest}", "info/packs"),
+        ("{*}", "README.md"),
     ] {
         path = path.replace(part, value);
     }

@@ -21,20 +21,24 @@ const STREAM: usize = 32 << 10;
 const OUTPUT: usize = 512 << 10;
 /// Longest patch that is shown.
 /// Limit: patch of one run that `trace --full` shows | {:bytes}
-const PATCH: u64 = 64 << 10;
-/// Most that the patches of all runs may inflate to.
+const PATCH: usize = 64 << 10;
+/// Most text of the patches of all runs.
 /// Limit: patches of all runs that `trace --full` shows | {:bytes}
-const PATCHES: u64 = 512 << 10;
+const PATCHES: usize = 512 << 10;
+/// Most that the patches of all runs may claim to inflate to: a small one whose frame says no size claims a whole block.
+/// Limit: bytes that `trace --full` inflates for patches | {:bytes}
+const INFLATED: u64 = 32 << 20;
 
 /// What may still be shown.
 pub(super) struct Budget {
     output: usize,
-    patches: u64,
+    patches: usize,
+    inflated: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { output: OUTPUT, patches: PATCHES }
+        Budget { output: OUTPUT, patches: PATCHES, inflated: INFLATED }
     }
 }
 
@@ -122,11 +126,15 @@ impl More {
 /// The text of a patch, or why it is not shown.
 fn inflated(frame: &[u8], budget: &mut Budget) -> Result<String, String> {
     let claimed = trace::claimed(frame);
-    if claimed > PATCH.min(budget.patches) {
-        return Err(format!("it has {claimed} bytes, more than is shown here"));
+    if claimed > budget.inflated {
+        return Err("it, or all of them together, would be more than is read for a page".to_owned());
     }
+    budget.inflated -= claimed;
     let text = hooks::patch::inflate(frame).map_err(|why| format!("it cannot be read: it {why}"))?;
-    budget.patches -= claimed;
+    if text.len() > PATCH.min(budget.patches) {
+        return Err(format!("it has {} bytes, more than is shown here", text.len()));
+    }
+    budget.patches -= text.len();
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -176,7 +184,7 @@ mod tests {
 
     #[test]
     fn output_is_cut_from_its_beginning_and_says_so() {
-        let mut budget = Budget { output: 10, patches: 0 };
+        let mut budget = Budget { output: 10, ..Budget::default() };
         let output = Output { bytes: 14, head: "éééé".to_owned(), tail: "abcdef".to_owned(), ..Output::default() };
         let stream = Stream::of(&output, &mut budget);
         assert_eq!((stream.text.as_str(), stream.cut, budget.output), ("ééabcdef", true, 0));
@@ -190,9 +198,12 @@ mod tests {
     #[test]
     fn a_patch_is_inflated_within_what_is_left() {
         let frame = hooks::patch::deflate(b"diff --git a/x b/x\n");
-        let mut budget = Budget { output: 0, patches: 30 };
+        let mut budget = Budget { output: 0, patches: 30, inflated: 1 << 20 };
         assert_eq!(inflated(&frame, &mut budget).unwrap(), "diff --git a/x b/x\n");
         assert!(inflated(&frame, &mut budget).unwrap_err().contains("more than is shown"));
+        budget.inflated = 10;
+        assert!(inflated(&frame, &mut budget).unwrap_err().contains("more than is read"));
+        let mut budget = Budget::default();
         assert!(inflated(b"no frame", &mut budget).unwrap_err().contains("cannot be read"));
     }
 }
