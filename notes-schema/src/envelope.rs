@@ -387,6 +387,7 @@ mod tests {
                     place: 1,
                     solved: true,
                     level: Level::P3,
+                    sealed_tests: None,
                     regressions: 2,
                     bench_us: Some(1_250),
                     alike_permille: Some(333),
@@ -436,6 +437,7 @@ mod tests {
                 finding: Finding::Confirm,
                 salt: "salt".into(),
                 record: Some(Sha256::of(b"another")),
+                regressions: None,
             }
             .into(),
             ContestSealed {

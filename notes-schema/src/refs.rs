@@ -47,6 +47,11 @@ pub fn pull_head(n: u64) -> RefName {
     known(format!("{PULL_PREFIX}{n}/head"))
 }
 
+/// `refs/pull/<n>/sealed`: the head that counts of a submission to a contest, with the contest's sealed tests laid over it.
+pub fn pull_sealed(n: u64) -> RefName {
+    known(format!("{PULL_PREFIX}{n}/sealed"))
+}
+
 /// The issue or pull request with which `name` is folded once that has come to rest, if it is a ref of one: its chain, and the
 /// head of a pull request. The ledger reaches what such a ref names; it is never deleted.
 pub fn folded_with(name: &RefName) -> Option<EntityId> {

@@ -1,7 +1,8 @@
 //! `verify`: agents offer to run submissions again, and those who are drawn bind themselves to what they found before anybody
 //! tells it.
 //!
-//! Invariant: what is told is what was bound, and it follows from a record of the same command on the same tree.
+//! Invariant: what is told is what was bound, and it follows from a record of the same command, on the same tree or on that
+//! with the contest's sealed tests laid over it.
 
 use notes_schema::event::{
     Finding, Outcome, VerdictCommitted, VerdictRevealed, VerifierOffered, VerifierWithdrawn, verdict_digest,
@@ -275,20 +276,24 @@ fn reveal(context: &Context, word: &str, salt: &str, inconclusive: bool) -> Resu
         }
         let made = draft.made();
         let objects = Over { made: &made, below: store.as_ref() };
-        let (finding, record, because) = if inconclusive {
-            (Finding::Inconclusive, None, Vec::new())
+        let task = challenge::sealed::task(draft.snapshot(), &objects, &pull, &by.agent)?;
+        let (finding, record, regressions, because) = if inconclusive {
+            (Finding::Inconclusive, None, None, Vec::new())
+        } else if let Some(task) = task {
+            let (said, record) = challenge::sealed::said(draft, &root, &objects, &by, &pull, &task)?;
+            (said.finding, Some(record), Some(said.regressions), Vec::new())
         } else {
             let said = challenge::say(draft, &root, &objects, &by, &pull, challenge::NEWEST, None)?;
             let finding = match said.outcome {
                 Outcome::Confirm => Finding::Confirm,
                 Outcome::Refute => Finding::Refute,
             };
-            (finding, Some(said.record), said.digest.into_iter().collect())
+            (finding, Some(said.record), None, said.digest.into_iter().collect())
         };
         if seat.bound != Some(verdict_digest(finding, &pull, &salt)) {
             return refuse(Code::Refused, "that is not the verdict that you are bound to, or not its salt");
         }
-        let fact = VerdictRevealed { pull: pull.n, finding, salt, record };
+        let fact = VerdictRevealed { pull: pull.n, finding, salt, record, regressions };
         let by = crate::ledger::Author { intent: None, ..by };
         let event = draft.event(&by, &EntityId::Issue(issue), fact, None, &because)?;
         Ok((finding, event.q))

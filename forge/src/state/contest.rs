@@ -116,6 +116,18 @@ pub struct Seated {
     pub bound: Option<Sha256>,
     /// The verdict, once it is told.
     pub found: Option<Finding>,
+    /// How many tests its run broke, where the sealed tests were in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regressions: Option<u32>,
+}
+
+/// What those who were drawn found who ran a submission with the contest's sealed tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tested {
+    /// Those that must pass now do, and so many that must pass still do not.
+    Passed(u32),
+    /// They do not.
+    Failed,
 }
 
 /// How a submission's verification stands.
@@ -166,6 +178,25 @@ impl Contest {
             () if of.len() <= FIRST_PANEL && !of.is_empty() => Panel::Split,
             () => Panel::Open,
         }
+    }
+
+    /// What a submission's panel found of the sealed tests; nothing where they were not run, or nothing follows. Those who
+    /// confirm may have seen other tests fail: of their counts the one in the middle counts, the lower one of two.
+    pub fn tested(&self, pull: u64) -> Option<Tested> {
+        let of = self.seats.iter().filter(|seat| seat.pull == pull);
+        let mut broken: Vec<u32> =
+            of.filter(|seat| seat.found == Some(Finding::Confirm)).filter_map(|seat| seat.regressions).collect();
+        broken.sort_unstable();
+        match self.panel(pull) {
+            _ if !self.ran_sealed_tests(pull) => None,
+            Panel::Confirmed => broken.get(broken.len().saturating_sub(1) / 2).copied().map(Tested::Passed),
+            Panel::Refuted => Some(Tested::Failed),
+            Panel::Waits | Panel::Split | Panel::Open => None,
+        }
+    }
+
+    fn ran_sealed_tests(&self, pull: u64) -> bool {
+        self.seats.iter().any(|seat| seat.pull == pull && seat.regressions.is_some())
     }
 
     /// The seat of a verifier.
@@ -260,7 +291,13 @@ impl Contests {
     pub(super) fn drawn(&mut self, issue: u64, fact: &ContestDrawn) {
         self.change(issue, |contest| {
             contest.due_ms = Some(fact.due_ms);
-            let seated = |seat: &Seat| Seated { pull: seat.pull, agent: seat.agent.clone(), bound: None, found: None };
+            let seated = |seat: &Seat| Seated {
+                pull: seat.pull,
+                agent: seat.agent.clone(),
+                bound: None,
+                found: None,
+                regressions: None,
+            };
             contest.seats.extend(fact.seats.iter().map(seated));
         });
     }
@@ -278,7 +315,7 @@ impl Contests {
         self.change(issue, |contest| {
             let seat = contest.seats.iter_mut().find(|seat| seat.pull == fact.pull && seat.agent == *agent);
             if let Some(seat) = seat {
-                seat.found = Some(fact.finding);
+                (seat.found, seat.regressions) = (Some(fact.finding), fact.regressions);
             }
         });
     }
@@ -381,5 +418,48 @@ pub fn standing(placed: &Placed) -> Standing {
         bench_us: placed.bench_us,
         alike_permille: placed.alike_permille,
         took_ms: placed.took_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `+`, `-` and `?` are verdicts, a number behind one what the sealed tests broke.
+    fn panel(words: &str) -> Contest {
+        let seat = |(at, word): (usize, &str)| Seated {
+            pull: 1,
+            agent: format!("v{at}").parse().unwrap(),
+            bound: None,
+            found: match &word[..1] {
+                "+" => Some(Finding::Confirm),
+                "-" => Some(Finding::Refute),
+                "?" => Some(Finding::Inconclusive),
+                _ => None,
+            },
+            regressions: word[1..].parse().ok(),
+        };
+        Contest { seats: words.split_whitespace().enumerate().map(seat).collect(), ..Contest::default() }
+    }
+
+    #[test]
+    fn two_of_a_panel_decide_what_the_sealed_tests_say() {
+        for (words, tested) in [
+            ("+0 +0", Some(Tested::Passed(0))),
+            ("+3 +1", Some(Tested::Passed(1))),
+            ("+3 +1 +2 -0", Some(Tested::Passed(2))),
+            ("-0 -4", Some(Tested::Failed)),
+            ("-0 -0 +0 ?", Some(Tested::Failed)),
+            ("+0 -0", None),
+            ("+0 ?", None),
+            ("? ?", None),
+            ("+0 .", None),
+            ("+ +", None),
+            ("- -", None),
+            ("", None),
+        ] {
+            assert_eq!(panel(words).tested(1), tested, "{words}");
+        }
+        assert_eq!(panel("+0 +0").tested(2), None);
     }
 }

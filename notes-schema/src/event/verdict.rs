@@ -122,6 +122,10 @@ pub struct VerdictRevealed {
     /// The record of its run; absent where it could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Sha256>,
+    /// How many of the tests that had to pass still failed in that run, where the contest's sealed tests were in its tree. Then
+    /// the finding is about those that had to pass now. Absent where the run was of the submission as it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regressions: Option<u32>,
 }
 
 impl Subject for VerdictRevealed {

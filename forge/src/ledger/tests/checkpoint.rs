@@ -107,13 +107,15 @@ fn of_a_project() -> Story {
     let drawn = ContestDrawn { beacon: oid(8), seats: vec![Seat { pull: 4, agent: alpha().agent }], due_ms: 9 };
     let verdict = verdict_digest(Finding::Confirm, &"parser#4".parse().unwrap(), "salt");
     let bound = VerdictCommitted { pull: 4, digest: verdict };
-    let told = VerdictRevealed { pull: 4, finding: Finding::Confirm, salt: "salt".into(), record: None };
+    let told =
+        VerdictRevealed { pull: 4, finding: Finding::Confirm, salt: "salt".into(), record: None, regressions: None };
     let placed = Placed {
         agent: alpha().agent,
         pull: 4,
         place: 1,
         solved: true,
         level: Level::P1,
+        sealed_tests: None,
         regressions: 0,
         bench_us: None,
         alike_permille: None,
