@@ -47,9 +47,13 @@ pub fn pull_head(n: u64) -> RefName {
     known(format!("{PULL_PREFIX}{n}/head"))
 }
 
-/// `refs/pull/<n>/sealed`: the head that counts of a submission to a contest, with the contest's sealed tests laid over it.
-pub fn pull_sealed(n: u64) -> RefName {
-    known(format!("{PULL_PREFIX}{n}/sealed"))
+/// Prefix of what verifiers of contests run.
+pub const SEALED_PREFIX: &str = "refs/forge/sealed/";
+
+/// `refs/forge/sealed/<n>`: what verifiers of contest `n` run, trees with its sealed tests laid over them. They are the parents of the
+/// commit that it names.
+pub fn sealed_runs(n: u64) -> RefName {
+    known(format!("{SEALED_PREFIX}{n}"))
 }
 
 /// The issue or pull request with which `name` is folded once that has come to rest, if it is a ref of one: its chain, and the

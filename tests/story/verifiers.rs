@@ -8,8 +8,14 @@ use tests::{Agent, until};
 use crate::contests::{Days, agents, answer, contest, holds, line, rating, stage};
 
 /// A forge with an operator `host`, three who solve and four who verify, each with an owner of its own.
-pub(crate) fn arena() -> (Days, [Agent; 8]) {
+fn arena() -> (Days, [Agent; 8]) {
+    arena_with(&[])
+}
+
+/// The same with more settings.
+pub(crate) fn arena_with(more: &[(&'static str, &'static str)]) -> (Days, [Agent; 8]) {
     let mut days = Days::start();
+    days.more = more.to_vec();
     let names = ["host", "alpha", "beta", "gamma", "vera", "viktor", "vito", "vlad"];
     let known = agents(&days.forge, names);
     days.again();

@@ -396,7 +396,7 @@ fn lines(
     let (entries, places) = match snapshot.fold.contests.of(reference.n) {
         Some(contest) => (contest.entries.clone(), contest.places().to_vec()),
         None => {
-            let now = judged::close(snapshot, &context.root, store, reference.n, terms)?;
+            let now = judged::close(snapshot, &context.root, store, (reference.n, terms), &|_| true)?;
             let now = Contest { entries: now.entries, ..Contest::default() };
             let mut standing = judged::rank(snapshot, &context.root, store, &now, &Default::default())?.places;
             // Nobody is told a place before it is one.

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use notes_schema::event::{ContestDrawn, ContestRevealed, Seat};
-use notes_schema::{EntityId, Oid, Sha256};
+use notes_schema::{AgentName, EntityId, Oid, Sha256};
 
 use super::Forge;
-use super::sealed::lay_tests;
+use super::trials::{judge, lay_tests, promise};
 use crate::answer::Refusal;
 use crate::gate::contest;
 use crate::ledger::{Author, Draft, Repository, Snapshot};
-use crate::state::contest::{FIRST_PANEL, Panel, WIDER_PANEL};
+use crate::state::panel::{FIRST_PANEL, Panel, WIDER_PANEL};
 use crate::state::{Contest, Stage};
 use git::store::{Objects, Over};
 
@@ -51,10 +51,16 @@ impl Forge {
         let can_reveal = |issue: &u64| self.can_rank(snapshot, objects, *issue);
         let closing = contests.due(self.now()).map(|issue| (issue, close as StepOn));
         let verifying: BTreeSet<u64> = contests.verifying().collect();
+        let discredited = if verifying.is_empty() { BTreeSet::new() } else { self.discredited() };
         let goes_on = |issue: &u64| {
-            let step = contests.of(*issue).map(|contest| next_step(snapshot, &root, contest, self.now()));
+            let acts = |contest: &Contest| {
+                let step = next_step(snapshot, &root, contest, self.now());
+                let is_to_judge = contest.is_to_judge(self.now())
+                    || contest.candidates.iter().any(|agent| discredited.contains(agent));
+                is_to_judge || !matches!(step, Step::Nothing)
+            };
             // Who is drawn runs what is revealed.
-            !matches!(step, None | Some(Step::Nothing)) && can_reveal(issue)
+            contests.of(*issue).is_some_and(acts) && can_reveal(issue)
         };
         let verified = verifying.iter().copied().filter(goes_on).map(|issue| (issue, verify as StepOn));
         let waiting = contests.waiting().filter(|issue| !verifying.contains(issue)).filter(can_reveal);
@@ -81,7 +87,7 @@ impl Forge {
         let Some((_, opened)) = opened else { return };
         let entries = match snapshot.fold.contests.of(issue) {
             Some(contest) => contest.entries.clone(),
-            None => match contest::close(snapshot, &self.root(), objects, issue, state) {
+            None => match contest::close(snapshot, &self.root(), objects, (issue, state), &|_| true) {
                 Ok(closed) => closed.entries,
                 // The close says why.
                 Err(_) => return,
@@ -96,7 +102,9 @@ fn close(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) ->
     let (snapshot, root) = (draft.snapshot().clone(), forge.root());
     let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
     let Some(state) = state.filter(|contest| contest.stage == Stage::Open) else { return Ok(()) };
-    let closed = contest::close(&snapshot, &root, objects, issue, state)?;
+    let discredited = forge.discredited();
+    let believed = |agent: &AgentName| !discredited.contains(agent);
+    let closed = contest::close(&snapshot, &root, objects, (issue, state), &believed)?;
     let is_verified = !closed.candidates.is_empty();
     let event = draft.event(&Author::forge(), &EntityId::Issue(issue), closed, None, &[])?;
     let Some(opened) = reveal(draft, forge, objects, issue, event.digest)? else { return Ok(()) };
@@ -188,19 +196,21 @@ fn next_step(snapshot: &Snapshot, root: &Snapshot, contest: &Contest, now: u64) 
     if contest.due_ms.is_some_and(|due| now >= due) {
         return Step::Rank;
     }
-    let seats = match contest.due_ms {
-        None => FIRST_PANEL,
-        Some(_) => WIDER_PANEL,
+    let seats = |pull: u64| match contest.panel(pull) {
+        _ if contest.due_ms.is_none() => FIRST_PANEL,
+        Panel::Short => FIRST_PANEL,
+        Panel::Split => WIDER_PANEL,
+        Panel::Waits | Panel::Confirmed | Panel::Refuted | Panel::Open => 0,
     };
-    let asks = |pull: &u64| contest.due_ms.is_none() || contest.panel(*pull) == Panel::Split;
-    let drawn: Vec<Seat> = match snapshot.tip {
-        Some(beacon) => {
-            verified().filter(asks).flat_map(|pull| contest::draw(root, contest, &beacon, pull, seats)).collect()
-        }
+    // Who was on trial is said before others are drawn for them.
+    let asks = contest.due_ms.is_none() || contest.trials.is_none();
+    let drawn: Vec<Seat> = match snapshot.tip.filter(|_| asks) {
+        Some(beacon) => verified().flat_map(|pull| contest::draw(root, contest, &beacon, pull, seats(pull))).collect(),
         None => Vec::new(),
     };
     match () {
         () if !drawn.is_empty() => Step::Draw(drawn),
+        () if contest.trials.is_some() => Step::Nothing,
         () if verified().any(|pull| contest.panel(pull) == Panel::Waits) => Step::Nothing,
         () => Step::Rank,
     }
@@ -209,6 +219,10 @@ fn next_step(snapshot: &Snapshot, root: &Snapshot, contest: &Contest, now: u64) 
 fn verify(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
     // Where it was not possible at the close.
     let Some(golden) = reveal_late(draft, forge, objects, issue)? else { return Ok(()) };
+    if judge(draft, forge, objects, issue)? {
+        // Whoever is drawn for those who count no more is drawn with a commit that is not there yet.
+        return Ok(());
+    }
     let snapshot = draft.snapshot().clone();
     let Some(contest) = snapshot.fold.contests.of(issue) else { return Ok(()) };
     match next_step(&snapshot, &forge.root(), contest, draft.now()) {
@@ -217,7 +231,8 @@ fn verify(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -
         Step::Draw(seats) => {
             let Some(beacon) = snapshot.tip else { return Ok(()) };
             let due_ms = contest.due_ms.unwrap_or_else(|| draft.now().saturating_add(VERIFIED_WITHIN_MS));
-            let drawn = ContestDrawn { beacon, seats, due_ms };
+            let trials = if contest.due_ms.is_none() { promise(forge, &snapshot, issue)? } else { None };
+            let drawn = ContestDrawn { beacon, seats, due_ms, trials };
             draft.event(&Author::forge(), &EntityId::Issue(issue), drawn, None, &[]).map(drop)
         }
     }

@@ -1,5 +1,4 @@
-//! Sealed parts of contests, as this forge makes and opens them: submissions with the sealed tests laid over them, and how alike
-//! they are to the golden patch.
+//! Sealed parts of contests, as this forge makes and opens them, and how alike submissions are to what was in them.
 //!
 //! Invariant: the secret stays here. What leaves is the key of one part, in the batch that follows on the close of its contest.
 
@@ -7,24 +6,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use notes_schema::event::ContestSealed;
-use notes_schema::{AgentName, EntityId, ItemRef, Oid, ProjectName, refs};
+use notes_schema::{EntityId, Oid, ProjectName};
 
 use super::Forge;
 use crate::answer::{Code, Refusal};
 use crate::import::Sealed;
-use crate::ledger::draft::signature_of;
 use crate::ledger::{Author, Draft, Recorded, SEALED, Snapshot};
 use crate::seal::{self, Opened, Place, SealError};
 use crate::secrets::{self, SecretError, Secrets};
 use crate::state::{IssueStatus, SealedPart, Stage};
 use git::alike::{Alike, Budget, Shape, compare, shape};
 use git::apply::{self, Applied, ApplyError};
-use git::object::{NewCommit, Object};
-use git::store::{Objects, Over, ReadError};
+use git::object::Object;
+use git::store::{Objects, Over};
 
 /// Most bytes read and hashed to apply a patch that is sealed.
 /// Limit: bytes read and hashed to apply a golden patch, or sealed tests | {:bytes}; one that takes more is refused where it is sealed
-const ROOM: u64 = 64 << 20;
+pub(super) const ROOM: u64 = 64 << 20;
 /// Most measures that are kept; they can be made again.
 /// Limit: measures of submissions against golden patches that are kept in memory | {}; the others are made again
 const MOST_KEPT: usize = 4096;
@@ -93,59 +91,9 @@ pub(crate) fn seal(
 }
 
 /// What a sealed patch makes of the tree where all begin.
-fn applied(objects: &dyn Objects, base: Oid, patch: &str) -> Result<(Oid, Applied), ApplyError> {
+pub(super) fn applied(objects: &dyn Objects, base: Oid, patch: &str) -> Result<(Oid, Applied), ApplyError> {
     let tree = objects.commit(base)?.tree;
     Ok((tree, apply::apply_abbreviated(objects, tree, patch.as_bytes(), &mut ROOM.clone())?))
-}
-
-/// Makes the commits that verifiers of a contest run: each head that counts and has a passing run, with the files of the sealed
-/// tests as the tests have them, whatever the submission made of those. Each is named by [`refs::pull_sealed`]. There are none
-/// where nobody can be drawn, or there are no tests that apply; then what decides is what did before.
-pub(super) fn lay_tests(draft: &mut Draft, objects: &dyn Objects, issue: u64, part: &Sealed) -> Result<(), Refusal> {
-    let snapshot = draft.snapshot().clone();
-    let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
-    let contest = snapshot.fold.contests.of(issue).filter(|contest| !contest.candidates.is_empty());
-    let Some((state, contest)) = state.zip(contest).filter(|_| !part.tests.is_empty()) else { return Ok(()) };
-    let item = ItemRef { project: snapshot.project.clone(), n: issue };
-    let tests = match applied(objects, state.base, &part.tests) {
-        Ok((_, tests)) => tests,
-        Err(ApplyError::Read(error)) => return Err(unread(&item, error)),
-        Err(error) => {
-            tracing::warn!(contest = %item, %error, "its sealed tests do not apply, and nobody runs them");
-            return Ok(());
-        }
-    };
-    let with_tests: HashMap<Oid, Object> = tests.made.iter().cloned().collect();
-    let over = Over { made: &with_tests, below: objects };
-    for entry in contest.entries.iter().filter(|entry| entry.record.is_some()) {
-        let head = objects.commit(entry.head).map_err(|error| unread(&item, error))?.tree;
-        let laid = match apply::lay_over(&over, head, tests.tree, &tests.paths, &mut ROOM.clone()) {
-            Ok(laid) => laid,
-            Err(ApplyError::Read(error)) => return Err(unread(&item, error)),
-            Err(error) => {
-                tracing::warn!(contest = %item, pull = entry.pull, %error, "the sealed tests cannot be laid over it");
-                continue;
-            }
-        };
-        for (_, object) in tests.made.iter().chain(&laid.made) {
-            draft.object(object.clone())?;
-        }
-        let forge = signature_of(&AgentName::forge(), draft.now());
-        let commit = NewCommit {
-            tree: laid.tree,
-            parents: vec![entry.head],
-            author: forge.clone(),
-            committer: forge,
-            message: format!("Lay the sealed tests of #{issue} over #{}\n", entry.pull),
-        };
-        let commit = draft.object(commit.encode(None))?;
-        draft.set_ref(&refs::pull_sealed(entry.pull), None, Some(commit), None, None)?;
-    }
-    Ok(())
-}
-
-fn unread(contest: &ItemRef, error: ReadError) -> Refusal {
-    Refusal::new(Code::TryLater, contest.to_string(), format!("{error}; its reveal waits for it"), "feed")
 }
 
 /// What was sealed and has been revealed; none before, or where it was redacted.
@@ -189,11 +137,7 @@ impl Forge {
         let commit = part.commit.ok_or("it was redacted")?;
         let key = match &part.key {
             Some(published) => published.clone(),
-            None => {
-                let secret = Secrets::open(&self.data).and_then(|secrets| secrets.seal_key());
-                let secret = secret.map_err(|e| e.to_string())?.ok_or("there is no secrets/seal.key")?;
-                Place { project: &snapshot.project, genesis: self.root().genesis, id: &part.id }.key(&secret).to_vec()
-            }
+            None => self.derive(snapshot, part, |place, secret| place.key(secret))?,
         };
         let blob = seal::blob(objects, commit).map_err(|e| e.to_string())?;
         let opened = seal::open(&key, &blob).map_err(|e| e.to_string())?;
@@ -201,6 +145,19 @@ impl Forge {
             true => Ok((key, opened)),
             false => Err("what is in it is not what was promised".to_owned()),
         }
+    }
+
+    /// What this forge's secret makes of the place of a part.
+    pub(super) fn derive(
+        &self,
+        snapshot: &Snapshot,
+        part: &SealedPart,
+        derive: impl FnOnce(&Place<'_>, &[u8; 32]) -> [u8; 32],
+    ) -> Result<Vec<u8>, String> {
+        let secret = Secrets::open(&self.data).and_then(|secrets| secrets.seal_key()).map_err(|e| e.to_string())?;
+        let secret = secret.ok_or("there is no secrets/seal.key")?;
+        let place = Place { project: &snapshot.project, genesis: self.root().genesis, id: &part.id };
+        Ok(derive(&place, &secret).to_vec())
     }
 
     /// Whether a contest that waits can be ranked now.

@@ -12,7 +12,8 @@ use notes_schema::{AgentName, Oid, Sha256};
 use super::{level_of, read_record};
 use crate::answer::{Code, Refusal};
 use crate::ledger::{KnownRecord, Snapshot};
-use crate::state::contest::{FIRST_PANEL, Tested, in_order};
+use crate::state::contest::in_order;
+use crate::state::panel::{FIRST_PANEL, Tested};
 use crate::state::{Contest, ContestState, PullState, PullStatus};
 use git::alike::Alike;
 use git::store::Objects;
@@ -21,13 +22,13 @@ use git::store::Objects;
 /// Limit: submissions of a contest that count | {}, one per agent, those that came first
 pub const MOST_ENTRIES: usize = 256;
 
-/// What counts as of now: each agent's newest submission.
+/// What counts as of now: each agent's newest submission. Of those who offer to verify, `believed` are candidates.
 pub fn close(
     snapshot: &Snapshot,
     root: &Snapshot,
     objects: &dyn Objects,
-    issue: u64,
-    contest: &ContestState,
+    (issue, contest): (u64, &ContestState),
+    believed: &dyn Fn(&AgentName) -> bool,
 ) -> Result<ContestClosed, Refusal> {
     let began_ms = contest.closes_ms.unwrap_or(0).saturating_sub(contest.runs_ms);
     let arrived = |n: u64| (snapshot.fold.arrived_ms(n), n);
@@ -55,7 +56,7 @@ pub fn close(
     entries.sort_by(|a, b| a.agent.cmp(&b.agent));
     let idle = |agent: &&AgentName| entries.binary_search_by(|entry| entry.agent.cmp(agent)).is_err();
     let expired = snapshot.fold.workers_on(issue).filter(idle).take(MOST_ENTRIES).cloned().collect();
-    let candidates = candidates(snapshot, root, issue, &entries);
+    let candidates = candidates(snapshot, root, issue, &entries, believed);
     Ok(ContestClosed { entries, expired, candidates })
 }
 
@@ -64,11 +65,17 @@ pub fn close(
 const MOST_CANDIDATES: usize = 256;
 
 /// Who may verify what was submitted; nobody where two owners cannot be had, or nothing is there to verify.
-fn candidates(snapshot: &Snapshot, root: &Snapshot, issue: u64, entries: &[Entry]) -> Vec<AgentName> {
+fn candidates(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    issue: u64,
+    entries: &[Entry],
+    believed: &dyn Fn(&AgentName) -> bool,
+) -> Vec<AgentName> {
     let owner = |agent: &AgentName| root.fold.owner(agent);
     let opener = snapshot.fold.issue(issue).map(|issue| owner(&issue.author));
     let involved: BTreeSet<AgentName> = entries.iter().map(|entry| owner(&entry.agent)).chain(opener).collect();
-    let offering = root.fold.verifiers.iter().filter(|agent| root.fold.is_vouched(agent));
+    let offering = root.fold.verifiers.iter().filter(|agent| root.fold.is_vouched(agent) && believed(agent));
     let free: Vec<AgentName> = offering.filter(|agent| !involved.contains(&owner(agent))).cloned().collect();
     let owners: BTreeSet<AgentName> = free.iter().map(owner).collect();
     let anything = entries.iter().any(|entry| entry.record.is_some());
@@ -76,14 +83,15 @@ fn candidates(snapshot: &Snapshot, root: &Snapshot, issue: u64, entries: &[Entry
 }
 
 /// Who is to run `pull` again besides those who sit already: the first in the order of the draw, each of another owner, until
-/// there are `seats`.
+/// `seats` count.
 pub fn draw(root: &Snapshot, contest: &Contest, beacon: &Oid, pull: u64, seats: usize) -> Vec<Seat> {
     let owner = |agent: &AgentName| root.fold.owner(agent);
     let sitting = contest.seats.iter().filter(|seat| seat.pull == pull);
     let mut owners: BTreeSet<AgentName> = sitting.map(|seat| owner(&seat.agent)).collect();
+    let missing = seats.saturating_sub(contest.counting(pull).count());
     let mut drawn = Vec::new();
     for agent in contest.order(beacon, pull) {
-        if owners.len() < seats && owners.insert(owner(agent)) {
+        if drawn.len() < missing && owners.insert(owner(agent)) {
             drawn.push(Seat { pull, agent: agent.clone() });
         }
     }

@@ -152,7 +152,7 @@ fn runs(args: &Args, pull: &ItemRef) -> Result<(Finding, String), String> {
     let sealed_tests = contest.as_ref().map(|contest| names(args, contest)).transpose()?;
     let clone = clone_of(args, pull);
     clone_anew(args, &clone, &begun)?;
-    let name = if contest.is_some() { refs::pull_sealed(pull.n) } else { refs::pull_head(pull.n) };
+    let name = contest.as_ref().map_or_else(|| refs::pull_head(pull.n), |contest| refs::sealed_runs(contest.n));
     tool(&clone, "git", ["fetch", "-q", "origin", name.as_str()])?;
     let command = begun["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let job = Job { clone: &clone, cwd, command, sealed_tests };

@@ -5,12 +5,13 @@
 use imbl::{OrdMap, OrdSet, Vector};
 use notes_schema::event::{
     ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry,
-    Finding, Level, Placed, Seat, VerdictCommitted, VerdictRevealed,
+    Level, Placed, Seat, Trial, Trials, VerdictCommitted, VerdictRevealed, VerifiersJudged,
 };
 use notes_schema::{AgentName, Oid, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
+use super::panel::{Seated, Trust};
 use super::played::Fared;
 use super::rank::{Standing, places};
 
@@ -105,51 +106,6 @@ pub struct SealedPart {
     pub key: Option<Vec<u8>>,
 }
 
-/// A verifier's seat, and how far it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seated {
-    /// The submission.
-    pub pull: u64,
-    /// Who.
-    pub agent: AgentName,
-    /// The verdict that it is bound to.
-    pub bound: Option<Sha256>,
-    /// The verdict, once it is told.
-    pub found: Option<Finding>,
-    /// How many tests its run broke, where the sealed tests were in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regressions: Option<u32>,
-}
-
-/// What those who were drawn found who ran a submission with the contest's sealed tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tested {
-    /// Those that must pass now do, and so many that must pass still do not.
-    Passed(u32),
-    /// They do not.
-    Failed,
-}
-
-/// How a submission's verification stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Panel {
-    /// Not all of its verifiers have told what they found.
-    Waits,
-    /// They disagree, and no more were asked yet.
-    Split,
-    /// More confirm than refute, two at least.
-    Confirmed,
-    /// More refute than confirm, two at least.
-    Refuted,
-    /// Nothing follows from what they say.
-    Open,
-}
-
-/// So many verifiers a submission has at first.
-pub const FIRST_PANEL: usize = 2;
-/// So many where the first disagree.
-pub const WIDER_PANEL: usize = 5;
-
 /// A contest's submissions, once it is closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contest {
@@ -161,54 +117,13 @@ pub struct Contest {
     pub seats: Vec<Seated>,
     /// When it is ranked by what is known then, once verifiers were drawn; milliseconds since 1970.
     pub due_ms: Option<u64>,
+    /// How it is decided who of the first that were drawn is tried, until that is known.
+    pub trials: Option<Trials>,
     /// Rankings by the digest of their event, the newest last.
     pub rankings: Vector<(Sha256, Vec<Placed>)>,
 }
 
 impl Contest {
-    /// How the verification of a submission stands.
-    pub fn panel(&self, pull: u64) -> Panel {
-        let of: Vec<&Seated> = self.seats.iter().filter(|seat| seat.pull == pull).collect();
-        let count = |finding| of.iter().filter(|seat| seat.found == Some(finding)).count();
-        let (confirm, refute) = (count(Finding::Confirm), count(Finding::Refute));
-        match () {
-            () if of.iter().any(|seat| seat.found.is_none()) => Panel::Waits,
-            () if confirm > refute && confirm >= FIRST_PANEL => Panel::Confirmed,
-            () if refute > confirm && refute >= FIRST_PANEL => Panel::Refuted,
-            () if of.len() <= FIRST_PANEL && !of.is_empty() => Panel::Split,
-            () => Panel::Open,
-        }
-    }
-
-    /// What a submission's panel found of the sealed tests; nothing where they were not run, or nothing follows. Those who
-    /// confirm may have seen other tests fail: of their counts the one in the middle counts, the lower one of two.
-    pub fn tested(&self, pull: u64) -> Option<Tested> {
-        let of = self.seats.iter().filter(|seat| seat.pull == pull);
-        let mut broken: Vec<u32> =
-            of.filter(|seat| seat.found == Some(Finding::Confirm)).filter_map(|seat| seat.regressions).collect();
-        broken.sort_unstable();
-        match self.panel(pull) {
-            _ if !self.ran_sealed_tests(pull) => None,
-            Panel::Confirmed => broken.get(broken.len().saturating_sub(1) / 2).copied().map(Tested::Passed),
-            Panel::Refuted => Some(Tested::Failed),
-            Panel::Waits | Panel::Split | Panel::Open => None,
-        }
-    }
-
-    fn ran_sealed_tests(&self, pull: u64) -> bool {
-        self.seats.iter().any(|seat| seat.pull == pull && seat.regressions.is_some())
-    }
-
-    /// The seat of a verifier.
-    pub fn seat(&self, pull: u64, agent: &AgentName) -> Option<&Seated> {
-        self.seats.iter().find(|seat| seat.pull == pull && seat.agent == *agent)
-    }
-
-    /// Whether all of a submission's panel are bound to a verdict.
-    pub fn all_bound(&self, pull: u64) -> bool {
-        self.seats.iter().filter(|seat| seat.pull == pull).all(|seat| seat.bound.is_some())
-    }
-
     /// Candidates for a submission in the order of the draw: by the digests of `beacon`, its number and their names.
     pub fn order(&self, beacon: &Oid, pull: u64) -> Vec<&AgentName> {
         let digest =
@@ -274,6 +189,7 @@ pub struct Contests {
     waiting: OrdSet<u64>,
     /// Contests that are closed and wait for verifiers.
     verifying: OrdSet<u64>,
+    trust: OrdMap<AgentName, Trust>,
 }
 
 impl Contests {
@@ -291,12 +207,14 @@ impl Contests {
     pub(super) fn drawn(&mut self, issue: u64, fact: &ContestDrawn) {
         self.change(issue, |contest| {
             contest.due_ms = Some(fact.due_ms);
+            contest.trials = contest.trials.or(fact.trials);
             let seated = |seat: &Seat| Seated {
                 pull: seat.pull,
                 agent: seat.agent.clone(),
                 bound: None,
                 found: None,
                 regressions: None,
+                void: false,
             };
             contest.seats.extend(fact.seats.iter().map(seated));
         });
@@ -318,6 +236,37 @@ impl Contests {
                 (seat.found, seat.regressions) = (Some(fact.finding), fact.regressions);
             }
         });
+    }
+
+    pub(super) fn judged(&mut self, issue: u64, fact: &VerifiersJudged) {
+        for Trial { agent, right, .. } in &fact.trials {
+            let trust = self.trust.entry(agent.clone()).or_default();
+            match right {
+                Some(true) => trust.right += 1,
+                Some(false) => trust.wrong += 1,
+                None => {}
+            }
+        }
+        self.change(issue, |contest| {
+            if fact.key.is_some() {
+                contest.trials = None;
+            }
+            contest.candidates.retain(|agent| !fact.discredited.contains(agent));
+            for seat in &mut contest.seats {
+                let was_trial = fact.trials.iter().any(|trial| trial.pull == seat.pull && trial.agent == seat.agent);
+                seat.void |= was_trial || fact.discredited.contains(&seat.agent);
+            }
+        });
+    }
+
+    /// What a verifier said here of what was known.
+    pub fn trust(&self, agent: &AgentName) -> Trust {
+        self.trust.get(agent).copied().unwrap_or_default()
+    }
+
+    /// All that is known here of verifiers.
+    pub fn trusts(&self) -> impl Iterator<Item = (&AgentName, Trust)> {
+        self.trust.iter().map(|(agent, trust)| (agent, *trust))
     }
 
     /// What was submitted to a contest that is closed.
@@ -418,48 +367,5 @@ pub fn standing(placed: &Placed) -> Standing {
         bench_us: placed.bench_us,
         alike_permille: placed.alike_permille,
         took_ms: placed.took_ms,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `+`, `-` and `?` are verdicts, a number behind one what the sealed tests broke.
-    fn panel(words: &str) -> Contest {
-        let seat = |(at, word): (usize, &str)| Seated {
-            pull: 1,
-            agent: format!("v{at}").parse().unwrap(),
-            bound: None,
-            found: match &word[..1] {
-                "+" => Some(Finding::Confirm),
-                "-" => Some(Finding::Refute),
-                "?" => Some(Finding::Inconclusive),
-                _ => None,
-            },
-            regressions: word[1..].parse().ok(),
-        };
-        Contest { seats: words.split_whitespace().enumerate().map(seat).collect(), ..Contest::default() }
-    }
-
-    #[test]
-    fn two_of_a_panel_decide_what_the_sealed_tests_say() {
-        for (words, tested) in [
-            ("+0 +0", Some(Tested::Passed(0))),
-            ("+3 +1", Some(Tested::Passed(1))),
-            ("+3 +1 +2 -0", Some(Tested::Passed(2))),
-            ("-0 -4", Some(Tested::Failed)),
-            ("-0 -0 +0 ?", Some(Tested::Failed)),
-            ("+0 -0", None),
-            ("+0 ?", None),
-            ("? ?", None),
-            ("+0 .", None),
-            ("+ +", None),
-            ("- -", None),
-            ("", None),
-        ] {
-            assert_eq!(panel(words).tested(1), tested, "{words}");
-        }
-        assert_eq!(panel("+0 +0").tested(2), None);
     }
 }

@@ -7,7 +7,7 @@ use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256, refs};
 use rand::TryRngCore as _;
 use serde::Serialize;
 
-use super::{Challenged, Standing, challenged, path, sealed};
+use super::{Challenged, Standing, challenged, path};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::AgentActor;
 use crate::commands::context::Project;
@@ -67,8 +67,8 @@ impl Render for Begun {
         let dir = &self.directory;
         out.push_str("\nIt is another agent's code: run it where it can do no harm. Paste this:\n\n```sh\n");
         out.push_str(&format!("[ -d {dir} ] || git clone -q {} {dir}\ncd {dir}\n", self.clone_from));
-        let fetched = match self.sealed_tests_of {
-            Some(_) => refs::pull_sealed(self.reference.n),
+        let fetched = match &self.sealed_tests_of {
+            Some(contest) => refs::sealed_runs(contest.n),
             None => refs::pull_head(self.reference.n),
         };
         out.push_str(&format!("git fetch -q origin {fetched}\n"));
@@ -108,12 +108,13 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
     })?;
     let (by, agent, root) = (context.author()?, context.agent()?.clone(), context.root.clone());
     let (store, name) = (project.repository.store().clone(), reference.clone());
-    let ((proof, nonce, task), after) = context.commit(&project.repository, move |draft| {
+    let forge = context.forge.clone();
+    let ((proof, nonce, run), after) = context.commit(&project.repository, move |draft| {
         let made = draft.made();
         let objects = git::store::Over { made: &made, below: store.as_ref() };
-        let task = sealed::task(draft.snapshot(), &objects, &name, &by.agent)?;
+        let run = forge.run_of(draft.snapshot(), &objects, &name, &by.agent)?;
         let (proof, nonce) = give_out(draft, &root, &objects, &by, &name, nonce)?;
-        Ok((proof, nonce, task))
+        Ok((proof, nonce, run))
     })?;
     let last = proof.record.last();
     if !hooks::reruns::in_full(last) {
@@ -127,7 +128,7 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
     }
     let config = context.forge.config();
     let subject = challenge_of(&proof.known.digest);
-    let command = match task {
+    let command = match run {
         Some(_) => "verify".to_owned(),
         None => format!("challenge {} --record newest", path(reference)),
     };
@@ -146,9 +147,9 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
         level_means: gate::means(proof.pull.proof.level),
         command: last.argv.clone(),
         cwd: last.cwd.clone(),
-        tree: task.as_ref().map_or(proof.known.tree, |task| task.tree),
-        commit: task.as_ref().map_or(proof.head, |task| task.commit),
-        sealed_tests_of: task.map(|task| ItemRef { project: reference.project.clone(), n: task.contest }),
+        tree: run.as_ref().map_or(proof.known.tree, |run| run.tree),
+        commit: run.as_ref().map_or(proof.head, |run| run.commit),
+        sealed_tests_of: run.map(|run| ItemRef { project: reference.project.clone(), n: run.contest }),
         clone: CloneUrls::of(context, &reference.project),
         directory: format!("{}-{}", reference.project, reference.n),
         nonce: hex(&nonce),
