@@ -30,6 +30,7 @@ mod plain;
 mod redact;
 mod runs;
 mod sealed;
+mod sealed_tests;
 mod server;
 mod session;
 mod signed;

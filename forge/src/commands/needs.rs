@@ -224,7 +224,7 @@ fn split_panels(project: &Project, issue: u64) -> Vec<Waiting> {
             continue;
         }
         let of = |finding| {
-            let seats = contest.seats.iter().filter(|seat| seat.pull == entry.pull && seat.found == Some(finding));
+            let seats = contest.counting(entry.pull).filter(|seat| seat.found == Some(finding));
             names(seats.map(|seat| seat.agent.clone()))
         };
         let (confirm, refute) = (of(Finding::Confirm), of(Finding::Refute));

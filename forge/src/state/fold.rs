@@ -366,6 +366,7 @@ impl Fold {
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
+                | Fact::VerifiersJudged(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -466,6 +467,7 @@ impl Fold {
             (Fact::ContestDrawn(f), EntityId::Issue(n)) => self.contests.drawn(*n, f),
             (Fact::VerdictCommitted(f), EntityId::Issue(n)) => self.contests.committed(*n, at.agent, f),
             (Fact::VerdictRevealed(f), EntityId::Issue(n)) => self.contests.revealed(*n, at.agent, f),
+            (Fact::VerifiersJudged(f), EntityId::Issue(n)) => self.contests.judged(*n, f),
             (Fact::ContestClosed(f), EntityId::Issue(n)) => {
                 self.contests.closed(*n, f);
                 self.forget_dedupe(*n);
@@ -566,7 +568,8 @@ impl Fold {
                 | Fact::ContestRevealed(_)
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
-                | Fact::PullAccepted(_),
+                | Fact::PullAccepted(_)
+                | Fact::VerifiersJudged(_),
                 _,
             ) => {}
         }
