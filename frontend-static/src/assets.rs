@@ -14,6 +14,7 @@ pub const STYLE: &str = concat!(
     include_str!("../style/people.css"),
     include_str!("../style/syntax.css"),
     include_str!("../style/trace.css"),
+    include_str!("../style/work.css"),
 );
 
 /// The script: keys, times relative to now, live fragments, and no form sent twice.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::filters::percent;
 use crate::frame::decoded;
-use crate::{escape, highlight};
+use crate::{diff, highlight};
 
 /// The branches among which the commit of a page is chosen.
 #[derive(Deserialize, Default)]
@@ -168,17 +168,8 @@ pub fn coloured(path: &str, text: &str) -> Vec<String> {
 }
 
 /// A patch as HTML; the names of its files lead to `link`.
-pub fn patch(text: &str, _split: bool, _link: &dyn Fn(&str) -> Option<String>) -> String {
-    let mut out = String::from("<pre tabindex=\"0\" role=\"region\" aria-label=\"Changes\"><code>");
-    for line in text.lines() {
-        let class = match line.as_bytes().first() {
-            Some(b'+') => "add",
-            Some(b'-') => "del",
-            _ => "hunk",
-        };
-        out += &format!("<span class=\"{class}\">{}</span>\n", escape::text(line));
-    }
-    out + "</code></pre>"
+pub fn patch(text: &str, split: bool, link: &diff::Link<'_>) -> String {
+    diff::html(text, if split { diff::View::Split } else { diff::View::Unified }, link)
 }
 
 #[cfg(test)]

@@ -40,3 +40,4 @@ mod tampered;
 mod tls;
 mod upgrade;
 mod verifiers;
+mod work_pages;

@@ -18,7 +18,7 @@ use super::object::{self, Kind, Object};
 use super::store::Store;
 use scratch::Scratch;
 
-pub use pick::{Picked, pick};
+pub use pick::{Picked, carry, pick};
 
 /// Largest file that is merged by lines, in bytes; larger ones conflict when both sides changed them.
 /// Limit: file that is merged by lines | {:bytes}; a larger one conflicts where both sides changed it

@@ -6,7 +6,7 @@ use search::Kind;
 use serde::Serialize;
 
 use super::context::{Item, Project};
-use super::lists::{Page, list, state_of};
+use super::lists;
 use super::{Args, Command, Context, Shape, Stdin, Takes, contest};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
@@ -118,19 +118,15 @@ pub const ISSUE_LIST: Command = Command {
     aliases: &["issues"],
     needs: Needs::Read,
     of: Of::Project,
-    shape: Shape::words(0, 1).flags(&[("state", Takes::Word), ("label", Takes::Word)]),
-    usage: "[project] [--state open|closed|all] [--label L]",
-    summary: "the newest hundred issues of a project",
+    shape: Shape::words(0, 1).flags(&lists::FLAGS),
+    usage: "[project] [--state open|closed|all] [--label L] [--author A] [--text WORDS] [--after CURSOR]",
+    summary: "the newest hundred issues of a project, or those behind a cursor",
     example: "issue list parser --state all",
     run: issue_list,
 };
 
 fn issue_list(context: &Context, args: &Args) -> Result<Answer, Refusal> {
-    let project = context.project_or_current(args.word(0))?.repository.name().clone();
-    let (state, word) = state_of(context, args)?;
-    let items = list(context, &project, Kind::Issue, state, &args.values("label"), 100)?;
-    let empty = format!("issue new {project} --title What is to be done");
-    Ok(Answer::of(&Page { project, state: word, items, title: "issues", empty }))
+    lists::page(context, args, Kind::Issue, |project| format!("issue new {project} --title What is to be done"))
 }
 
 /// An issue's change of state.

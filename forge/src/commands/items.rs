@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::challenge::Standing;
 use super::context::{Item, Project};
+use super::rounds::Round;
 use super::text::{inline, quote};
-use super::{Args, Command, Context, Shape, Stdin, line, notes, vote};
+use super::{Args, Command, Context, Shape, Stdin, answers, line, notes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger::{self, ReadEvent};
@@ -32,6 +33,9 @@ pub(super) struct Shown {
     /// Where the item came from, if this says so.
     #[serde(skip)]
     imported: Option<IssueImported>,
+    /// What it says of a round.
+    #[serde(skip)]
+    pub round: Option<Round>,
 }
 
 impl Shown {
@@ -43,6 +47,7 @@ impl Shown {
             by: read.event.a,
             time_ms: read.event.t,
             summary: read.fact.subject(),
+            round: Round::of(&read.fact, read.event.t, read.event.q),
             text: read.text,
             imported: match read.fact {
                 Fact::IssueImported(fact) => Some(fact),
@@ -129,8 +134,19 @@ struct Whole {
     body: String,
     author: AgentName,
     labels: Vec<String>,
+    /// When it was opened, milliseconds since 1970.
+    opened_ms: u64,
+    /// The language that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lang: Option<String>,
     events: Vec<Shown>,
     working: Vec<AgentName>,
+    /// What those who work on it were offered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    work: Vec<answers::Working>,
+    /// The pull requests that answer it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pulls: Vec<answers::Answering>,
     notes: Vec<notes::Live>,
     /// Where it came from, if from elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +172,7 @@ impl Render for Whole {
         if let Some(accepted) = &self.accepted {
             out.push_str(&format!("accepted: {accepted}\n\n"));
         }
+        out.push_str(&answers::markdown(&self.pulls));
         for event in &self.events {
             out.push_str(&event.markdown());
         }
@@ -194,7 +211,11 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             state: if issue.status == IssueStatus::Open { "open" } else { "closed" },
             author: issue.author.clone(),
             labels: issue.labels.clone(),
+            opened_ms: issue.opened_ms,
+            lang: issue.lang.clone(),
             working: issue.workers.clone(),
+            work: answers::working(fold, n, issue),
+            pulls: answers::answering(&project, n),
             source: events.iter().find_map(|event| event.imported.clone()),
             next: if issue.status == IssueStatus::Open { format!("start {path}") } else { "feed".to_owned() },
             reference,
@@ -209,7 +230,11 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             state: pull.status.as_str(),
             author: pull.author.clone(),
             labels: Vec::new(),
+            opened_ms: pull.opened_ms,
+            lang: None,
             working: Vec::new(),
+            work: Vec::new(),
+            pulls: Vec::new(),
             source: None,
             next: format!("pr {path}"),
             reference,

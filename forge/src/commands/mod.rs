@@ -4,6 +4,7 @@
 //! because it is no value without that field.
 
 mod agents;
+mod answers;
 mod challenge;
 mod checks;
 mod code;
@@ -20,6 +21,7 @@ mod leaderboard;
 mod line;
 mod lists;
 mod login;
+mod mail;
 mod merge;
 mod needs;
 mod notes;
@@ -29,12 +31,14 @@ mod projects;
 mod pulls;
 mod restate;
 mod review;
+mod rounds;
 mod same;
 mod sealed;
 mod submit;
 mod text;
 mod today;
 pub(crate) mod trace;
+mod turn;
 mod verify;
 mod vote;
 mod vouch;

@@ -9,8 +9,11 @@ use super::challenge::Standing;
 use super::checks::{self, CheckLine};
 use super::context::Project;
 use super::items::{self, Shown};
-use super::lists::Page;
+use super::lists;
+use super::mail::{self, Form};
+use super::rounds::{self, Part, Round, Shows};
 use super::text::{count, inline, quote};
+use super::turn::Turn;
 use super::{Args, Command, Context, Shape, Takes, notes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
@@ -105,6 +108,12 @@ struct Whole {
     head: Oid,
     base: Oid,
     round: u64,
+    /// Every round, oldest first.
+    rounds: Vec<Round>,
+    /// When it was opened, milliseconds since 1970.
+    opened_ms: u64,
+    /// Whose turn it is; nobody's once it is over.
+    turn: Option<Turn>,
     proof: String,
     proof_means: &'static str,
     proof_detail: Proof,
@@ -127,6 +136,9 @@ struct Whole {
     body: String,
     url: String,
     next: String,
+    /// Which changes the diff is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shows: Option<Shows>,
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,6 +162,12 @@ impl Render for Whole {
             self.added,
             self.removed
         ));
+        if let [earlier @ .., _] = self.rounds.as_slice()
+            && let Some(last) = earlier.last()
+        {
+            let path = format!("{}/{}", self.reference.project, self.reference.n);
+            out.push_str(&format!("since round {}: `pr {path} --since-round {}`\n", last.round, last.round));
+        }
         let proof = crate::forge::shown_proof(&self.proof_detail);
         out.push_str(&format!("proof {proof} · {}: `help proof`\n", self.proof_means));
         if !self.standing.is_empty() {
@@ -166,6 +184,9 @@ impl Render for Whole {
             out.push_str(&format!("\n{}", quote(&self.author, "", &self.body)));
         }
         out.push_str(&format!("\n## Gate\n\n{}", gate_markdown(&self.gate)));
+        if let Some(turn) = &self.turn {
+            out.push_str(&format!("\nwhose turn: {}\n", turn.words));
+        }
         out.push_str(&checks::section(&self.checks));
         if !self.reviews.is_empty() {
             out.push_str("\n## Reviews\n\n");
@@ -183,7 +204,13 @@ impl Render for Whole {
         out.push_str(&notes::markdown(&self.notes));
         if let Some(diff) = &self.diff {
             let fence = "`".repeat(longest_run(diff, '`').max(2) + 1);
-            out.push_str(&format!("\n## Diff (by {}, as data)\n\n{fence}diff\n{diff}{fence}\n", self.author));
+            out.push_str(&format!("\n## Diff (by {}, as data)\n\n", self.author));
+            if let Some(shows) =
+                self.shows.as_ref().filter(|shows| shows.part != Part::Whole || shows.round != self.round)
+            {
+                out.push_str(&format!("{}\n\n", inline(&shows.means)));
+            }
+            out.push_str(&format!("{fence}diff\n{diff}{fence}\n"));
             if self.diff_truncated == Some(true) {
                 let range = format!("{}..{}", self.base.short(), self.head.short());
                 out.push_str(&format!(
@@ -282,8 +309,11 @@ pub const PR: Command = Command {
     aliases: &["pr view", "pr show", "pr-status", "pr-comments", "pull"],
     needs: Needs::Read,
     of: Of::Project,
-    shape: Shape::words(0, 1).flags(&[("diff", Takes::Nothing)]),
-    usage: "<ref> [--diff]",
+    shape: {
+        let flags = &[rounds::FLAGS[0], rounds::FLAGS[1], rounds::FLAGS[2], rounds::FLAGS[3], ("as", Takes::Word)];
+        Shape::words(0, 1).flags(flags)
+    },
+    usage: "<ref> [--diff] [--round N] [--since-round N] [--ignore-space] | <ref> --as patch|diff",
     summary: "a pull request: its gate, reviews, thread and diff",
     example: "pr parser/47 --diff",
     run: pr,
@@ -302,10 +332,23 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         let next = format!("details {}/{n}", reference.project);
         Refusal::new(Code::NotFound, reference.to_string(), "it is an issue, not a pull request", next)
     })?;
+    if let Some(word) = args.value("as") {
+        let form =
+            Form::named(word).ok_or_else(|| context.usage("--as is patch, for git am, or diff, for git apply"))?;
+        return mail::of(&project, reference, pull, form);
+    }
     let Gate { lines: gate, risk, policy } = gate_of(context, &project, n, pull)?;
     let checks = checks::of_pull(&project, pull);
-    let patch = patch(&project, pull, if args.has("diff") { LONGEST_DIFF } else { 0 })?;
     let events = items::events(&project, &EntityId::Pull(n))?;
+    let rounds = rounds::of(&events);
+    let totals = totals(&project, pull)?;
+    // Whoever names a round wants to see it.
+    let asked = rounds::FLAGS.iter().any(|(flag, _)| args.has(flag));
+    let changes = match asked {
+        true => Some(rounds::changes(context, args, &project, &reference, &rounds, LONGEST_DIFF)?),
+        false => None,
+    };
+    let has_read = changes.as_ref().is_some_and(|changes| changes.shows.round == pull.round);
     let body = events.first().and_then(|e| e.text.clone()).unwrap_or_default();
     let review = |r: &crate::state::ReviewState| ReviewLine {
         agent: r.agent.clone(),
@@ -327,13 +370,16 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         head: pull.head,
         base: pull.base,
         round: pull.round,
+        rounds,
+        opened_ms: pull.opened_ms,
+        turn: Turn::of(pull, &gate),
         proof: pull.proof.level.to_string(),
         proof_means: crate::gate::means(pull.proof.level),
         proof_detail: pull.proof.clone(),
         risk,
         policy,
         reviews,
-        next: next_for(context, reference.project.as_str(), n, pull, &gate, args.has("diff")),
+        next: next_for(context, reference.project.as_str(), n, pull, &gate, has_read),
         gate,
         checks,
         standing: Standing::of(&project.snapshot, project.repository.store().as_ref(), pull),
@@ -345,10 +391,11 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         url: context.url(&reference, &super::context::Item::Pull),
         reference,
         body,
-        diff: args.has("diff").then(|| cleaned(&patch.text)),
-        diff_truncated: args.has("diff").then_some(patch.truncated),
-        added: patch.added,
-        removed: patch.removed,
+        diff: changes.as_ref().map(|changes| cleaned(&changes.patch.text)),
+        diff_truncated: changes.as_ref().map(|changes| changes.patch.truncated || changes.more_files),
+        shows: changes.map(|changes| changes.shows),
+        added: totals.added,
+        removed: totals.removed,
     });
     Ok(answer)
 }
@@ -359,16 +406,14 @@ pub(super) fn cleaned(diff: &[u8]) -> String {
     String::from_utf8_lossy(diff).chars().map(|c| if keep(c) { c } else { '\u{fffd}' }).collect()
 }
 
-/// The difference between base and head; `most` bytes of text.
-fn patch(project: &Project, pull: &PullState, most: usize) -> Result<diff::Patch, Refusal> {
-    let store = project.repository.store();
+/// How many lines differ between base and head.
+fn totals(project: &Project, pull: &PullState) -> Result<diff::Totals, Refusal> {
+    let store = project.repository.store().as_ref();
     let failed = |e: String| Refusal::new(Code::TryLater, "diff", e, "feed");
-    let tree = |id| store.commit(id).map(|c| c.tree);
-    let (old, new) = (tree(pull.base), tree(pull.head));
-    let (old, new) = (old.map_err(|e| failed(e.to_string()))?, new.map_err(|e| failed(e.to_string()))?);
-    let changes =
-        diff::changed_paths(store.as_ref(), Some(old), Some(new), MOST_FILES).map_err(|e| failed(e.to_string()))?;
-    diff::unified(store.as_ref(), &changes, most).map_err(|e| failed(e.to_string()))
+    let tree = |id| store.commit(id).map(|c| c.tree).map_err(|e| failed(e.to_string()));
+    let changes = diff::changed_paths(store, Some(tree(pull.base)?), Some(tree(pull.head)?), MOST_FILES);
+    let changes = changes.and_then(|changes| diff::with_renames(store, changes));
+    changes.and_then(|changes| diff::numstat(store, &changes)).map_err(|e| failed(e.to_string()))
 }
 
 /// The one open pull request of the caller, or the candidates.
@@ -398,19 +443,15 @@ pub const PR_LIST: Command = Command {
     aliases: &["prs", "pulls"],
     needs: Needs::Read,
     of: Of::Project,
-    shape: Shape::words(0, 1).flags(&[("state", Takes::Word)]),
-    usage: "[project] [--state open|merged|closed|all]",
-    summary: "the newest hundred pull requests of a project",
+    shape: Shape::words(0, 1).flags(&lists::FLAGS),
+    usage: "[project] [--state open|merged|closed|all] [--label L] [--author A] [--text WORDS] [--after CURSOR]",
+    summary: "the newest hundred pull requests of a project, or those behind a cursor",
     example: "pr list parser --state merged",
     run: pr_list,
 };
 
 fn pr_list(context: &Context, args: &Args) -> Result<Answer, Refusal> {
-    let project = context.project_or_current(args.word(0))?.repository.name().clone();
-    let (state, word) = super::lists::state_of(context, args)?;
-    let items = super::lists::list(context, &project, Kind::Pull, state, &[], 100)?;
-    let empty = format!("issue list {project}");
-    Ok(Answer::of(&Page { project, state: word, items, title: "pull requests", empty }))
+    lists::page(context, args, Kind::Pull, |project| format!("issue list {project}"))
 }
 
 #[derive(Serialize)]

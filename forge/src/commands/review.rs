@@ -47,7 +47,7 @@ pub const REVIEW: Command = Command {
         // `review approve 7` and `review 7 approve`; in `lgtm 7 nice` the second word begins the text.
         Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 2) }
     },
-    usage: "approve|request-changes|comment <ref> [text]",
+    usage: "approve|request-changes|comment <ref> [text]   (or - for text on stdin)",
     summary: "give a verdict on a pull request's head",
     example: "review approve parser/47 reads well",
     run: review,

@@ -17,6 +17,7 @@ mod kept;
 mod live;
 mod onboarding;
 pub(crate) mod pages;
+mod patches;
 pub mod probe;
 mod reply;
 pub(crate) mod routes;
@@ -24,6 +25,7 @@ mod session;
 pub(crate) mod statuses;
 mod submission;
 pub mod tls;
+mod work;
 
 use std::sync::Arc;
 

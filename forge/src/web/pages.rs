@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use frontend::frame::{decoded, value};
 use frontend::{View, assets};
-use notes_schema::names::{RESERVED_NAMES, parse_number};
+use notes_schema::names::RESERVED_NAMES;
 use notes_schema::{AgentName, ProjectName};
 
 use super::reply::{self, At, Format};
 use super::routes::{Asks, Door};
-use super::{Shared, code, credentials, kept, not_this_way};
+use super::{Shared, code, credentials, kept, not_this_way, patches, work};
 use crate::answer::{Code, Refusal};
 use crate::commands::{self, Command, Reply, quoted};
 
@@ -78,7 +78,7 @@ pub(crate) const TABLE: &[Page] = &[
     page_of(&["needs"], ask(&commands::NEEDS, nothing)).drawn(frontend::needs::view),
     page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))).drawn(frontend::board::view),
     page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))).drawn(frontend::humans::view),
-    page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))),
+    page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))).drawn(frontend::search_page::view),
     page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))).drawn(frontend::agent::view),
     page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
         .with(&[ask(&commands::TREE, |path, _| project(path[0]))])
@@ -98,10 +98,18 @@ pub(crate) const TABLE: &[Page] = &[
     page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)).by_refs(),
     page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)).by_refs(),
     page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view).by_refs(),
-    page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, |path, _| project(path[0]))),
-    page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| item(path))).by_refs(),
-    page_of(&["*", "pulls"], ask(&commands::PR_LIST, |path, _| project(path[0]))),
-    page_of(&["*", "pulls", "*"], ask(&commands::PR, |path, _| item(path))).by_refs(),
+    page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, work::list)).drawn(frontend::issues::view),
+    page_of(&["*", "issues", "new"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
+        .drawn(frontend::issues::new),
+    page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| work::item(path)))
+        .with(&[ask(&commands::SUBMISSION, |path, _| work::item(path))])
+        .drawn(frontend::issue::view)
+        .by_refs(),
+    page_of(&["*", "pulls"], ask(&commands::PR_LIST, work::list)).drawn(frontend::pulls::view),
+    page_of(&["*", "pulls", "*"], ask(&commands::PR, work::pull))
+        .with(&[ask(&commands::DETAILS, |path, _| work::item(path))])
+        .drawn(frontend::pull::view)
+        .by_refs(),
     page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0]))),
 ];
 
@@ -122,11 +130,6 @@ fn traced(path: &[&str]) -> Option<String> {
     let commit = path[2];
     let is_id = commit.len() <= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some(format!("{}:{commit} --full", project(path[0])?)).filter(|_| is_id)
-}
-
-/// `parser/7`.
-fn item(path: &[&str]) -> Option<String> {
-    Some(format!("{}/{}", project(path[0])?, parse_number(path[2])?))
 }
 
 /// `?track=simulator&lang=rust`, as the command's words and flags. What is not one plain word makes no page.
@@ -222,6 +225,9 @@ pub(super) async fn page(
     if let Some(place) = canonical(uri.path()) {
         let query = if query.is_empty() { String::new() } else { format!("?{query}") };
         return (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, format!("{place}{query}"))]).into_response();
+    }
+    if let Some(text) = patches::answer(&door, &headers, uri.path()).await {
+        return text;
     }
     let (path, format) = twin(uri.path(), &query, &headers);
     let found = find(path).and_then(|(page, named)| Some((page, page.ask.line(&named, &query)?, named)));
@@ -361,7 +367,8 @@ mod tests {
             ("/parser/issues", "issue list parser"),
             ("/parser/issues/7", "details parser/7"),
             ("/parser/pulls", "pr list parser"),
-            ("/parser/pulls/47", "pr parser/47"),
+            ("/parser/issues/new", "project show parser"),
+            ("/parser/pulls/47", "pr parser/47 --diff"),
             ("/parser/checks", "check list parser"),
             ("/search", "search \"--json it's\""),
         ] {

@@ -26,7 +26,8 @@ pub(super) const MARKDOWN: &str = "text/markdown; charset=utf-8";
 /// Content type of pages.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
-const PLAIN: &str = "text/plain; charset=utf-8";
+/// Content type of what is shown as it stands.
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 
 impl Format {
     /// What `Accept` names first of the three, or `otherwise`.

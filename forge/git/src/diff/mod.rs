@@ -13,7 +13,7 @@ use super::object::{Mode, TreeEntry};
 use super::store::{Objects, ReadError};
 use super::trail::{Standing, Trail};
 
-pub use patch::{Patch, Totals, numstat, unified};
+pub use patch::{Blanks, Patch, Totals, numstat, unified, unified_where};
 pub use rename::{source_of, with_renames};
 
 /// Deepest directory that is looked into.

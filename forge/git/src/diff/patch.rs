@@ -54,13 +54,33 @@ pub fn numstat<O: Objects + ?Sized>(objects: &O, changes: &[Change]) -> Result<T
     Ok(Totals { files: changes.len(), added: patch.added, removed: patch.removed })
 }
 
+/// Whether a line whose blanks alone are others is another line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Blanks {
+    /// It is.
+    #[default]
+    Matter,
+    /// It is not: `git diff -w`.
+    Ignored,
+}
+
 /// The changes as text of at most `max_bytes`. Untruncated text without binary files is what `git apply` takes.
 pub fn unified<O: Objects + ?Sized>(objects: &O, changes: &[Change], max_bytes: usize) -> Result<Patch, DiffError> {
+    unified_where(objects, changes, max_bytes, Blanks::Matter)
+}
+
+/// [`unified`], where `blanks` matter or not. A file of which nothing but blanks changed is left out where they do not.
+pub fn unified_where<O: Objects + ?Sized>(
+    objects: &O,
+    changes: &[Change],
+    max_bytes: usize,
+    blanks: Blanks,
+) -> Result<Patch, DiffError> {
     let mut patch = Patch::default();
     let mut budget = MOST_COMPARED;
     for change in changes {
         for half in sections(change) {
-            let text = file(objects, &half, &mut budget, &mut patch)?;
+            let text = file(objects, &half, blanks, &mut budget, &mut patch)?;
             append(&mut patch, &text, max_bytes);
         }
     }
@@ -104,6 +124,7 @@ fn class(mode: Mode) -> u8 {
 fn file<O: Objects + ?Sized>(
     objects: &O,
     change: &Change,
+    blanks: Blanks,
     budget: &mut usize,
     patch: &mut Patch,
 ) -> Result<Vec<u8>, DiffError> {
@@ -121,11 +142,29 @@ fn file<O: Objects + ?Sized>(
     }
     *budget -= compared;
     let input = InternedInput::new(old.as_slice(), new.as_slice());
-    let diff = diff_with_slider_heuristics(Algorithm::Histogram, &input);
+    let diff = match blanks {
+        Blanks::Matter => diff_with_slider_heuristics(Algorithm::Histogram, &input),
+        Blanks::Ignored => without_blanks(&old, &new),
+    };
+    let lines = diff.count_additions() + diff.count_removals();
+    let same_mode = change.old.map(|(mode, _)| mode) == change.new.map(|(mode, _)| mode);
+    if blanks == Blanks::Ignored && lines == 0 && same_mode && change.from.is_none() {
+        return Ok(Vec::new());
+    }
     patch.added += u64::from(diff.count_additions());
     patch.removed += u64::from(diff.count_removals());
     body(&mut text, change, &input, &diff);
     Ok(text)
+}
+
+/// Which lines differ in more than their blanks. Line breaks stay, so that lines keep their numbers.
+fn without_blanks(old: &[u8], new: &[u8]) -> Diff {
+    let kept = |side: &[u8]| -> Vec<u8> {
+        side.iter().copied().filter(|b| *b == b'\n' || !(b.is_ascii_whitespace() || *b == 0x0b)).collect()
+    };
+    let (old, new) = (kept(old), kept(new));
+    let input = InternedInput::new(old.as_slice(), new.as_slice());
+    diff_with_slider_heuristics(Algorithm::Histogram, &input)
 }
 
 /// Both names as the lines above the hunks hold them.
@@ -229,7 +268,9 @@ fn hunks(text: &mut Vec<u8>, input: &InternedInput<&[u8]>, diff: &Diff) {
 fn one_hunk<'a>(text: &mut Vec<u8>, input: &InternedInput<&'a [u8]>, group: &[Hunk], heading: &mut Heading<'a>) {
     let (first, last) = (&group[0], &group[group.len() - 1]);
     let lead = first.before.start.min(CONTEXT);
-    let trail = (input.before.len() as u32 - last.before.end).min(CONTEXT);
+    // Where blanks are ignored, a last line of nothing else is a line on one side alone.
+    let below = (input.before.len() as u32 - last.before.end).min(input.after.len() as u32 - last.after.end);
+    let trail = below.min(CONTEXT);
     let old = first.before.start - lead..last.before.end + trail;
     let new = first.after.start - lead..last.after.end + trail;
     text.extend_from_slice(format!("@@ -{} +{} @@", range(&old), range(&new)).as_bytes());
@@ -238,14 +279,15 @@ fn one_hunk<'a>(text: &mut Vec<u8>, input: &InternedInput<&'a [u8]>, group: &[Hu
         text.extend_from_slice(name);
     }
     text.push(b'\n');
-    let mut at = old.start;
+    // What is the same but for its blanks is shown as it is now.
+    let mut at = new.start;
     for hunk in group {
-        lines(text, b' ', input, &input.before, at..hunk.before.start);
+        lines(text, b' ', input, &input.after, at..hunk.after.start);
         lines(text, b'-', input, &input.before, hunk.before.clone());
         lines(text, b'+', input, &input.after, hunk.after.clone());
-        at = hunk.before.end;
+        at = hunk.after.end;
     }
-    lines(text, b' ', input, &input.before, at..old.end);
+    lines(text, b' ', input, &input.after, at..new.end);
 }
 
 /// The function that a hunk lies in: the nearest line above that looks like the head of one.

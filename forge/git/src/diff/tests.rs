@@ -100,6 +100,30 @@ fn prints_what_git_prints() {
 }
 
 #[test]
+fn ignores_blanks_as_git_does() {
+    let repo = Repo::new();
+    repo.write("code", &source(6, &[]));
+    repo.write("indented", "a\nb\n");
+    repo.write("last", "a\nb\n  ");
+    repo.write("exec", "a\n");
+    let old = repo.commit("old");
+    repo.write("code", &source(6, &[(1, "   changed"), (4, "same\n")]).replace("let b", "\tlet  b"));
+    repo.write("indented", "    a\n\tb \n");
+    repo.write("last", "a\nc\n");
+    repo.git(&["add", "-A"]);
+    repo.git(&["update-index", "--chmod=+x", "exec"]);
+    repo.git(&["commit", "-q", "-m", "new"]);
+    let new = repo.id("HEAD");
+    let store = repo.store();
+    let changes = changed_paths(&store, tree_of(&store, old), tree_of(&store, new), 9).expect("readable");
+    let patch = unified_where(&store, &changes, usize::MAX, Blanks::Ignored).expect("readable");
+    let ours = String::from_utf8_lossy(&patch.text).into_owned();
+    let cut = |text: &str| text.split("diff --git a/last").next().expect("there").to_owned();
+    assert!(!ours.contains("indented") && ours.contains("diff --git a/last"), "{ours}");
+    assert_eq!(cut(&ours), cut(&by_git(&repo, &["-w"], old, new)));
+}
+
+#[test]
 fn changes_below_a_path_are_those_of_git() {
     let (repo, old, new) = two_commits();
     let store = repo.store();

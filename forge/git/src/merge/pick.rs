@@ -1,4 +1,4 @@
-//! The changes of commits, made again one after the other upon another commit, in memory.
+//! The changes of commits, made again upon another commit: one after the other, or all at once; in memory.
 //!
 //! Invariant: nothing is written to disk, and the same commits give the same trees on every machine.
 
@@ -9,7 +9,7 @@ use gix::merge::plumbing::tree::TreatAsUnresolved;
 use notes_schema::Oid;
 
 use super::scratch::Scratch;
-use super::{MergeError, conflicting_paths, diff_platform, merge_platform, new_objects, options};
+use super::{MergeError, Merged, conflicting_paths, diff_platform, merge_platform, new_objects, options};
 use crate::object::{self, Object};
 use crate::store::{Objects as _, Store};
 
@@ -35,27 +35,10 @@ pub fn pick(store: &Store, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeEr
             return Err(failed(id, "it has not exactly one parent".to_owned()));
         };
         let base = tree_of(*parent)?;
-        let labels =
-            Labels { ancestor: Some("base".into()), current: Some("ours".into()), other: Some("theirs".into()) };
-        let mut outcome = gix::merge::plumbing::tree(
-            &object::to_gix(base),
-            &object::to_gix(at),
-            &object::to_gix(commit.tree),
-            labels,
-            &scratch,
-            |data| gix::objs::Write::write_buf(&scratch, gix::objs::Kind::Blob, data),
-            &mut gix::diff::tree::State::default(),
-            &mut diff_platform(store),
-            &mut merge_platform(store),
-            options().tree_merge,
-        )
-        .map_err(|e| failed(id, e.to_string()))?;
-        let paths = conflicting_paths(&outcome.conflicts, TreatAsUnresolved::git());
-        if !paths.is_empty() {
-            return Err(MergeError::Conflicts { paths });
-        }
-        let written = outcome.tree.write(|tree| gix::objs::Write::write(&scratch, tree));
-        at = object::from_gix(&written.map_err(|e| failed(id, e.to_string()))?);
+        at = upon(store, &scratch, Sides { base, ours: at, theirs: commit.tree }).map_err(|stuck| match stuck {
+            Stuck::Conflicts(paths) => MergeError::Conflicts { paths },
+            Stuck::Failed(why) => failed(id, why),
+        })?;
         trees.push(at);
     }
     let made = scratch.into_made();
@@ -67,10 +50,85 @@ pub fn pick(store: &Store, onto: Oid, commits: &[Oid]) -> Result<Picked, MergeEr
     Ok(Picked { trees, objects })
 }
 
+/// What `head` changed since `base`, made again upon `onto`, whatever lies between them.
+pub fn carry(store: &Store, base: Oid, head: Oid, onto: Oid) -> Result<Merged, MergeError> {
+    let failed = |why: String| MergeError::Failed { ours: onto, theirs: head, why };
+    let tree_of = |id: Oid| store.commit(id).map(|commit| commit.tree).map_err(|e| failed(e.to_string()));
+    let scratch = Scratch::over(store);
+    let sides = Sides { base: tree_of(base)?, ours: tree_of(onto)?, theirs: tree_of(head)? };
+    let tree = upon(store, &scratch, sides).map_err(|stuck| match stuck {
+        Stuck::Conflicts(paths) => MergeError::Conflicts { paths },
+        Stuck::Failed(why) => failed(why),
+    })?;
+    let objects = new_objects(store, tree, &scratch.into_made()).map_err(|e| failed(e.to_string()))?;
+    Ok(Merged { tree, objects })
+}
+
+/// The trees of a three-way merge.
+struct Sides {
+    base: Oid,
+    ours: Oid,
+    theirs: Oid,
+}
+
+/// Why trees were not merged.
+enum Stuck {
+    Conflicts(Vec<String>),
+    Failed(String),
+}
+
+/// The tree that comes of what `theirs` changed, made upon `ours`.
+fn upon(store: &Store, scratch: &Scratch<'_>, sides: Sides) -> Result<Oid, Stuck> {
+    let labels = Labels { ancestor: Some("base".into()), current: Some("ours".into()), other: Some("theirs".into()) };
+    let mut outcome = gix::merge::plumbing::tree(
+        &object::to_gix(sides.base),
+        &object::to_gix(sides.ours),
+        &object::to_gix(sides.theirs),
+        labels,
+        scratch,
+        |data| gix::objs::Write::write_buf(scratch, gix::objs::Kind::Blob, data),
+        &mut gix::diff::tree::State::default(),
+        &mut diff_platform(store),
+        &mut merge_platform(store),
+        options().tree_merge,
+    )
+    .map_err(|e| Stuck::Failed(e.to_string()))?;
+    let paths = conflicting_paths(&outcome.conflicts, TreatAsUnresolved::git());
+    if !paths.is_empty() {
+        return Err(Stuck::Conflicts(paths));
+    }
+    let written = outcome.tree.write(|tree| gix::objs::Write::write(scratch, tree));
+    Ok(object::from_gix(&written.map_err(|e| Stuck::Failed(e.to_string()))?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Repo;
+
+    #[test]
+    fn a_change_is_carried_to_another_base_without_what_lies_between() {
+        let repo = Repo::new();
+        repo.write("f", lines(&[]));
+        let base = repo.commit("base");
+        repo.git(&["checkout", "-q", "-b", "side"]);
+        repo.write("f", lines(&[20]));
+        repo.commit("one");
+        repo.write("new", "new\n");
+        let head = repo.commit("two");
+        repo.git(&["checkout", "-q", "main"]);
+        repo.write("f", lines(&[2]));
+        let onto = repo.commit("onto");
+        let store = repo.store();
+        let carried = carry(&store, base, head, onto).expect("carries");
+        assert_eq!(carried.tree, *by_git(&repo, onto, &[repo.id("side~1"), head]).last().expect("two"));
+        let back = carry(&store, onto, onto, base).expect("carries");
+        assert_eq!(back.tree, store.commit(base).expect("there").tree, "what changed nothing changes nothing");
+        repo.git(&["checkout", "-q", "main"]);
+        repo.write("f", lines(&[]).replace("line 20\n", "other\n"));
+        let other = repo.commit("other");
+        assert!(matches!(carry(&store, base, head, other), Err(MergeError::Conflicts { paths }) if paths == ["f"]));
+    }
 
     /// What `git cherry-pick` makes of the same commits, tree by tree.
     fn by_git(repo: &Repo, onto: Oid, commits: &[Oid]) -> Vec<Oid> {
