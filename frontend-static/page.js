@@ -14,6 +14,7 @@
   };
   relate();
   setInterval(relate, 60e3);
+  addEventListener('rows', relate);
 
   // A code to sign in with comes behind the address, so that it is in no log; whoever signs in presses the button.
   const code = document.getElementById('code');

@@ -16,6 +16,10 @@ need openssl openssl
 need make make
 need cc gcc
 need timeout coreutils
+need node nodejs
+need npm npm
+need chromium chromium
+[ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki ] || [ "$(uname)" = Darwin ] || missing="$missing ca-certificates"
 if command -v cc >/dev/null 2>&1 && ! printf '#include <stdlib.h>\n' | cc -E - >/dev/null 2>&1; then
     missing="$missing libc6-dev"
@@ -54,6 +58,13 @@ if [ -n "$missing" ]; then
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086 # both are lists of words
     { $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends $missing; } >/dev/null
+fi
+
+# What drives the browser, at the versions that the lock file names.
+browser=$(dirname "$0")/browser
+if [ ! "$browser/node_modules/.package-lock.json" -nt "$browser/package-lock.json" ]; then
+    echo 'setup: installing what drives the browser'
+    npm ci --prefix "$browser" --silent --no-audit --no-fund
 fi
 
 if ! command -v cargo >/dev/null 2>&1; then

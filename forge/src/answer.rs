@@ -3,7 +3,12 @@
 //! Invariant: an answer holds no host, port or current time unless the command is about them, so two forges on the same
 //! repositories print the same bytes.
 
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 /// Why something was not done; the number is the exit code over SSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,13 +124,84 @@ pub struct Answer {
     pub json: serde_json::Value,
     /// It says that nothing changed, so that `--wait` may wait on.
     pub nothing_new: bool,
+    /// What is sent instead, unless JSON is asked for.
+    pub file: Option<File>,
+}
+
+/// Writes a file's bytes.
+pub type WriteBytes = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
+
+/// A file as an answer: its bytes as they are, made while they are sent.
+#[derive(Clone)]
+pub struct File {
+    /// Its name.
+    pub name: String,
+    /// How many bytes it has, where that is known before.
+    pub size: Option<u64>,
+    /// Writes them. Blocks.
+    pub write: Arc<WriteBytes>,
+}
+
+impl File {
+    /// One whose bytes are there.
+    pub fn of_bytes(name: String, bytes: Bytes) -> File {
+        let size = Some(bytes.len() as u64);
+        File { name, size, write: Arc::new(move |to| to.write_all(&bytes)) }
+    }
+
+    /// Its bytes, piece by piece, made a little ahead of whoever takes them. An error is the last that comes.
+    pub fn pieces(self) -> mpsc::Receiver<io::Result<Bytes>> {
+        let (send, receive) = mpsc::channel(AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let mut pieces = BufWriter::with_capacity(PIECE, Pieces(&send));
+            let written = (self.write)(&mut pieces).and_then(|()| pieces.flush());
+            // What is left must not be sent behind an error.
+            let (_, _) = pieces.into_parts();
+            if let Err(error) = written {
+                // Nobody takes them any more, or they are told.
+                let _ = send.blocking_send(Err(error));
+            }
+        });
+        receive
+    }
+}
+
+/// Size of a piece, and how many are made ahead.
+const PIECE: usize = 64 << 10;
+const AHEAD: usize = 4;
+
+struct Pieces<'a>(&'a mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // One that is large would wait whole for somebody who is slow.
+        let some = &bytes[..bytes.len().min(PIECE)];
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.0.blocking_send(Ok(Bytes::copy_from_slice(some))).map_err(gone)?;
+        Ok(some.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("File").field("name", &self.name).field("size", &self.size).finish_non_exhaustive()
+    }
 }
 
 impl Answer {
     /// Renders `value` both ways.
     pub fn of(value: &impl Render) -> Self {
         let json = serde_json::to_value(value).expect("invariant: answers are maps with text keys");
-        Answer { markdown: value.markdown(), json, nothing_new: false }
+        Answer { markdown: value.markdown(), json, nothing_new: false, file: None }
+    }
+
+    /// The same with a file that is sent in its place.
+    pub fn with_file(self, file: File) -> Self {
+        Answer { file: Some(file), ..self }
     }
 }
 

@@ -12,6 +12,9 @@ use serde::Deserialize;
 
 use crate::web::tls;
 
+/// Unless it is said otherwise: about a tenth.
+const TRIAL_PERMILLE: u32 = 100;
+
 /// Settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -35,6 +38,8 @@ pub struct Config {
     pub operators: Vec<AgentName>,
     /// How many months of records are kept, the current one among them; 0 for all.
     pub keep_trace_months: u32,
+    /// Of a thousand verifiers who are drawn to run sealed tests, how many are tried with what is known.
+    pub trial_permille: u32,
     /// Whether addresses other than loopback may be bound.
     pub allow_public: bool,
     /// Whether the machine's clock is right though it is more than a day behind the ledger.
@@ -299,6 +304,8 @@ pub struct Layer {
     pub operators: Option<Vec<AgentName>>,
     /// See [`Config::keep_trace_months`].
     pub keep_trace_months: Option<u32>,
+    /// See [`Config::trial_permille`].
+    pub trial_permille: Option<u32>,
     /// See [`Config::allow_public`].
     pub allow_public: Option<bool>,
     /// See [`Config::accept_clock`].
@@ -339,6 +346,7 @@ impl Layer {
             tls_key: get("FORGE_TLS_KEY").map(PathBuf::from),
             operators: operators.transpose()?,
             keep_trace_months: variable(get, "FORGE_KEEP_TRACE_MONTHS")?,
+            trial_permille: variable(get, "FORGE_TRIAL_PERMILLE")?,
             allow_public: variable(get, "FORGE_ALLOW_PUBLIC")?,
             accept_clock: variable(get, "FORGE_ACCEPT_CLOCK")?,
             limits: LimitsLayer::from_env(get)?,
@@ -387,6 +395,7 @@ impl Default for Config {
             tls: None,
             operators: Vec::new(),
             keep_trace_months: 0,
+            trial_permille: TRIAL_PERMILLE,
             allow_public: false,
             accept_clock: false,
             accept_loss: false,
@@ -437,7 +446,7 @@ impl Config {
 
     fn put(&mut self, layer: Layer) {
         let Layer { data, ssh, http, read, registration, public_ssh, public_http, .. } = layer;
-        let Layer { operators, keep_trace_months, allow_public, accept_clock, limits, .. } = layer;
+        let Layer { operators, keep_trace_months, trial_permille, allow_public, accept_clock, limits, .. } = layer;
         set(&mut self.data, data);
         set(&mut self.ssh, ssh);
         set(&mut self.http, http);
@@ -449,6 +458,7 @@ impl Config {
         set(&mut self.public_http, public_http.map(|url| url.trim_end_matches('/').to_owned()));
         set(&mut self.operators, operators);
         set(&mut self.keep_trace_months, keep_trace_months);
+        set(&mut self.trial_permille, trial_permille);
         set(&mut self.allow_public, allow_public);
         set(&mut self.accept_clock, accept_clock);
         limits.over(&mut self.limits);

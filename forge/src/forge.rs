@@ -22,6 +22,7 @@ mod settle;
 mod signature;
 mod space;
 mod stores;
+mod trials;
 
 pub(crate) use contests::reconsider;
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
@@ -29,6 +30,7 @@ pub(crate) use owners::{Vouched, vouch};
 pub(crate) use push::{merge_base, shown as shown_proof};
 pub(crate) use sealed::{Sealing, opened, seal};
 pub(crate) use space::bytes;
+pub(crate) use trials::Run;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

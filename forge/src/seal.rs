@@ -34,6 +34,7 @@ pub const MOST_BYTES: usize = MOST_TEXT + MOST_HEAD + SALT + TAG;
 /// Bytes of an id.
 pub const ID: usize = 16;
 const HEAD: &str = "forge sealed 1 ";
+const TRIALS: &str = "forge trials 1 ";
 
 /// Why something cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +84,18 @@ impl Place<'_> {
 
     /// The key for what is sealed here.
     pub fn key(&self, secret: &[u8; 32]) -> [u8; 32] {
+        self.derive(HEAD, secret)
+    }
+
+    /// The key that decides which of the contest's verifiers are tried. It opens nothing.
+    pub fn trial_key(&self, secret: &[u8; 32]) -> [u8; 32] {
+        self.derive(TRIALS, secret)
+    }
+
+    fn derive(&self, what: &str, secret: &[u8; 32]) -> [u8; 32] {
         let mut key = [0; 32];
         let head = self.head();
-        let prk = Salt::new(HKDF_SHA256, HEAD.as_bytes()).extract(secret);
+        let prk = Salt::new(HKDF_SHA256, what.as_bytes()).extract(secret);
         let filled = prk.expand(&[head.as_bytes()], HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
         filled.expect("invariant: one output block is what HKDF gives at least");
         key
@@ -184,6 +194,7 @@ mod tests {
         let opened = open(&place.key(&secret), &closed.blob).unwrap();
         assert_eq!((opened.commitment, opened.part), (closed.commitment, part("the answer")));
         assert!(place.is_of(&closed.blob));
+        assert!(matches!(open(&place.trial_key(&secret), &closed.blob), Err(SealError::Key)));
         let shown = String::from_utf8_lossy(&closed.blob).into_owned();
         assert!(!shown.contains("answer") && !shown.contains("golden"), "{shown}");
         for other in [

@@ -8,10 +8,31 @@ use base64::Engine as _;
 use sha2::Digest as _;
 
 /// The style sheet: one file for each room of the pages, in this order.
-pub const STYLE: &str = concat!(include_str!("../style/base.css"), include_str!("../style/work.css"));
+pub const STYLE: &str = concat!(
+    include_str!("../style/base.css"),
+    include_str!("../style/code.css"),
+    include_str!("../style/people.css"),
+    include_str!("../style/syntax.css"),
+    include_str!("../style/trace.css"),
+    include_str!("../style/work.css"),
+);
 
 /// The script: keys, times relative to now, live fragments, and no form sent twice.
 pub const SCRIPT: &str = include_str!("../page.js");
+
+/// The script of the page that watches: its rows change while it is looked at.
+pub const LIVE: &str = include_str!("../live.js");
+
+/// Where that one stands.
+pub fn live_path() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| format!("/-/live-{}.js", &hex(LIVE)[..12]));
+    &PATH
+}
+
+/// Every script, by where it stands.
+pub fn scripts() -> [(&'static str, &'static str); 2] {
+    [(script_path(), SCRIPT), (live_path(), LIVE)]
+}
 
 /// Where the script stands: its address changes with it, so that it may be kept for ever.
 pub fn script_path() -> &'static str {
@@ -22,7 +43,7 @@ pub fn script_path() -> &'static str {
 /// A word that changes with anything that pages are made of beside answers: templates, sheet, script, code.
 pub fn build() -> &'static str {
     static BUILD: LazyLock<String> = LazyLock::new(|| {
-        let made_of = [STYLE, SCRIPT, env!("CARGO_PKG_VERSION"), env!("FRONTEND_SOURCES")].join("\n");
+        let made_of = [STYLE, SCRIPT, LIVE, env!("CARGO_PKG_VERSION"), env!("FRONTEND_SOURCES")].join("\n");
         hex(&made_of)[..12].to_owned()
     });
     &BUILD

@@ -98,20 +98,24 @@ impl Page<'_> {
     fn file(&mut self, at: usize, file: &File<'_>, link: &Link<'_>) {
         let open = if file.added + file.removed > LONG_FILE { "" } else { " open" };
         let path = escape::text(&file.path);
-        let name = match link(&file.path).filter(|_| !file.removed_whole) {
-            Some(url) => format!("<a href=\"{}\"><bdi>{path}</bdi></a>", escape::text(&url)),
-            None => format!("<bdi>{path}</bdi>"),
-        };
         let from = file.from.as_ref().map_or(String::new(), |from| format!("<bdi>{}</bdi> → ", escape::text(from)));
         let _ = write!(
             self.out,
-            "<details class=\"file\" id=\"f{at}\"{open}><summary><h3>{from}{name}</h3> {}",
+            "<details class=\"file\" id=\"f{at}\"{open}><summary><h3>{from}<bdi>{path}</bdi></h3> {}",
             totals(file)
         );
         for note in &file.notes {
             let _ = write!(self.out, " <span>{}</span>", escape::text(note));
         }
         self.push("</summary>\n");
+        // Not in the summary: what opens and closes holds nothing else that can be pressed.
+        if let Some(url) = link(&file.path).filter(|_| !file.removed_whole) {
+            let _ = writeln!(
+                self.out,
+                "<p><a href=\"{}\" aria-label=\"{path}, whole\">whole file</a></p>",
+                escape::text(&url)
+            );
+        }
         if file.binary {
             self.push("<p>Binary, or too large to be compared line by line.</p>\n");
         } else if file.hunks.is_empty() {
@@ -285,7 +289,7 @@ mod tests {
     #[test]
     fn unified_lines_stand_below_one_another_with_their_words_marked() {
         let out = draw(PATCH, View::Unified);
-        assert!(out.contains("<a href=\"/p/tree/src/%3Cb%3E.rs\"><bdi>src/&lt;b&gt;.rs</bdi></a>"), "{out}");
+        assert!(out.contains("<a href=\"/p/tree/src/%3Cb%3E.rs\" aria-label=\"src/&lt;b&gt;.rs, whole\">"), "{out}");
         let gone = "<tr class=\"d\"><td id=\"f1o2\"><a tabindex=\"-1\" href=\"#f1o2\">2</a></td><td></td>\
                     <td>-<bdi>let a = <del>1</del>;</bdi></td></tr>";
         assert!(out.contains(gone), "{out}");
@@ -322,10 +326,13 @@ mod tests {
                     diff --git a/x b/x\ndeleted file mode 100644\nBinary files a/x and /dev/null differ\n";
         let out = draw(text, View::Unified);
         assert!(out.contains("<summary>2 files</summary>"), "{out}");
-        assert!(out.contains("<h3><bdi>old</bdi> → <a href=\"/p/tree/new\"><bdi>new</bdi></a></h3>"), "{out}");
+        assert!(
+            out.contains("<h3><bdi>old</bdi> → <bdi>new</bdi></h3>") && out.contains("href=\"/p/tree/new\""),
+            "{out}"
+        );
         assert!(out.contains("renamed, 90% alike") && out.contains("No line differs."));
         assert!(
-            out.contains("<h3><bdi>x</bdi></h3>") && out.contains("Binary, or too large"),
+            out.contains("Binary, or too large") && !out.contains("href=\"/p/tree/x\""),
             "what is gone has no page"
         );
         let long = format!("diff --git a/f b/f\n@@ -0,0 +1 @@\n+{}\n", "é".repeat(LONGEST_LINE + 5));
@@ -338,7 +345,7 @@ mod tests {
             let patch = format!("diff --git a/{line} b/{line}\n--- a/{line}\n+++ b/{line}\n@@ -1 +1 @@ {line}\n-{line}\n+{other}\n");
             for view in [View::Unified, View::Split] {
                 let out = html(&patch, view, &|path| Some(path.to_owned()));
-                let ours = ["details", "summary", "h3", "a", "bdi", "span", "table", "thead", "tr", "th", "tbody", "td", "del", "ins"];
+                let ours = ["details", "summary", "h3", "p", "a", "bdi", "span", "table", "thead", "tr", "th", "tbody", "td", "del", "ins"];
                 for tag in out.split('<').skip(1) {
                     let name = tag.trim_start_matches('/').split([' ', '>']).next().unwrap_or("");
                     prop_assert!(ours.contains(&name), "{} in {}", name, out);

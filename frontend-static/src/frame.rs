@@ -47,7 +47,9 @@ pub struct Twin {
 const ROOMS: &[(&str, &str, &str)] =
     &[("", "Code", "g c"), ("/issues", "Issues", "g i"), ("/pulls", "Pull requests", "g p"), ("/log", "Log", "g l")];
 /// Addresses that are of the room `Code`.
-const CODE: &[&str] = &["tree", "blob", "blame", "find"];
+const CODE: &[&str] = &["tree", "blob", "blame", "find", "branches", "tags", "commit", "compare"];
+/// Addresses behind which stands the path of a file, or the name of a commit.
+const OF_A_FILE: &[&str] = &["tree", "blob", "blame", "log", "commit", "compare"];
 
 impl Frame<'_> {
     /// The project whose page it is.
@@ -90,10 +92,20 @@ impl Frame<'_> {
         if !self.path.bytes().all(plain) || self.path.starts_with("//") {
             return Vec::new();
         }
+        if self.is_of_a_file() {
+            let twin = |form, kind, word| Twin { url: self.with("as", form), kind, word };
+            return vec![twin("md", "text/markdown", "Markdown"), twin("json", "application/json", "JSON")];
+        }
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         let path = if self.path == "/" { "/index" } else { self.path };
         let twin = |suffix: &str, kind, word| Twin { url: format!("{path}.{suffix}{query}"), kind, word };
         vec![twin("md", "text/markdown", "Markdown"), twin("json", "application/json", "JSON")]
+    }
+
+    /// Whether the path ends with that of a file, or with a name that may end like one: what follows a dot there is its own.
+    fn is_of_a_file(&self) -> bool {
+        let mut parts = self.path.trim_start_matches('/').splitn(3, '/').skip(1);
+        parts.next().is_some_and(|room| OF_A_FILE.contains(&room)) && parts.next().is_some()
     }
 
     /// Where this page stands, its query included: where signing in leads back to.
@@ -124,6 +136,11 @@ impl Frame<'_> {
     /// Markdown by somebody as HTML, with links where references lead. In a template: `frame.prose(text)|safe`.
     pub fn prose(&self, text: &str) -> String {
         markdown::html(text, self.resolve)
+    }
+
+    /// The same for a text that stands among files; `beside` says where links to those lead.
+    pub fn prose_beside(&self, text: &str, beside: &markdown::Beside<'_>) -> String {
+        markdown::html_beside(text, self.resolve, beside)
     }
 
     /// The style sheet, to stand inside the page.
@@ -195,5 +212,7 @@ mod tests {
         assert!(at("/leaderboard", "").rooms().is_empty());
         assert!(at("/<b>", "").twins().is_empty() && at("//evil.example/x", "").twins().is_empty());
         assert_eq!(at("/", "").twins()[0].url, "/index.md");
+        assert_eq!(at("/parser/blob/a.md", "at=x").twins()[1].url, "/parser/blob/a.md?at=x&as=json");
+        assert_eq!(at("/parser/log", "").twins()[1].url, "/parser/log.json");
     }
 }

@@ -8,22 +8,44 @@
 //! Invariant: every value in a template is escaped and its hidden characters are shown ([`escape`]), unless it is HTML that
 //! this crate wrote; no page needs a script, and none carries one in itself.
 
+pub mod agent;
+pub mod ansi;
 pub mod assets;
+pub mod blame;
+pub mod blob;
+pub mod board;
+pub mod chart;
+pub mod code;
+pub mod commit;
+pub mod compare;
 pub mod diff;
 pub mod escape;
 pub mod filters;
+pub mod find;
 pub mod frame;
+pub mod highlight;
+pub mod home;
+pub mod humans;
 pub mod issue;
 pub mod issues;
+pub mod lanes;
 pub mod list;
+pub mod live;
+pub mod log;
 pub mod login;
 pub mod markdown;
+pub mod needs;
 pub mod plain;
+pub mod project;
 pub mod pull;
 pub mod pulls;
+pub mod refs;
 pub mod search_page;
 pub mod status;
 pub mod thread;
+pub mod trace;
+pub mod tree;
+pub mod words;
 
 pub use frame::Frame;
 

@@ -25,13 +25,22 @@ const SLACK: usize = 64 << 10;
 /// Where a reference such as `parser#12` leads, if to anything.
 pub type Resolve<'a> = dyn Fn(&ItemRef) -> Option<String> + 'a;
 
+/// Where a link leads that names a file beside the text, if to anything.
+pub type Beside<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// Renders `markdown`; `resolve` turns references in text into links.
 pub fn html(markdown: &str, resolve: &Resolve<'_>) -> String {
+    html_beside(markdown, resolve, &|_| None)
+}
+
+/// The same for a text that stands among files: `beside` says where links to those lead.
+pub fn html_beside(markdown: &str, resolve: &Resolve<'_>, beside: &Beside<'_>) -> String {
     let shown = show_hidden(markdown);
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut writer = Writer {
         source: &shown,
         resolve,
+        beside,
         out: String::with_capacity(shown.len() * 2),
         open: Vec::new(),
         limit: shown.len().saturating_mul(6).saturating_add(SLACK),
@@ -70,6 +79,12 @@ fn safe_url(url: &str) -> Option<&str> {
     allowed.then_some(url)
 }
 
+/// Whether a target names a file by its path from here: it has no scheme, and begins neither at the top nor in this page.
+fn is_beside(target: &str) -> bool {
+    let ends = target.find([':', '/', '?', '#']).unwrap_or(target.len());
+    ends > 0 && !target[ends..].starts_with(':') && !target.chars().any(char::is_control)
+}
+
 const QUOTE_END: &str = "</blockquote>\n";
 
 /// What closes an element that was opened.
@@ -84,6 +99,7 @@ struct Open {
 struct Writer<'a> {
     source: &'a str,
     resolve: &'a Resolve<'a>,
+    beside: &'a Beside<'a>,
     out: String,
     open: Vec<Open>,
     limit: usize,
@@ -203,7 +219,8 @@ impl Writer<'_> {
     fn link(&mut self, target: &CowStr<'_>) {
         self.line_start = false;
         let nested = self.open.iter().any(|o| o.link);
-        match safe_url(target) {
+        let beside = Some(target).filter(|target| is_beside(target)).and_then(|target| (self.beside)(target));
+        match beside.as_deref().or_else(|| safe_url(target)) {
             Some(url) if !nested && self.open.len() < MAX_DEPTH => {
                 let rel =
                     if url.starts_with('/') && !url.starts_with("//") { "" } else { " rel=\"nofollow noreferrer\"" };

@@ -18,6 +18,7 @@ pub mod record;
 mod repo;
 pub mod reruns;
 mod rules;
+pub mod sealed_tests;
 pub mod secrets;
 mod verdict;
 

@@ -387,6 +387,7 @@ mod tests {
                     place: 1,
                     solved: true,
                     level: Level::P3,
+                    sealed_tests: None,
                     regressions: 2,
                     bench_us: Some(1_250),
                     alike_permille: Some(333),
@@ -428,6 +429,7 @@ mod tests {
                 beacon: oid(7),
                 seats: vec![Seat { pull: 57, agent: "delta".parse().unwrap() }],
                 due_ms: 1_795_187_145_000,
+                trials: None,
             }
             .into(),
             VerdictCommitted { pull: 57, digest: verdict_digest(Finding::Confirm, &item("parser#57"), "salt") }.into(),
@@ -436,6 +438,7 @@ mod tests {
                 finding: Finding::Confirm,
                 salt: "salt".into(),
                 record: Some(Sha256::of(b"another")),
+                regressions: None,
             }
             .into(),
             ContestSealed {
@@ -448,6 +451,12 @@ mod tests {
             ContestRevealed { id: vec![7; 16], key: vec![9; 32] }.into(),
             PullVoted { vote: Vote::Down }.into(),
             PullAccepted { issue: 12 }.into(),
+            VerifiersJudged {
+                key: Some(vec![7; 32]),
+                trials: vec![Trial { pull: 57, agent: "delta".parse().unwrap(), ran: Known::Base, right: Some(false) }],
+                discredited: vec!["delta".parse().unwrap()],
+            }
+            .into(),
         ]
     }
 

@@ -47,6 +47,15 @@ pub fn pull_head(n: u64) -> RefName {
     known(format!("{PULL_PREFIX}{n}/head"))
 }
 
+/// Prefix of what verifiers of contests run.
+pub const SEALED_PREFIX: &str = "refs/forge/sealed/";
+
+/// `refs/forge/sealed/<n>`: what verifiers of contest `n` run, trees with its sealed tests laid over them. They are the parents of the
+/// commit that it names.
+pub fn sealed_runs(n: u64) -> RefName {
+    known(format!("{SEALED_PREFIX}{n}"))
+}
+
 /// The issue or pull request with which `name` is folded once that has come to rest, if it is a ref of one: its chain, and the
 /// head of a pull request. The ledger reaches what such a ref names; it is never deleted.
 pub fn folded_with(name: &RefName) -> Option<EntityId> {

@@ -15,13 +15,15 @@ use tests::{Agent, Forge, tool, until};
 pub(crate) struct Days {
     pub(crate) forge: Forge,
     pub(crate) ahead: PathBuf,
+    /// Told at every start but the first.
+    pub(crate) more: Vec<(&'static str, &'static str)>,
 }
 
 impl Days {
     pub(crate) fn start() -> Days {
         let ahead = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
         let forge = Forge::start_with(&Days::told_of(&ahead)[..1]);
-        Days { forge, ahead }
+        Days { forge, ahead, more: Vec::new() }
     }
 
     /// So many hours later than it is.
@@ -37,7 +39,7 @@ impl Days {
     /// Killed, and started again.
     pub(crate) fn again(&mut self) {
         self.forge.kill();
-        self.forge.try_up(&Days::told_of(&self.ahead)).unwrap();
+        self.forge.try_up(&[&Days::told_of(&self.ahead)[..], &self.more].concat()).unwrap();
     }
 
     /// Who is an operator is told behind the first start: the name must be somebody's.

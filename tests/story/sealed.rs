@@ -20,8 +20,9 @@ pub(crate) fn part(host: &Agent, project: &str) -> String {
     let dir = host.clone_into(&host.ssh_url(project), &format!("golden-{project}"), &[]);
     fs::write(dir.join("answer"), format!("42 {}\n", MARKERS[0])).unwrap();
     let golden = host.git(&dir, &["diff", "--full-index"]).ok().stdout;
-    let tests =
-        format!("diff --git a/t b/t\nnew file mode 100644\n--- /dev/null\n+++ b/t\n@@ -0,0 +1 @@\n+{}\n", MARKERS[1]);
+    fs::write(dir.join("t"), format!("{}\n", MARKERS[1])).unwrap();
+    host.git(&dir, &["add", "-N", "t"]).ok();
+    let tests = host.git(&dir, &["diff", "t"]).ok().stdout;
     json!({ "golden": golden, "tests": tests, "fail_to_pass": ["t"], "pass_to_pass": ["u"] }).to_string()
 }
 
@@ -135,7 +136,9 @@ fn what_is_sealed_is_sealed_once_before_anybody_starts_by_who_may() {
     let other = json!({ "golden": "no patch\n", "tests": "", "fail_to_pass": [] }).to_string();
     host.ssh_with(&line, &other).exits(1).says("does not apply");
     let unfit = good.replace("-41", "-43");
-    host.ssh_with(&line, &unfit).exits(1).says("does not apply");
+    host.ssh_with(&line, &unfit).exits(1).says("its golden patch does not apply");
+    let unfit = good.replace(&format!("+{}", MARKERS[1]), "+another");
+    host.ssh_with(&line, &unfit).exits(1).says("its tests do not apply");
     let plain = text(&host.json("issue new drill --title Plain"), "/ref");
     host.ssh_with(&format!("issue seal {plain}"), &good).exits(1).says("no open contest");
     host.ssh(&format!("issue sealed {plain}")).exits(3);

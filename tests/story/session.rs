@@ -87,8 +87,10 @@ fn a_browser_signs_in_writes_and_signs_out_everywhere() {
     assert_eq!(status(&own.post("/login", &[&format!("token={token}")])), "303");
     let mine = own.post(&format!("/parser/pulls/{pull}/review"), &["verdict=approve"]);
     assert_eq!(status(&mine), "403", "{mine}");
-    let asked = browser.post(&format!("/parser/pulls/{pull}/review"), &["verdict=request-changes", "text=Two\nlines"]);
+    let asked = browser
+        .post(&format!("/parser/pulls/{pull}/review"), &["verdict=request-changes", "at=a.txt:1", "text=Two\nlines"]);
     assert_eq!(status(&asked), "303", "{asked}");
+    assert!(alpha.json(&format!("pr parser/{pull}")).to_string().contains("a.txt"), "it stands at its line");
     let early = browser.post(&format!("/parser/pulls/{pull}/merge"), &[]);
     assert!(status(&early) == "422" && early.stdout.contains("next: "), "{early}");
     assert_eq!(status(&browser.post(&format!("/parser/pulls/{pull}/review"), &["verdict=approve"])), "303");

@@ -9,7 +9,13 @@ use crate::contests::{Days, agents, answer, contest, holds, line, rating, stage}
 
 /// A forge with an operator `host`, three who solve and four who verify, each with an owner of its own.
 fn arena() -> (Days, [Agent; 8]) {
+    arena_with(&[])
+}
+
+/// The same with more settings.
+pub(crate) fn arena_with(more: &[(&'static str, &'static str)]) -> (Days, [Agent; 8]) {
     let mut days = Days::start();
+    days.more = more.to_vec();
     let names = ["host", "alpha", "beta", "gamma", "vera", "viktor", "vito", "vlad"];
     let known = agents(&days.forge, names);
     days.again();
@@ -33,7 +39,7 @@ fn cheat(work: &Work) -> String {
     text(&work.submit(), "/ref")
 }
 
-fn tasks(verifier: &Agent) -> Vec<Value> {
+pub(crate) fn tasks(verifier: &Agent) -> Vec<Value> {
     list(&verifier.json("verify"), "/tasks").to_vec()
 }
 
@@ -50,17 +56,17 @@ fn run_again(verifier: &Agent, pull: &str) -> (&'static str, Work) {
     (if passed { "confirm" } else { "refute" }, work)
 }
 
-fn digest(verifier: &Agent, finding: &str, pull: &str) -> String {
+pub(crate) fn digest(verifier: &Agent, finding: &str, pull: &str) -> String {
     let salt = format!("salt of {}", verifier.name);
     let out = verifier.sh(verifier.home(), &format!("printf '{finding}:{pull}:{salt}' | sha256sum")).ok();
     out.text().split_whitespace().next().unwrap().to_owned()
 }
 
-fn tell(verifier: &Agent, pull: &str, more: &str) -> tests::Out {
+pub(crate) fn tell(verifier: &Agent, pull: &str, more: &str) -> tests::Out {
     verifier.ssh_json(&format!("verify {pull} --reveal 'salt of {}' {more}", verifier.name))
 }
 
-fn push_records(work: &Work) {
+pub(crate) fn push_records(work: &Work) {
     let inbox = format!("refs/notes/forge/out/*:refs/notes/forge/in/{}/*", work.agent.name);
     work.git(&["push", "-q", "origin", &inbox]).ok();
 }
@@ -197,7 +203,7 @@ fn the_program_verifies_by_itself_in_a_sandbox_that_it_is_given() {
 #[test]
 fn who_may_verify_is_asked_of_its_owner() {
     let (days, known) = arena();
-    let [host, alpha, beta, _, vera, viktor, vito, vlad] = &known;
+    let [host, alpha, _, _, vera, viktor, vito, vlad] = &known;
     let nobody = days.forge.agent("nobody");
     let (code, error) = nobody.refusal("verify --offer");
     assert_eq!(code, 4, "{error}");
@@ -214,6 +220,5 @@ fn who_may_verify_is_asked_of_its_owner() {
     vlad.ssh("verify --offer").ok();
     vlad.ssh("verify --withdraw").ok().says("not drawn any more");
     vlad.ssh("verify").ok().says("You do not offer to verify");
-    let _ = beta;
     holds(&days, &[alpha]);
 }

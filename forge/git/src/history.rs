@@ -114,6 +114,33 @@ pub fn range<O: Objects + ?Sized>(
     order.into_iter().take(limit).map(|id| Ok((id, objects.commit(id)?))).collect()
 }
 
+/// How many commits `a` has and `b` lacks, and the other way round; takes what it looks at from `most`, and answers `None`
+/// where that is used up. Exact as [`range`] is.
+pub fn apart<O: Objects + ?Sized>(
+    objects: &O,
+    a: Oid,
+    b: Oid,
+    most: &mut usize,
+) -> Result<Option<(usize, usize)>, ReadError> {
+    let mut walk = Walk::new(objects);
+    walk.start(a, LEFT)?;
+    walk.start(b, RIGHT)?;
+    let (mut looked_at, mut slop) = (Vec::new(), SLOP);
+    while slop > 0 {
+        if !walk.pending(|marks| marks & (LEFT | RIGHT) != LEFT | RIGHT) {
+            slop -= 1;
+        }
+        let Some(left) = most.checked_sub(1) else { return Ok(None) };
+        *most = left;
+        let Some(id) = walk.step(|marks| marks)? else { break };
+        looked_at.push(id);
+    }
+    looked_at.sort_unstable();
+    looked_at.dedup();
+    let only = |side| looked_at.iter().filter(|id| walk.marks(**id) == side).count();
+    Ok(Some((only(LEFT), only(RIGHT))))
+}
+
 /// What stands at `path` (names joined by slashes) in `tree`.
 pub fn entry_at<O: Objects + ?Sized>(
     objects: &O,
@@ -339,7 +366,10 @@ mod tests {
             let listed = range(&memory, ids[a], &[ids[b]], 1000).expect("readable");
             let expected: HashSet<Oid> = reach[a].difference(&reach[b]).map(|n| ids[*n]).collect();
             prop_assert_eq!(listed.len(), expected.len());
-            prop_assert_eq!(listed.into_iter().map(|(id, _)| id).collect::<HashSet<_>>(), expected);
+            prop_assert_eq!(&listed.into_iter().map(|(id, _)| id).collect::<HashSet<_>>(), &expected);
+            let counted = apart(&memory, ids[a], ids[b], &mut 10_000).expect("readable");
+            prop_assert_eq!(counted, Some((expected.len(), reach[b].difference(&reach[a]).count())));
+            prop_assert_eq!(apart(&memory, ids[a], ids[b], &mut 0).expect("readable"), None);
             let all = log(&memory, ids[a], 1000).expect("readable");
             prop_assert_eq!(all.len(), reach[a].len());
         }

@@ -4,6 +4,7 @@
 
 pub mod alike;
 pub mod apply;
+pub mod below;
 pub mod blame;
 pub(crate) mod child;
 pub mod connect;

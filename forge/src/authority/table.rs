@@ -145,7 +145,7 @@ fn routes(read: Read) -> Vec<Row> {
             part => format!("/{part}"),
         };
         let path: String = page.path.iter().map(part).collect();
-        let also = page.also.iter().map(|ask| (format!("GET {path}, with `{}`", ask.command.name), ask));
+        let also = page.also.iter().map(|ask| (format!("GET {path}, with {}", ask.command.name), ask));
         let all = std::iter::once((format!("GET {path}"), &page.ask)).chain(also).collect::<Vec<_>>();
         all.into_iter().flat_map(move |(name, ask)| rows(&name, ask.command.operation(), read, over_http))
     });

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use notes_schema::event::{AgentRegistered, PublicKey};
+use notes_schema::event::{AgentRegistered, Level, PublicKey};
 use notes_schema::names::Track;
-use notes_schema::{AgentName, EntityId};
+use notes_schema::{AgentName, EntityId, ItemRef};
 use serde::Serialize;
 
 use super::keys::{DEFAULT_TTL_MS, new_token, public_key};
@@ -14,8 +14,8 @@ use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Actor, Needs, Of, Scope};
 use crate::ledger::{Author, Draft};
-use crate::state::Kept;
 use crate::state::elo::{Tier, show, show_change};
+use crate::state::{IssueStatus, Kept};
 
 /// The three ratings by ledger, milli-Elo.
 type Ratings = BTreeMap<&'static str, i64>;
@@ -187,14 +187,33 @@ struct Profiled {
     agent: AgentName,
     owner: AgentName,
     vouched: bool,
+    /// Whether its ratings say little yet.
+    provisional: bool,
     ratings: Ratings,
     tiers: Tiers,
+    /// Where tiers begin, in milli-Elo.
+    tiers_begin: [(Tier, i64); 2],
     history: Vec<HistoryLine>,
     /// Whether it keeps what it starts in contests; it never touches a rating.
     reliability: Reliability,
     contests: Contests,
     projects: Vec<String>,
+    /// What it opened last.
+    recent: Vec<Opened>,
     registered_ms: u64,
+}
+
+/// An issue or a pull request of an agent.
+#[derive(Serialize)]
+struct Opened {
+    #[serde(rename = "ref")]
+    reference: ItemRef,
+    kind: &'static str,
+    title: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<Level>,
+    opened_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -208,6 +227,7 @@ struct Reliability {
 #[derive(Serialize)]
 struct HistoryLine {
     seq: u64,
+    time_ms: u64,
     track: Track,
     delta_milli: i64,
     cause: String,
@@ -255,6 +275,43 @@ impl Render for Profiled {
     }
 }
 
+/// Most that a profile shows of what an agent opened.
+/// Limit: issues and pull requests that a profile lists | {}, those opened last
+const RECENT: usize = 20;
+
+/// What an agent opened last, in the projects that the caller may ask about.
+fn opened_by(context: &Context, agent: &AgentName) -> Vec<Opened> {
+    let mut opened = Vec::new();
+    for project in context.projects() {
+        let fold = &project.snapshot.fold;
+        for n in fold.authored_by(agent) {
+            let reference = ItemRef { project: project.repository.name().clone(), n };
+            opened.extend(match (fold.pull(n), fold.issue(n)) {
+                (Some(pull), _) => Some(Opened {
+                    reference,
+                    kind: "pull",
+                    title: pull.title.clone(),
+                    state: pull.status.as_str(),
+                    level: Some(pull.proof.level),
+                    opened_ms: pull.opened_ms,
+                }),
+                (None, Some(issue)) => Some(Opened {
+                    reference,
+                    kind: "issue",
+                    title: issue.title.clone(),
+                    state: if issue.status == IssueStatus::Open { "open" } else { "closed" },
+                    level: None,
+                    opened_ms: issue.opened_ms,
+                }),
+                (None, None) => None,
+            });
+        }
+    }
+    opened.sort_by(|a, b| (b.opened_ms, &b.reference).cmp(&(a.opened_ms, &a.reference)));
+    opened.truncate(RECENT);
+    opened
+}
+
 /// `profile`.
 pub const PROFILE: Command = Command {
     name: "profile",
@@ -277,6 +334,7 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let history = fold.ratings.history(&agent);
     let line = |c: &crate::state::Change| HistoryLine {
         seq: c.q,
+        time_ms: c.t,
         track: c.track,
         delta_milli: c.delta_milli,
         cause: c.cause.to_string(),
@@ -293,8 +351,11 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     Ok(Answer::of(&Profiled {
         owner: fold.owner(&agent),
         vouched: fold.is_vouched(&agent),
+        provisional: fold.is_provisional(&agent),
         ratings: fold.ratings.all_of(&agent),
         tiers: tiers(context, &agent),
+        tiers_begin: Tier::BEGIN,
+        recent: opened_by(context, &agent),
         history: history.iter().map(line).collect(),
         reliability: Reliability { permille: kept.permille(), kept },
         contests: Contests::seen(fold, &agent, &Seen::of(context)),

@@ -3,6 +3,7 @@
 //! Invariant: a verdict follows from a record, never from a word; nobody's record counts for their own owner's proof.
 
 mod begin;
+pub(super) mod sealed;
 
 use notes_schema::event::{Level, Outcome, PullChallenged};
 use notes_schema::trace::Record;
@@ -286,11 +287,16 @@ pub(super) fn say(
     };
     let event = draft.event(by, &EntityId::Pull(reference.n), fact, text, &[])?;
     restate::settle_later(draft, &proof.pull, level, &event);
-    // Its ref has done its work; the record stays in its month.
-    if let Some(old) = snapshot.ref_id(&known.name) {
-        draft.set_ref(&known.name, Some(old), None, None, None)?;
-    }
+    let_go(draft, &known)?;
     Ok(Done { outcome, record: known.digest, seq: event.q, digest: Some(event.digest) })
+}
+
+/// Drops the ref of a record that has done its work; the record stays in its month.
+fn let_go(draft: &mut Draft, known: &KnownRecord) -> Result<(), Refusal> {
+    match draft.snapshot().ref_id(&known.name) {
+        Some(old) => draft.set_ref(&known.name, Some(old), None, None, None),
+        None => Ok(()),
+    }
 }
 
 fn counted_before<'a>(snapshot: &'a Snapshot, known: &KnownRecord) -> Option<&'a Rerun> {

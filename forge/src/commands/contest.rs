@@ -16,7 +16,7 @@ use crate::gate::contest as judged;
 use crate::ledger::Snapshot;
 use crate::state::elo::{Tier, show, show_change};
 use crate::state::rank::decided_by;
-use crate::state::{ContestState, PullState, PullStatus, Stage, Tally, contest as state};
+use crate::state::{Contest, ContestState, PullState, PullStatus, Stage, Tally, contest as state};
 use git::history;
 
 /// Unless said otherwise, a contest closes a day after the first start.
@@ -35,9 +35,14 @@ pub(super) const LONGEST_COMMAND: usize = 200;
 /// Limit: language of an issue | {:bytes}
 const LONGEST_LANG: usize = 16;
 
-/// Flags of `issue new` that make a contest of the issue.
-pub(super) const FLAGS: [(&str, Takes); 4] =
-    [("difficulty", Takes::Word), ("command", Takes::Words), ("deadline", Takes::Word), ("base", Takes::Word)];
+/// The flag of `issue new` that makes a contest of the issue.
+pub(super) const DIFFICULTY: (&str, Takes) = ("difficulty", Takes::Word);
+/// The command that decides it.
+pub(super) const COMMAND: (&str, Takes) = ("command", Takes::Words);
+/// How long it runs.
+pub(super) const DEADLINE: (&str, Takes) = ("deadline", Takes::Word);
+/// Where all begin.
+pub(super) const BASE: (&str, Takes) = ("base", Takes::Word);
 
 /// The language that `--lang` names.
 pub(super) fn lang(context: &Context, args: &Args) -> Result<Option<String>, Refusal> {
@@ -57,7 +62,7 @@ pub(super) fn as_lang(word: &str) -> Option<String> {
 /// The terms that the flags of `issue new` give; `None` where it is to be an issue like others.
 pub(super) fn terms(context: &Context, args: &Args, project: &Project) -> Result<Option<ContestOpened>, Refusal> {
     let Some(word) = args.value("difficulty") else {
-        return match FLAGS.iter().find(|(name, _)| args.value(name).is_some()) {
+        return match [COMMAND, DEADLINE, BASE].iter().find(|(name, _)| args.value(name).is_some()) {
             Some((name, _)) => Err(context.usage(format!("--{name} is of a contest: say --difficulty too"))),
             None => Ok(None),
         };
@@ -175,6 +180,9 @@ struct Line {
     place: Option<u32>,
     solved: bool,
     level: Level,
+    /// `passed`, `failed`, or `not-run`; none where none are sealed, or before it is ranked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_tests: Option<&'static str>,
     regressions: u32,
     bench_us: Option<u64>,
     alike_permille: Option<u32>,
@@ -194,6 +202,7 @@ impl Line {
         let place = self.place.map_or("–".to_owned(), |place| format!("{place}."));
         let mut facts = vec![if self.solved { "solved".to_owned() } else { "not solved".to_owned() }];
         facts.push(format!("proof {}", self.level));
+        facts.extend(self.sealed_tests.map(|word| format!("sealed tests {}", word.replace('-', " "))));
         if self.regressions > 0 {
             facts.push(count(u64::from(self.regressions), "regression"));
         }
@@ -330,7 +339,7 @@ fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         ));
     };
     let reference = ItemRef { project: asked.project.clone(), n };
-    let lines = lines(context, &project, &reference, terms);
+    let lines = lines(context, &project, &reference, terms)?;
     let wanted = match item {
         Item::Pull => Some(asked.n),
         Item::Issue => {
@@ -377,13 +386,19 @@ fn next(reference: &ItemRef, terms: &ContestState) -> String {
 }
 
 /// The submissions that count, or would if the contest closed now; the best first.
-fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &ContestState) -> Vec<Line> {
+fn lines(
+    context: &Context,
+    project: &Project,
+    reference: &ItemRef,
+    terms: &ContestState,
+) -> Result<Vec<Line>, Refusal> {
     let (snapshot, store) = (&project.snapshot, project.repository.store().as_ref());
     let (entries, places) = match snapshot.fold.contests.of(reference.n) {
         Some(contest) => (contest.entries.clone(), contest.places().to_vec()),
         None => {
-            let now = judged::close(snapshot, &context.root, store, reference.n, terms);
-            let mut standing = judged::rank(snapshot, &context.root, store, &now.entries, &Default::default()).places;
+            let now = judged::close(snapshot, &context.root, store, (reference.n, terms), &|_| true)?;
+            let now = Contest { entries: now.entries, ..Contest::default() };
+            let mut standing = judged::rank(snapshot, &context.root, store, &now, &Default::default())?.places;
             // Nobody is told a place before it is one.
             standing.sort_by(|a, b| a.agent.cmp(&b.agent));
             (now.entries, standing)
@@ -408,6 +423,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
             same::same_as(store, &places.iter().map(submitted).collect::<Vec<_>>())
         }
     };
+    let has_tests = ranked && snapshot.fold.contests.sealed(reference.n).is_some();
     let line = |(at, placed): (usize, &Placed)| Line {
         reference: item(placed.pull),
         agent: placed.agent.clone(),
@@ -415,6 +431,11 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
         place: ranked.then_some(placed.place),
         solved: placed.solved,
         level: placed.level,
+        sealed_tests: has_tests.then_some(match placed.sealed_tests {
+            Some(true) => "passed",
+            Some(false) => "failed",
+            None => "not-run",
+        }),
         regressions: placed.regressions,
         bench_us: placed.bench_us,
         alike_permille: placed.alike_permille,
@@ -424,7 +445,7 @@ fn lines(context: &Context, project: &Project, reference: &ItemRef, terms: &Cont
         votes: snapshot.fold.tally(&context.root.fold, placed.pull),
         same_as: same.get(at).into_iter().flatten().copied().map(item).collect(),
     };
-    places.iter().enumerate().map(line).collect()
+    Ok(places.iter().enumerate().map(line).collect())
 }
 
 /// What was submitted with the head that counts. Where others were pushed behind it, it came at the close at the latest.
@@ -447,6 +468,7 @@ fn unranked(context: &Context, project: &Project, contest: &ItemRef, n: u64) -> 
         place: None,
         solved,
         level,
+        sealed_tests: None,
         regressions: 0,
         bench_us: None,
         alike_permille: None,

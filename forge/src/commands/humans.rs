@@ -200,6 +200,7 @@ mod tests {
             place: 1,
             solved,
             level: Level::P1,
+            sealed_tests: None,
             regressions: 0,
             bench_us: None,
             alike_permille: None,

@@ -56,10 +56,10 @@ pub const ISSUE_NEW: Command = Command {
             ("label", Takes::Word),
             ("lang", Takes::Word),
             ("dedupe", Takes::Word),
-            contest::FLAGS[0],
-            contest::FLAGS[1],
-            contest::FLAGS[2],
-            contest::FLAGS[3],
+            contest::DIFFICULTY,
+            contest::COMMAND,
+            contest::DEADLINE,
+            contest::BASE,
         ];
         Shape { stdin: Stdin::Always, ..Shape::words(1, 1).flags(flags) }
     },

@@ -142,12 +142,16 @@ struct Board {
     agents: Vec<Place>,
 }
 
+/// An agent on a leaderboard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Place {
+pub(super) struct Place {
     agent: AgentName,
     rating: i64,
     tier: &'static str,
     games: usize,
+    owner: AgentName,
+    /// Whether its rating says little yet.
+    provisional: bool,
     /// What it gained where it fits, milli-Elo.
     #[serde(skip_serializing_if = "Option::is_none")]
     change_milli: Option<i64>,
@@ -196,26 +200,50 @@ fn leaderboard(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let asked = (fitting != Fitting::default()).then(|| fitting.up_to(until));
     let seen = asked.as_ref().map(|_| Seen::of(context));
     let place = |agent: &AgentName| {
-        let rating = fold.rating(agent, track);
         let history = fold.ratings.history(agent);
         let of_track = history.iter().filter(|change| change.track == track);
-        let tier = Tier::of(rating).as_str();
         let (Some(asked), Some(seen)) = (&asked, &seen) else {
-            let games = of_track.filter(|change| !change.corrects).count();
-            return Some(Place { agent: agent.clone(), rating, tier, games, change_milli: None });
+            return Some(stands(fold, agent, track));
         };
         let (games, change_milli) = gained(of_track, |change| {
             asked.is_within(change.t) && asked.takes(&change.cause.project, seen.issue(&change.cause))
         })?;
-        Some(Place { agent: agent.clone(), rating, tier, games, change_milli: Some(change_milli) })
+        Some(Place { games, change_milli: Some(change_milli), ..stands(fold, agent, track) })
     };
     let mut agents: Vec<Place> = fold.agents().filter_map(|(agent, _)| place(agent)).collect();
+    order(&mut agents, MOST);
+    Ok(Answer::of(&Board { track, fitting: asked, agents }))
+}
+
+/// How an agent stands by its rating.
+fn stands(fold: &Fold, agent: &AgentName, track: Track) -> Place {
+    let rating = fold.rating(agent, track);
+    let history = fold.ratings.history(agent);
+    Place {
+        rating,
+        tier: Tier::of(rating).as_str(),
+        games: history.iter().filter(|change| change.track == track && !change.corrects).count(),
+        owner: fold.owner(agent),
+        provisional: fold.is_provisional(agent),
+        change_milli: None,
+        agent: agent.clone(),
+    }
+}
+
+fn order(agents: &mut Vec<Place>, most: usize) {
     agents.sort_by(|a, b| {
         let best = |place: &Place| std::cmp::Reverse((place.change_milli, place.rating));
         best(a).cmp(&best(b)).then_with(|| a.agent.cmp(&b.agent))
     });
-    agents.truncate(MOST);
-    Ok(Answer::of(&Board { track, fitting: asked, agents }))
+    agents.truncate(most);
+}
+
+/// The best agents of a track that were ever rated on it.
+pub(super) fn best(fold: &Fold, track: Track, most: usize) -> Vec<Place> {
+    let all = fold.agents().map(|(agent, _)| stands(fold, agent, track));
+    let mut agents: Vec<Place> = all.filter(|place| place.games > 0).collect();
+    order(&mut agents, most);
+    agents
 }
 
 /// How many games fit, and what they and their corrections come to; `None` where nothing does.

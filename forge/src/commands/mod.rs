@@ -23,6 +23,7 @@ mod lists;
 mod login;
 mod mail;
 mod merge;
+mod needs;
 mod notes;
 mod played;
 pub mod probe;
@@ -35,6 +36,7 @@ mod same;
 mod sealed;
 mod submit;
 mod text;
+mod today;
 pub(crate) mod trace;
 mod turn;
 mod verify;
@@ -49,6 +51,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use agents::{PROFILE, REGISTER};
 pub use checks::{CHECK_LIST, CHECK_POST, CHECK_SHOW};
+pub use code::{ARCHIVE, BLAME, BRANCH_LIST, CAT, DIFF, GREP, LOG, SHOW, TAG_LIST, TREE};
 pub use contest::SUBMISSION;
 pub use context::Context;
 pub use feed::FEED;
@@ -59,13 +62,16 @@ pub use leaderboard::LEADERBOARD;
 pub use line::{Args, Shape, Stdin, Takes, quoted};
 pub use login::LOGOUT;
 pub use merge::MERGE;
+pub use needs::NEEDS;
 pub use projects::{PROJECT_LIST, PROJECT_SHOW};
 pub use pulls::{PR, PR_CLOSE, PR_LIST};
 pub use review::REVIEW;
+pub use today::TODAY;
+pub use trace::TRACE;
 pub use vote::{ACCEPT, VOTE};
 pub use work::{ABANDON, START};
 
-use crate::answer::{Answer, Code, Refusal};
+use crate::answer::{Answer, Code, File, Refusal};
 use crate::authority::{self, Actor, Needs, Of, Operation};
 use crate::forge::Forge;
 
@@ -94,7 +100,7 @@ pub struct Call {
 }
 
 /// What goes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Reply {
     /// Data: Markdown or JSON, ending with a line break.
     pub stdout: String,
@@ -104,6 +110,8 @@ pub struct Reply {
     pub exit: u8,
     /// The same as an HTTP status.
     pub status: u16,
+    /// A file that goes out instead of `stdout`.
+    pub file: Option<File>,
 }
 
 /// One command, as data: it does not exist without saying what it needs.
@@ -191,11 +199,20 @@ pub const COMMANDS: &[&Command] = &[
     &checks::CHECK_LIST,
     &checks::CHECK_SHOW,
     &checks::CHECK_POST,
+    &code::TREE,
+    &code::CAT,
+    &code::GREP,
     &code::LOG,
+    &code::SHOW,
     &code::BLAME,
     &code::DIFF,
+    &code::BRANCH_LIST,
+    &code::TAG_LIST,
+    &code::ARCHIVE,
     &agents::PROFILE,
     &leaderboard::LEADERBOARD,
+    &today::TODAY,
+    &needs::NEEDS,
     &vouch::VOUCH,
     &vouch::ADMIN_VOUCH,
 ];
@@ -220,12 +237,14 @@ pub async fn dispatch(forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead 
             stderr: String::new(),
             exit: 0,
             status: 200,
+            file: answer.file.filter(|_| !json),
         },
         Err(refusal) => Reply {
             stdout: if json { format!("{}\n", refusal.json()) } else { String::new() },
             stderr: if json { String::new() } else { refusal.lines() },
             exit: refusal.code as u8,
             status: refusal.code.http_status(),
+            file: None,
         },
     }
 }

@@ -1,5 +1,7 @@
 //! `trace`: what was run before a commit landed, failures included.
 
+mod full;
+
 use std::sync::Arc;
 
 use notes_schema::event::Level;
@@ -35,6 +37,36 @@ struct Traced {
     attempts: Vec<Attempt>,
     /// Records of it that were dropped with their months.
     dropped: usize,
+    /// The pull request, as far as the trace is about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull: Option<OfPull>,
+    /// Where each record was made and what brought it, in full alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    records: Vec<full::RecordLine>,
+}
+
+#[derive(Serialize)]
+struct OfPull {
+    title: String,
+    author: notes_schema::AgentName,
+    status: crate::state::PullStatus,
+    issue: Option<u64>,
+    landed: Option<Oid>,
+    /// What the default branch held after it landed.
+    landed_tree: Option<Oid>,
+}
+
+impl OfPull {
+    fn of(objects: &dyn Objects, pull: &PullState) -> OfPull {
+        OfPull {
+            title: pull.title.clone(),
+            author: pull.author.clone(),
+            status: pull.status,
+            issue: pull.issue,
+            landed: pull.landed,
+            landed_tree: pull.landed.and_then(|landed| Some(objects.commit(landed).ok()?.tree)),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -49,6 +81,9 @@ struct Attempt {
     tests: Option<notes_schema::event::TestCounts>,
     agent: notes_schema::AgentName,
     record: notes_schema::Sha256,
+    /// What it printed and what was changed before it, in full alone.
+    #[serde(flatten)]
+    more: Option<full::More>,
 }
 
 impl Render for Traced {
@@ -103,15 +138,16 @@ pub const TRACE: Command = Command {
     aliases: &[],
     needs: Needs::Read,
     of: Of::Project,
-    shape: Shape::words(1, 1).flags(&[("project", Takes::Word)]),
-    usage: "<commit> [--project P]",
-    summary: "every recorded run behind a commit, failures included",
+    shape: Shape::words(1, 1).flags(&[("project", Takes::Word), ("full", Takes::Nothing)]),
+    usage: "<commit> [--project P] [--full]",
+    summary: "every recorded run behind a commit, failures included; in full with output and patches",
     example: "trace 3f1c2ab0123456789012345678901234567890ab",
     run: trace,
 };
 
 fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let word = args.word(0).unwrap_or("");
+    let full = args.has("full");
     let (named, word) = match word.split_once(':') {
         Some((project, commit)) => (Some(project), commit),
         None => (args.value("project"), word),
@@ -124,18 +160,20 @@ fn trace(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let Some((n, pull)) = pull_of(&project.snapshot, store.as_ref(), commit) else {
         // Not submitted: what was recorded of this very tree, by whomever.
         let dropped = dropped(&project, project.snapshot.records_on(tree));
-        let attempts = attempts(&project, project.snapshot.records_on(tree));
+        let (attempts, records) = attempts(&project, project.snapshot.records_on(tree), full);
         let level = gate::best_on(&project.snapshot, &context.root, store.as_ref(), None, tree);
         let standing = Standing::default();
-        return Ok(Answer::of(&Traced { commit, tree, level, reference: None, standing, attempts, dropped }));
+        let traced = Traced { commit, tree, level, reference: None, standing, attempts, dropped, pull: None, records };
+        return Ok(Answer::of(&traced));
     };
     let reference = ItemRef { project: project.repository.name().clone(), n };
     let of_pull = records_of(&project.snapshot, store.as_ref(), &pull);
     let dropped = dropped(&project, of_pull.iter().copied());
-    let attempts = attempts(&project, of_pull.into_iter());
+    let (attempts, records) = attempts(&project, of_pull.into_iter(), full);
     let level = level_of(&project.snapshot, &context.root, store.as_ref(), &pull, (commit, tree));
     let standing = Standing::of(&project.snapshot, store.as_ref(), &pull);
-    Ok(Answer::of(&Traced { commit, tree, level, reference: Some(reference), standing, attempts, dropped }))
+    let (reference, pull) = (Some(reference), Some(OfPull::of(store.as_ref(), &pull)));
+    Ok(Answer::of(&Traced { commit, tree, level, reference, standing, attempts, dropped, pull, records }))
 }
 
 /// The proof of a pull request's head is one of its tree: another tree, landed or on the way, needs a run of its own.
@@ -210,12 +248,20 @@ fn dropped<'a>(project: &Project, records: impl Iterator<Item = &'a Arc<KnownRec
 }
 
 /// Every attempt of `records`, numbered.
-fn attempts<'a>(project: &Project, records: impl Iterator<Item = &'a Arc<KnownRecord>>) -> Vec<Attempt> {
+fn attempts<'a>(
+    project: &Project,
+    records: impl Iterator<Item = &'a Arc<KnownRecord>>,
+    full: bool,
+) -> (Vec<Attempt>, Vec<full::RecordLine>) {
     let store = project.repository.store().as_ref();
-    let mut all = Vec::new();
+    let (mut all, mut lines, mut budget) = (Vec::new(), Vec::new(), full::Budget::default());
     for known in records {
         let Some(record) = gate::read_record(store, known) else { continue };
+        if full && lines.len() < full::RECORDS {
+            lines.push(full::RecordLine::of(known, &record));
+        }
         for attempt in record.attempts {
+            let more = full.then(|| full::More::of(&attempt, &mut budget));
             all.push(Attempt {
                 seq: all.len() as u64 + 1,
                 argv: attempt.argv,
@@ -227,8 +273,9 @@ fn attempts<'a>(project: &Project, records: impl Iterator<Item = &'a Arc<KnownRe
                 tests: attempt.tests.as_ref().map(notes_schema::trace::Tests::counts),
                 agent: known.agent.clone(),
                 record: known.digest,
+                more,
             });
         }
     }
-    all
+    (all, lines)
 }

@@ -1,7 +1,8 @@
 //! `verify`: agents offer to run submissions again, and those who are drawn bind themselves to what they found before anybody
 //! tells it.
 //!
-//! Invariant: what is told is what was bound, and it follows from a record of the same command on the same tree.
+//! Invariant: what is told is what was bound, and it follows from a record of the same command, on the same tree or on that
+//! with the contest's sealed tests laid over it.
 
 use notes_schema::event::{
     Finding, Outcome, VerdictCommitted, VerdictRevealed, VerifierOffered, VerifierWithdrawn, verdict_digest,
@@ -16,7 +17,7 @@ use super::{Args, Command, Context, Shape, Takes, challenge};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger::Draft;
-use crate::state::contest::Seated;
+use crate::state::panel::Seated;
 use git::store::Over;
 
 /// Longest salt, in bytes.
@@ -109,6 +110,8 @@ struct Task {
 #[derive(Serialize)]
 struct Tasks {
     offering: bool,
+    /// How far its verdicts are believed; at 0 it is drawn no more.
+    credibility: u64,
     tasks: Vec<Task>,
     next: String,
 }
@@ -116,6 +119,9 @@ struct Tasks {
 impl Render for Tasks {
     fn markdown(&self) -> String {
         let mut out = format!("# Verification ({})\n\n", count(self.tasks.len() as u64, "task"));
+        if self.credibility == 0 {
+            out.push_str("You are not drawn any more: you were wrong where it was known what comes of it.\n");
+        }
         if self.tasks.is_empty() {
             let why = if self.offering {
                 "You were not drawn for anything that is open."
@@ -155,8 +161,8 @@ fn tasks(context: &Context) -> Result<Answer, Refusal> {
         let snapshot = repository.snapshot();
         for issue in snapshot.fold.contests.verifying() {
             let Some(contest) = snapshot.fold.contests.of(issue) else { continue };
-            for seat in contest.seats.iter().filter(|seat| seat.agent == *agent) {
-                let panel: Vec<&Seated> = contest.seats.iter().filter(|other| other.pull == seat.pull).collect();
+            for seat in contest.seats.iter().filter(|seat| seat.agent == *agent && !seat.void) {
+                let panel: Vec<&Seated> = contest.counting(seat.pull).collect();
                 let item = |n| ItemRef { project: repository.name().clone(), n };
                 let path = format!("{}/{}", repository.name(), seat.pull);
                 let (state, next) = match (seat.bound, seat.found, contest.all_bound(seat.pull)) {
@@ -180,7 +186,8 @@ fn tasks(context: &Context) -> Result<Answer, Refusal> {
     let offering = context.root.fold.verifiers.contains(agent);
     let first = tasks.iter().find(|task| task.state == "to-run").map(|task| task.next.clone());
     let next = first.unwrap_or_else(|| if offering { "feed --wait" } else { "verify --offer" }.to_owned());
-    Ok(Answer::of(&Tasks { offering, tasks, next }))
+    let credibility = context.forge.trust(agent).credibility();
+    Ok(Answer::of(&Tasks { offering, credibility, tasks, next }))
 }
 
 #[derive(Serialize)]
@@ -230,6 +237,9 @@ fn seat(draft: &Draft, issue: u64, pull: &ItemRef, agent: &AgentName) -> Result<
     let refuse = |code, why: &str| Refusal::new(code, format!("verify {pull}"), why, "verify");
     let seat = contest.and_then(|contest| contest.seat(pull.n, agent)).cloned();
     let seat = seat.ok_or_else(|| refuse(Code::NotAllowed, "you were not drawn for it"))?;
+    if seat.void {
+        return Err(refuse(Code::Stale, "what you say of it counts nothing any more"));
+    }
     if contest.is_some_and(|contest| !contest.rankings.is_empty()) {
         return Err(refuse(Code::Stale, "its contest is ranked already"));
     }
@@ -263,7 +273,7 @@ fn reveal(context: &Context, word: &str, salt: &str, inconclusive: bool) -> Resu
         return Err(context.usage(format!("a salt has at most {LONGEST_SALT} bytes")));
     }
     let (by, root, store) = (context.author()?, context.root.clone(), project.repository.store().clone());
-    let (pull, salt) = (reference.clone(), salt.to_owned());
+    let (pull, salt, forge) = (reference.clone(), salt.to_owned(), context.forge.clone());
     let ((finding, seq), _) = context.commit(&project.repository, move |draft| {
         let refuse = |code, why: &str| Err(Refusal::new(code, format!("verify {pull}"), why, "verify"));
         let seat = seat(draft, issue, &pull, &by.agent)?;
@@ -275,20 +285,23 @@ fn reveal(context: &Context, word: &str, salt: &str, inconclusive: bool) -> Resu
         }
         let made = draft.made();
         let objects = Over { made: &made, below: store.as_ref() };
-        let (finding, record, because) = if inconclusive {
-            (Finding::Inconclusive, None, Vec::new())
+        let (finding, record, regressions, because) = if inconclusive {
+            (Finding::Inconclusive, None, None, Vec::new())
+        } else if let Some(run) = forge.run_of(draft.snapshot(), &objects, &pull, &by.agent)? {
+            let (said, record) = challenge::sealed::said(draft, &root, &objects, &by, &pull, &run)?;
+            (said.finding, Some(record), Some(said.regressions), Vec::new())
         } else {
             let said = challenge::say(draft, &root, &objects, &by, &pull, challenge::NEWEST, None)?;
             let finding = match said.outcome {
                 Outcome::Confirm => Finding::Confirm,
                 Outcome::Refute => Finding::Refute,
             };
-            (finding, Some(said.record), said.digest.into_iter().collect())
+            (finding, Some(said.record), None, said.digest.into_iter().collect())
         };
         if seat.bound != Some(verdict_digest(finding, &pull, &salt)) {
             return refuse(Code::Refused, "that is not the verdict that you are bound to, or not its salt");
         }
-        let fact = VerdictRevealed { pull: pull.n, finding, salt, record };
+        let fact = VerdictRevealed { pull: pull.n, finding, salt, record, regressions };
         let by = crate::ledger::Author { intent: None, ..by };
         let event = draft.event(&by, &EntityId::Issue(issue), fact, None, &because)?;
         Ok((finding, event.q))
@@ -298,8 +311,8 @@ fn reveal(context: &Context, word: &str, salt: &str, inconclusive: bool) -> Resu
 
 fn answer(project: &Project, reference: ItemRef, issue: u64, finding: Option<Finding>, seq: u64) -> Answer {
     let snapshot = project.repository.snapshot();
-    let seats = snapshot.fold.contests.of(issue).map_or(&[][..], |contest| &contest.seats);
-    let panel: Vec<&Seated> = seats.iter().filter(|seat| seat.pull == reference.n).collect();
+    let contest = snapshot.fold.contests.of(issue);
+    let panel: Vec<&Seated> = contest.into_iter().flat_map(|contest| contest.counting(reference.n)).collect();
     Answer::of(&Verdict {
         contest: ItemRef { project: reference.project.clone(), n: issue },
         finding,

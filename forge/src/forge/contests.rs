@@ -5,14 +5,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use notes_schema::event::{ContestDrawn, ContestRevealed, Entry, Seat};
-use notes_schema::{EntityId, Oid, Sha256};
+use notes_schema::event::{ContestDrawn, ContestRevealed, Seat};
+use notes_schema::{AgentName, EntityId, Oid, Sha256};
 
 use super::Forge;
+use super::trials::{judge, lay_tests, promise};
 use crate::answer::Refusal;
 use crate::gate::contest;
 use crate::ledger::{Author, Draft, Repository, Snapshot};
-use crate::state::contest::{FIRST_PANEL, Panel, WIDER_PANEL};
+use crate::state::panel::{FIRST_PANEL, Panel, WIDER_PANEL};
 use crate::state::{Contest, Stage};
 use git::store::{Objects, Over};
 
@@ -20,45 +21,53 @@ use git::store::{Objects, Over};
 /// Limit: time from the draw of a contest's verifiers to its ranking, if they do not come to an end before | {:ms}
 const VERIFIED_WITHIN_MS: u64 = 86_400_000;
 
+/// One step of a contest, in one batch.
+type StepOn = fn(&mut Draft, &Forge, &dyn Objects, u64) -> Result<(), Refusal>;
+
 impl Forge {
     /// Closes what is due in a project, takes verification a step on, reveals and ranks what waited for that, and settles the
-    /// ratings. Nothing happens where nothing is due.
+    /// ratings. Nothing happens where nothing is due. A contest that cannot go on holds up no other.
     pub(super) fn close_contests(self: &Arc<Self>, repository: &Arc<Repository>) -> Result<(), Refusal> {
         if self.deps.mirror.is_some() {
             return Ok(());
         }
-        let (snapshot, store) = (repository.snapshot(), repository.store().clone());
-        let due: Vec<u64> = snapshot.fold.contests.due(self.now()).collect();
-        for issue in &due {
-            self.step(repository, *issue, close)?;
-        }
-        let verifying: BTreeSet<u64> = snapshot.fold.contests.verifying().collect();
-        for issue in &verifying {
-            let contest = snapshot.fold.contests.of(*issue);
-            let waits = |c: &Contest| match next_step(&snapshot, &self.root(), c, self.now()) {
-                Step::Nothing => true,
-                Step::Draw(_) => false,
-                Step::Rank => !self.can_rank(&snapshot, store.as_ref(), *issue),
-            };
-            if !contest.is_none_or(waits) {
-                self.step(repository, *issue, verify)?;
+        let mut went_on = false;
+        for (issue, step) in self.due_steps(&repository.snapshot(), repository.store().as_ref()) {
+            match self.step(repository, issue, step) {
+                Ok(()) => went_on = true,
+                Err(why) if self.is_news(repository.name(), issue) => {
+                    tracing::warn!(contest = %format!("{}#{issue}", repository.name()), %why, "it waits, and is tried again");
+                }
+                Err(_) => {}
             }
         }
-        let waiting = snapshot.fold.contests.waiting().filter(|issue| !verifying.contains(issue));
-        let waiting: Vec<u64> = waiting.filter(|issue| self.can_rank(&snapshot, store.as_ref(), *issue)).collect();
-        for issue in &waiting {
-            self.step(repository, *issue, rank_late)?;
-        }
-        let is_idle = due.is_empty() && verifying.is_empty() && waiting.is_empty();
-        if is_idle { Ok(()) } else { self.settle(repository) }
+        if went_on { self.settle(repository) } else { Ok(()) }
     }
 
-    fn step(
-        self: &Arc<Self>,
-        repository: &Arc<Repository>,
-        issue: u64,
-        step: fn(&mut Draft, &Forge, &dyn Objects, u64) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+    /// The contests with which something can be done now, and what: those to close, those that wait for verifiers, and those to
+    /// reveal.
+    fn due_steps(&self, snapshot: &Snapshot, objects: &dyn Objects) -> Vec<(u64, StepOn)> {
+        let (contests, root) = (&snapshot.fold.contests, self.root());
+        let can_reveal = |issue: &u64| self.can_rank(snapshot, objects, *issue);
+        let closing = contests.due(self.now()).map(|issue| (issue, close as StepOn));
+        let verifying: BTreeSet<u64> = contests.verifying().collect();
+        let discredited = if verifying.is_empty() { BTreeSet::new() } else { self.discredited() };
+        let goes_on = |issue: &u64| {
+            let acts = |contest: &Contest| {
+                let step = next_step(snapshot, &root, contest, self.now());
+                let is_to_judge = contest.is_to_judge(self.now())
+                    || contest.candidates.iter().any(|agent| discredited.contains(agent));
+                is_to_judge || !matches!(step, Step::Nothing)
+            };
+            // Who is drawn runs what is revealed.
+            contests.of(*issue).is_some_and(acts) && can_reveal(issue)
+        };
+        let verified = verifying.iter().copied().filter(goes_on).map(|issue| (issue, verify as StepOn));
+        let waiting = contests.waiting().filter(|issue| !verifying.contains(issue)).filter(can_reveal);
+        closing.chain(verified).chain(waiting.map(|issue| (issue, rank_late as StepOn))).collect()
+    }
+
+    fn step(self: &Arc<Self>, repository: &Arc<Repository>, issue: u64, step: StepOn) -> Result<(), Refusal> {
         let (forge, store) = (self.clone(), repository.store().clone());
         // Measured here, so that nobody who writes meanwhile waits for it.
         self.measure(&repository.snapshot(), store.as_ref(), issue);
@@ -78,7 +87,11 @@ impl Forge {
         let Some((_, opened)) = opened else { return };
         let entries = match snapshot.fold.contests.of(issue) {
             Some(contest) => contest.entries.clone(),
-            None => contest::close(snapshot, &self.root(), objects, issue, state).entries,
+            None => match contest::close(snapshot, &self.root(), objects, (issue, state), &|_| true) {
+                Ok(closed) => closed.entries,
+                // The close says why.
+                Err(_) => return,
+            },
         };
         let heads: Vec<Oid> = entries.iter().map(|entry| entry.head).collect();
         self.alike(objects, (&snapshot.project, issue), state.base, &opened.part.golden, &heads);
@@ -89,15 +102,17 @@ fn close(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) ->
     let (snapshot, root) = (draft.snapshot().clone(), forge.root());
     let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
     let Some(state) = state.filter(|contest| contest.stage == Stage::Open) else { return Ok(()) };
-    let closed = contest::close(&snapshot, &root, objects, issue, state);
-    let (entries, is_verified) = (closed.entries.clone(), !closed.candidates.is_empty());
+    let discredited = forge.discredited();
+    let believed = |agent: &AgentName| !discredited.contains(agent);
+    let closed = contest::close(&snapshot, &root, objects, (issue, state), &believed)?;
+    let is_verified = !closed.candidates.is_empty();
     let event = draft.event(&Author::forge(), &EntityId::Issue(issue), closed, None, &[])?;
     let Some(opened) = reveal(draft, forge, objects, issue, event.digest)? else { return Ok(()) };
     if is_verified {
         // Who verifies is drawn with a commit that is not there yet.
         return Ok(());
     }
-    rank(draft, forge, objects, issue, (&entries, opened), &[event.digest])
+    rank(draft, forge, objects, issue, opened, &[event.digest])
 }
 
 /// What of a contest was sealed, or nothing, where nothing was.
@@ -118,6 +133,7 @@ fn reveal(
     if part.key.is_none() {
         let revealed = ContestRevealed { id: part.id.clone(), key };
         draft.event(&Author::forge(), &EntityId::Issue(issue), revealed, None, &[because])?;
+        lay_tests(draft, objects, issue, &opened.part)?;
     }
     Ok(Some(Some(opened.part.golden)))
 }
@@ -127,16 +143,17 @@ fn rank(
     forge: &Forge,
     objects: &dyn Objects,
     issue: u64,
-    (entries, golden): (&[Entry], Golden),
+    golden: Golden,
     because: &[Sha256],
 ) -> Result<(), Refusal> {
     let (snapshot, root) = (draft.snapshot().clone(), forge.root());
+    let Some(contest) = snapshot.fold.contests.of(issue) else { return Ok(()) };
     let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
     let alike = golden.zip(state).map(|(patch, state)| {
-        let heads: Vec<Oid> = entries.iter().map(|entry| entry.head).collect();
+        let heads: Vec<Oid> = contest.entries.iter().map(|entry| entry.head).collect();
         forge.alike(objects, (&snapshot.project, issue), state.base, &patch, &heads)
     });
-    let ranked = contest::rank(&snapshot, &root, objects, entries, &alike.unwrap_or_default());
+    let ranked = contest::rank(&snapshot, &root, objects, contest, &alike.unwrap_or_default())?;
     let anybody = !ranked.places.is_empty();
     let event = draft.event(&Author::forge(), &EntityId::Issue(issue), ranked, None, because)?;
     if anybody {
@@ -147,13 +164,20 @@ fn rank(
 
 /// Ranks a contest that is closed, and reveals what is sealed of it, where that was not possible at the close.
 fn rank_late(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
-    let snapshot = draft.snapshot().clone();
-    let Some(contest) = snapshot.fold.contests.of(issue).filter(|c| c.rankings.is_empty()) else { return Ok(()) };
-    let id = EntityId::Issue(issue);
-    let Some(because) = snapshot.fold.entities.get(&id).map(|entity| entity.last) else { return Ok(()) };
-    match reveal(draft, forge, objects, issue, because)? {
-        Some(golden) => rank(draft, forge, objects, issue, (&contest.entries, golden), &[]),
+    match reveal_late(draft, forge, objects, issue)? {
+        Some(golden) => rank(draft, forge, objects, issue, golden, &[]),
         None => Ok(()),
+    }
+}
+
+/// [`reveal`] behind the close, of a contest that is not ranked.
+fn reveal_late(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<Option<Golden>, Refusal> {
+    let fold = &draft.snapshot().fold;
+    let waits = fold.contests.of(issue).is_some_and(|contest| contest.rankings.is_empty());
+    let because = fold.entities.get(&EntityId::Issue(issue)).map(|entity| entity.last);
+    match because.filter(|_| waits) {
+        Some(because) => reveal(draft, forge, objects, issue, because),
+        None => Ok(None),
     }
 }
 
@@ -172,34 +196,43 @@ fn next_step(snapshot: &Snapshot, root: &Snapshot, contest: &Contest, now: u64) 
     if contest.due_ms.is_some_and(|due| now >= due) {
         return Step::Rank;
     }
-    let seats = match contest.due_ms {
-        None => FIRST_PANEL,
-        Some(_) => WIDER_PANEL,
+    let seats = |pull: u64| match contest.panel(pull) {
+        _ if contest.due_ms.is_none() => FIRST_PANEL,
+        Panel::Short => FIRST_PANEL,
+        Panel::Split => WIDER_PANEL,
+        Panel::Waits | Panel::Confirmed | Panel::Refuted | Panel::Open => 0,
     };
-    let asks = |pull: &u64| contest.due_ms.is_none() || contest.panel(*pull) == Panel::Split;
-    let drawn: Vec<Seat> = match snapshot.tip {
-        Some(beacon) => {
-            verified().filter(asks).flat_map(|pull| contest::draw(root, contest, &beacon, pull, seats)).collect()
-        }
+    // Who was on trial is said before others are drawn for them.
+    let asks = contest.due_ms.is_none() || contest.trials.is_none();
+    let drawn: Vec<Seat> = match snapshot.tip.filter(|_| asks) {
+        Some(beacon) => verified().flat_map(|pull| contest::draw(root, contest, &beacon, pull, seats(pull))).collect(),
         None => Vec::new(),
     };
     match () {
         () if !drawn.is_empty() => Step::Draw(drawn),
+        () if contest.trials.is_some() => Step::Nothing,
         () if verified().any(|pull| contest.panel(pull) == Panel::Waits) => Step::Nothing,
         () => Step::Rank,
     }
 }
 
 fn verify(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+    // Where it was not possible at the close.
+    let Some(golden) = reveal_late(draft, forge, objects, issue)? else { return Ok(()) };
+    if judge(draft, forge, objects, issue)? {
+        // Whoever is drawn for those who count no more is drawn with a commit that is not there yet.
+        return Ok(());
+    }
     let snapshot = draft.snapshot().clone();
-    let Some(contest) = snapshot.fold.contests.of(issue).filter(|c| c.rankings.is_empty()) else { return Ok(()) };
+    let Some(contest) = snapshot.fold.contests.of(issue) else { return Ok(()) };
     match next_step(&snapshot, &forge.root(), contest, draft.now()) {
         Step::Nothing => Ok(()),
-        Step::Rank => rank_late(draft, forge, objects, issue),
+        Step::Rank => rank(draft, forge, objects, issue, golden, &[]),
         Step::Draw(seats) => {
             let Some(beacon) = snapshot.tip else { return Ok(()) };
             let due_ms = contest.due_ms.unwrap_or_else(|| draft.now().saturating_add(VERIFIED_WITHIN_MS));
-            let drawn = ContestDrawn { beacon, seats, due_ms };
+            let trials = if contest.due_ms.is_none() { promise(forge, &snapshot, issue)? } else { None };
+            let drawn = ContestDrawn { beacon, seats, due_ms, trials };
             draft.event(&Author::forge(), &EntityId::Issue(issue), drawn, None, &[]).map(drop)
         }
     }
@@ -217,7 +250,7 @@ pub(crate) fn reconsider(
     let issues: BTreeSet<u64> = pulls.into_iter().filter_map(|n| snapshot.fold.pull(n)?.issue).collect();
     for issue in issues {
         let Some(contest) = snapshot.fold.contests.of(issue) else { continue };
-        let Some(ranked) = contest::rank_again(&snapshot, root, objects, contest) else { continue };
+        let Some(ranked) = contest::rank_again(&snapshot, root, objects, contest)? else { continue };
         let event = draft.event(&Author::forge(), &EntityId::Issue(issue), ranked, None, because)?;
         draft.outbox(&event);
     }

@@ -212,6 +212,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::IssueImported(_)
         | Fact::PullVoted(_)
         | Fact::PullAccepted(_)
+        | Fact::VerifiersJudged(_)
         | Fact::Unknown { .. } => None,
     }
 }

@@ -20,9 +20,9 @@ use git::apply::{self, Applied, ApplyError};
 use git::object::Object;
 use git::store::{Objects, Over};
 
-/// Most bytes read and hashed to apply a golden patch.
-/// Limit: bytes read and hashed to apply a golden patch | {:bytes}; one that takes more is refused where it is sealed
-const ROOM: u64 = 64 << 20;
+/// Most bytes read and hashed to apply a patch that is sealed.
+/// Limit: bytes read and hashed to apply a golden patch, or sealed tests | {:bytes}; one that takes more is refused where it is sealed
+pub(super) const ROOM: u64 = 64 << 20;
 /// Most measures that are kept; they can be made again.
 /// Limit: measures of submissions against golden patches that are kept in memory | {}; the others are made again
 const MOST_KEPT: usize = 4096;
@@ -32,7 +32,7 @@ const MOST_KEPT: usize = 4096;
 pub(super) struct Looked {
     /// By project, issue and head; none where a change is too large.
     alike: Mutex<HashMap<(ProjectName, u64, Oid), Option<Alike>>>,
-    /// What the log has been told cannot be revealed.
+    /// Contests of which the log has been told why they wait.
     told: Mutex<BTreeSet<(ProjectName, u64)>>,
 }
 
@@ -65,10 +65,12 @@ pub(crate) fn seal(
     if contest.closes_ms.is_some() {
         return Err(refuse("somebody has started it: what is sealed is sealed before that".to_owned()));
     }
-    if !sealing.part.golden.is_empty()
-        && let Err(error) = golden(objects, contest.base, &sealing.part.golden)
-    {
-        return Err(refuse(format!("its golden patch does not apply to {}: {error}", contest.base.short())));
+    for (what, patch) in [("its golden patch does", &sealing.part.golden), ("its tests do", &sealing.part.tests)] {
+        if !patch.is_empty()
+            && let Err(error) = applied(objects, contest.base, patch)
+        {
+            return Err(refuse(format!("{what} not apply to {}: {error}", contest.base.short())));
+        }
     }
     let unmade = |e: SecretError| {
         tracing::error!(error = %e, "nothing can be sealed");
@@ -88,8 +90,8 @@ pub(crate) fn seal(
     draft.event_with(sealing.by, &EntityId::Issue(n), fact, None, &[], Some((SEALED, closed.blob)))
 }
 
-/// What a golden patch makes of the tree where all begin.
-fn golden(objects: &dyn Objects, base: Oid, patch: &str) -> Result<(Oid, Applied), ApplyError> {
+/// What a sealed patch makes of the tree where all begin.
+pub(super) fn applied(objects: &dyn Objects, base: Oid, patch: &str) -> Result<(Oid, Applied), ApplyError> {
     let tree = objects.commit(base)?.tree;
     Ok((tree, apply::apply_abbreviated(objects, tree, patch.as_bytes(), &mut ROOM.clone())?))
 }
@@ -112,14 +114,18 @@ impl Forge {
         match self.try_key(snapshot, objects, part) {
             Ok(found) => Some(found),
             Err(why) => {
-                let of = (snapshot.project.clone(), issue);
-                if self.sealed.told.lock().expect("invariant: no panic under this lock").insert(of) {
+                if self.is_news(&snapshot.project, issue) {
                     tracing::warn!(contest = %format!("{}#{issue}", snapshot.project), %why,
                         "cannot be revealed, and is not ranked until secrets/seal.key is the one that it was sealed with");
                 }
                 None
             }
         }
+    }
+
+    /// Whether the log has not been told yet why a contest waits: it is tried again every moment.
+    pub(super) fn is_news(&self, project: &ProjectName, issue: u64) -> bool {
+        self.sealed.told.lock().expect("invariant: no panic under this lock").insert((project.clone(), issue))
     }
 
     fn try_key(
@@ -129,16 +135,29 @@ impl Forge {
         part: &SealedPart,
     ) -> Result<(Vec<u8>, Opened), String> {
         let commit = part.commit.ok_or("it was redacted")?;
-        let secret = Secrets::open(&self.data).and_then(|secrets| secrets.seal_key()).map_err(|e| e.to_string())?;
-        let secret = secret.ok_or("there is no secrets/seal.key")?;
-        let place = Place { project: &snapshot.project, genesis: self.root().genesis, id: &part.id };
-        let key = place.key(&secret).to_vec();
+        let key = match &part.key {
+            Some(published) => published.clone(),
+            None => self.derive(snapshot, part, |place, secret| place.key(secret))?,
+        };
         let blob = seal::blob(objects, commit).map_err(|e| e.to_string())?;
         let opened = seal::open(&key, &blob).map_err(|e| e.to_string())?;
         match opened.commitment == part.commitment {
             true => Ok((key, opened)),
             false => Err("what is in it is not what was promised".to_owned()),
         }
+    }
+
+    /// What this forge's secret makes of the place of a part.
+    pub(super) fn derive(
+        &self,
+        snapshot: &Snapshot,
+        part: &SealedPart,
+        derive: impl FnOnce(&Place<'_>, &[u8; 32]) -> [u8; 32],
+    ) -> Result<Vec<u8>, String> {
+        let secret = Secrets::open(&self.data).and_then(|secrets| secrets.seal_key()).map_err(|e| e.to_string())?;
+        let secret = secret.ok_or("there is no secrets/seal.key")?;
+        let place = Place { project: &snapshot.project, genesis: self.root().genesis, id: &part.id };
+        Ok(derive(&place, &secret).to_vec())
     }
 
     /// Whether a contest that waits can be ranked now.
@@ -183,7 +202,7 @@ fn shape_of_golden(objects: &dyn Objects, base: Oid, patch: &str) -> Option<(Oid
     if patch.is_empty() {
         return None;
     }
-    let (tree, applied) = golden(objects, base, patch).ok()?;
+    let (tree, applied) = applied(objects, base, patch).ok()?;
     let made: HashMap<Oid, Object> = applied.made.into_iter().collect();
     let over = Over { made: &made, below: objects };
     Some((tree, shape(&over, Some(tree), Some(applied.tree), Budget::default()).ok()?))

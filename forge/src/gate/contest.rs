@@ -1,15 +1,19 @@
 //! What counts of the submissions to a contest, and how they place.
 //!
 //! Invariant: reads only. What decides is what was recorded of the head that counts; who pushed what afterwards is nothing.
+//! What cannot be read decides nothing: it is an error, and whoever asks tries again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use notes_schema::event::{ContestClosed, ContestRanked, Entry, Level, Placed, Seat};
+use notes_schema::trace::Record;
 use notes_schema::{AgentName, Oid, Sha256};
 
 use super::{level_of, read_record};
-use crate::ledger::Snapshot;
-use crate::state::contest::{FIRST_PANEL, in_order};
+use crate::answer::{Code, Refusal};
+use crate::ledger::{KnownRecord, Snapshot};
+use crate::state::contest::in_order;
+use crate::state::panel::{FIRST_PANEL, Tested};
 use crate::state::{Contest, ContestState, PullState, PullStatus};
 use git::alike::Alike;
 use git::store::Objects;
@@ -18,14 +22,14 @@ use git::store::Objects;
 /// Limit: submissions of a contest that count | {}, one per agent, those that came first
 pub const MOST_ENTRIES: usize = 256;
 
-/// What counts as of now: each agent's newest submission.
+/// What counts as of now: each agent's newest submission. Of those who offer to verify, `believed` are candidates.
 pub fn close(
     snapshot: &Snapshot,
     root: &Snapshot,
     objects: &dyn Objects,
-    issue: u64,
-    contest: &ContestState,
-) -> ContestClosed {
+    (issue, contest): (u64, &ContestState),
+    believed: &dyn Fn(&AgentName) -> bool,
+) -> Result<ContestClosed, Refusal> {
     let began_ms = contest.closes_ms.unwrap_or(0).saturating_sub(contest.runs_ms);
     let arrived = |n: u64| (snapshot.fold.arrived_ms(n), n);
     let mut newest: Vec<(u64, &PullState)> = Vec::new();
@@ -40,20 +44,20 @@ pub fn close(
     newest.truncate(MOST_ENTRIES);
     let entry = |(n, pull): &(u64, &PullState)| {
         let work = snapshot.fold.work_on(&pull.author, issue);
-        Entry {
+        Ok(Entry {
             agent: pull.author.clone(),
             pull: *n,
             head: pull.head,
-            record: deciding(snapshot, objects, pull, &contest.command),
+            record: deciding(snapshot, objects, pull, &contest.command)?,
             took_ms: arrived(*n).0.saturating_sub(work.map_or(began_ms, |work| work.since_ms)),
-        }
+        })
     };
-    let mut entries: Vec<Entry> = newest.iter().map(entry).collect();
+    let mut entries = newest.iter().map(entry).collect::<Result<Vec<Entry>, Refusal>>()?;
     entries.sort_by(|a, b| a.agent.cmp(&b.agent));
     let idle = |agent: &&AgentName| entries.binary_search_by(|entry| entry.agent.cmp(agent)).is_err();
     let expired = snapshot.fold.workers_on(issue).filter(idle).take(MOST_ENTRIES).cloned().collect();
-    let candidates = candidates(snapshot, root, issue, &entries);
-    ContestClosed { entries, expired, candidates }
+    let candidates = candidates(snapshot, root, issue, &entries, believed);
+    Ok(ContestClosed { entries, expired, candidates })
 }
 
 /// Most candidates that a close names.
@@ -61,11 +65,17 @@ pub fn close(
 const MOST_CANDIDATES: usize = 256;
 
 /// Who may verify what was submitted; nobody where two owners cannot be had, or nothing is there to verify.
-fn candidates(snapshot: &Snapshot, root: &Snapshot, issue: u64, entries: &[Entry]) -> Vec<AgentName> {
+fn candidates(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    issue: u64,
+    entries: &[Entry],
+    believed: &dyn Fn(&AgentName) -> bool,
+) -> Vec<AgentName> {
     let owner = |agent: &AgentName| root.fold.owner(agent);
     let opener = snapshot.fold.issue(issue).map(|issue| owner(&issue.author));
     let involved: BTreeSet<AgentName> = entries.iter().map(|entry| owner(&entry.agent)).chain(opener).collect();
-    let offering = root.fold.verifiers.iter().filter(|agent| root.fold.is_vouched(agent));
+    let offering = root.fold.verifiers.iter().filter(|agent| root.fold.is_vouched(agent) && believed(agent));
     let free: Vec<AgentName> = offering.filter(|agent| !involved.contains(&owner(agent))).cloned().collect();
     let owners: BTreeSet<AgentName> = free.iter().map(owner).collect();
     let anything = entries.iter().any(|entry| entry.record.is_some());
@@ -73,14 +83,15 @@ fn candidates(snapshot: &Snapshot, root: &Snapshot, issue: u64, entries: &[Entry
 }
 
 /// Who is to run `pull` again besides those who sit already: the first in the order of the draw, each of another owner, until
-/// there are `seats`.
+/// `seats` count.
 pub fn draw(root: &Snapshot, contest: &Contest, beacon: &Oid, pull: u64, seats: usize) -> Vec<Seat> {
     let owner = |agent: &AgentName| root.fold.owner(agent);
     let sitting = contest.seats.iter().filter(|seat| seat.pull == pull);
     let mut owners: BTreeSet<AgentName> = sitting.map(|seat| owner(&seat.agent)).collect();
+    let missing = seats.saturating_sub(contest.counting(pull).count());
     let mut drawn = Vec::new();
     for agent in contest.order(beacon, pull) {
-        if owners.len() < seats && owners.insert(owner(agent)) {
+        if drawn.len() < missing && owners.insert(owner(agent)) {
             drawn.push(Seat { pull, agent: agent.clone() });
         }
     }
@@ -88,16 +99,65 @@ pub fn draw(root: &Snapshot, contest: &Contest, beacon: &Oid, pull: u64, seats: 
 }
 
 /// The record of an author's passing run of `command` on the tree of its head, the best one.
-fn deciding(snapshot: &Snapshot, objects: &dyn Objects, pull: &PullState, command: &str) -> Option<Sha256> {
-    let tree = objects.commit(pull.head).ok()?.tree;
-    let own = snapshot.records_on(tree).rev().filter(|known| known.agent == pull.author);
-    let passing = own.filter(|known| {
-        read_record(objects, known).is_some_and(|record| {
-            record.subject.is_none() && record.last().succeeded() && record.last().command() == command
-        })
-    });
-    // A signed one shows more than an unsigned one that came later.
-    passing.max_by_key(|known| known.signed.is_some()).map(|known| known.digest)
+fn deciding(
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    pull: &PullState,
+    command: &str,
+) -> Result<Option<Sha256>, Refusal> {
+    let head = objects.commit(pull.head).map_err(|e| unread(snapshot, &format!("commit {}", pull.head.short()), e))?;
+    let mut best: Option<&KnownRecord> = None;
+    let there = snapshot.records_on(head.tree).rev().filter(|known| !snapshot.is_dropped(known));
+    for known in there.filter(|known| known.agent == pull.author) {
+        let record = read(snapshot, objects, known)?;
+        let passes = record.subject.is_none() && record.last().succeeded() && record.last().command() == command;
+        // A signed one shows more than an unsigned one that came later.
+        if passes && best.is_none_or(|best| known.signed.is_some() >= best.signed.is_some()) {
+            best = Some(known);
+        }
+    }
+    Ok(best.map(|known| known.digest))
+}
+
+fn read(snapshot: &Snapshot, objects: &dyn Objects, known: &KnownRecord) -> Result<Record, Refusal> {
+    let digest = known.digest.to_string();
+    read_record(objects, known)
+        .ok_or_else(|| unread(snapshot, &format!("record {}", &digest[..12]), "it is not readable"))
+}
+
+/// Nothing is decided by what cannot be read now.
+fn unread(snapshot: &Snapshot, what: &str, why: impl std::fmt::Display) -> Refusal {
+    let why = format!("{why}; a contest waits for what it is decided by");
+    Refusal::new(Code::TryLater, format!("{what} of {}", snapshot.project), why, "feed")
+}
+
+/// What decides the place of one submission, and may turn later.
+struct Decided {
+    level: Level,
+    solved: bool,
+    sealed_tests: Option<bool>,
+    regressions: u32,
+}
+
+/// A submission that was refuted, or has no passing run of its maker's, has not solved the issue. Else those decide who were drawn
+/// to run it with the sealed tests in it, where something follows from what they found; two of other owners ran it then.
+fn decided(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    contest: &Contest,
+    entry: &Entry,
+) -> Result<Decided, Refusal> {
+    let level = level_by(snapshot, root, objects, entry.record)?;
+    let tested = contest.tested(entry.pull);
+    let (sealed_tests, regressions) = match tested {
+        Some(Tested::Passed(regressions)) => (Some(true), regressions),
+        Some(Tested::Failed) => (Some(false), 0),
+        None => (None, 0),
+    };
+    let solved = !matches!(level, Level::P0 | Level::PX) && sealed_tests != Some(false);
+    let level = if solved && sealed_tests == Some(true) { Level::P3 } else { level };
+    Ok(Decided { level, solved, sealed_tests, regressions })
 }
 
 /// How what counts places, by what is known of each submission now.
@@ -106,24 +166,25 @@ pub fn rank(
     snapshot: &Snapshot,
     root: &Snapshot,
     objects: &dyn Objects,
-    entries: &[Entry],
+    contest: &Contest,
     alike: &BTreeMap<Oid, Alike>,
-) -> ContestRanked {
-    let placed = entries.iter().map(|entry| {
-        let level = level_by(snapshot, root, objects, entry.record);
-        Placed {
+) -> Result<ContestRanked, Refusal> {
+    let placed = contest.entries.iter().map(|entry| {
+        let Decided { level, solved, sealed_tests, regressions } = decided(snapshot, root, objects, contest, entry)?;
+        Ok(Placed {
             agent: entry.agent.clone(),
             pull: entry.pull,
             place: 0,
-            solved: level != Level::P0 && level != Level::PX,
+            solved,
             level,
-            regressions: 0,
+            sealed_tests,
+            regressions,
             bench_us: None,
             alike_permille: alike.get(&entry.head).map(|alike| alike.tokens_permille),
             took_ms: entry.took_ms,
-        }
+        })
     });
-    in_order(placed.collect())
+    placed.collect::<Result<Vec<Placed>, Refusal>>().map(in_order)
 }
 
 /// The same contest again, where what was refuted since, or is refuted no longer, changes it. Everything else stays as it
@@ -133,25 +194,32 @@ pub fn rank_again(
     root: &Snapshot,
     objects: &dyn Objects,
     contest: &Contest,
-) -> Option<ContestRanked> {
-    let (_, first) = contest.rankings.front()?;
+) -> Result<Option<ContestRanked>, Refusal> {
+    let Some((_, first)) = contest.rankings.front() else { return Ok(None) };
     let again = first.iter().map(|was| {
-        let record = contest.entries.iter().find(|entry| entry.pull == was.pull).and_then(|entry| entry.record);
-        match level_by(snapshot, root, objects, record) {
+        let Some(entry) = contest.entries.iter().find(|entry| entry.pull == was.pull) else { return Ok(was.clone()) };
+        let now = decided(snapshot, root, objects, contest, entry)?;
+        Ok(match now.level {
             Level::PX => Placed { level: Level::PX, solved: false, ..was.clone() },
             // Refuted when it was decided, and cleared since.
-            level if was.level == Level::PX => Placed { level, solved: level != Level::P0, ..was.clone() },
+            level if was.level == Level::PX => Placed { level, solved: now.solved, ..was.clone() },
             _ => was.clone(),
-        }
+        })
     });
-    let ranked = in_order(again.collect());
-    (ranked.places != contest.places()).then_some(ranked)
+    let ranked = in_order(again.collect::<Result<Vec<Placed>, Refusal>>()?);
+    Ok((ranked.places != contest.places()).then_some(ranked))
 }
 
-fn level_by(snapshot: &Snapshot, root: &Snapshot, objects: &dyn Objects, record: Option<Sha256>) -> Level {
+fn level_by(
+    snapshot: &Snapshot,
+    root: &Snapshot,
+    objects: &dyn Objects,
+    record: Option<Sha256>,
+) -> Result<Level, Refusal> {
     let known = record.and_then(|record| snapshot.records.get(&record));
-    let read = known.and_then(|known| Some((known, read_record(objects, known)?)));
-    read.map_or(Level::P0, |(known, record)| level_of(snapshot, root, known, &record))
+    // Of one that was dropped with its month nobody can say anything.
+    let Some(known) = known.filter(|known| !snapshot.is_dropped(known)) else { return Ok(Level::P0) };
+    Ok(level_of(snapshot, root, known, &read(snapshot, objects, known)?))
 }
 
 /// The head that counts of a pull request that was submitted to a contest which is closed, and the record that proves it.

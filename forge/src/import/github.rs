@@ -58,37 +58,52 @@ pub(super) fn place(row: &Value, field: &str) -> Result<(String, Place), Fault> 
     }
 }
 
+/// What the fields of an issue are called where it comes from.
+pub(super) struct Names {
+    pub url: &'static str,
+    pub author: &'static str,
+    pub created: &'static str,
+    pub closed: &'static str,
+}
+
+const NAMES: Names = Names { url: "url", author: "author", created: "createdAt", closed: "closedAt" };
+
 /// One issue.
 pub(super) fn read(row: &Value) -> Result<Option<Read>, Fault> {
     if !row.is_object() {
         return Err(Fault::new("row", "it is no object"));
     }
-    let (url, place) = place(row, "url")?;
+    let (url, place) = place(row, NAMES.url)?;
     if place.is_pull {
         return Ok(None);
     }
-    let closed_ms = maybe_time(row, "closedAt")?;
     let mut marks = Marks::of(&place.repo);
+    let closed_ms = maybe_time(row, NAMES.closed)?;
     let fix = fix(row, &mut marks)?.filter(|_| closed_ms.is_some());
-    let (title, body) = fields::titled(text(row, "title")?, fields::maybe_text(row, "body")?.unwrap_or(""))?;
-    let mut item = Item {
-        key: place.key(),
-        title,
-        body,
-        labels: fields::labels(row, "labels")?,
-        source: Source {
-            url: Some(url),
-            author: Some(fields::author(row, "author")?),
-            created_ms: Some(time(row, "createdAt")?),
-            closed_ms,
-        },
-        fix,
-        comments: comments(row)?,
-        contest: None,
+    item(row, &NAMES, (url, &place), fix, comments(row)?, &marks).map(Some)
+}
+
+/// An issue of any of GitHub's exports, without what names its fix.
+pub(super) fn item(
+    issue: &Value,
+    names: &Names,
+    (url, place): (String, &Place),
+    fix: Option<Fix>,
+    comments: Vec<Comment>,
+    marks: &Marks,
+) -> Result<Read, Fault> {
+    let (title, body) = fields::titled(text(issue, "title")?, fields::maybe_text(issue, "body")?.unwrap_or(""))?;
+    let source = Source {
+        url: Some(url),
+        author: Some(fields::author(issue, names.author)?),
+        created_ms: Some(time(issue, names.created)?),
+        closed_ms: maybe_time(issue, names.closed)?,
     };
-    leak::seal(&mut item, &marks);
+    let labels = fields::labels(issue, "labels")?;
+    let mut item = Item { key: place.key(), title, body, labels, source, fix, comments, contest: None };
+    leak::seal(&mut item, marks);
     item.check()?;
-    Ok(Some(item.into()))
+    Ok(item.into())
 }
 
 fn comments(row: &Value) -> Result<Vec<Comment>, Fault> {

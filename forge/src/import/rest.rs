@@ -7,15 +7,17 @@
 
 use serde_json::Value;
 
-use super::fields::{self, given, list, maybe_commit, maybe_text, maybe_time, maybe_url, number, text, time};
-use super::github::{Place, place};
-use super::leak::{self, Marks};
-use super::{Comment, Fault, Fix, Item, Read, Source};
+use super::fields::{self, given, list, maybe_commit, maybe_text, maybe_time, maybe_url, number, time};
+use super::github::{Names, Place, item, place};
+use super::leak::Marks;
+use super::{Comment, Fault, Fix, Read};
 
 /// How far a merge and the closing that it causes lie apart at most, in milliseconds.
 const AT_ONCE: u64 = 120_000;
 /// Words that close an issue from a pull request's text.
 const CLOSING: [&str; 9] = ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
+
+const NAMES: Names = Names { url: "html_url", author: "user", created: "created_at", closed: "closed_at" };
 
 /// Whether a row of a page of issues is a pull request: they have numbers in common, and pages too.
 pub(super) fn is_pull(issue: &Value) -> bool {
@@ -29,29 +31,10 @@ pub(super) fn read(row: &Value) -> Result<Option<Read>, Fault> {
     if is_pull(issue) {
         return Ok(None);
     }
-    let (url, place) = place(issue, "html_url")?;
-    let closed_ms = maybe_time(issue, "closed_at")?;
+    let (url, place) = place(issue, NAMES.url)?;
     let mut marks = Marks::of(&place.repo);
-    let fix = fix(row, &place, closed_ms, &mut marks)?;
-    let (title, body) = fields::titled(text(issue, "title")?, maybe_text(issue, "body")?.unwrap_or(""))?;
-    let mut item = Item {
-        key: place.key(),
-        title,
-        body,
-        labels: fields::labels(issue, "labels")?,
-        source: Source {
-            url: Some(url),
-            author: Some(fields::author(issue, "user")?),
-            created_ms: Some(time(issue, "created_at")?),
-            closed_ms,
-        },
-        fix,
-        comments: comments(row)?,
-        contest: None,
-    };
-    leak::seal(&mut item, &marks);
-    item.check()?;
-    Ok(Some(item.into()))
+    let fix = fix(row, &place, maybe_time(issue, NAMES.closed)?, &mut marks)?;
+    item(issue, &NAMES, (url, &place), fix, comments(row)?, &marks).map(Some)
 }
 
 /// Those of the pages of comments, or of the timeline, which has them too.
@@ -142,6 +125,7 @@ fn closes(text: &str, issue: &Place) -> bool {
 mod tests {
     use serde_json::json;
 
+    use super::super::Item;
     use super::*;
 
     fn pull(number: u64, body: &str, merged_at: Option<&str>) -> Value {

@@ -120,6 +120,12 @@ fn run_in(here: &Path, args: RunArgs, streams: &Streams) -> u8 {
     exit
 }
 
+/// The newest record in the clone at `here`.
+pub(crate) fn newest(here: &Path) -> Result<Record, String> {
+    let records = Git::find(here).and_then(|git| store::newest(&git)).map_err(|e| e.to_string())?;
+    records.into_iter().next().ok_or(format!("there is no record below {} here", refs::OUT_PREFIX))
+}
+
 /// The clone that the command runs in, and what `start` set in its configuration.
 struct Workspace {
     git: Git,

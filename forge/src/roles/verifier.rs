@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use hooks::sealed_tests::{self, Asked};
 use notes_schema::event::{Finding, verdict_digest};
 use notes_schema::names::hex;
 use notes_schema::{ItemRef, refs};
@@ -102,18 +103,16 @@ fn round(args: &Args) -> Result<(), String> {
 
 /// Runs a submission again, and binds itself to what came of it.
 fn find_out(args: &Args, pull: &ItemRef) -> Result<(), String> {
-    let file = args.dir.join(format!("{}-{}.json", pull.project, pull.n));
     // Stopped between the two: what was found stands.
-    let verdict = match fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Verdict>(&bytes).ok()) {
-        Some(verdict) => verdict,
-        None => {
+    let verdict = match kept(args, pull) {
+        Ok(verdict) => verdict,
+        Err(_) => {
             let (finding, say) = runs(args, pull)?;
             let mut salt = [0u8; 16];
             rand::rngs::OsRng.try_fill_bytes(&mut salt).map_err(|e| format!("no random bytes: {e}"))?;
             let verdict = Verdict { finding, salt: hex(&salt), say };
-            let bytes = serde_json::to_vec(&verdict).map_err(|e| e.to_string())?;
-            let name = format!("{}-{}.json", pull.project, pull.n);
-            git::disk::replace_file(&args.dir, &name, &bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+            let (name, bytes) = (file_of(pull), serde_json::to_vec(&verdict).map_err(|e| e.to_string())?);
+            git::disk::replace_file(&args.dir, &name, &bytes).map_err(|e| format!("{name}: {e}"))?;
             verdict
         }
     };
@@ -123,78 +122,142 @@ fn find_out(args: &Args, pull: &ItemRef) -> Result<(), String> {
     Ok(())
 }
 
-/// What came of running it: before the change once, and with it until two runs agree.
+/// Where a verdict is kept until it is told.
+fn file_of(pull: &ItemRef) -> String {
+    format!("{}-{}.json", pull.project, pull.n)
+}
+
+fn kept(args: &Args, pull: &ItemRef) -> Result<Verdict, String> {
+    let file = args.dir.join(file_of(pull));
+    let of_file = |why: String| format!("{}: {why}", file.display());
+    let bytes = fs::read(&file).map_err(|e| of_file(format!("{e}: without its salt nobody can tell it")))?;
+    serde_json::from_slice(&bytes).map_err(|e| of_file(e.to_string()))
+}
+
+/// What a challenge says is to be run, and where.
+struct Job<'a> {
+    clone: &'a Path,
+    cwd: String,
+    command: Vec<&'a str>,
+    /// Names of the tests that are sealed no longer and are in the commit: those that must pass now, and those that must still.
+    sealed_tests: Option<(Vec<String>, Vec<String>)>,
+}
+
+/// What came of running it until two runs agree; and where it runs as it was submitted, before the change once.
 fn runs(args: &Args, pull: &ItemRef) -> Result<(Finding, String), String> {
     let begun = ask(args, &["challenge", "--json", &path(pull)])?;
-    let base = ask(args, &["submission", "--json", &path(pull)])?["base"].as_str().unwrap_or("").to_owned();
     let text = |key: &str| begun[key].as_str().map(str::to_owned).ok_or(format!("challenge says no {key}"));
-    let url = begun["clone"]["ssh"].as_str().ok_or("challenge says no address to clone")?;
     let (commit, cwd) = (text("commit")?, text("cwd")?);
-    let command: Vec<&str> = begun["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let contest = begun["sealed_tests_of"].as_str().and_then(|text| text.parse::<ItemRef>().ok());
+    let sealed_tests = contest.as_ref().map(|contest| names(args, contest)).transpose()?;
     let clone = clone_of(args, pull);
-    if clone.exists() {
-        fs::remove_dir_all(&clone).map_err(|e| format!("{}: {e}", clone.display()))?;
+    clone_anew(args, &clone, &begun)?;
+    let name = contest.as_ref().map_or_else(|| refs::pull_head(pull.n), |contest| refs::sealed_runs(contest.n));
+    tool(&clone, "git", ["fetch", "-q", "origin", name.as_str()])?;
+    let command = begun["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let job = Job { clone: &clone, cwd, command, sealed_tests };
+    let mut say = Vec::new();
+    if contest.is_none() {
+        let base = ask(args, &["submission", "--json", &path(pull)])?["base"].as_str().unwrap_or("").to_owned();
+        if job.check_out(&base).is_ok() && job.again(args)? == Finding::Confirm {
+            say.push("it passes before the change as well".to_owned());
+        }
+        tool(&clone, "git", ["clean", "-qfdx"])?;
     }
+    let mut found = Vec::new();
+    while found.len() < MOST_RUNS && !agree(&found) {
+        job.check_out(&commit)?;
+        found.push(job.again(args)?);
+    }
+    let count = |finding| found.iter().filter(|one| **one == finding).count();
+    let finding = [Finding::Confirm, Finding::Refute].into_iter().find(|finding| count(*finding) * 2 > found.len());
+    let finding = finding.unwrap_or(Finding::Inconclusive);
+    let with = if contest.is_some() { " with the sealed tests" } else { "" };
+    say.insert(0, format!("{finding}: {} of {} runs passed{with}", count(Finding::Confirm), found.len()));
+    Ok((finding, say.join("; ")))
+}
+
+/// The names of a contest's sealed tests, which it has revealed.
+fn names(args: &Args, contest: &ItemRef) -> Result<(Vec<String>, Vec<String>), String> {
+    let part = ask(args, &["issue", "sealed", "--json", &path(contest)])?;
+    let names = |key: &str| {
+        let all = part[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        all.map(str::to_owned).collect::<Vec<String>>()
+    };
+    Ok((names("fail_to_pass"), names("pass_to_pass")))
+}
+
+fn clone_anew(args: &Args, clone: &Path, begun: &Value) -> Result<(), String> {
+    if clone.exists() {
+        fs::remove_dir_all(clone).map_err(|e| format!("{}: {e}", clone.display()))?;
+    }
+    let url = begun["clone"]["ssh"].as_str().ok_or("challenge says no address to clone")?;
     // ssh knows the host by the name that was given, whatever the forge calls itself.
     let url = ssh_address(url, &args.host);
     let into = clone.file_name().unwrap_or_default();
     tool(&args.dir, "git", [OsStr::new("clone"), OsStr::new("-q"), OsStr::new(&url), into])?;
-    tool(&clone, "git", ["fetch", "-q", "origin", refs::pull_head(pull.n).as_str()])?;
     for setting in begun["git_config"].as_array().into_iter().flatten() {
         let words = setting.as_array().into_iter().flatten().filter_map(Value::as_str);
-        tool(&clone, "git", std::iter::once("config").chain(words))?;
+        tool(clone, "git", std::iter::once("config").chain(words))?;
     }
-    let mut say = Vec::new();
-    if tool(&clone, "git", ["checkout", "-q", "--detach", &base]).is_ok() && again(args, &clone, &cwd, &command)? {
-        say.push("it passes before the change as well".to_owned());
-    }
-    tool(&clone, "git", ["clean", "-qfdx"])?;
-    tool(&clone, "git", ["checkout", "-q", "--detach", "--force", &commit])?;
-    let mut passed = Vec::new();
-    while passed.len() < MOST_RUNS && !agree(&passed) {
-        passed.push(again(args, &clone, &cwd, &command)?);
-    }
-    let good = passed.iter().filter(|passed| **passed).count();
-    let finding = if good * 2 > passed.len() { Finding::Confirm } else { Finding::Refute };
-    say.insert(0, format!("{finding}: {good} of {} runs passed", passed.len()));
-    Ok((finding, say.join("; ")))
+    Ok(())
 }
 
-fn agree(passed: &[bool]) -> bool {
-    passed.len() >= 2 && passed.iter().all(|one| *one == passed[0])
+fn agree(found: &[Finding]) -> bool {
+    found.len() >= 2 && found.iter().all(|one| *one == found[0])
 }
 
-/// Runs the command in the sandbox, recorded; whether it passed.
-fn again(args: &Args, clone: &Path, cwd: &str, command: &[&str]) -> Result<bool, String> {
-    let recorder = std::env::current_exe().map_err(|e| e.to_string())?;
-    let Some((sandbox, more)) = args.sandbox.split_first() else { return Err("no sandbox".to_owned()) };
-    let ran = Command::new(sandbox)
-        .args(more)
-        .arg(recorder)
-        .args(["run", "--"])
-        .args(command)
-        .current_dir(clone.join(cwd))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    ran.map(|status| status.success()).map_err(|e| format!("{}: {e}", sandbox.to_string_lossy()))
+impl Job<'_> {
+    /// A commit in the work tree, and nothing that an earlier run left there and git does not ignore: a run is of a tree.
+    fn check_out(&self, commit: &str) -> Result<(), String> {
+        tool(self.clone, "git", ["checkout", "-q", "--detach", "--force", commit])?;
+        tool(self.clone, "git", ["clean", "-qfd"]).map(drop)
+    }
+
+    /// Runs the command in the sandbox, recorded; what came of it.
+    fn again(&self, args: &Args) -> Result<Finding, String> {
+        let recorder = std::env::current_exe().map_err(|e| e.to_string())?;
+        let Some((sandbox, more)) = args.sandbox.split_first() else { return Err("no sandbox".to_owned()) };
+        let ran = Command::new(sandbox)
+            .args(more)
+            .arg(recorder)
+            .args(["run", "--"])
+            .args(&self.command)
+            .current_dir(self.clone.join(&self.cwd))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let passed = ran.map(|status| status.success()).map_err(|e| format!("{}: {e}", sandbox.to_string_lossy()))?;
+        match &self.sealed_tests {
+            Some((now, still)) => {
+                let record = crate::recorder::newest(self.clone)?;
+                let said = sealed_tests::said(record.last(), Asked { now, still });
+                Ok(said.map_or(Finding::Inconclusive, |said| said.finding))
+            }
+            None if passed => Ok(Finding::Confirm),
+            None => Ok(Finding::Refute),
+        }
+    }
 }
 
 /// Sends the records, and tells the verdict.
 fn tell(args: &Args, pull: &ItemRef) -> Result<(), String> {
-    let file = args.dir.join(format!("{}-{}.json", pull.project, pull.n));
-    let bytes = fs::read(&file).map_err(|e| format!("{}: {e}: without its salt nobody can tell it", file.display()))?;
-    let verdict: Verdict = serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+    let verdict = kept(args, pull)?;
     let clone = clone_of(args, pull);
     // What `challenge` set sends HEAD too, which is detached.
     let records = tool(&clone, "git", ["config", "--get-all", "remote.origin.push"])?;
     let records = records.lines().find(|line| line.starts_with(refs::OUT_PREFIX)).unwrap_or("").to_owned();
     tool(&clone, "git", ["push", "-q", "origin", &records])?;
-    ask(args, &["verify", "--json", &path(pull), "--reveal", &verdict.salt])?;
+    let path = path(pull);
+    let mut line = vec!["verify", "--json", &path, "--reveal", &verdict.salt];
+    if verdict.finding == Finding::Inconclusive {
+        line.push("--inconclusive");
+    }
+    ask(args, &line)?;
     super::say(format_args!("{pull}: told; {}", verdict.say));
     drop(fs::remove_dir_all(&clone));
-    drop(fs::remove_file(&file));
+    drop(fs::remove_file(args.dir.join(file_of(pull))));
     Ok(())
 }
 

@@ -211,7 +211,8 @@ async fn git(
 }
 
 async fn refuse(door: &Arc<Door>, write: &ChannelWriteHalf<Msg>, refusal: &Refusal) -> u8 {
-    let reply = Reply { stdout: String::new(), stderr: refusal.lines(), exit: refusal.code as u8, status: 0 };
+    let reply =
+        Reply { stdout: String::new(), stderr: refusal.lines(), exit: refusal.code as u8, status: 0, file: None };
     say(door, write, &reply).await;
     reply.exit
 }
@@ -219,7 +220,17 @@ async fn refuse(door: &Arc<Door>, write: &ChannelWriteHalf<Msg>, refusal: &Refus
 async fn say(door: &Arc<Door>, write: &ChannelWriteHalf<Msg>, reply: &Reply) {
     let idle = door.config.limits.idle();
     let said = async {
-        Stdout::new(write, idle).write_all(reply.stdout.as_bytes()).await?;
+        let mut stdout = Stdout::new(write, idle);
+        match &reply.file {
+            // Bytes as they are: a terminal that asked for them gets them.
+            Some(file) => {
+                let mut pieces = file.clone().pieces();
+                while let Some(piece) = pieces.recv().await {
+                    stdout.write_all(&piece?).await?;
+                }
+            }
+            None => stdout.write_all(reply.stdout.as_bytes()).await?,
+        }
         Stdout::stderr(write, idle).write_all(reply.stderr.as_bytes()).await
     };
     if let Err(e) = said.await {

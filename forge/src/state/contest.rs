@@ -5,12 +5,13 @@
 use imbl::{OrdMap, OrdSet, Vector};
 use notes_schema::event::{
     ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry,
-    Finding, Level, Placed, Seat, VerdictCommitted, VerdictRevealed,
+    Level, Placed, Seat, Trial, Trials, VerdictCommitted, VerdictRevealed, VerifiersJudged,
 };
 use notes_schema::{AgentName, Oid, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
+use super::panel::{Seated, Trust};
 use super::played::Fared;
 use super::rank::{Standing, places};
 
@@ -105,39 +106,6 @@ pub struct SealedPart {
     pub key: Option<Vec<u8>>,
 }
 
-/// A verifier's seat, and how far it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seated {
-    /// The submission.
-    pub pull: u64,
-    /// Who.
-    pub agent: AgentName,
-    /// The verdict that it is bound to.
-    pub bound: Option<Sha256>,
-    /// The verdict, once it is told.
-    pub found: Option<Finding>,
-}
-
-/// How a submission's verification stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Panel {
-    /// Not all of its verifiers have told what they found.
-    Waits,
-    /// They disagree, and no more were asked yet.
-    Split,
-    /// More confirm than refute, two at least.
-    Confirmed,
-    /// More refute than confirm, two at least.
-    Refuted,
-    /// Nothing follows from what they say.
-    Open,
-}
-
-/// So many verifiers a submission has at first.
-pub const FIRST_PANEL: usize = 2;
-/// So many where the first disagree.
-pub const WIDER_PANEL: usize = 5;
-
 /// A contest's submissions, once it is closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contest {
@@ -149,35 +117,13 @@ pub struct Contest {
     pub seats: Vec<Seated>,
     /// When it is ranked by what is known then, once verifiers were drawn; milliseconds since 1970.
     pub due_ms: Option<u64>,
+    /// How it is decided who of the first that were drawn is tried, until that is known.
+    pub trials: Option<Trials>,
     /// Rankings by the digest of their event, the newest last.
     pub rankings: Vector<(Sha256, Vec<Placed>)>,
 }
 
 impl Contest {
-    /// How the verification of a submission stands.
-    pub fn panel(&self, pull: u64) -> Panel {
-        let of: Vec<&Seated> = self.seats.iter().filter(|seat| seat.pull == pull).collect();
-        let count = |finding| of.iter().filter(|seat| seat.found == Some(finding)).count();
-        let (confirm, refute) = (count(Finding::Confirm), count(Finding::Refute));
-        match () {
-            () if of.iter().any(|seat| seat.found.is_none()) => Panel::Waits,
-            () if confirm > refute && confirm >= FIRST_PANEL => Panel::Confirmed,
-            () if refute > confirm && refute >= FIRST_PANEL => Panel::Refuted,
-            () if of.len() <= FIRST_PANEL && !of.is_empty() => Panel::Split,
-            () => Panel::Open,
-        }
-    }
-
-    /// The seat of a verifier.
-    pub fn seat(&self, pull: u64, agent: &AgentName) -> Option<&Seated> {
-        self.seats.iter().find(|seat| seat.pull == pull && seat.agent == *agent)
-    }
-
-    /// Whether all of a submission's panel are bound to a verdict.
-    pub fn all_bound(&self, pull: u64) -> bool {
-        self.seats.iter().filter(|seat| seat.pull == pull).all(|seat| seat.bound.is_some())
-    }
-
     /// Candidates for a submission in the order of the draw: by the digests of `beacon`, its number and their names.
     pub fn order(&self, beacon: &Oid, pull: u64) -> Vec<&AgentName> {
         let digest =
@@ -243,6 +189,7 @@ pub struct Contests {
     waiting: OrdSet<u64>,
     /// Contests that are closed and wait for verifiers.
     verifying: OrdSet<u64>,
+    trust: OrdMap<AgentName, Trust>,
 }
 
 impl Contests {
@@ -260,7 +207,15 @@ impl Contests {
     pub(super) fn drawn(&mut self, issue: u64, fact: &ContestDrawn) {
         self.change(issue, |contest| {
             contest.due_ms = Some(fact.due_ms);
-            let seated = |seat: &Seat| Seated { pull: seat.pull, agent: seat.agent.clone(), bound: None, found: None };
+            contest.trials = contest.trials.or(fact.trials);
+            let seated = |seat: &Seat| Seated {
+                pull: seat.pull,
+                agent: seat.agent.clone(),
+                bound: None,
+                found: None,
+                regressions: None,
+                void: false,
+            };
             contest.seats.extend(fact.seats.iter().map(seated));
         });
     }
@@ -278,9 +233,40 @@ impl Contests {
         self.change(issue, |contest| {
             let seat = contest.seats.iter_mut().find(|seat| seat.pull == fact.pull && seat.agent == *agent);
             if let Some(seat) = seat {
-                seat.found = Some(fact.finding);
+                (seat.found, seat.regressions) = (Some(fact.finding), fact.regressions);
             }
         });
+    }
+
+    pub(super) fn judged(&mut self, issue: u64, fact: &VerifiersJudged) {
+        for Trial { agent, right, .. } in &fact.trials {
+            let trust = self.trust.entry(agent.clone()).or_default();
+            match right {
+                Some(true) => trust.right += 1,
+                Some(false) => trust.wrong += 1,
+                None => {}
+            }
+        }
+        self.change(issue, |contest| {
+            if fact.key.is_some() {
+                contest.trials = None;
+            }
+            contest.candidates.retain(|agent| !fact.discredited.contains(agent));
+            for seat in &mut contest.seats {
+                let was_trial = fact.trials.iter().any(|trial| trial.pull == seat.pull && trial.agent == seat.agent);
+                seat.void |= was_trial || fact.discredited.contains(&seat.agent);
+            }
+        });
+    }
+
+    /// What a verifier said here of what was known.
+    pub fn trust(&self, agent: &AgentName) -> Trust {
+        self.trust.get(agent).copied().unwrap_or_default()
+    }
+
+    /// All that is known here of verifiers.
+    pub fn trusts(&self) -> impl Iterator<Item = (&AgentName, Trust)> {
+        self.trust.iter().map(|(agent, trust)| (agent, *trust))
     }
 
     /// What was submitted to a contest that is closed.

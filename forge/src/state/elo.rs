@@ -164,6 +164,11 @@ pub fn contest(
     Outcome { agents, issue: issue_change }
 }
 
+/// Where Silver begins.
+const SILVER: i64 = 1_200_000;
+/// Where Gold begins.
+const GOLD: i64 = 1_600_000;
+
 /// What a rating opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Tier {
@@ -179,11 +184,14 @@ impl Tier {
     /// The tier of a rating in milli-Elo.
     pub fn of(rating: i64) -> Tier {
         match rating {
-            ..1_200_000 => Tier::Bronze,
-            1_200_000..1_600_000 => Tier::Silver,
-            1_600_000.. => Tier::Gold,
+            ..SILVER => Tier::Bronze,
+            SILVER..GOLD => Tier::Silver,
+            GOLD.. => Tier::Gold,
         }
     }
+
+    /// Where those that do not begin at the bottom begin, in milli-Elo.
+    pub const BEGIN: [(Tier, i64); 2] = [(Tier::Silver, SILVER), (Tier::Gold, GOLD)];
 
     /// The name in text and JSON.
     pub fn as_str(self) -> &'static str {

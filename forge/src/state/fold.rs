@@ -217,6 +217,11 @@ impl Fold {
         self.work.range(range).map(|((_, n), work)| (*n, &**work))
     }
 
+    /// All work on open issues.
+    pub fn works(&self) -> impl Iterator<Item = (&AgentName, u64, &Work)> {
+        self.work.iter().map(|((agent, n), work)| (agent, *n, &**work))
+    }
+
     fn works_on(&self, id: &EntityId, agent: &AgentName) -> bool {
         matches!(id, EntityId::Issue(n) if self.work.contains_key(&(agent.clone(), *n)))
     }
@@ -361,6 +366,7 @@ impl Fold {
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
+                | Fact::VerifiersJudged(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -461,6 +467,7 @@ impl Fold {
             (Fact::ContestDrawn(f), EntityId::Issue(n)) => self.contests.drawn(*n, f),
             (Fact::VerdictCommitted(f), EntityId::Issue(n)) => self.contests.committed(*n, at.agent, f),
             (Fact::VerdictRevealed(f), EntityId::Issue(n)) => self.contests.revealed(*n, at.agent, f),
+            (Fact::VerifiersJudged(f), EntityId::Issue(n)) => self.contests.judged(*n, f),
             (Fact::ContestClosed(f), EntityId::Issue(n)) => {
                 self.contests.closed(*n, f);
                 self.forget_dedupe(*n);
@@ -561,7 +568,8 @@ impl Fold {
                 | Fact::ContestRevealed(_)
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
-                | Fact::PullAccepted(_),
+                | Fact::PullAccepted(_)
+                | Fact::VerifiersJudged(_),
                 _,
             ) => {}
         }

@@ -96,7 +96,10 @@ pub(crate) const TABLE: &[Form] = &[
     about("/{project}/pulls/{n}/reply", &commands::REPLY),
     form("/{project}/pulls/{n}/review", &commands::REVIEW, |of, fields| {
         let verdict = fields.one_of("verdict", &["approve", "request-changes", "comment"])?;
-        Some(format!("{verdict} {}", of.item()))
+        Some(match fields.given("at") {
+            Some(at) => format!("{verdict} --at {} {}", quoted(at.trim()), of.item()),
+            None => format!("{verdict} {}", of.item()),
+        })
     }),
     about("/{project}/pulls/{n}/merge", &commands::MERGE),
     about("/{project}/pulls/{n}/close", &commands::PR_CLOSE),

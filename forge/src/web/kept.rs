@@ -18,11 +18,9 @@ const WORTH_IT: usize = 860;
 /// Limit: answer that is compressed for a browser | {:bytes}; a longer one comes as it is
 const LONGEST: usize = 16 << 20;
 
-/// A tag of all `parts`.
+/// A tag of all `parts`, none of which holds a zero byte.
 pub(super) fn tag(parts: &[&str]) -> String {
-    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-    let digest = Sha256::of_parts(&parts).to_string();
-    format!("W/\"{}\"", &digest[..24.min(digest.len())])
+    tag_of(parts.join("\0").as_bytes())
 }
 
 /// 304, where whoever sent `headers` has what `tag` names.
@@ -52,7 +50,13 @@ pub(super) const VARY: &str = "accept, accept-encoding, authorization, cookie";
 pub(super) async fn finished(headers: &HeaderMap, tag: Option<&str>, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let size = http_body_size(&body);
-    let Some(size) = size.filter(|size| *size <= LONGEST) else { return Response::from_parts(parts, body) };
+    let Some(size) = size.filter(|size| *size <= LONGEST) else {
+        let mut streaming = Response::from_parts(parts, body);
+        if let Some(tag) = tag.filter(|_| streaming.status() == StatusCode::OK) {
+            tagged(&mut streaming, tag);
+        }
+        return streaming;
+    };
     let Ok(bytes) = to_bytes(body, size).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

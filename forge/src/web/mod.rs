@@ -7,11 +7,14 @@
 //! [`commands::dispatch`]: crate::commands::dispatch
 
 mod action;
+mod code;
 mod credentials;
+mod files;
 pub(crate) mod forms;
 mod git;
 mod gunzip;
 mod kept;
+mod live;
 mod onboarding;
 pub(crate) mod pages;
 mod patches;
@@ -94,7 +97,9 @@ async fn around(request: Request, next: Next) -> Response {
         next.run(request).await
     };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(frontend::assets::csp()));
+    // A file of a project comes with a stricter one.
+    let policy = HeaderValue::from_static(frontend::assets::csp());
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));

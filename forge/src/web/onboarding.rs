@@ -29,14 +29,15 @@ pub(super) async fn recorder() -> Response {
     text(StatusCode::OK, "text/plain; charset=utf-8", crate::commands::RECORDER_SCRIPT)
 }
 
-/// `GET /-/page-….js`: the script of pages, at an address that changes with it.
+/// `GET /-/page-….js`, `GET /-/live-….js`: the scripts of pages, at addresses that change with them.
 pub(super) async fn asset(uri: Uri, headers: HeaderMap) -> Response {
-    if uri.path() != assets::script_path() {
+    let found = assets::scripts().into_iter().find(|(path, _)| *path == uri.path());
+    let Some((_, script)) = found else {
         let refusal =
             Refusal::new(Code::NotFound, "asset", "pages of this version use another; load the page again", "help");
         return reply::refuse(&refusal, StatusCode::NOT_FOUND, Format::of(&headers, Format::Markdown));
-    }
-    let mut response = text(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT);
+    };
+    let mut response = text(StatusCode::OK, "text/javascript; charset=utf-8", script);
     let kept = HeaderValue::from_static("public, max-age=31536000, immutable");
     response.headers_mut().insert(header::CACHE_CONTROL, kept);
     super::kept::finished(&headers, None, response).await

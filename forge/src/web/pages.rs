@@ -13,7 +13,7 @@ use notes_schema::{AgentName, ProjectName};
 
 use super::reply::{self, At, Format};
 use super::routes::{Asks, Door};
-use super::{Shared, credentials, kept, not_this_way, patches, work};
+use super::{Shared, code, credentials, kept, not_this_way, patches, work};
 use crate::answer::{Code, Refusal};
 use crate::commands::{self, Command, Reply, quoted};
 
@@ -62,14 +62,42 @@ const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
     Page { path, ask, also: &[], view: None, by_refs: false }
 }
 
+/// A page about code, with the branches among which its commit is chosen.
+const fn code(path: &'static [&'static str], ask: Ask, view: View) -> Page {
+    page_of(path, ask).with(&[BRANCHES]).drawn(view).by_refs()
+}
+
+const BRANCHES: Ask = ask(&commands::BRANCH_LIST, code::picked);
+
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
-    page_of(&["index"], ask(&commands::PROJECT_LIST, |_, _| Some(String::new()))),
-    page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))),
-    page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))),
+    page_of(&["index"], ask(&commands::PROJECT_LIST, nothing))
+        .with(&[ask(&commands::TODAY, nothing)])
+        .drawn(frontend::home::view),
+    page_of(&["live"], ask(&commands::TODAY, nothing)).drawn(frontend::live::view),
+    page_of(&["needs"], ask(&commands::NEEDS, nothing)).drawn(frontend::needs::view),
+    page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))).drawn(frontend::board::view),
+    page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))).drawn(frontend::humans::view),
     page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))).drawn(frontend::search_page::view),
-    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))),
-    page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0]))),
+    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))).drawn(frontend::agent::view),
+    page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
+        .with(&[ask(&commands::TREE, |path, _| project(path[0]))])
+        .drawn(frontend::project::view),
+    code(&["*", "tree"], ask(&commands::TREE, code::paged), frontend::tree::view),
+    code(&["*", "tree", "**"], ask(&commands::TREE, code::paged), frontend::tree::view),
+    code(&["*", "blob", "**"], ask(&commands::CAT, code::paged), frontend::blob::view),
+    code(&["*", "blame", "**"], ask(&commands::BLAME, code::paged), frontend::blame::view),
+    code(&["*", "log"], ask(&commands::LOG, code::log), frontend::log::view),
+    code(&["*", "log", "**"], ask(&commands::LOG, code::log), frontend::log::view),
+    code(&["*", "commit", "**"], ask(&commands::SHOW, code::commit), frontend::commit::view),
+    code(&["*", "compare"], ask(&commands::DIFF, code::compare), frontend::compare::view),
+    code(&["*", "compare", "**"], ask(&commands::DIFF, code::compare), frontend::compare::view),
+    code(&["*", "branches"], ask(&commands::BRANCH_LIST, code::names), frontend::refs::view),
+    code(&["*", "tags"], ask(&commands::TAG_LIST, code::names), frontend::refs::view),
+    code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view),
+    page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)).by_refs(),
+    page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)).by_refs(),
+    page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view).by_refs(),
     page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, work::list)).drawn(frontend::issues::view),
     page_of(&["*", "issues", "new"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
         .drawn(frontend::issues::new),
@@ -85,12 +113,23 @@ pub(crate) const TABLE: &[Page] = &[
     page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0]))),
 ];
 
-fn project(text: &str) -> Option<String> {
+pub(super) fn project(text: &str) -> Option<String> {
     text.parse::<ProjectName>().ok().map(|name| name.to_string())
 }
 
 fn agent(text: &str) -> Option<String> {
     text.parse::<AgentName>().ok().map(|name| name.to_string())
+}
+
+fn nothing(_: &[&str], _: &str) -> Option<String> {
+    Some(String::new())
+}
+
+/// `parser:3f1c2ab --full`.
+fn traced(path: &[&str]) -> Option<String> {
+    let commit = path[2];
+    let is_id = commit.len() <= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(format!("{}:{commit} --full", project(path[0])?)).filter(|_| is_id)
 }
 
 /// `?track=simulator&lang=rust`, as the command's words and flags. What is not one plain word makes no page.
@@ -319,6 +358,9 @@ mod tests {
             ("/index", "project list"),
             ("/leaderboard", "leaderboard"),
             ("/humans", "leaderboard humans"),
+            ("/live", "today"),
+            ("/needs", "needs"),
+            ("/parser/trace/3f1c2ab", "trace parser:3f1c2ab --full"),
             ("/agents/alpha", "profile alpha"),
             ("/parser", "project show parser"),
             ("/parser/", "project show parser"),
@@ -359,6 +401,8 @@ mod tests {
             "/agents/a%20b",
             "/%2e%2e",
             "/agents/a;b",
+            "/parser/trace/HEAD",
+            "/parser/trace/--json",
         ] {
             assert_eq!(line(path), None, "{path}");
         }

@@ -6,7 +6,7 @@ use frontend::markdown::Resolve;
 use frontend::{Frame, plain};
 
 use super::routes::Door;
-use super::{kept, text};
+use super::{files, kept, text};
 use crate::answer::{Code, Refusal};
 use crate::commands::Reply;
 
@@ -76,14 +76,20 @@ pub(super) fn respond(door: &Door, reply: &Reply, format: Format, title: &str, a
 pub(super) fn respond_with(reply: &Reply, format: Format, at: At<'_>, html: impl FnOnce() -> String) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match format {
+        _ if reply.file.is_some() => reply.file.clone().map_or_else(|| text(status, PLAIN, ""), files::response),
         Format::Json => text(status, JSON, reply.stdout.clone()),
         Format::Markdown => text(status, MARKDOWN, both(reply)),
         Format::Html if reply.exit == 0 => text(status, HTML, html()),
+        // What draws its answers itself was asked for as JSON.
+        Format::Html if reply.stderr.is_empty() => failure(status, &lines_of(&reply.stdout), at),
         Format::Html => failure(status, &reply.stderr, at),
     };
     let exit = HeaderValue::from(u16::from(reply.exit));
     response.headers_mut().insert("x-forge-exit", exit);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static(kept::VARY));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    }
     response
 }
 

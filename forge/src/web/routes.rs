@@ -10,8 +10,9 @@ use axum::http::HeaderMap;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
 use git::wire::Service;
+use tokio::sync::{Semaphore, watch};
 
-use super::{action, credentials, forms, git as wire, healthy, onboarding, pages, session, statuses, submission};
+use super::{action, credentials, forms, git as wire, healthy, live, onboarding, pages, session, statuses, submission};
 use crate::answer::{Code, Refusal};
 use crate::authority::Actor;
 use crate::commands::{self, Call, Command, Reply};
@@ -26,6 +27,8 @@ pub(super) struct Door {
     forge: Arc<Forge>,
     pub(super) config: Arc<Config>,
     git: wire::Door,
+    /// Who watches.
+    pub(super) watchers: Arc<Semaphore>,
 }
 
 impl FromRef<Arc<Door>> for wire::Door {
@@ -106,6 +109,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::get("/login", Asks::Words, |by| on(by, session::form)),
     Route::post("/login", Asks::Session, |by| on(by, session::begin)),
     Route::post("/logout", Asks::Session, |by| on(by, session::end)),
+    Route::get("/live/events", Asks::Command(&commands::TODAY), |by| on(by, live::events)),
     Route::get("/feed", Asks::Command(&commands::FEED), |by| on(by, action::feed)),
     Route::post("/action", Asks::AnyCommand, |by| on(by, action::action)),
     Route::post("/agents/register", Asks::Command(&commands::REGISTER), |by| on(by, action::register)),
@@ -141,7 +145,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
 
 impl Door {
     pub(super) fn new(forge: Arc<Forge>, config: Arc<Config>, git: wire::Door) -> Door {
-        Door { forge, config, git }
+        Door { forge, config, git, watchers: Arc::new(Semaphore::new(live::WATCHERS)) }
     }
 
     /// Runs `line` for whoever sent `headers`, where it is what the route asks for.
@@ -229,6 +233,11 @@ impl Door {
     pub(super) fn refs_of(&self, project: &str) -> Option<String> {
         let project = self.forge.project(&project.parse().ok()?).ok()?.snapshot();
         Some(format!("{:?} {:?} {:?}", project.project, project.tip?, self.forge.root().tip?))
+    }
+
+    /// Changes of the forge, and whether it stops.
+    pub(super) fn news(&self) -> (watch::Receiver<u64>, watch::Receiver<bool>) {
+        (self.forge.changes(), self.forge.stopping())
     }
 
     /// The page of what a reference names, where there is one.

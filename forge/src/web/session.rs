@@ -13,7 +13,7 @@ use super::action::collect;
 use super::forms::{Fields, SMALL};
 use super::reply::{self, At, Format, HTML};
 use super::routes::Door;
-use super::{Shared, text};
+use super::{Shared, kept, text};
 use crate::answer::{Code, Refusal};
 use crate::sessions::LASTS_MS;
 
@@ -29,7 +29,7 @@ pub(super) fn of(headers: &HeaderMap) -> Option<&str> {
 /// `GET /login`: a form for a code or a token; `?to=` is where it leads back to.
 pub(super) async fn form(State(door): Shared, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let query = query.unwrap_or_default();
-    page(&door, &headers, &query, StatusCode::OK, None)
+    kept::finished(&headers, None, page(&door, &headers, &query, StatusCode::OK, None)).await
 }
 
 fn page(door: &Door, headers: &HeaderMap, query: &str, status: StatusCode, refusal: Option<&Refusal>) -> Response {

@@ -56,7 +56,7 @@ async fn health_skill_and_pages_answer_with_safe_headers() {
     let (_, _, skill) = site.curl("/skill.md", &[]).await;
     assert!(skill.contains(&format!("Port {}", site.server.config.ssh.port())), "{skill}");
     let (status, head, body) = site.curl("/", &[]).await;
-    assert!(status == 200 && head.contains("text/html") && body.contains("Projects"), "{head}{body}");
+    assert!(status == 200 && head.contains("text/html") && body.contains("This forge is empty"), "{head}{body}");
     let (status, head, _) = site.curl("/index.json", &[]).await;
     assert!(status == 200 && head.contains("application/json"), "{head}");
     let (status, head, _) = site.curl("/", &["-H", "Accept: text/markdown"]).await;

@@ -153,6 +153,10 @@ pub struct Placed {
     pub solved: bool,
     /// The level of the proof.
     pub level: Level,
+    /// Whether the sealed tests passed for those who were drawn to run them; absent where nothing follows from what they found, or
+    /// nobody was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_tests: Option<bool>,
     /// Tests that passed before and fail now.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub regressions: u32,

@@ -25,7 +25,8 @@ pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, 
 pub use pull::{Level, Place, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
 pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
 pub use verdict::{
-    ContestDrawn, Finding, Seat, VerdictCommitted, VerdictRevealed, VerifierOffered, VerifierWithdrawn, verdict_digest,
+    ContestDrawn, Finding, Known, Seat, Trial, Trials, VerdictCommitted, VerdictRevealed, VerifierOffered,
+    VerifierWithdrawn, VerifiersJudged, verdict_digest,
 };
 pub use vote::{PullAccepted, PullVoted, Vote};
 
@@ -185,6 +186,8 @@ facts! {
     "pull.voted" => PullVoted,
     /// A pull request was accepted as the answer to its issue.
     "pull.accepted" => PullAccepted,
+    /// Verifiers of a contest were judged by what they said of what is known.
+    "verifiers.judged" => VerifiersJudged,
 }
 
 /// What stands in place of a redacted title or description.
@@ -244,7 +247,8 @@ impl Fact {
             | Fact::ContestSealed(_)
             | Fact::ContestRevealed(_)
             | Fact::PullVoted(_)
-            | Fact::PullAccepted(_) => self.clone(),
+            | Fact::PullAccepted(_)
+            | Fact::VerifiersJudged(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }

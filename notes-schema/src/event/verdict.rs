@@ -47,6 +47,49 @@ pub struct ContestDrawn {
     pub seats: Vec<Seat>,
     /// When the contest is ranked by what is known then, milliseconds since 1970.
     pub due_ms: u64,
+    /// How it is decided who of these is tried, where anybody may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trials: Option<Trials>,
+}
+
+/// Of those who are drawn some run a tree of which is known what comes of it. A key that is published later decides who does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trials {
+    /// Digest of the key.
+    pub commitment: Sha256,
+    /// Of a thousand seats so many are trials.
+    pub permille: u32,
+}
+
+/// What a trial runs, with the sealed tests in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// What all began with, which fails.
+    Base,
+    /// The same with the golden patch, which passes.
+    Golden,
+}
+
+impl Known {
+    /// What whoever runs it finds.
+    pub fn finding(self) -> Finding {
+        match self {
+            Known::Base => Finding::Refute,
+            Known::Golden => Finding::Confirm,
+        }
+    }
+}
+
+impl Trials {
+    /// Whether a seat is a trial by `key`, and of what.
+    pub fn of(&self, key: &[u8], pull: u64, agent: &AgentName) -> Option<Known> {
+        let digest = Sha256::of_parts(&[key, &pull.to_be_bytes(), agent.as_str().as_bytes()]);
+        let [a, b, c, d, kind, ..] = *digest.as_bytes();
+        let is_tried = u32::from_be_bytes([a, b, c, d]) % 1000 < self.permille;
+        // Who confirms everything gains most: one in four asks for that.
+        is_tried.then_some(if kind % 4 == 0 { Known::Golden } else { Known::Base })
+    }
 }
 
 impl Subject for ContestDrawn {
@@ -90,6 +133,44 @@ impl fmt::Display for Finding {
     }
 }
 
+/// A seat that was a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The submission that the verifier was drawn for.
+    pub pull: u64,
+    /// Who.
+    pub agent: AgentName,
+    /// What it ran in its place.
+    pub ran: Known,
+    /// Whether it found what is known; absent where it told nothing, or nobody found that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<bool>,
+}
+
+/// Whose verdicts count nothing: those that were trials, and those of agents that are not believed any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiersJudged {
+    /// The key that [`Trials`] promise, once all who were drawn at first have told what they found, or their time is over.
+    #[serde(default, with = "serde_bytes", skip_serializing_if = "Option::is_none")]
+    pub key: Option<Vec<u8>>,
+    /// The trials, by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<Trial>,
+    /// Who is not drawn any more, and whose open verdicts here count nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discredited: Vec<AgentName>,
+}
+
+impl Subject for VerifiersJudged {
+    fn subject(&self) -> String {
+        let names: Vec<&str> = self.discredited.iter().map(AgentName::as_str).collect();
+        match (self.trials.len(), names.as_slice()) {
+            (tried, []) => format!("verifiers judged, {tried} on trial"),
+            (tried, names) => format!("verifiers judged, {tried} on trial; no longer believed: {}", names.join(", ")),
+        }
+    }
+}
+
 /// What is digested to commit to a finding: `confirm:parser#9:<salt>`.
 pub fn verdict_digest(finding: Finding, pull: &ItemRef, salt: &str) -> Sha256 {
     Sha256::of(format!("{finding}:{pull}:{salt}").as_bytes())
@@ -122,6 +203,10 @@ pub struct VerdictRevealed {
     /// The record of its run; absent where it could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Sha256>,
+    /// How many of the tests that had to pass still failed in that run, where the contest's sealed tests were in its tree. Then
+    /// the finding is about those that had to pass now. Absent where the run was of the submission as it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regressions: Option<u32>,
 }
 
 impl Subject for VerdictRevealed {

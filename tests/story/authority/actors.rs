@@ -89,7 +89,7 @@ impl Cast {
         let consent = forge.agent("nina").token("--verbs vouch");
         let holders = vec![alpha.clone(), beta.clone(), gamma.clone(), vera.clone(), olga.clone()];
         let eve = forge.stranger("eve");
-        let first = flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
+        let first = flow::found_project(&beta, "parser", &[("README.md", "parser\n"), ("src/lib.rs", "// parser\n")]);
         let head = beta.git(&first, &["rev-parse", "HEAD"]).ok().text().to_owned();
         for line in ["project new other", "project new unborn-ssh", "project new unborn-http"] {
             beta.ssh(line).ok();

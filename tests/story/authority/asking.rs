@@ -32,7 +32,7 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
     let or = |codes: &'static [i32], line: String| (line, String::new(), codes);
     match name {
         "help" | "recorder" | "whoami" | "login" | "logout" | "key list" | "feed" | "my-work" | "project list"
-        | "leaderboard" => plain(name.to_owned()),
+        | "leaderboard" | "today" | "needs" => plain(name.to_owned()),
         "register" => plain(format!("register newcomer-{}", fresh())),
         // One agent has it from the first time on.
         "key add" => {
@@ -45,7 +45,8 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "details" => plain(format!("details parser/{issue}")),
         "reply" => plain(format!("reply parser/{issue} a word")),
         "project new" => plain(format!("project new made-{}", fresh())),
-        "project show" | "join" | "issue list" | "pr list" | "check list" | "log" => plain(format!("{name} parser")),
+        "project show" | "join" | "issue list" | "pr list" | "check list" | "log" | "tree" | "show" | "archive"
+        | "branch list" | "tag list" => plain(format!("{name} parser")),
         "issue new" => plain("issue new parser --title Another".to_owned()),
         "issue close" | "issue reopen" => plain(format!("{name} parser/{issue}")),
         // They are no contests.
@@ -78,7 +79,8 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "check drop" => or(&[3], "check drop parser ci/new gamma".to_owned()),
         "check show" => plain(format!("check show parser {head}")),
         "check post" => plain(format!("check post parser {head} ci/{owner} success {}", fresh())),
-        "blame" => plain("blame parser:README.md".to_owned()),
+        "cat" | "blame" => plain(format!("{name} parser:README.md")),
+        "grep" => plain("grep parser parser".to_owned()),
         "diff" => plain("diff parser main..main".to_owned()),
         "profile" => plain("profile alpha".to_owned()),
         "vouch" => ("vouch nina -".to_owned(), cast.consent.clone(), &[]),
@@ -139,6 +141,8 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
     let owner = owner(trial.who, own);
     let (issue, pull) = numbers(owner);
     let (method, path) = name.split_once(' ').unwrap();
+    // What a page asks for beside is asked for with it.
+    let path = path.split(", with ").next().unwrap();
     let (prefixes, path) = match path.strip_prefix("{,") {
         Some(rest) => {
             let (more, path) = rest.split_once('}').unwrap();
@@ -151,6 +155,11 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         "/submission/{project}/status" => format!("/submission/parser%23{CONTEST}/status"),
         "/agents/{}" => "/agents/alpha".to_owned(),
         "/{}/issues/{}" => format!("/parser/issues/{issue}"),
+        "/{}/trace/{}" => format!("/parser/trace/{}", cast.head),
+        "/{}/tree/{*}" => "/parser/tree/src".to_owned(),
+        "/{}/commit/{*}" => format!("/parser/commit/{}", cast.head),
+        "/{}/compare/{*}" => "/parser/compare/main..main".to_owned(),
+        "/{}/archive/{*}" => "/parser/archive/main.tar.gz".to_owned(),
         "/{}/pulls/{}" => format!("/parser/pulls/{pull}"),
         path => path.replacen("{}", "parser", 1),
     };
@@ -161,7 +170,7 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         path = named.expect("the page has a script").to_owned();
     }
     // A form that ends something ends nothing here where it may: its command has rows of its own.
-    let is_form = path.contains("{n}") || path.ends_with("/issues/new");
+    let is_form = method == "POST" && (path.contains("{n}") || path.ends_with("/issues/new"));
     let ends = ["/merge", "/close", "/reopen", "/accept"].iter().any(|last| path.ends_with(last));
     let item = if path.contains("/pulls/") { pull } else { issue };
     let item = if ends && trial.cell == "yes" { "999999".to_owned() } else { item.to_string() };
@@ -173,6 +182,7 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         ("{repo}", "parser"),
         ("{commit}", &cast.head),
         ("{*rest}", "info/packs"),
+        ("{*}", "README.md"),
     ] {
         path = path.replace(part, value);
     }

@@ -3,12 +3,14 @@
 //! The one form that is read is what `git diff-tree -r -p --text --full-index --no-renames <tree> <tree>` prints: every
 //! file is text, ids are whole, nothing is renamed or copied. Each section is held against the tree (mode and id before)
 //! and against itself (id after), so that whatever does not fit is named by its path. [`apply_abbreviated`] takes ids as a
-//! plain `git diff --no-renames` has them, and holds what there is of them against the same.
+//! plain `git diff --no-renames` has them, and holds what there is of them against the same. [`lay_over`] takes some paths from
+//! one tree into another, whatever stands there.
 //!
 //! Invariant: reads only; what it makes is handed back and stored nowhere. The patch may come from anybody: work and memory
 //! are bounded by `room` before they are spent, nesting by a cap.
 
 mod content;
+mod onto;
 mod parse;
 
 #[cfg(test)]
@@ -19,6 +21,7 @@ use notes_schema::Oid;
 use crate::object::{self, Kind, Mode, Object};
 use crate::store::{Objects, ReadError};
 
+pub use onto::lay_over;
 use parse::Section;
 
 /// Most directories above a file.

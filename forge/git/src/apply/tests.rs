@@ -254,3 +254,38 @@ fn abbreviated_ids_are_held_against_what_there_is_and_taken_only_where_that_is_a
         assert!(error.contains(why), "{error}");
     }
 }
+
+/// What git makes of it: the paths out of one tree, the rest out of the other.
+#[test]
+fn paths_of_one_tree_are_laid_over_another_whatever_stands_there() {
+    let (repo, from, to) = everything();
+    let store = repo.store();
+    let all = |paths: &[&str]| -> Vec<Vec<u8>> { paths.iter().map(|path| path.as_bytes().to_vec()).collect() };
+    let applied = apply(&store, from, &diff(&repo, &from.to_string(), &to.to_string()), &mut ROOM.clone()).unwrap();
+    for (onto, over) in [(from, to), (to, from)] {
+        let laid = lay_over(&store, onto, over, &applied.paths, &mut ROOM.clone()).unwrap();
+        assert_eq!(laid.tree, over, "every path that differs was laid over it");
+    }
+    assert_eq!(lay_over(&store, from, to, &[], &mut ROOM.clone()).unwrap().tree, from);
+    for paths in [
+        all(&["text"]),
+        all(&["deep/er/new", "text"]),
+        all(&["goes/away"]),
+        all(&["directory-to-file"]),
+        all(&["file-to-directory/a/b", "file-to-directory"]),
+        all(&["nowhere/at/all", "comes empty"]),
+    ] {
+        let laid = lay_over(&store, from, to, &paths, &mut ROOM.clone()).unwrap();
+        repo.git(&["read-tree", &from.to_string()]);
+        let names: Vec<&str> = paths.iter().map(|path| std::str::from_utf8(path).unwrap()).collect();
+        repo.git(&[&["rm", "-r", "-f", "-q", "--cached", "--ignore-unmatch"], &names[..]].concat());
+        for line in repo.git(&[&["ls-tree", "-r", &to.to_string()], &names[..]].concat()).lines() {
+            let (entry, name) = line.split_once('\t').unwrap();
+            let words: Vec<&str> = entry.split(' ').collect();
+            repo.git(&["update-index", "--add", "--cacheinfo", words[0], words[2], name]);
+        }
+        assert_eq!(laid.tree.to_string(), repo.git(&["write-tree"]), "{paths:?}");
+    }
+    let short = lay_over(&store, from, to, &applied.paths, &mut 8);
+    assert!(matches!(short, Err(ApplyError::TooMuch)), "{short:?}");
+}

@@ -30,6 +30,9 @@ struct Begun {
     cwd: String,
     tree: Oid,
     commit: Oid,
+    /// The contest whose sealed tests are in that commit, for whoever was drawn to run them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_tests_of: Option<ItemRef>,
     clone: CloneUrls,
     directory: String,
     nonce: String,
@@ -64,7 +67,11 @@ impl Render for Begun {
         let dir = &self.directory;
         out.push_str("\nIt is another agent's code: run it where it can do no harm. Paste this:\n\n```sh\n");
         out.push_str(&format!("[ -d {dir} ] || git clone -q {} {dir}\ncd {dir}\n", self.clone_from));
-        out.push_str(&format!("git fetch -q origin {}\n", refs::pull_head(self.reference.n)));
+        let fetched = match &self.sealed_tests_of {
+            Some(contest) => refs::sealed_runs(contest.n),
+            None => refs::pull_head(self.reference.n),
+        };
+        out.push_str(&format!("git fetch -q origin {fetched}\n"));
         out.push_str(&format!("git checkout -q --detach {}\n", self.commit));
         for args in &self.git_config {
             let args: Vec<String> = args.iter().map(|word| quote(word)).collect();
@@ -76,8 +83,18 @@ impl Render for Begun {
             cwd => format!("(cd {} && {run})", quote(&format!("./{cwd}"))),
         };
         out.push_str(&format!("{}\n", one_line(&run)));
-        out.push_str(&format!("{}\n{}\n```\n\n", self.push, self.finish));
-        out.push_str("Exit 0 confirms, anything else refutes. Without the program `forge`: `ssh forge recorder`.\n");
+        match &self.sealed_tests_of {
+            Some(contest) => out.push_str(&format!(
+                "```\n\nYou were drawn to run it with the sealed tests of {contest}, which are in that commit. Keep the record: `verify` \
+                 says when to push it.\nIt confirms where all pass that must pass now (`issue sealed {}` names them). \
+                 Of those that must pass still, failures are counted.\n",
+                path(contest)
+            )),
+            None => {
+                out.push_str(&format!("{}\n{}\n```\n\nExit 0 confirms, anything else refutes. ", self.push, self.finish));
+                out.push_str("Without the program `forge`: `ssh forge recorder`.\n");
+            }
+        }
         out.push_str(&format!("---\nnext: {}\n", self.next));
         out
     }
@@ -91,10 +108,13 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
     })?;
     let (by, agent, root) = (context.author()?, context.agent()?.clone(), context.root.clone());
     let (store, name) = (project.repository.store().clone(), reference.clone());
-    let ((proof, nonce), after) = context.commit(&project.repository, move |draft| {
+    let forge = context.forge.clone();
+    let ((proof, nonce, run), after) = context.commit(&project.repository, move |draft| {
         let made = draft.made();
         let objects = git::store::Over { made: &made, below: store.as_ref() };
-        give_out(draft, &root, &objects, &by, &name, nonce)
+        let run = forge.run_of(draft.snapshot(), &objects, &name, &by.agent)?;
+        let (proof, nonce) = give_out(draft, &root, &objects, &by, &name, nonce)?;
+        Ok((proof, nonce, run))
     })?;
     let last = proof.record.last();
     if !hooks::reruns::in_full(last) {
@@ -108,7 +128,10 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
     }
     let config = context.forge.config();
     let subject = challenge_of(&proof.known.digest);
-    let command = format!("challenge {} --record newest", path(reference));
+    let command = match run {
+        Some(_) => "verify".to_owned(),
+        None => format!("challenge {} --record newest", path(reference)),
+    };
     let bearer = "\"Authorization: Bearer $FORGE_TOKEN\"";
     let (push, finish) = match context.door {
         Door::Ssh => ("git push", format!("ssh forge {command}")),
@@ -124,8 +147,9 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
         level_means: gate::means(proof.pull.proof.level),
         command: last.argv.clone(),
         cwd: last.cwd.clone(),
-        tree: proof.known.tree,
-        commit: proof.pull.head,
+        tree: run.as_ref().map_or(proof.known.tree, |run| run.tree),
+        commit: run.as_ref().map_or(proof.head, |run| run.commit),
+        sealed_tests_of: run.map(|run| ItemRef { project: reference.project.clone(), n: run.contest }),
         clone: CloneUrls::of(context, &reference.project),
         directory: format!("{}-{}", reference.project, reference.n),
         nonce: hex(&nonce),

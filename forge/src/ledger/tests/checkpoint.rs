@@ -4,9 +4,10 @@ use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
     AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed,
     ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, Finding, IssueImported,
-    KeyAdded, KeyRevoked, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey, PullAccepted,
-    PullChallenged, PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, Seat, TestCounts,
-    TokenIssued, Verdict, VerdictCommitted, VerdictRevealed, VerifierOffered, Vote, WorkStarted, verdict_digest,
+    KeyAdded, KeyRevoked, Known, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey,
+    PullAccepted, PullChallenged, PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, Seat,
+    TestCounts, TokenIssued, Trial, Trials, Verdict, VerdictCommitted, VerdictRevealed, VerifierOffered,
+    VerifiersJudged, Vote, WorkStarted, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -104,16 +105,27 @@ fn of_a_project() -> Story {
     let entry = Entry { agent: alpha().agent, pull: 4, head: oid(9), record: Some(Sha256::of(b"proof")), took_ms: 5 };
     let closed = ContestClosed { entries: vec![entry], expired: vec!["beta".parse().unwrap()], candidates: Vec::new() };
     let verified = ContestClosed { candidates: vec![alpha().agent], ..closed.clone() };
-    let drawn = ContestDrawn { beacon: oid(8), seats: vec![Seat { pull: 4, agent: alpha().agent }], due_ms: 9 };
+    let trials = Trials { commitment: Sha256::of(b"key"), permille: 1000 };
+    let drawn = ContestDrawn {
+        beacon: oid(8),
+        seats: vec![Seat { pull: 4, agent: alpha().agent }],
+        due_ms: 9,
+        trials: Some(trials),
+    };
+    let ran = trials.of(b"key", 4, &alpha().agent).unwrap();
+    let trial = Trial { pull: 4, agent: alpha().agent, ran, right: (ran == Known::Golden).then_some(true) };
+    let judged = VerifiersJudged { key: Some(b"key".to_vec()), trials: vec![trial], discredited: Vec::new() };
     let verdict = verdict_digest(Finding::Confirm, &"parser#4".parse().unwrap(), "salt");
     let bound = VerdictCommitted { pull: 4, digest: verdict };
-    let told = VerdictRevealed { pull: 4, finding: Finding::Confirm, salt: "salt".into(), record: None };
+    let told =
+        VerdictRevealed { pull: 4, finding: Finding::Confirm, salt: "salt".into(), record: None, regressions: None };
     let placed = Placed {
         agent: alpha().agent,
         pull: 4,
         place: 1,
         solved: true,
         level: Level::P1,
+        sealed_tests: None,
         regressions: 0,
         bench_us: None,
         alike_permille: None,
@@ -166,6 +178,7 @@ fn of_a_project() -> Story {
         (issue(8), drawn.into()),
         (issue(8), bound.into()),
         (issue(8), told.into()),
+        (issue(8), judged.into()),
     ]
 }
 

@@ -1,9 +1,13 @@
 //! What lies beside events: taken as it was promised, and named where it was not.
 
-use notes_schema::event::{ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty};
+use notes_schema::event::{
+    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Level,
+    Placed, Proof, PullOpened, Seat, Trial, Trials, VerifiersJudged,
+};
 use notes_schema::{Oid, Sha256};
 
 use super::*;
+use crate::answer::Code;
 use crate::import::Sealed;
 use crate::ledger::SEALED;
 use crate::seal::{self, Place};
@@ -146,6 +150,75 @@ fn a_reveal_too_early_or_of_something_else_is_a_fault() {
     close(&open);
     add(&open.parser, 1, ContestRanked { places: vec![] });
     has_fault(&world, open, "was not revealed");
+}
+
+#[test]
+fn a_ranking_by_sealed_tests_that_nobody_ran_is_a_fault() {
+    let (world, open, ..) = contest();
+    close(&open);
+    let placed = Placed {
+        agent: alpha().agent,
+        pull: 4,
+        place: 1,
+        solved: true,
+        level: Level::P3,
+        sealed_tests: Some(true),
+        regressions: 0,
+        bench_us: None,
+        alike_permille: None,
+        took_ms: 5,
+    };
+    add(&open.parser, 1, ContestRanked { places: vec![placed] });
+    has_fault(&world, open, "as its verifiers did not find them");
+}
+
+#[test]
+fn trials_by_another_key_than_was_promised_or_before_their_time_are_a_fault() {
+    let judged = |key: &[u8], due_ms: u64, right: Option<bool>| {
+        let (world, open, ..) = contest();
+        let agent = alpha().agent;
+        add(&open.parser, 1, ContestClosed { entries: vec![], expired: vec![], candidates: vec![agent.clone()] });
+        let trials = Trials { commitment: Sha256::of(b"key"), permille: 1000 };
+        let seats = vec![Seat { pull: 4, agent: agent.clone() }];
+        let draw = move |draft: &mut Draft| {
+            let beacon = draft.snapshot().tip.unwrap();
+            let drawn = ContestDrawn { beacon, seats, due_ms, trials: Some(trials) };
+            draft.event(&alpha(), &EntityId::Issue(1), drawn, None, &[])
+        };
+        open.parser.commit(draw).unwrap();
+        let ran = trials.of(key, 4, &agent).unwrap();
+        let trial = Trial { pull: 4, agent, ran, right };
+        add(&open.parser, 1, VerifiersJudged { key: Some(key.to_vec()), trials: vec![trial], discredited: vec![] });
+        (world, open)
+    };
+    let why = "not what was promised";
+    for (key, due_ms, right) in [(&b"other"[..], 0, None), (b"key", 0, Some(true)), (b"key", u64::MAX, None)] {
+        let (world, open) = judged(key, due_ms, right);
+        has_fault(&world, open, why);
+    }
+    let (world, open) = judged(b"key", 0, None);
+    open.parser.flush().unwrap();
+    open.forge.flush().unwrap();
+    drop(open);
+    assert_eq!(world.verify(), Vec::<String>::new());
+}
+
+#[test]
+fn a_contest_whose_submission_cannot_be_read_does_not_close() {
+    let (_world, open, ..) = contest();
+    let branch = |name: &str| format!("refs/heads/{name}").parse().unwrap();
+    let head = Oid::from_bytes([9; 20]);
+    let (title, proof) = ("Mend".to_owned(), Proof::none());
+    let (branch, target) = (branch("mend"), branch("main"));
+    let opened = PullOpened { title, branch, target, issue: Some(1), head, base: head, proof };
+    open.parser.commit(move |draft| draft.event(&alpha(), &EntityId::Pull(2), opened, None, &[])).unwrap();
+    let snapshot = open.parser.snapshot();
+    let state = snapshot.fold.issue(1).and_then(|issue| issue.contest.as_ref()).unwrap();
+    let root = open.forge.snapshot();
+    let why =
+        crate::gate::contest::close(&snapshot, &root, open.parser.store().as_ref(), (1, state), &|_| true).unwrap_err();
+    assert_eq!(why.code, Code::TryLater, "{why}");
+    assert!(why.what.contains(&head.short()), "{why}");
 }
 
 #[test]

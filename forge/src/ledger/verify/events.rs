@@ -3,14 +3,17 @@
 //! Invariant: reads only what is handed in.
 
 use notes_schema::envelope::NO_EVENT;
-use notes_schema::event::{ContestCorrected, ContestSettled, RatingCorrected, RatingSettled, Seat, verdict_digest};
+use notes_schema::event::{
+    ContestCorrected, ContestSettled, Placed, RatingCorrected, RatingSettled, Seat, verdict_digest,
+};
 use notes_schema::names::Track;
 use notes_schema::{EntityId, Event, Fact, ItemRef, Oid, Sha256};
 
 use crate::ledger::replay::{ReadEvent, ReplayError};
 use crate::ledger::snapshot::Snapshot;
+use crate::state::panel::Tested;
 use crate::state::played::{Due, Fared};
-use crate::state::{Fold, Game, Ratings, contest, elo};
+use crate::state::{Contest, Fold, Game, Ratings, contest, elo};
 
 /// Holds `read`, batch `number`'s next event of `id`, against the snapshot before it.
 pub(super) fn check_event(
@@ -85,6 +88,28 @@ fn check_verification(before: &Snapshot, id: &EntityId, event: &Event, fact: &Fa
             let digest = verdict_digest(verdict.finding, &pull, &verdict.salt);
             let is_bound = seat(verdict.pull).is_some_and(|seat| seat.bound == Some(digest));
             (!is_bound).then_some("it is not the verdict that its author was bound to")
+        }
+        Fact::VerifiersJudged(judged) => {
+            let is_promised = |key: &Vec<u8>, contest: &Contest| {
+                let is_it = contest.trials.is_some_and(|trials| trials.commitment == Sha256::of(key));
+                is_it && [true, false].iter().any(|golden| contest.trials_by(key, *golden) == judged.trials)
+            };
+            let good = match &judged.key {
+                Some(key) => contest().is_some_and(|of| of.is_to_judge(event.t) && is_promised(key, of)),
+                None => judged.trials.is_empty(),
+            };
+            (!good).then_some("its trials are not what was promised when verifiers were drawn")
+        }
+        Fact::ContestRanked(ranked) => {
+            let tested = |placed: &Placed| contest().and_then(|contest| contest.tested(placed.pull));
+            let is_found = |placed: &Placed| match (tested(placed), placed.sealed_tests) {
+                (Some(Tested::Passed(n)), Some(true)) => placed.regressions == n,
+                (Some(Tested::Failed), Some(false)) => !placed.solved,
+                (None, None) => true,
+                (Some(_) | None, _) => false,
+            };
+            (!ranked.places.iter().all(is_found))
+                .then_some("it ranks by sealed tests as its verifiers did not find them")
         }
         _ => None,
     }

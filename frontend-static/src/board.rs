@@ -1,0 +1,105 @@
+//! The leaderboard: agents of one track, with filters in the address; those whose rating says little stand below a line.
+//!
+//! Invariant: the order is the command's; a place is counted among those above the line alone.
+
+use askama::Template;
+use serde::Deserialize;
+
+use crate::{Frame, Unreadable, answer, filters};
+
+#[derive(Deserialize)]
+struct Board {
+    track: String,
+    fitting: Option<serde::de::IgnoredAny>,
+    agents: Vec<Place>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    agent: String,
+    rating: i64,
+    tier: String,
+    games: u64,
+    #[serde(default)]
+    owner: String,
+    #[serde(default)]
+    provisional: bool,
+    change_milli: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "board.html")]
+struct Page<'a> {
+    frame: &'a Frame<'a>,
+    board: &'a Board,
+    known: Vec<(usize, &'a Place)>,
+    provisional: Vec<&'a Place>,
+}
+
+impl Page<'_> {
+    fn value(&self, name: &str) -> String {
+        self.frame.value(name).unwrap_or_default()
+    }
+
+    /// What a choice offers, and whether it is chosen.
+    fn choices(&self, name: &str) -> Vec<(&'static str, &'static str, bool)> {
+        let all: &[(&str, &str)] = match name {
+            "track" => &[("antfarm", "antfarm"), ("simulator", "simulator"), ("review", "review")],
+            "difficulty" => &[("", "any"), ("easy", "easy"), ("medium", "medium"), ("hard", "hard")],
+            _ => &[("", "by rating"), ("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("all", "all time")],
+        };
+        let chosen = if name == "track" { self.board.track.clone() } else { self.value(name) };
+        all.iter().map(|(value, word)| (*value, *word, *value == chosen)).collect()
+    }
+
+    fn gained(&self) -> bool {
+        self.board.fitting.is_some()
+    }
+}
+
+/// Draws it.
+///
+/// # Errors
+///
+/// Where the answer is not one of `leaderboard`.
+pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
+    let board: Board = answer(answers, 0)?;
+    let known = board.agents.iter().filter(|place| !place.provisional).enumerate();
+    let known = known.map(|(at, place)| (at + 1, place)).collect();
+    let provisional = board.agents.iter().filter(|place| place.provisional).collect();
+    Ok(Page { frame, board: &board, known, provisional }.render()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(query: &str, agents: &str) -> String {
+        let frame = Frame { path: "/leaderboard", query, viewer: None, resolve: &|_| None };
+        view(&frame, &[&format!(r#"{{"track":"simulator","agents":[{agents}]}}"#)]).unwrap()
+    }
+
+    #[test]
+    fn provisional_agents_stand_below_the_line_and_have_no_place() {
+        let agent = |name: &str, provisional: bool| {
+            format!(
+                r#"{{"agent":"{name}","rating":1250000,"tier":"Silver","games":12,"owner":"acme","provisional":{provisional}}}"#
+            )
+        };
+        let html = drawn("track=simulator", &[agent("new", true), agent("alpha", false)].join(","));
+        let (alpha, line, new) =
+            (html.find(">alpha<").unwrap(), html.find("Provisional").unwrap(), html.find(">new<").unwrap());
+        assert!(alpha < line && line < new, "{html}");
+        assert!(html.contains("<td>1</td>") && !html.contains("<td>2</td>"), "{html}");
+        assert!(html.contains("<option value=\"simulator\" selected>"), "{html}");
+        assert!(html.contains("1250"));
+    }
+
+    #[test]
+    fn filters_stay_in_the_form_and_an_empty_board_says_so() {
+        let html = drawn("lang=%22%3E%3Cscript%3E&window=30d", "");
+        assert!(html.contains("value=\"&quot;&gt;&lt;script&gt;\""), "{html}");
+        assert!(html.contains("<option value=\"30d\" selected>") && html.contains("Nobody"), "{html}");
+        assert_eq!(html.matches("<script").count(), 1);
+    }
+}

@@ -1,0 +1,280 @@
+//! Pages about code: what they show is what stock git says of the same repository, whatever its names hold.
+
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tests::agent::{list, number, text};
+use tests::{Agent, Forge, flow, plumbing};
+
+/// Names that mean something to a browser, a shell, a terminal or a path in an address.
+const NAMES: &[&str] = &[
+    "src/lib.rs",
+    "it's \"x\" 'and' so.txt",
+    "<script>alert(1)</script>.html",
+    "new\nline",
+    "a\u{202e}gnp.txt",
+    "--json",
+    "100%25 & more?#x=y",
+    "deep/er/and/deeper/file",
+    " blank ",
+];
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+
+/// A project with all of that, a link, a submodule, pictures, a pointer of Git LFS, a long file and a merge.
+fn founded(forge: &Forge) -> (Agent, PathBuf) {
+    let alpha = forge.agent("alpha");
+    alpha.json("project new parser");
+    let dir = alpha.home().join("code");
+    fs::create_dir_all(&dir).unwrap();
+    for name in NAMES {
+        flow::write(&dir, name, &format!("fn main() {{}}\n<script>{name}\u{202e}\n"));
+    }
+    let nameless = std::ffi::OsString::from_vec(b"caf\xe9.txt".to_vec());
+    fs::write(dir.join(nameless), "latin\n").unwrap();
+    flow::write(&dir, "README.md", "# Parser\n\n<script>x</script> reads *well*.\n");
+    flow::write(&dir, "long.txt", &(1..=4000).map(|n| format!("line {n}\n")).collect::<String>());
+    flow::write(&dir, "big.lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123456\n");
+    flow::write(&dir, "image.svg", "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>\n");
+    fs::write(dir.join("image.png"), PNG).unwrap();
+    fs::write(dir.join("empty"), "").unwrap();
+    let script = "git init -q . && git config user.name 'A <b>' && git config user.email a@example.org \
+        && ln -s src/lib.rs link && git add -A \
+        && git update-index --add --cacheinfo 160000,1111111111111111111111111111111111111111,sub \
+        && git commit -qm 'First <script>' && git switch -qc side && echo side > side.txt && git add side.txt \
+        && git commit -qm 'On the side' && git switch -q - && sed -i 's/main/start/' src/lib.rs && git commit -qam 'Start' \
+        && git merge -q --no-ff -m 'Both' side && git tag -a -m 'One' v0.1 && git switch -qc a/branch \
+        && echo more >> src/lib.rs && git commit -qam 'More' \
+        && git push -q \"$0\" a/branch~1:refs/heads/main v0.1 && git push -q \"$0\" a/branch:refs/heads/a/branch";
+    alpha.sh(&dir, &script.replace("$0", &alpha.ssh_url("parser"))).ok();
+    (alpha, dir)
+}
+
+fn encoded(path: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
+    path.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// The JSON of a page whose path ends with that of a file.
+#[track_caller]
+fn json(forge: &Forge, path: &str) -> Value {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    let (status, body) = forge.get(&format!("{path}{joint}as=json"));
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// A page, in which nothing of the repository is markup.
+#[track_caller]
+fn page(forge: &Forge, path: &str) -> String {
+    let (status, body) = forge.get(path);
+    assert_eq!(status, 200, "{path}: {body}");
+    assert_eq!(body.matches("<script").count(), 1, "{path}: the script of the frame alone");
+    assert!(!body.contains('\u{202e}') && !body.contains(" style=") && !body.contains("<svg xmlns"), "{path}");
+    body
+}
+
+/// Every file of `HEAD`, as git names it, with its mode and id.
+fn listed(dir: &Path) -> Vec<(String, String, String)> {
+    let out =
+        std::process::Command::new("git").args(["ls-tree", "-r", "-z", "HEAD"]).current_dir(dir).output().unwrap();
+    let entry = |line: &[u8]| {
+        let at = line.iter().position(|&b| b == b'\t').unwrap();
+        let head: Vec<String> = String::from_utf8_lossy(&line[..at]).split(' ').map(str::to_owned).collect();
+        (String::from_utf8_lossy(&line[at + 1..]).into_owned(), head[0].clone(), head[2].clone())
+    };
+    out.stdout.split(|&b| b == 0).filter(|line| !line.is_empty()).map(entry).collect()
+}
+
+#[test]
+fn every_file_has_a_page_and_its_bytes_whatever_it_is_called() {
+    let forge = Forge::start();
+    let (_, dir) = founded(&forge);
+    let files = listed(&dir);
+    assert!(files.len() > NAMES.len() + 6, "{files:?}");
+    let got = forge.scratch().join("got");
+    for (name, mode, id) in files {
+        let (at, is_file) = (encoded(&name), mode.starts_with("100"));
+        let raw = forge.http_url(&format!("/parser/raw/{at}?at=a%2Fbranch"));
+        let out = forge.curl(&["-w", "%{http_code}", "-o", got.to_str().unwrap(), &raw]);
+        if mode == "160000" {
+            assert!(out.stdout.ends_with("404"), "{name}: {out}");
+            continue;
+        }
+        let theirs = std::process::Command::new("git").args(["cat-file", "blob", &id]).current_dir(&dir).output();
+        assert!(fs::read(&got).unwrap() == theirs.unwrap().stdout, "{name}");
+        let said = json(&forge, &format!("/parser/blob/{at}?at=a%2Fbranch"));
+        assert_eq!((text(&said, "/id"), text(&said, "/mode")), (id, mode), "{name}");
+        assert_eq!(text(&said, "/path"), name);
+        page(&forge, &format!("/parser/blob/{at}?at=a%2Fbranch"));
+        if is_file {
+            page(&forge, &format!("/parser/blame/{at}?at=a%2Fbranch"));
+            page(&forge, &format!("/parser/log/{at}?at=a%2Fbranch"));
+        }
+    }
+    for (name, kind) in [("image.png", "binary"), ("big.lfs", "lfs"), ("link", "link"), ("long.txt", "text")] {
+        assert_eq!(text(&json(&forge, &format!("/parser/blob/{name}")), "/kind"), kind);
+    }
+    let second = page(&forge, "/parser/blob/long.txt?from=1501");
+    assert!(second.contains("id=\"L1501\"") && second.contains("id=\"L3000\"") && !second.contains("id=\"L3001\""));
+}
+
+#[test]
+fn a_raw_file_runs_nothing() {
+    let forge = Forge::start();
+    founded(&forge);
+    for (path, kind) in [
+        ("%3Cscript%3Ealert(1)%3C/script%3E.html", "text/plain; charset=utf-8"),
+        ("image.svg", "image/svg+xml"),
+        ("image.png", "image/png"),
+    ] {
+        let path = path.replace("%3C/", "%3C%2F");
+        let out = forge.curl(&["-D", "-", "-o", "/dev/null", &forge.http_url(&format!("/parser/raw/{path}"))]);
+        let head = out.stdout.to_ascii_lowercase();
+        assert!(head.contains(&format!("content-type: {kind}")), "{path}: {head}");
+        assert!(head.contains("x-content-type-options: nosniff") && head.contains("sandbox"), "{head}");
+        assert_eq!(head.matches("content-security-policy").count(), 1, "{head}");
+    }
+}
+
+#[test]
+fn trees_logs_and_blames_are_those_of_git() {
+    let forge = Forge::start();
+    let (alpha, dir) = founded(&forge);
+    let git = |args: &[&str]| plumbing::git(&dir, args).ok().stdout;
+
+    let (status, tree) = forge.get("/parser/tree.json?at=v0.1");
+    assert_eq!(status, 200, "{tree}");
+    let tree: Value = serde_json::from_str(&tree).unwrap();
+    let ours: Vec<String> = list(&tree, "/entries").iter().map(|entry| text(entry, "/id")).collect();
+    assert_eq!(ours.join("\n"), git(&["ls-tree", "--format=%(objectname)", "v0.1"]).trim());
+    assert_eq!(text(&tree, "/readme/path"), "README.md");
+    let front = page(&forge, "/parser");
+    assert!(front.contains("&lt;script&gt;x&lt;/script&gt; reads "), "{front}");
+    page(&forge, "/parser/tree?at=a%2Fbranch");
+    assert!(page(&forge, "/parser/tree/deep/er").contains("href=\"/parser/tree/deep/er/and\""));
+
+    for (page, args) in [
+        ("/parser/log.json?at=a%2Fbranch", vec!["log", "--format=%H", "a/branch"]),
+        ("/parser/log.json?at=main..a/branch", vec!["log", "--format=%H", "a/branch~1..a/branch"]),
+        ("/parser/log/src/lib.rs?as=json", vec!["log", "--format=%H", "v0.1", "--", "src/lib.rs"]),
+    ] {
+        let (_, said) = forge.get(page);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let ours: Vec<String> = list(&said, "/commits").iter().map(|commit| text(commit, "/commit")).collect();
+        assert_eq!(ours.join("\n"), git(&args).trim(), "{page}");
+    }
+    let log = page(&forge, "/parser/log");
+    assert!(log.contains("<svg class=\"graph\"") && log.matches("<circle").count() == 4, "{log}");
+
+    let blame = json(&forge, "/parser/blame/src/lib.rs?at=a%2Fbranch");
+    let ours: Vec<String> = list(&blame, "/lines").iter().map(|line| text(line, "/commit")).collect();
+    let theirs = git(&["blame", "--porcelain", "a/branch", "--", "src/lib.rs"]);
+    let theirs: Vec<&str> = theirs
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|word| word.len() == 40 && word.bytes().all(|b| b.is_ascii_hexdigit()))
+        .collect();
+    assert_eq!(ours, theirs);
+
+    let tip = git(&["rev-parse", "v0.1^{commit}"]).trim().to_owned();
+    let shown = json(&forge, &format!("/parser/commit/{tip}"));
+    assert_eq!(list(&shown, "/parents").len(), 2);
+    assert_eq!(
+        text(&shown, "/diff").trim(),
+        git(&["show", "-m", "--first-parent", "--format=", "--abbrev=10", &tip]).trim()
+    );
+    page(&forge, &format!("/parser/commit/{}", &tip[..9]));
+    let compared = json(&forge, "/parser/compare/main...a%2Fbranch");
+    assert_eq!((number(&compared, "/added"), number(&compared, "/removed")), (1, 0));
+    page(&forge, "/parser/compare?from=main&to=a%2Fbranch&diff=split");
+    page(&forge, "/parser/compare");
+
+    let branches = alpha.json("branch list parser");
+    assert_eq!(text(&branches, "/names/0/name"), "main");
+    assert_eq!((number(&branches, "/names/1/ahead"), number(&branches, "/names/1/behind")), (1, 0));
+    assert!(page(&forge, "/parser/branches").contains("1 ahead, 0 behind"));
+    assert!(page(&forge, "/parser/tags").contains("v0.1"));
+    let found = page(&forge, "/parser/find?q=start&path=src");
+    assert!(found.contains("href=\"/parser/blob/src/lib.rs#L1\""), "{found}");
+    page(&forge, "/parser/find");
+}
+
+#[test]
+fn an_archive_is_what_git_packs() {
+    let forge = Forge::start();
+    let (alpha, dir) = founded(&forge);
+    let url = forge.http_url("/parser/archive/a/branch.tar.gz");
+    let script = format!(
+        "curl -sf '{url}' > one.tgz && curl -sf '{url}' | cmp - one.tgz && ssh forge archive parser a/branch | cmp - one.tgz \
+         && mkdir ours theirs && tar -xzf one.tgz -C ours \
+         && git -C '{dir}' archive --format=tar --prefix=parser-a-branch/ a/branch | tar -x -C theirs \
+         && diff -r --no-dereference ours theirs \
+         && tar -tvzf one.tgz | awk '{{print $1, $4, $5}}' > list && test -x theirs/parser-a-branch && wc -l < list",
+        dir = dir.display()
+    );
+    let out = alpha.sh(alpha.home(), &script).ok();
+    assert!(out.stdout.trim().parse::<usize>().unwrap() > NAMES.len(), "{out}");
+    let tip = plumbing::git(&dir, &["log", "-1", "--format=%ct", "a/branch"]).ok().stdout;
+    let times = alpha.sh(alpha.home(), "tar --full-time -tvzf one.tgz | awk '{print $4, $5}' | sort -u").ok();
+    let times: Vec<&str> = times.stdout.lines().collect();
+    assert_eq!(times.len(), 1, "every file has the time of the commit {tip}: {times:?}");
+}
+
+#[test]
+fn what_is_not_there_is_said_with_a_way_on() {
+    let forge = Forge::start();
+    let (alpha, _) = founded(&forge);
+    for path in [
+        "/parser/tree?at=none",
+        "/parser/blob/none",
+        "/parser/blob/src",
+        "/parser/raw/src",
+        "/parser/raw/sub",
+        "/parser/blame/src",
+        "/parser/commit/1111111111111111111111111111111111111111",
+        "/parser/commit/zz",
+        "/parser/compare/none..main",
+        "/parser/archive/none.tar.gz",
+        "/parser/archive/v0.1.zip",
+        "/parser/log?at=..%2F..%2Fx",
+        "/parser/blob/a%00b",
+        "/parser/tree/src?from=x",
+        "/none/tree/src",
+    ] {
+        let (status, body) = forge.get(path);
+        assert_eq!(status, 404, "{path}: {body}");
+        assert!(body.contains("next: "), "{path}: {body}");
+    }
+    for path in ["/parser/find?q=(&regex=1", "/parser/blame/image.png?from=0"] {
+        let (status, body) = forge.get(path);
+        assert!(matches!(status, 400 | 404) && body.contains("next: "), "{path}: {status} {body}");
+    }
+    alpha.json("project new fresh");
+    let empty = page(&forge, "/fresh");
+    assert!(empty.contains("git push origin HEAD:refs/heads/main"), "{empty}");
+    assert_eq!(forge.get("/fresh/tree").0, 404);
+    // What a refused push leaves behind, and records of the forge, are no code.
+    assert_eq!(forge.get("/parser/tree?at=refs%2Fforge%2Fledger").0, 200, "the ledger is a ref like another");
+}
+
+#[test]
+fn many_searches_at_once_leave_room_for_everybody_else() {
+    let forge = Forge::start();
+    founded(&forge);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let ask = |n: usize| {
+            let forge = &forge;
+            scope.spawn(move || forge.get(&format!("/parser/find?q=line+{n}")).0)
+        };
+        let asked: Vec<_> = (0..48).map(ask).collect();
+        for _ in 0..5 {
+            assert_eq!(forge.get("/feed").0, 200);
+        }
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+    assert!(statuses.contains(&200));
+}
