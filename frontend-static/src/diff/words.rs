@@ -14,8 +14,11 @@ const LONGEST: usize = 1 << 10;
 /// Limit: comparisons of words of one diff | {}, then lines are shown without marks
 pub(super) const MOST: usize = 4 << 20;
 
+/// What is marked of a line, before and now: ranges of its bytes.
+pub(super) type Marks = (Vec<Range<usize>>, Vec<Range<usize>>);
+
 /// The parts of `old` and of `new` that the other has not; none where marks would not help. `left` is spent.
-pub(super) fn marks(old: &str, new: &str, left: &mut usize) -> Option<(Vec<Range<usize>>, Vec<Range<usize>>)> {
+pub(super) fn marks(old: &str, new: &str, left: &mut usize) -> Option<Marks> {
     if old.len() > LONGEST || new.len() > LONGEST {
         return None;
     }

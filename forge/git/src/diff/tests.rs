@@ -102,12 +102,12 @@ fn prints_what_git_prints() {
 #[test]
 fn ignores_blanks_as_git_does() {
     let repo = Repo::new();
-    repo.write("code", &source(6, &[]));
+    repo.write("code", source(6, &[]));
     repo.write("indented", "a\nb\n");
     repo.write("last", "a\nb\n  ");
     repo.write("exec", "a\n");
     let old = repo.commit("old");
-    repo.write("code", &source(6, &[(1, "   changed"), (4, "same\n")]).replace("let b", "\tlet  b"));
+    repo.write("code", source(6, &[(1, "   changed"), (4, "same\n")]).replace("let b", "\tlet  b"));
     repo.write("indented", "    a\n\tb \n");
     repo.write("last", "a\nc\n");
     repo.git(&["add", "-A"]);
