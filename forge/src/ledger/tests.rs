@@ -3,11 +3,14 @@
 mod checkpoint;
 mod clock;
 mod collect;
+mod damage;
 #[cfg(debug_assertions)]
 mod disk;
+mod numbers;
 mod redact;
 mod rest;
 mod sealed;
+mod writers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -178,130 +181,6 @@ fn git_reads_every_fact() {
 }
 
 #[test]
-fn a_refused_part_leaves_nothing_and_its_neighbours_stand() {
-    let world = World::new();
-    let open = world.open();
-    let refused = open.parser.commit(|draft| {
-        let n = draft.number();
-        let fact = IssueOpened { title: "x".into(), labels: vec![], lang: None, dedupe: None };
-        draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
-        Err::<(), _>(Refusal::new(Code::Refused, "x", "y", "z"))
-    });
-    assert_eq!(refused.unwrap_err().what, "x");
-    assert_eq!(open.parser.snapshot().number, 1);
-    assert_eq!(open_issue(&open.parser, "y"), 1);
-    assert_eq!(open.parser.snapshot().fold.issues().count(), 1);
-}
-
-#[test]
-fn writers_that_wait_together_share_batches_and_all_are_answered() {
-    let world = World::new();
-    let open = world.open();
-    std::thread::scope(|scope| {
-        for writer in 0..16 {
-            let parser = &open.parser;
-            scope.spawn(move || {
-                for k in 0..10 {
-                    open_issue(parser, &format!("{writer}-{k}"));
-                }
-            });
-        }
-    });
-    let snapshot = open.parser.snapshot();
-    assert_eq!(snapshot.fold.issues().count(), 160);
-    assert!(snapshot.number <= 161);
-    let mut seqs: Vec<u64> = snapshot.fold.issues().map(|(_, i)| i.opened_q).collect();
-    seqs.sort_unstable();
-    seqs.dedup();
-    assert_eq!(seqs.len(), 160);
-    drop(open);
-    assert_eq!(world.open().parser.snapshot().fold.issues().count(), 160);
-    assert_eq!(world.verify(), Vec::<String>::new());
-}
-
-#[test]
-fn whoever_is_answered_goes_on_while_another_leads() {
-    let world = World::new();
-    let open = world.open();
-    let parser = &open.parser;
-    let n = open_issue(parser, "Talk here");
-    for _ in 0..20 {
-        let (home, came_home) = std::sync::mpsc::channel();
-        let (began, has_begun) = std::sync::mpsc::channel();
-        let waiting = parser.waiting();
-        let until_two_wait = move |_: &mut Draft| {
-            let _ = began.send(());
-            while waiting() < 2 {
-                std::thread::yield_now();
-            }
-            Ok(())
-        };
-        std::thread::scope(|scope| {
-            scope.spawn(move || parser.commit(until_two_wait).map(drop));
-            has_begun.recv().unwrap();
-            // Both ride in the batch that waits for them.
-            scope.spawn(move || {
-                add(parser, n, Commented {});
-                home.send(()).unwrap();
-            });
-            scope.spawn(move || {
-                add(parser, n, Commented {});
-                // Leads the next until the other one is home.
-                let patience = std::time::Duration::from_secs(30);
-                let home = parser.commit(move |_| Ok(came_home.recv_timeout(patience).is_ok()));
-                assert!(home.unwrap().0, "a writer that was answered waits for the next batch");
-            });
-        });
-    }
-}
-
-#[test]
-fn a_part_reads_what_earlier_parts_of_its_batch_made_and_nothing_that_was_refused() {
-    let world = World::new();
-    let open = world.open();
-    let parser = &open.parser;
-    let made = |text: &str| Object::new(git::object::Kind::Blob, text.as_bytes().to_vec());
-    let (refused, kept) = (made("refused").id().unwrap(), made("kept").id().unwrap());
-    let waiting = parser.waiting();
-    let (began, has_begun) = std::sync::mpsc::channel();
-    let until = |count: usize| {
-        while waiting() < count {
-            std::thread::yield_now();
-        }
-    };
-    let until_three_wait = {
-        let waiting = parser.waiting();
-        move |_: &mut Draft| {
-            began.send(()).unwrap();
-            while waiting() < 3 {
-                std::thread::yield_now();
-            }
-            Ok(())
-        }
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(move || parser.commit(until_three_wait).map(drop));
-        has_begun.recv().unwrap();
-        scope.spawn(|| {
-            let outcome = parser.commit(move |draft| {
-                // Added in a part that stands, it stays; in one that falls, it falls.
-                draft.object(made("kept"))?;
-                draft.object(made("refused"))?;
-                Err::<(), _>(Refusal::new(Code::Refused, "x", "y", "z"))
-            });
-            assert_eq!(outcome.unwrap_err().what, "x");
-        });
-        until(1);
-        scope.spawn(|| parser.commit(move |draft| draft.object(made("kept"))).unwrap());
-        until(2);
-        scope.spawn(move || {
-            let seen = parser.commit(move |draft| Ok([refused, kept].map(|id| draft.made().made(id).is_some())));
-            assert_eq!(seen.unwrap().0, [false, true]);
-        });
-    });
-}
-
-#[test]
 fn merging_small_packs_keeps_every_object_and_the_tail() {
     let world = World::new();
     let open = world.open();
@@ -345,29 +224,6 @@ fn nobody_waits_for_a_merge_and_every_pack_is_read_meanwhile() {
 
 fn batch_files(repository: &Path) -> Vec<PathBuf> {
     storage::batches(repository).unwrap().into_iter().map(|b| b.path).collect()
-}
-
-#[test]
-fn a_damaged_named_pack_makes_the_repository_read_only_not_the_forge() {
-    let world = World::new();
-    let open = world.open();
-    for title in ["one", "two", "three"] {
-        open_issue(&open.parser, title);
-    }
-    drop(open);
-    let newest = batch_files(&world.path("parser")).pop().unwrap();
-    let mut bytes = fs::read(&newest).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x40;
-    fs::write(&newest, bytes).unwrap();
-    fs::remove_file(newest.with_extension("idx")).unwrap();
-    let open = world.open();
-    assert!(open.parser.read_only().unwrap().contains("checksum"));
-    assert_eq!(open.parser.snapshot().fold.issues().count(), 2);
-    let refused = open.parser.commit(|draft| Ok(draft.number())).unwrap_err();
-    assert_eq!(refused.code, Code::TryLater);
-    assert!(newest.exists(), "evidence stays");
-    assert!(open.forge.read_only().is_none());
 }
 
 #[test]
@@ -438,55 +294,6 @@ fn tips_are_those_of_the_refs() {
 }
 
 #[test]
-fn a_gap_in_the_tail_is_damage() {
-    let world = World::new();
-    let open = world.open();
-    for title in ["one", "two", "three"] {
-        open_issue(&open.parser, title);
-    }
-    drop(open);
-    fs::remove_file(&batch_files(&world.path("parser"))[2]).unwrap();
-    let open = world.open();
-    assert!(open.parser.read_only().unwrap().contains("gap"));
-    assert_eq!(open.parser.snapshot().number, 2);
-}
-
-#[test]
-fn an_old_batch_replayed_under_the_next_number_is_not_taken() {
-    let world = World::new();
-    let open = world.open();
-    open_issue(&open.parser, "one");
-    drop(open);
-    let newest = batch_files(&world.path("parser")).pop().unwrap();
-    let name = newest.file_name().unwrap().to_str().unwrap().replacen("b000000000000002", "b000000000000003", 1);
-    fs::copy(&newest, newest.with_file_name(name)).unwrap();
-    let open = world.open();
-    assert!(open.parser.read_only().is_some());
-    assert_eq!(open.parser.snapshot().number, 2);
-}
-
-#[test]
-fn one_flipped_byte_is_found_and_its_place_is_named() {
-    let world = World::new();
-    let open = world.open();
-    open_issue(&open.parser, "one");
-    add(&open.parser, 1, Commented {});
-    open.parser.maintain().unwrap();
-    drop(open);
-    let newest = batch_files(&world.path("parser")).pop().unwrap();
-    let good = fs::read(&newest).unwrap();
-    for at in (12..good.len() - 20).step_by(7) {
-        let mut bad = good.clone();
-        bad[at] ^= 0x01;
-        fs::write(&newest, &bad).unwrap();
-        let faults = world.verify();
-        assert!(faults.iter().any(|f| f.contains("issues/1") || f.contains("ledger commit")), "byte {at}: {faults:?}");
-    }
-    fs::write(&newest, &good).unwrap();
-    assert_eq!(world.verify(), Vec::<String>::new());
-}
-
-#[test]
 fn the_same_intent_twice_is_known() {
     let world = World::new();
     let open = world.open();
@@ -498,19 +305,6 @@ fn the_same_intent_twice_is_known() {
     assert_eq!(open.parser.snapshot().intents.get(&by.agent, &id).unwrap().n, 2);
     drop(open);
     assert_eq!(world.open().parser.snapshot().intents.get(&by.agent, &id).unwrap().n, 2);
-}
-
-#[test]
-fn numbers_go_on_after_a_restart_without_reuse() {
-    let world = World::new();
-    let mut last = 0;
-    for _ in 0..3 {
-        let open = world.open();
-        open_issue(&open.parser, "x");
-        let q = open.parser.snapshot().fold.max_q;
-        assert!(q > last, "{q} after {last}");
-        last = q;
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -580,125 +374,6 @@ fn an_agents_name_is_no_email_of_its_own() {
     assert_eq!(open.parser.store().commit(tip).unwrap().author, "alpha <alpha@forge>");
 }
 
-/// Objects by id, without a repository.
-struct Plain(std::collections::HashMap<notes_schema::Oid, git::object::Object>);
-
-impl git::store::Objects for Plain {
-    fn get(&self, id: notes_schema::Oid) -> Result<git::object::Object, git::store::ReadError> {
-        self.0.get(&id).cloned().ok_or(git::store::ReadError::Missing(id))
-    }
-    fn contains(&self, id: notes_schema::Oid) -> bool {
-        self.0.contains_key(&id)
-    }
-}
-
-#[test]
-fn a_batch_of_a_newer_format_is_refused_with_a_clear_word() {
-    use git::object::{Kind, Mode, NewCommit, Object, TreeEntry, tree};
-    let world = World::new();
-    let open = world.open();
-    let tip = open.parser.snapshot().tip.unwrap();
-    let mut batch = read_batch(open.parser.store().as_ref(), tip).unwrap().batch;
-    batch.v = notes_schema::batch::NEWEST_FORMAT + 1;
-    let mut objects = std::collections::HashMap::new();
-    let mut add = |object: Object| {
-        let id = object.id().unwrap();
-        objects.insert(id, object);
-        id
-    };
-    let entry = |name: &str, id| TreeEntry { mode: Mode::File, name: name.as_bytes().to_vec(), id };
-    let blobs = vec![
-        entry("batch", add(Object::new(Kind::Blob, notes_schema::envelope::encode(&batch)))),
-        entry("refs", add(Object::new(Kind::Blob, Vec::new()))),
-    ];
-    let root = add(tree(blobs));
-    let who = draft::signature_of(&AgentName::forge(), 1000);
-    let commit =
-        NewCommit { tree: root, parents: vec![], author: who.clone(), committer: who, message: "x\n".to_owned() };
-    let commit = add(commit.encode(None));
-    let error = RecoverError::from(read_batch(&Plain(objects), commit).unwrap_err());
-    assert!(matches!(error, RecoverError::Newer(_)), "{error}");
-    assert!(error.to_string().contains("newer format"), "{error}");
-}
-
-#[test]
-fn a_panic_in_one_writers_plan_costs_that_writer_alone() {
-    let world = World::new();
-    let open = world.open();
-    open_issue(&open.parser, "before");
-    let shown = open.sequence.shown();
-    let panicked = open.parser.commit(|draft| -> Result<(), Refusal> {
-        let n = draft.number();
-        let fact = IssueOpened { title: "half".into(), labels: vec![], lang: None, dedupe: None };
-        draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
-        panic!("in a plan");
-    });
-    assert_eq!(panicked.unwrap_err().code, Code::TryLater);
-    assert_eq!(open_issue(&open.parser, "after"), 2, "what it took is free again");
-    assert!(open.sequence.shown() > shown, "no cursor waits for it");
-    open.parser.on_publish(|_| panic!("in a listener"));
-    assert_eq!(open_issue(&open.parser, "heard by nobody"), 3);
-    assert_eq!(open_issue(&open.parser, "and on"), 4);
-    drop(open);
-    assert_eq!(world.verify(), Vec::<String>::new());
-}
-
-#[test]
-fn what_could_not_be_read_back_is_never_written() {
-    let world = World::new();
-    let open = world.open();
-    let n = open_issue(&open.parser, "one");
-    let labels = vec!["x".to_owned(); notes_schema::budget::EVENT.elements + 1];
-    let too_many = IssueOpened { title: "two".into(), labels, lang: None, dedupe: None };
-    let refused = open.parser.commit(move |d| d.event(&alpha(), &EntityId::Issue(2), too_many, None, &[]));
-    assert_eq!(refused.unwrap_err().code, Code::Refused);
-    let crowd = |from: u64, count: u64| {
-        move |draft: &mut Draft| {
-            for n in from..from + count {
-                let fact = IssueOpened { title: "x".into(), labels: vec![], lang: None, dedupe: None };
-                draft.event(&alpha(), &EntityId::Issue(n), fact, None, &[])?;
-            }
-            Ok(())
-        }
-    };
-    assert_eq!(open.parser.commit(crowd(10, 200)).unwrap_err().code, Code::Refused, "too many parents");
-    open.parser.commit(crowd(10, 100)).unwrap();
-    drop(open);
-    assert!(world.open().parser.snapshot().fold.issue(n).is_some());
-    assert_eq!(world.verify(), Vec::<String>::new());
-}
-
-/// A push of many long names, as one agent may send several at once.
-fn wide_push(at: usize, count: usize) -> impl FnOnce(&mut Draft) -> Result<(), Refusal> + Send + 'static {
-    move |draft| {
-        let name = |k: usize| format!("refs/heads/{at}/{k:0>220}").parse::<RefName>().unwrap();
-        let refs: Vec<RefName> = (0..count).map(name).collect();
-        let tip = draft.snapshot().tip;
-        for name in &refs {
-            draft.set_ref(name, None, tip, None, Some(&"alpha".parse().unwrap()))?;
-        }
-        let k = "key:SHA256:x".to_owned();
-        draft.push(notes_schema::batch::PushLine { a: "alpha".parse().unwrap(), k, refs, records: vec![] });
-        Ok(())
-    }
-}
-
-#[test]
-fn wide_pushes_of_one_moment_do_not_make_a_batch_that_cannot_be_read() {
-    let world = World::new();
-    let open = world.open();
-    assert_eq!(open.parser.commit(wide_push(0, 10_000)).unwrap_err().code, Code::Refused);
-    std::thread::scope(|scope| {
-        for at in 1..6 {
-            let parser = &open.parser;
-            scope.spawn(move || parser.commit(wide_push(at, 6_000)).unwrap());
-        }
-    });
-    let refs = open.parser.snapshot().refs.len();
-    drop(open);
-    assert_eq!(world.open().parser.snapshot().refs.len(), refs);
-}
-
 #[test]
 fn an_idempotency_key_means_nothing_from_anyone_else_and_does_one_thing() {
     let world = World::new();
@@ -747,110 +422,4 @@ fn a_ref_deleted_and_made_again_in_one_batch_has_one_owner_everywhere() {
     let owners = open.parser.snapshot().owners.clone();
     drop(open);
     assert_eq!(world.open().parser.snapshot().owners, owners);
-}
-
-#[test]
-fn the_sequence_goes_past_many_blocks_in_all_repositories_without_reuse() {
-    let world = World::new();
-    let open = world.open();
-    let n = open_issue(&open.parser, "one");
-    // Numbers are used up fast by what is refused.
-    let waste = |repository: &Repository, id: EntityId| {
-        let refused = repository.commit(move |draft| -> Result<(), Refusal> {
-            for _ in 0..120 {
-                draft.event(&alpha(), &id, Commented {}, None, &[])?;
-            }
-            Err(Refusal::new(Code::Refused, "x", "y", "z"))
-        });
-        assert_eq!(refused.unwrap_err().what, "x");
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| (0..40).for_each(|_| waste(&open.parser, EntityId::Issue(n))));
-        }
-        scope.spawn(|| (0..60).for_each(|_| waste(&open.forge, EntityId::Project("parser".parse().unwrap()))));
-    });
-    let last = open_issue(&open.parser, "after");
-    let q = open.parser.snapshot().fold.issue(last).unwrap().opened_q;
-    assert!(q > 25_000, "{q}");
-    assert_eq!(open.sequence.shown(), q, "nothing is in flight");
-    assert!(open.forge.snapshot().seq_reserved >= q);
-    drop(open);
-    assert_eq!(world.verify(), Vec::<String>::new());
-}
-
-#[test]
-fn an_index_whose_batch_never_got_its_name_is_no_damage() {
-    let world = World::new();
-    let open = world.open();
-    open_issue(&open.parser, "one");
-    let next = open.parser.snapshot().number + 1;
-    drop(open);
-    // Nor are those of merged packs and of code whose names were lost with the power.
-    let names = [
-        format!("pack-b{next:015x}{}", "0".repeat(24)),
-        format!("pack-m{}", "0".repeat(39)),
-        format!("pack-c{}", "0".repeat(39)),
-    ];
-    let orphans = names.map(|name| world.path("parser").join(format!("objects/pack/{name}.idx")));
-    for orphan in &orphans {
-        fs::write(orphan, b"half an index, torn in the middle of being written").unwrap();
-    }
-    assert_eq!(world.verify(), Vec::<String>::new());
-    world.open();
-    assert!(orphans.iter().all(|orphan| !orphan.exists()));
-}
-
-#[test]
-fn a_pack_that_git_named_is_no_batch_whatever_its_first_digit() {
-    let world = World::new();
-    open_issue(&world.open().parser, "one");
-    let dir = world.path("parser").join("objects/pack");
-    // Packs called by their checksum, until one begins like a batch of ours.
-    let foreign = (0u32..).find_map(|k| {
-        let object = git::object::Object::new(git::object::Kind::Blob, format!("blob {k}").into_bytes());
-        let mut builder = git::pack::write::Builder::default();
-        builder.add(object.id().unwrap(), &object);
-        let pack = builder.finish();
-        let name = notes_schema::names::hex(&pack.checksum);
-        name.starts_with('b').then_some((name, pack))
-    });
-    let (name, pack) = foreign.unwrap();
-    fs::write(dir.join(format!("pack-{name}.pack")), &pack.pack).unwrap();
-    fs::write(dir.join(format!("pack-{name}.idx")), &pack.index).unwrap();
-    let open = world.open();
-    assert_eq!(open.parser.read_only(), None);
-    for k in 0..40 {
-        open_issue(&open.parser, &format!("issue {k}"));
-    }
-    open.parser.maintain().unwrap();
-    assert!(dir.join(format!("pack-{name}.pack")).exists(), "it is not ours to merge");
-    drop(open);
-    assert_eq!(world.open().parser.snapshot().fold.issues().count(), 41);
-    assert_eq!(world.verify(), Vec::<String>::new());
-}
-
-#[test]
-fn numbers_given_back_at_a_polite_stop_are_used_next() {
-    let world = World::new();
-    let open = world.open();
-    open_issue(&open.parser, "x");
-    let last = open.parser.snapshot().fold.max_q;
-    let to = open.sequence.give_back().unwrap();
-    assert_eq!(to, last);
-    open.forge
-        .commit(move |draft| {
-            draft.release_sequence(to);
-            Ok(())
-        })
-        .unwrap();
-    // A writer that was still under way reserves again, later in the ledger, and stays unique.
-    open_issue(&open.parser, "late");
-    assert!(open.parser.snapshot().fold.max_q > last);
-    let reserved = open.forge.snapshot().seq_reserved;
-    assert!(reserved > last);
-    drop(open);
-    let open = world.open();
-    open_issue(&open.parser, "next");
-    assert_eq!(world.verify(), Vec::<String>::new());
 }
