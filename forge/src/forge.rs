@@ -17,6 +17,7 @@ mod notes;
 mod owners;
 mod push;
 pub mod redact;
+mod refusals;
 mod sealed;
 mod settle;
 mod signature;
@@ -160,6 +161,7 @@ pub struct Forge {
     push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
     collections: space::Collections,
     sealed: sealed::Looked,
+    refusals: refusals::Refusals,
     stopping: watch::Sender<bool>,
     /// Places to look for those who wait for news.
     looking: Semaphore,
@@ -226,6 +228,7 @@ impl Forge {
             config: config.clone(),
             data,
             _lock: lock,
+            refusals: refusals::Refusals::new(clock()),
             clock,
             sequence,
             deps,
@@ -291,6 +294,16 @@ impl Forge {
     /// Changes whenever [`Forge::seq`] may have grown.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.sequence.subscribe()
+    }
+
+    /// What the gate refused lately.
+    pub fn refusals(&self) -> &refusals::Refusals {
+        &self.refusals
+    }
+
+    /// Remembers a refusal where it is the gate's.
+    pub(crate) fn note_refusal(&self, project: &ProjectName, agent: &AgentName, refusal: &Refusal) {
+        self.refusals.note(self.now(), project, agent, refusal);
     }
 
     /// A place to look for whoever waits for news. A change wakes all who wait, and most find nothing in it, or something

@@ -44,6 +44,7 @@ mod vote;
 mod vouch;
 mod work;
 
+use notes_schema::ItemRef;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -229,7 +230,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Parses, authorises and runs one command. Reads `body` only where the command takes one.
 pub async fn dispatch(forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead + Send + Unpin)) -> Reply {
     let mut args = Args::default();
-    let outcome = answer(forge, &call, body, &mut args).await.map_err(Refusal::to_a_command);
+    let outcome = answer(forge, &call, body, &mut args).await;
+    if let (Err(refusal), Some(agent)) = (&outcome, call.actor.agent())
+        && let Some(item) = refusal.what.split(' ').find_map(|word| word.parse::<ItemRef>().ok())
+    {
+        forge.note_refusal(&item.project, &agent.name, refusal);
+    }
+    let outcome = outcome.map_err(Refusal::to_a_command);
     let json = call.json || args.has("json");
     match outcome {
         Ok(answer) => Reply {

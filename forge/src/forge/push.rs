@@ -22,7 +22,6 @@ use crate::answer::{Code, Refusal};
 use crate::authority::{self, AgentActor};
 use crate::gate::{self, View};
 use crate::ledger::{Draft, Repository, Snapshot, fault, record_files};
-use git::name::FullName;
 use git::object::Kind;
 use git::pack::intake::{Kept, Overlay, Quarantine};
 use git::store::{Objects, Over};
@@ -114,7 +113,8 @@ pub(super) fn receive(
     if sorted.updates.iter().all(|(_, result)| result.is_err()) || (sorted.atomic && sorted.any_refused()) {
         let (snapshot, root) = (repository.snapshot(), forge.root());
         let view = View::new(&snapshot, &root, repository.store().as_ref(), forge.now());
-        return Ok(sorted.refused(told::unsubmitted(&view, &snapshot, repository.store().as_ref(), agent).as_deref()));
+        let lead = told::unsubmitted(&view, &snapshot, repository.store().as_ref(), agent);
+        return Ok(told(forge, repository, agent, sorted.refused(lead.as_deref())));
     }
     // Others may have filled it meanwhile.
     if !push.quarantine.is_empty() {
@@ -122,7 +122,7 @@ pub(super) fn receive(
     }
     let (objects, pack) = land(repository, push.quarantine)?;
     let is_landed = pack.is_some();
-    let shared = Arc::new(Mutex::new(PushOutcome::default()));
+    let shared = Arc::new(Mutex::new(Judged::default()));
     let (answer, forge_for_plan, store, by) =
         (shared.clone(), forge.clone(), repository.store().clone(), agent.clone());
     let outcome = forge.commit(repository, agent, move |draft| {
@@ -133,7 +133,7 @@ pub(super) fn receive(
         let most = forge_for_plan.config().limits.refs_each;
         let planned = plan(draft, &forge_for_plan.root(), &view_objects, &by, sorted, most);
         let changed = planned.changed;
-        *answer.lock().expect("invariant: no panic under this lock") = planned.outcome;
+        *answer.lock().expect("invariant: no panic under this lock") = planned.judged;
         if !changed {
             // Nothing of it lands, so nothing of it is written either.
             return Err(Refusal::new(Code::Refused, "push", "every ref was refused or is unchanged", "git fetch"));
@@ -152,15 +152,29 @@ pub(super) fn receive(
     let answered = std::mem::take(&mut *shared.lock().expect("invariant: no panic under this lock"));
     match outcome {
         Err(refusal) if answered.results.is_empty() || refusal.what != "push" => Err(refusal),
-        Ok(_) | Err(_) => Ok(with_urls(forge, answered)),
+        Ok(_) | Err(_) => Ok(told(forge, repository, agent, answered)),
     }
 }
 
-fn with_urls(forge: &Forge, mut outcome: PushOutcome) -> PushOutcome {
-    for message in &mut outcome.messages {
-        *message = message.replace("{http}", &forge.config().public_http);
+/// What was found of a push.
+#[derive(Default)]
+struct Judged {
+    results: Vec<(RefName, Result<(), Refusal>)>,
+    /// What is said beside the refs, with `{http}` for the forge's address.
+    messages: Vec<String>,
+}
+
+/// The same as git shows it; what the gate refused is remembered for those who watch.
+fn told(forge: &Forge, repository: &Repository, agent: &AgentActor, judged: Judged) -> PushOutcome {
+    for refusal in judged.results.iter().filter_map(|(_, result)| result.as_ref().err()) {
+        forge.note_refusal(repository.name(), &agent.name, refusal);
     }
-    outcome
+    let shown = |(name, result): (RefName, Result<(), Refusal>)| (name.into(), result.map_err(|refusal| line(&refusal)));
+    let address = |message: String| message.replace("{http}", &forge.config().public_http);
+    PushOutcome {
+        results: judged.results.into_iter().map(shown).collect(),
+        messages: judged.messages.into_iter().map(address).collect(),
+    }
 }
 
 impl Sorted {
@@ -168,20 +182,13 @@ impl Sorted {
         self.updates.iter().any(|(_, result)| result.is_err())
     }
 
-    fn refused(self, lead: Option<&str>) -> PushOutcome {
+    fn refused(self, lead: Option<&str>) -> Judged {
         let atomic = Refusal::new(Code::Refused, "push", "another ref of this atomic push was refused", "");
         let every = self.updates.into_iter().map(|(update, result)| (update.name, result.and(Err(atomic.clone()))));
-        PushOutcome { results: answers(every.collect(), lead), messages: Vec::new() }
+        let mut results = every.collect::<Vec<_>>();
+        mending::once(&mut results, lead);
+        Judged { results, messages: Vec::new() }
     }
-}
-
-/// The results of a push as git shows them, with one next command among those that are refused.
-fn answers(
-    mut results: Vec<(RefName, Result<(), Refusal>)>,
-    lead: Option<&str>,
-) -> Vec<(FullName, Result<(), String>)> {
-    mending::once(&mut results, lead);
-    results.into_iter().map(|(name, result)| (name.into(), result.map_err(|refusal| line(&refusal)))).collect()
 }
 
 /// Objects of a small pack, to ride in the batch.
@@ -322,7 +329,7 @@ fn check_kind(objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> 
 }
 
 struct Planned {
-    outcome: PushOutcome,
+    judged: Judged,
     changed: bool,
 }
 
@@ -369,13 +376,13 @@ fn plan(
             updates: sorted.updates.iter().zip(results).map(|((u, _), (_, r))| (u.clone(), r)).collect(),
             ..sorted
         };
-        return Planned { outcome: refused.refused(None), changed: false };
+        return Planned { judged: refused.refused(None), changed: false };
     }
     let mut messages: Vec<String> = sorted.searched.as_ref().and_then(|searched| searched.gap()).into_iter().collect();
     let changed = !moved.is_empty();
     if changed && let Err(refusal) = consequences(draft, root, objects, agent, &moved, &sorted.records, &mut messages) {
-        let results = results.into_iter().map(|(name, _)| (name.into(), Err(line(&refusal)))).collect();
-        return Planned { outcome: PushOutcome { results, messages: Vec::new() }, changed: false };
+        let results = results.into_iter().map(|(name, _)| (name, Err(refusal.clone()))).collect();
+        return Planned { judged: Judged { results, messages: Vec::new() }, changed: false };
     }
     let mut lead = None;
     if results.iter().any(|(_, result)| result.is_err()) {
@@ -385,7 +392,8 @@ fn plan(
         let nexts: Vec<String> = nexts;
         lead = nexts.first().and_then(|next| next.strip_prefix("next: ")).map(str::to_owned);
     }
-    Planned { outcome: PushOutcome { results: answers(results, lead.as_deref()), messages }, changed }
+    mending::once(&mut results, lead.as_deref());
+    Planned { judged: Judged { results, messages }, changed }
 }
 
 /// Whether this very update has happened: a push whose answer was lost may be sent again.
