@@ -18,7 +18,6 @@ struct Shown {
     default_branch: String,
     head: Option<String>,
     members: u64,
-    ssh_url: String,
     http_url: String,
     open_issues: Vec<Open>,
     open_pulls: Vec<Open>,

@@ -40,4 +40,5 @@ mod tampered;
 mod tls;
 mod upgrade;
 mod verifiers;
+mod work;
 mod work_pages;

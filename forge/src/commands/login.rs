@@ -21,7 +21,7 @@ impl Render for Offered {
     fn markdown(&self) -> String {
         format!(
             "Open this in your browser within two minutes; it is good once. Whoever opens it is you: show it to nobody.\n\n    \
-             {}\n\nor type the code at /login: {}\n---\nnext: logout\n",
+             {}\n\nor type the code at /login: {}\n---\nnext: feed\n",
             self.url, self.code
         )
     }

@@ -1,7 +1,7 @@
 //! `submit`: work becomes a pull request.
 
 use notes_schema::event::PullOpened;
-use notes_schema::{EntityId, ItemRef, Oid, RefName, refs};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, RefName, refs};
 use serde::Serialize;
 
 use super::checks::{self, CheckLine};
@@ -121,13 +121,7 @@ fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
                 .map(|(p, _, _)| Project { repository: p.repository.clone(), snapshot: p.snapshot.clone() });
             (locate(context, &branch, named.or(from_issue))?, branch)
         }
-        None => {
-            let (project, reference) = super::work::only_work(context, agent)?;
-            let work = project.snapshot.fold.work_on(agent, reference.n);
-            let branch = work.map(|work| work.worker.branch.clone());
-            let branch = branch.ok_or_else(|| context.usage("say which branch"))?;
-            (project, branch)
-        }
+        None => only_branch(context, agent)?,
     };
     let started =
         || project.snapshot.fold.work_of(agent).find(|(_, work)| work.worker.branch == branch).map(|(n, _)| n);
@@ -143,6 +137,29 @@ fn find(context: &Context, args: &Args) -> Result<(Project, Asked), Refusal> {
     let title = args.value("title").map(|t| crate::state::snippet(t, TITLED));
     let asked = Asked { branch, issue, title, text: args.value("body").map(str::to_owned) };
     Ok((project, asked))
+}
+
+/// The one branch of the agent's work for which no pull request of its own is open.
+fn only_branch(context: &Context, agent: &AgentName) -> Result<(Project, RefName), Refusal> {
+    let mut found = Vec::new();
+    for repository in context.forge.open_repositories() {
+        let snapshot = repository.snapshot();
+        let fold = &snapshot.fold;
+        let waits = |issue| fold.answers(issue).any(|(_, p)| p.author == *agent && p.status == PullStatus::Open);
+        for (_, work) in fold.work_of(agent).filter(|(issue, _)| !waits(*issue)) {
+            let project = Project { repository: repository.clone(), snapshot: snapshot.clone() };
+            found.push((project, work.worker.branch.clone()));
+        }
+    }
+    let names: Vec<&str> = found.iter().map(|(_, branch)| branch.short()).collect();
+    match names.as_slice() {
+        [] => Err(Refusal::new(Code::NotFound, "submit", "you are at work on nothing that is not submitted", "feed")),
+        [_] => Ok(found.remove(0)),
+        [first, ..] => {
+            let (why, next) = (format!("say which branch: {}", names.join(", ")), format!("submit {first}"));
+            Err(Refusal::new(Code::Usage, "submit", why, next))
+        }
+    }
 }
 
 /// The project that has the branch: named, current, or the only one that has it.

@@ -297,7 +297,8 @@ pub(super) fn only_work(context: &Context, agent: &AgentName) -> Result<(Project
         [only] => context.item(&only.to_string()).map(|(project, reference, _)| (project, reference)),
         several => {
             let names: Vec<String> = several.iter().map(ItemRef::to_string).collect();
-            Err(Refusal::new(Code::Usage, "work", format!("you work on several: {}", names.join(", ")), "my-work"))
+            let why = format!("you work on several: {}; say which", names.join(", "));
+            Err(Refusal::new(Code::Usage, "work", why, "my-work"))
         }
     }
 }

@@ -64,7 +64,9 @@ fn unreadable(error: impl ToString) -> Refusal {
 pub(super) fn commit(project: &Project, name: &str) -> Result<Oid, Refusal> {
     let (snapshot, store) = (&project.snapshot, project.repository.store().as_ref());
     if name.is_empty() || name == "HEAD" {
-        let empty = || missing(&snapshot.project, "HEAD", "nothing was pushed to the default branch yet");
+        let why = "nothing was pushed to the default branch yet";
+        let next = format!("project show {}", snapshot.project);
+        let empty = || Refusal { next, ..missing(&snapshot.project, "HEAD", why) };
         return snapshot.default_tip().ok_or_else(empty);
     }
     let named = ["refs/heads/", "refs/tags/", "refs/", ""].iter().find_map(|prefix| {
