@@ -8,6 +8,7 @@ mod disk;
 mod redact;
 mod rest;
 mod sealed;
+mod work;
 
 use std::fs;
 use std::path::{Path, PathBuf};
