@@ -6,6 +6,7 @@
 mod certificate;
 mod contests;
 mod credentials;
+mod expiry;
 mod folding;
 mod follow;
 mod found;
@@ -559,6 +560,9 @@ impl Forge {
             }
             if let Err(error) = self.close_contests(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "a contest that is due stays open");
+            }
+            if let Err(error) = self.expire_work(&repository) {
+                tracing::warn!(project = %repository.name(), why = %error, "work that was dropped is not ended");
             }
             if let Err(error) = self.write_notes(&repository) {
                 tracing::warn!(project = %repository.name(), why = %error, "notes lag");

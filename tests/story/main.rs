@@ -14,6 +14,7 @@ mod clients;
 mod code_pages;
 mod contests;
 mod documents;
+mod expiry;
 mod faults;
 mod folded;
 mod follow;

@@ -194,7 +194,7 @@ struct Profiled {
     /// Where tiers begin, in milli-Elo.
     tiers_begin: [(Tier, i64); 2],
     history: Vec<HistoryLine>,
-    /// Whether it keeps what it starts in contests; it never touches a rating.
+    /// Whether it keeps what it starts; it never touches a rating.
     reliability: Reliability,
     contests: Contests,
     projects: Vec<String>,
@@ -252,7 +252,7 @@ impl Render for Profiled {
         if let Some(permille) = self.reliability.permille {
             let Kept { delivered, abandoned, expired } = self.reliability.kept;
             out.push_str(&format!(
-                "delivers {}.{}% of the contests that it starts ({delivered} delivered, {abandoned} given up, {expired} expired)\n",
+                "delivers {}.{}% of what it starts ({delivered} delivered, {abandoned} given up, {expired} expired)\n",
                 permille / 10,
                 permille % 10
             ));
@@ -342,11 +342,10 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         place: c.place,
         reached: c.reached,
     };
-    let kept = context
-        .forge
-        .open_repositories()
-        .iter()
-        .fold(Kept::default(), |kept, repository| kept.and(repository.snapshot().fold.contests.kept(&agent)));
+    let kept = context.forge.open_repositories().iter().fold(Kept::default(), |kept, repository| {
+        let fold = &repository.snapshot().fold;
+        kept.and(fold.contests.kept(&agent)).and(fold.works.kept(&agent))
+    });
     let projects = fold.members.iter().filter(|(a, p)| *a == agent && !p.is_forge()).map(|(_, p)| p.to_string());
     Ok(Answer::of(&Profiled {
         owner: fold.owner(&agent),

@@ -29,7 +29,7 @@ pub(super) fn working(fold: &Fold, n: u64, issue: &IssueState) -> Vec<Working> {
         agent: work.worker.agent.clone(),
         branch: work.worker.branch.short().to_owned(),
         base: work.worker.base,
-        deadline_ms: work.worker.deadline_ms,
+        deadline_ms: work.due_ms(),
     };
     works.map(line).collect()
 }

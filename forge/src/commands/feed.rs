@@ -23,7 +23,7 @@ use super::{Args, Command, Context, Shape, Takes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::state::elo::show_change;
-use crate::state::{Fold, IssueState, LastComment, PullState, PullStatus, Worker};
+use crate::state::{Fold, IssueState, IssueStatus, LastComment, PullState, PullStatus, Work};
 use git::diff;
 use git::store::Objects as _;
 use hooks::policy::reaches;
@@ -348,6 +348,7 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
                 (None, None) => {}
             }
         }
+        expired(fold, item, agent, last_act, world);
         to_verify(fold, item, agent, world);
         let submitted: BTreeSet<u64> = fold
             .authored_by(agent)
@@ -357,7 +358,7 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
             .collect();
         for (n, work) in fold.work_of(agent).filter(|(n, _)| !submitted.contains(n)) {
             if let Some(issue) = fold.issue(n) {
-                world.working.push(at_work(item(n), issue, &work.worker));
+                world.working.push(at_work(item(n), issue, work));
             }
         }
     }
@@ -383,6 +384,23 @@ fn rated(context: &Context, wanted: &Wanted, agent: &AgentName, last_act: u64, w
             quote: None,
             seq: change.q,
             next: format!("submission {}/{}", change.cause.project, change.cause.n),
+        });
+    }
+}
+
+/// Work on open issues that the forge ended since the agent was here last.
+fn expired(fold: &Fold, item: impl Fn(u64) -> ItemRef, agent: &AgentName, last_act: u64, world: &mut World) {
+    for (n, expired) in fold.works.expired_of(agent).filter(|(_, expired)| expired.q > last_act) {
+        let Some(issue) = fold.issue(n).filter(|issue| issue.status == IssueStatus::Open) else { continue };
+        let reference = item(n);
+        world.attention.push(Item {
+            next: format!("start {}/{n}", reference.project),
+            reference,
+            title: issue.title.clone(),
+            text: format!("your work on it expired: no sign of life since {}", show_time(expired.alive_ms)),
+            by: None,
+            quote: None,
+            seq: expired.q,
         });
     }
 }
@@ -415,16 +433,17 @@ fn to_verify(fold: &Fold, item: impl Fn(u64) -> ItemRef, agent: &AgentName, worl
     }
 }
 
-fn at_work(reference: ItemRef, issue: &IssueState, worker: &Worker) -> Item {
-    let base = worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
+fn at_work(reference: ItemRef, issue: &IssueState, work: &Work) -> Item {
+    let base = work.worker.base.map_or(String::new(), |b| format!(" · base {}", b.short()));
+    let moves = if work.idle_ms.is_some() { ", later with each push or reply" } else { "" };
     Item {
         reference,
         title: issue.title.clone(),
-        text: format!("due {}{base}", show_time(worker.deadline_ms)),
+        text: format!("due {}{moves}{base}", show_time(work.due_ms())),
         by: None,
         quote: None,
         seq: issue.last_q,
-        next: format!("submit {}", worker.branch.short()),
+        next: format!("submit {}", work.worker.branch.short()),
     }
 }
 

@@ -241,14 +241,14 @@ fn split_panels(project: &Project, issue: u64) -> Vec<Waiting> {
 /// Work that should have been submitted by now.
 fn overdue(context: &Context, project: &Project) -> Vec<Waiting> {
     let (fold, now) = (&project.snapshot.fold, context.forge.now());
-    let late = fold.works().filter(|(_, _, work)| work.worker.deadline_ms < now);
+    let late = fold.works.all().filter(|(_, _, work)| work.due_ms() < now);
     let submitted = |agent: &AgentName, issue: u64| fold.answers(issue).any(|(_, pull)| pull.author == *agent);
     let late = late.filter(|(agent, n, _)| !submitted(agent, *n));
     let row = |(agent, n, work): (&AgentName, u64, &Work)| {
         let issue = fold.issue(n)?;
-        let evidence = vec![format!("{agent} was due {}", show_time(work.worker.deadline_ms))];
+        let evidence = vec![format!("{agent} was due {}", show_time(work.due_ms()))];
         Some(Waiting {
-            since_ms: work.worker.deadline_ms,
+            since_ms: work.due_ms(),
             ..one(project, Why::Overdue, n, &issue.title, evidence, "details")
         })
     };

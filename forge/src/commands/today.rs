@@ -256,10 +256,7 @@ fn working(projects: &[Project]) -> (Vec<Working>, usize) {
     for project in projects {
         let fold = &project.snapshot.fold;
         // What was submitted waits for others.
-        let submitted = |agent: &AgentName, issue| {
-            fold.answers(issue).any(|(_, pull)| pull.author == *agent && pull.status == PullStatus::Open)
-        };
-        for (agent, n, work) in fold.works().filter(|(agent, n, _)| !submitted(agent, *n)) {
+        for (agent, n, work) in fold.works.all().filter(|(agent, n, _)| !fold.awaits(agent, *n)) {
             agents.insert(agent.clone());
             let Some(issue) = fold.issue(n) else { continue };
             rows.push((
@@ -269,7 +266,7 @@ fn working(projects: &[Project]) -> (Vec<Working>, usize) {
                     reference: ItemRef { project: project.repository.name().clone(), n },
                     title: issue.title.clone(),
                     since_ms: work.since_ms,
-                    due_ms: work.worker.deadline_ms,
+                    due_ms: work.due_ms(),
                     runs: Vec::new(),
                 },
             ));

@@ -10,16 +10,19 @@ use serde::Serialize;
 
 use super::context::Project;
 use super::issues::Changed;
-use super::text::inline;
+use super::text::{count, inline};
 use super::{Args, Command, Context, Door, Shape};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{AgentActor, Needs, Of};
+use crate::gate::View;
 use crate::ledger::{Author, Draft, Snapshot};
-use crate::state::{IssueStatus, Worker};
+use crate::state::{IssueStatus, Work};
+use hooks::Repo as _;
 
-/// Unless the issue says otherwise, work is due after a day.
-/// Limit: time until work that was started is overdue | {:ms}
+/// Where the policy lets work never end, it is due after a day all the same.
+/// Limit: time until work that was started is overdue, where the policy says that it never ends | {:ms}
 const DEADLINE_MS: u64 = 86_400_000;
+const HOUR_MS: u64 = 3_600_000;
 
 #[derive(Serialize)]
 pub(super) struct CloneUrls {
@@ -43,6 +46,9 @@ struct Begun {
     base: Option<Oid>,
     branch: String,
     deadline_ms: u64,
+    /// So long it may be without a sign of life before the forge ends it; none where that does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_ms: Option<u64>,
     nonce: String,
     git_config: Vec<Vec<String>>,
     others: Vec<AgentName>,
@@ -63,7 +69,13 @@ impl Render for Begun {
     fn markdown(&self) -> String {
         let project = &self.reference.project;
         let mut out = format!("# Work on {}: {}\n\n", self.reference, inline(&self.title));
-        out.push_str(&format!("Due {}. ", show_time(self.deadline_ms)));
+        let due = show_time(self.deadline_ms);
+        out.push_str(&match self.idle_ms {
+            Some(ms) => {
+                format!("Due {due}: it expires {} after your last push or reply. ", count(ms / HOUR_MS, "hour"))
+            }
+            None => format!("Due {due}. "),
+        });
         out.push_str(&match self.others.as_slice() {
             [] => "Nobody else works on it.\n".to_owned(),
             others => {
@@ -129,9 +141,10 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         .try_fill_bytes(&mut nonce)
         .map_err(|e| Refusal::new(Code::TryLater, "start", format!("the system gives no random bytes: {e}"), "feed"))?;
     let n = reference.n;
-    let (name, root) = (reference.clone(), context.root.clone());
-    let ((worker, nonce), after) =
-        context.commit(&project.repository, move |draft| begin(draft, &root, &by, &name, &agent, nonce))?;
+    let (name, root, idle_ms) = (reference.clone(), context.root.clone(), idle_ms(context, &project)?);
+    let (work, after) =
+        context.commit(&project.repository, move |draft| begin(draft, &root, &by, &name, &agent, (nonce, idle_ms)))?;
+    let (deadline_ms, idle_ms, Work { worker, nonce, .. }) = (work.due_ms(), work.idle_ms, work);
     let config = context.forge.config();
     let issue = after.fold.issue(n);
     let others = issue.map(|i| i.workers.iter().filter(|a| **a != worker.agent).cloned().collect());
@@ -157,7 +170,8 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         clone: CloneUrls::of(context, &reference.project),
         clone_from: super::projects::clone_url(context, &reference.project),
         base: worker.base,
-        deadline_ms: worker.deadline_ms,
+        deadline_ms,
+        idle_ms,
         git_config: git_config(context.agent()?, &reference, worker.base, &nonce),
         nonce: hex(&nonce),
         others: others.unwrap_or_default(),
@@ -190,14 +204,24 @@ pub(super) fn git_config(agent: &AgentActor, reference: &ItemRef, base: Option<O
     settings
 }
 
+/// So long work on an issue of the project may be without a sign of life, by the policy that holds now, milliseconds; `None` for
+/// ever.
+fn idle_ms(context: &Context, project: &Project) -> Result<Option<u64>, Refusal> {
+    let store = project.repository.store().as_ref();
+    let view = View::new(&project.snapshot, &context.root, store, context.forge.now());
+    let policy = view.policy().map_err(|e| Refusal::new(Code::TryLater, "start", e.to_string(), "help policy"))?;
+    Ok(Some(policy.policy.idle_hours.saturating_mul(HOUR_MS)).filter(|ms| *ms > 0))
+}
+
+/// Starts work with this nonce, which may be so long without a sign of life; or answers what was started before.
 fn begin(
     draft: &mut Draft,
     root: &Snapshot,
     by: &Author,
     reference: &ItemRef,
     agent: &AgentActor,
-    nonce: [u8; 16],
-) -> Result<(Worker, Vec<u8>), Refusal> {
+    (nonce, idle_ms): ([u8; 16], Option<u64>),
+) -> Result<Work, Refusal> {
     let snapshot = draft.snapshot();
     let issue = snapshot.fold.issue(reference.n).ok_or_else(|| {
         let why = "it is a pull request; work starts on issues";
@@ -211,25 +235,23 @@ fn begin(
     if let Some(work) = snapshot.fold.work_on(&agent.name, reference.n)
         && may_use(snapshot, &work.worker.branch, agent)
     {
-        return Ok((work.worker.clone(), work.nonce.clone()));
+        return Ok(work.clone());
     }
-    let (base, deadline_ms) = match &issue.contest {
+    let (base, deadline_ms, idle_ms) = match &issue.contest {
         Some(contest) => {
             super::contest::may_start(root, reference, contest, &agent.name)?;
-            (Some(contest.base), contest.closes_ms.unwrap_or(draft.now().saturating_add(contest.runs_ms)))
+            (Some(contest.base), contest.closes_ms.unwrap_or(draft.now().saturating_add(contest.runs_ms)), None)
         }
-        None => (snapshot.default_tip(), draft.now() + DEADLINE_MS),
+        None => {
+            let due_ms = draft.now().saturating_add(idle_ms.unwrap_or(DEADLINE_MS));
+            (snapshot.default_tip(), due_ms, idle_ms)
+        }
     };
     let branch = free_branch(snapshot, agent, reference.n, &issue.title)?;
-    let fact = WorkStarted { base, branch, nonce: nonce.to_vec(), deadline_ms };
-    let worker = Worker {
-        agent: agent.name.clone(),
-        base: fact.base,
-        branch: fact.branch.clone(),
-        deadline_ms: fact.deadline_ms,
-    };
+    let fact = WorkStarted { base, branch, nonce: nonce.to_vec(), deadline_ms, idle_ms };
     draft.event(by, &EntityId::Issue(reference.n), fact, None, &[])?;
-    Ok((worker, nonce.to_vec()))
+    let begun = draft.snapshot().fold.work_on(&agent.name, reference.n).cloned();
+    Ok(begun.expect("invariant: what was started a moment ago is folded"))
 }
 
 /// Whether a branch is free or the agent's own, and not that of a pull request that has ended.

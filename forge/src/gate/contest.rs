@@ -55,7 +55,7 @@ pub fn close(
     let mut entries = newest.iter().map(entry).collect::<Result<Vec<Entry>, Refusal>>()?;
     entries.sort_by(|a, b| a.agent.cmp(&b.agent));
     let idle = |agent: &&AgentName| entries.binary_search_by(|entry| entry.agent.cmp(agent)).is_err();
-    let expired = snapshot.fold.workers_on(issue).filter(idle).take(MOST_ENTRIES).cloned().collect();
+    let expired = snapshot.fold.works.on(issue).filter(idle).take(MOST_ENTRIES).cloned().collect();
     let candidates = candidates(snapshot, root, issue, &entries, believed);
     Ok(ContestClosed { entries, expired, candidates })
 }

@@ -315,6 +315,8 @@ impl Snapshot {
             for line in &push.records {
                 self.know_record(&push.a, line, batch.n);
             }
+            let issues = push.records.iter().filter_map(|line| line.issue.as_ref());
+            self.fold.works.pushed(&push.a, &push.refs, issues, batch.t);
         }
         self.put(refs::ledger(), RefValue { id: read.commit, peeled: None });
     }

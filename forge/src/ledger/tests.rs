@@ -11,6 +11,7 @@ mod redact;
 mod rest;
 mod sealed;
 mod writers;
+mod work;
 
 use std::fs;
 use std::path::{Path, PathBuf};

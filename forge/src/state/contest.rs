@@ -152,11 +152,11 @@ fn fared(placed: &Placed) -> Fared {
 /// Whether an agent keeps what it starts. It never touches a rating.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// Contests for which it submitted something in time.
+    /// Contests for which it submitted something in time; issues that it started and closed by what landed.
     pub delivered: u64,
-    /// Contests that it gave up.
+    /// Contests that it gave up. To give up an issue that is none costs nothing.
     pub abandoned: u64,
-    /// Contests that closed without a word from it.
+    /// Contests that closed, and issues on which the forge ended its work, without a word from it.
     pub expired: u64,
 }
 

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, OwnerSpan,
-    ProjectState, PullState, Ratings, Rerun, Shared, State, TokenState, Votes, Worker,
+    ProjectState, PullState, Ratings, Rerun, State, TokenState, Votes, Work, Works,
 };
-use crate::state::{IssueStatus, Stage};
+use crate::state::{IssueStatus, PullStatus, Stage};
 
 /// An event's circumstances, as folds need them.
 pub struct Happened<'a> {
@@ -54,17 +54,6 @@ pub struct Started {
     pub at_ms: u64,
 }
 
-/// An agent's work on an open issue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Work {
-    /// As `start` answered it.
-    pub worker: Worker,
-    /// What binds its records to that start.
-    pub nonce: Vec<u8>,
-    /// When that was, milliseconds since 1970.
-    pub since_ms: u64,
-}
-
 /// Everything folded of one repository. Cloning is cheap: all maps share structure.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
@@ -89,9 +78,8 @@ pub struct Fold {
     pub dedupe: OrdMap<String, u64>,
     /// In a project: issues that came from elsewhere, by their key.
     pub imported: OrdMap<String, u64>,
-    /// In a project: who works on what. The state of an issue names the newest only; this has all.
-    work: OrdMap<(AgentName, u64), Shared<Work>>,
-    workers: OrdMap<u64, OrdSet<AgentName>>,
+    /// In a project: who works on what.
+    pub works: Works,
     /// In a project: issues and pull requests by author.
     authored: OrdSet<(AgentName, u64)>,
     /// In a project: branches whose pull request has ended.
@@ -213,22 +201,21 @@ impl Fold {
 
     /// Open issues that an agent works on, by number.
     pub fn work_of<'a>(&'a self, agent: &AgentName) -> impl Iterator<Item = (u64, &'a Work)> {
-        let range = (agent.clone(), 0)..=(agent.clone(), u64::MAX);
-        self.work.range(range).map(|((_, n), work)| (*n, &**work))
-    }
-
-    /// All work on open issues.
-    pub fn works(&self) -> impl Iterator<Item = (&AgentName, u64, &Work)> {
-        self.work.iter().map(|((agent, n), work)| (agent, *n, &**work))
+        self.works.of(agent)
     }
 
     fn works_on(&self, id: &EntityId, agent: &AgentName) -> bool {
-        matches!(id, EntityId::Issue(n) if self.work.contains_key(&(agent.clone(), *n)))
+        matches!(id, EntityId::Issue(n) if self.works.get(agent, *n).is_some())
     }
 
     /// An agent's work on one issue.
     pub fn work_on(&self, agent: &AgentName, issue: u64) -> Option<&Work> {
-        self.work.get(&(agent.clone(), issue)).map(|work| &**work)
+        self.works.get(agent, issue)
+    }
+
+    /// Whether an agent's answer to an issue waits for others: its work on that does not expire meanwhile.
+    pub fn awaits(&self, agent: &AgentName, issue: u64) -> bool {
+        self.answers(issue).any(|(_, pull)| pull.author == *agent && pull.status == PullStatus::Open)
     }
 
     /// The pull requests that answer an issue, by number.
@@ -240,11 +227,6 @@ impl Fold {
     /// When the tip of a pull request's newest round arrived, milliseconds since 1970.
     pub fn arrived_ms(&self, pull: u64) -> u64 {
         self.arrived.get(&pull).copied().unwrap_or(0)
-    }
-
-    /// Who works on an issue.
-    pub fn workers_on(&self, issue: u64) -> impl Iterator<Item = &AgentName> {
-        self.workers.get(&issue).into_iter().flatten()
     }
 
     /// Numbers of the issues and pull requests that an agent opened.
@@ -269,7 +251,8 @@ impl Fold {
             (Fact::Commented(_), State::Issue(s)) => s.commented(at),
             (Fact::Commented(_), State::Pull(s)) => s.commented(at),
             (Fact::WorkStarted(_), State::Issue(s)) => s.started(at, !self.works_on(id, at.agent)),
-            (Fact::WorkAbandoned(_), State::Issue(s)) => s.stopped(at, self.works_on(id, at.agent)),
+            (Fact::WorkAbandoned(_), State::Issue(s)) => s.stopped(at.agent, self.works_on(id, at.agent)),
+            (Fact::WorkExpired(f), State::Issue(s)) => s.stopped(&f.agent, self.works_on(id, &f.agent)),
             (Fact::PullOpened(f), s @ State::Nothing) => *s = State::Pull(PullState::opened(f, at)),
             (Fact::PullRound(f), State::Pull(s)) => s.new_round(f),
             (Fact::Reviewed(f), State::Pull(s)) => s.reviewed(f, at),
@@ -367,6 +350,7 @@ impl Fold {
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
                 | Fact::VerifiersJudged(_)
+                | Fact::WorkExpired(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -386,6 +370,7 @@ impl Fold {
     ) {
         let at = Happened { agent: &event.a, t: event.t, q: event.q, text };
         let state = self.next_state(id, fact, &at);
+        self.note_life(id, fact, &at);
         self.index(id, fact, &at);
         if let (Fact::PullMerged(_), EntityId::Pull(n)) = (fact, id) {
             self.landings.insert(*n, digest);
@@ -401,6 +386,25 @@ impl Fold {
         self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, t: event.t, state }));
         self.last_q.insert(event.a.clone(), event.q);
         self.max_q = self.max_q.max(event.q);
+    }
+
+    /// What an agent does on an issue that it works on, or on its answer to that, shows that it still does; and so does the end
+    /// of such an answer, whoever ended it.
+    fn note_life(&mut self, id: &EntityId, fact: &Fact, at: &Happened) {
+        let pull = |n: u64| self.pull(n).map(|pull| (pull.author.clone(), pull.issue));
+        let (agent, issue) = match (id, fact) {
+            (EntityId::Issue(n), _) => (at.agent.clone(), Some(*n)),
+            (EntityId::Pull(_), Fact::PullOpened(opened)) => (at.agent.clone(), opened.issue),
+            (EntityId::Pull(n), Fact::PullMerged(_) | Fact::PullClosed(_)) => pull(*n).unwrap_or((at.agent.clone(), None)),
+            (EntityId::Pull(n), _) => match pull(*n) {
+                Some((author, issue)) if author == *at.agent => (author, issue),
+                Some(_) | None => return,
+            },
+            _ => return,
+        };
+        if let Some(issue) = issue {
+            self.works.alive(&agent, issue, at.t);
+        }
     }
 
     fn index(&mut self, id: &EntityId, fact: &Fact, at: &Happened) {
@@ -430,20 +434,12 @@ impl Fold {
             (Fact::RatingSettled(f), EntityId::Elo(track)) => self.ratings.settled(f, *track, at),
             (Fact::WorkStarted(f), EntityId::Issue(n)) => {
                 self.started.insert(at.agent.clone(), at.q);
-                let worker = Worker {
-                    agent: at.agent.clone(),
-                    base: f.base,
-                    branch: f.branch.clone(),
-                    deadline_ms: f.deadline_ms,
-                };
-                let work = Work { worker, nonce: f.nonce.clone(), since_ms: at.t };
-                self.work.insert((at.agent.clone(), *n), Shared::new(work));
+                self.works.started(*n, f, at);
                 let contest = self.issue(*n).and_then(|issue| issue.contest.as_ref());
                 if let Some(contest) = contest.filter(|contest| contest.closes_ms.is_none()) {
                     let closes_ms = at.t.saturating_add(contest.runs_ms);
                     self.contests.runs(*n, closes_ms);
                 }
-                self.workers.entry(*n).or_default().insert(at.agent.clone());
                 self.give_nonce(&f.nonce, *n, None, at);
             }
             (Fact::ChallengeStarted(f), EntityId::Pull(n)) => {
@@ -471,16 +467,14 @@ impl Fold {
             (Fact::ContestClosed(f), EntityId::Issue(n)) => {
                 self.contests.closed(*n, f);
                 self.forget_dedupe(*n);
-                self.end_work(*n);
+                self.works.ended(*n, None);
             }
+            (Fact::WorkExpired(f), EntityId::Issue(n)) => self.works.expired(*n, f, at),
             (Fact::WorkAbandoned(_), EntityId::Issue(n)) => {
                 if self.issue(*n).is_some_and(|issue| issue.contest.is_some()) && self.works_on(id, at.agent) {
                     self.contests.abandoned(at.agent);
                 }
-                self.work.remove(&(at.agent.clone(), *n));
-                if let Some(workers) = self.workers.get_mut(n) {
-                    workers.remove(at.agent);
-                }
+                self.works.stopped(at.agent, *n);
             }
             (Fact::IssueOpened(f), EntityId::Issue(n)) => {
                 self.authored.insert((at.agent.clone(), *n));
@@ -491,9 +485,10 @@ impl Fold {
             (Fact::IssueImported(f), EntityId::Issue(n)) => {
                 self.imported.entry(f.key.clone()).or_insert(*n);
             }
-            (Fact::IssueClosed(_), EntityId::Issue(n)) => {
+            (Fact::IssueClosed(f), EntityId::Issue(n)) => {
+                let by = f.fixed_by.as_ref().and_then(|pull| self.pull(pull.n)).map(|pull| pull.author.clone());
                 self.forget_dedupe(*n);
-                self.end_work(*n);
+                self.works.ended(*n, by.as_ref());
             }
             (Fact::PullOpened(f), EntityId::Pull(n)) => {
                 self.open_pulls.insert(f.branch.clone(), *n);
@@ -569,7 +564,8 @@ impl Fold {
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
-                | Fact::VerifiersJudged(_),
+                | Fact::VerifiersJudged(_)
+                | Fact::WorkExpired(_),
                 _,
             ) => {}
         }
@@ -605,12 +601,6 @@ impl Fold {
             verbs: fact.verbs.clone(),
         };
         self.tokens.insert(fact.id.clone(), (name.clone(), token));
-    }
-
-    fn end_work(&mut self, n: u64) {
-        for agent in self.workers.remove(&n).unwrap_or_default() {
-            self.work.remove(&(agent, n));
-        }
     }
 
     fn forget_dedupe(&mut self, n: u64) {

@@ -67,7 +67,7 @@ pub struct Worker {
     pub base: Option<Oid>,
     /// The branch name it was offered.
     pub branch: RefName,
-    /// When it is due, milliseconds since 1970.
+    /// When it was due as of the start, milliseconds since 1970.
     pub deadline_ms: u64,
 }
 
@@ -213,8 +213,8 @@ impl IssueState {
     }
 
     /// `was_working` unless the agent did not work on it.
-    pub(super) fn stopped(&mut self, at: &Happened, was_working: bool) {
-        self.workers.retain(|agent| agent != at.agent);
+    pub(super) fn stopped(&mut self, who: &AgentName, was_working: bool) {
+        self.workers.retain(|agent| agent != who);
         self.working -= u64::from(was_working).min(self.working);
     }
 }

@@ -17,18 +17,20 @@ mod pull;
 pub mod rank;
 mod ratings;
 mod votes;
+mod work;
 
 pub use agent::{AgentState, ProjectState, TokenState, WRITTEN_NAMES};
 pub use checks::{Checks, ChecksState};
 pub use contest::{Contest, ContestState, Contests, Kept, Seal, SealedPart, Stage};
 pub use evidence::{Challenge, KeySpan, Rerun};
-pub use fold::{Entity, Fold, Happened, Started, Work};
+pub use fold::{Entity, Fold, Happened, Started};
 pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};
 pub use owners::OwnerSpan;
 pub use panel::{Panel, Trust};
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Game, Ratings};
 pub use votes::{Accepted, Tally, Votes};
+pub use work::{Expired, Work, Works};
 
 #[cfg(test)]
 mod tests;

@@ -56,6 +56,7 @@ enum Place {
     TestPaths,
     Weights,
     Secrets,
+    Work,
     /// The newest `[[ref]]`.
     Ref,
     /// The newest `[[scope]]`.
@@ -74,6 +75,7 @@ const TABLE_NAMES: &[(&str, Place)] = &[
     ("tests", Place::TestPaths),
     ("weights", Place::Weights),
     ("secrets", Place::Secrets),
+    ("work", Place::Work),
     ("ref", Place::Ref),
     ("scope", Place::Scope),
 ];
@@ -287,6 +289,15 @@ pub const KEYS: &[Key] = &[
         bound: "",
         doc: "a push that brings a file with a token or a private key in it is refused",
         set: |p, _, v| boolean(v).map(|search| p.search_secrets = search),
+    },
+    Key {
+        tables: &[Place::Work],
+        name: "idle_hours",
+        kind: "number",
+        default: "`24`",
+        bound: "0 to 720",
+        doc: "hours without a push, a round or a reply of its agent after which work on an issue ends; 0 for never",
+        set: |p, _, v| number(v, 720).map(|n| p.idle_hours = n),
     },
     Key {
         tables: &[Place::Ref],

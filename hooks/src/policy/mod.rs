@@ -275,6 +275,8 @@ pub struct Policy {
     pub weights: Weights,
     /// Whether what is pushed is searched for secrets.
     pub search_secrets: bool,
+    /// Hours without a sign of life after which work on an issue ends; 0 for never.
+    pub idle_hours: u64,
 }
 
 impl Default for Policy {
@@ -299,6 +301,7 @@ impl Default for Policy {
             refs: Vec::new(),
             weights: Weights { bronze: 1, silver: 2, gold: 3 },
             search_secrets: true,
+            idle_hours: 24,
         }
     }
 }

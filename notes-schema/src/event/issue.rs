@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Subject, one_line};
-use crate::names::{Oid, RefName};
+use crate::names::{AgentName, Oid, RefName};
 
 /// An issue was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +105,10 @@ pub struct WorkStarted {
     pub nonce: Vec<u8>,
     /// When the work is due, milliseconds since 1970.
     pub deadline_ms: u64,
+    /// So long the agent may be without a sign of life on the issue, milliseconds, before the forge ends the work; absent where it
+    /// does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
 }
 
 impl Subject for WorkStarted {
@@ -120,5 +124,20 @@ pub struct WorkAbandoned {}
 impl Subject for WorkAbandoned {
     fn subject(&self) -> String {
         "abandoned work".to_owned()
+    }
+}
+
+/// The forge ended work of which there was no sign of life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkExpired {
+    /// Whose.
+    pub agent: AgentName,
+    /// The last sign of life: a start, a push, or an event of the agent's on the issue or its answer; milliseconds since 1970.
+    pub alive_ms: u64,
+}
+
+impl Subject for WorkExpired {
+    fn subject(&self) -> String {
+        format!("ended the work of {}: no sign of life since {}", self.agent, crate::refs::show_time(self.alive_ms))
     }
 }

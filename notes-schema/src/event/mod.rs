@@ -19,7 +19,9 @@ pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use contest::{
     ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry, Placed,
 };
-pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
+pub use issue::{
+    Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkExpired, WorkStarted,
+};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Place, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
@@ -188,6 +190,8 @@ facts! {
     "pull.accepted" => PullAccepted,
     /// Verifiers of a contest were judged by what they said of what is known.
     "verifiers.judged" => VerifiersJudged,
+    /// The forge ended an agent's work on an issue.
+    "work.expired" => WorkExpired,
 }
 
 /// What stands in place of a redacted title or description.
@@ -248,7 +252,8 @@ impl Fact {
             | Fact::ContestRevealed(_)
             | Fact::PullVoted(_)
             | Fact::PullAccepted(_)
-            | Fact::VerifiersJudged(_) => self.clone(),
+            | Fact::VerifiersJudged(_)
+            | Fact::WorkExpired(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }

@@ -7,7 +7,7 @@ use notes_schema::event::{
     KeyAdded, KeyRevoked, Known, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey,
     PullAccepted, PullChallenged, PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, Seat,
     TestCounts, TokenIssued, Trial, Trials, Verdict, VerdictCommitted, VerdictRevealed, VerifierOffered,
-    VerifiersJudged, Vote, WorkStarted, verdict_digest,
+    VerifiersJudged, Vote, WorkExpired, WorkStarted, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -68,7 +68,7 @@ fn of_a_project() -> Story {
         base: oid(8),
         proof: proof.clone(),
     };
-    let work = |k| WorkStarted { base: Some(oid(8)), branch: branch("w"), nonce: vec![k; 16], deadline_ms: 5 };
+    let work = |k| WorkStarted { base: Some(oid(8)), branch: branch("w"), nonce: vec![k; 16], deadline_ms: 5, idle_ms: Some(60_000) };
     let challenged = PullChallenged {
         proof: Sha256::of(b"proof"),
         record: Sha256::of(b"again"),
@@ -148,6 +148,9 @@ fn of_a_project() -> Story {
         (issue(1), Commented {}.into()),
         (issue(1), work(1).into()),
         (issue(2), work(2).into()),
+        (issue(9), title(9, None).into()),
+        (issue(9), work(9).into()),
+        (issue(9), WorkExpired { agent: alpha().agent, alive_ms: 5 }.into()),
         (issue(2), NoteAdded { kind: NoteKind::Practice }.into()),
         (issue(2), imported.into()),
         (pull.clone(), opened("alpha/1").into()),

@@ -70,7 +70,7 @@ fn close(open: &Open) {
 }
 
 #[track_caller]
-fn has_fault(world: &World, open: Open, why: &str) {
+pub(super) fn has_fault(world: &World, open: Open, why: &str) {
     open.forge.flush().unwrap();
     open.parser.flush().unwrap();
     drop(open);

@@ -7,13 +7,13 @@ use notes_schema::event::{
     ContestCorrected, ContestSettled, Placed, RatingCorrected, RatingSettled, Seat, verdict_digest,
 };
 use notes_schema::names::Track;
-use notes_schema::{EntityId, Event, Fact, ItemRef, Oid, Sha256};
+use notes_schema::{AgentName, EntityId, Event, Fact, ItemRef, Oid, Sha256};
 
 use crate::ledger::replay::{ReadEvent, ReplayError};
 use crate::ledger::snapshot::Snapshot;
 use crate::state::panel::Tested;
 use crate::state::played::{Due, Fared};
-use crate::state::{Contest, Fold, Game, Ratings, contest, elo};
+use crate::state::{Contest, Fold, Game, Ratings, Work, contest, elo};
 
 /// Holds `read`, batch `number`'s next event of `id`, against the snapshot before it.
 pub(super) fn check_event(
@@ -54,6 +54,9 @@ pub(super) fn check_event(
         return fail("`body.md` is not the text that its intent names");
     }
     if let Some(why) = check_verification(before, id, event, &read.fact) {
+        return fail(why);
+    }
+    if let Some(why) = check_work(&before.fold, id, event, &read.fact) {
         return fail(why);
     }
     if let Some(why) = check_rating(&before.fold, id, &read.fact, event.t) {
@@ -113,6 +116,18 @@ fn check_verification(before: &Snapshot, id: &EntityId, event: &Event, fact: &Fa
         }
         _ => None,
     }
+}
+
+/// What is wrong with an end of work by the forge, if it is one: it must be due by what the ledger has before it.
+fn check_work(fold: &Fold, id: &EntityId, event: &Event, fact: &Fact) -> Option<&'static str> {
+    let (EntityId::Issue(n), Fact::WorkExpired(expired)) = (id, fact) else { return None };
+    let is_due = |work: &Work| {
+        work.alive_ms == expired.alive_ms && work.ends_ms().is_some_and(|ends| ends <= event.t)
+    };
+    let good = event.a == AgentName::forge()
+        && fold.work_on(&expired.agent, *n).is_some_and(is_due)
+        && !fold.awaits(&expired.agent, *n);
+    (!good).then_some("it ends work that was not due to end")
 }
 
 /// What is wrong with a rating event, if it is one: it carries its inputs, which must be what the ledger gave before it.
