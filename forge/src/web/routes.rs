@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{action, credentials, forms, git as wire, healthy, live, onboarding, pages, session, statuses, submission};
 use crate::answer::{Code, Refusal};
-use crate::authority::Actor;
+use crate::authority::{self, Actor};
 use crate::commands::{self, Call, Command, Reply};
 use crate::config::Config;
 use crate::forge::Forge;
@@ -229,9 +229,12 @@ impl Door {
         })
     }
 
-    /// A word that changes with every ref of a project and of `forge.git`.
-    pub(super) fn refs_of(&self, project: &str) -> Option<String> {
-        let project = self.forge.project(&project.parse().ok()?).ok()?.snapshot();
+    /// A word that changes with every ref of a project and of `forge.git`; `None` for whoever may not ask `command` of it.
+    pub(super) fn refs_for(&self, headers: &HeaderMap, command: &Command, project: &str) -> Option<String> {
+        let (actor, name) = (self.actor(headers).ok()?, project.parse().ok()?);
+        let rank = self.forge.rank(&actor);
+        authority::permit(&actor, rank, command.operation(), Some(&name), self.forge.config().read).ok()?;
+        let project = self.forge.project(&name).ok()?.snapshot();
         Some(format!("{:?} {:?} {:?}", project.project, project.tip?, self.forge.root().tip?))
     }
 
