@@ -12,7 +12,9 @@ use axum::{Extension, Router};
 use git::wire::Service;
 use tokio::sync::{Semaphore, watch};
 
-use super::{action, credentials, forms, git as wire, healthy, live, onboarding, pages, session, statuses, submission};
+use super::{
+    action, credentials, forms, git as wire, healthy, live, onboarding, pages, peer, session, statuses, submission,
+};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor};
 use crate::commands::{self, Call, Command, Reply};
@@ -165,7 +167,7 @@ impl Door {
             }
         };
         let actor = self.actor(headers)?;
-        let call = Call { actor, door: commands::Door::Http, line, only, json };
+        let call = Call { actor, from: peer::address(), door: commands::Door::Http, line, only, json };
         Ok(commands::dispatch(&self.forge, call, &mut body).await)
     }
 
