@@ -276,7 +276,14 @@ mod tests {
             IssueClosed { fixed_by: Some(item("parser#57")) }.into(),
             IssueReopened {}.into(),
             Commented {}.into(),
-            WorkStarted { base: Some(oid(1)), branch: branch("alpha/12"), nonce: vec![9; 16], deadline_ms: 5, idle_ms: None }.into(),
+            WorkStarted {
+                base: Some(oid(1)),
+                branch: branch("alpha/12"),
+                nonce: vec![9; 16],
+                deadline_ms: 5,
+                idle_ms: None,
+            }
+            .into(),
             WorkAbandoned {}.into(),
             PullOpened {
                 title: "Fix the leak".into(),

@@ -16,6 +16,7 @@ mod contests;
 mod documents;
 mod expiry;
 mod faults;
+mod feeds;
 mod folded;
 mod follow;
 mod fulldisk;
