@@ -10,8 +10,8 @@ mod numbers;
 mod redact;
 mod rest;
 mod sealed;
-mod writers;
 mod work;
+mod writers;
 
 use std::fs;
 use std::path::{Path, PathBuf};

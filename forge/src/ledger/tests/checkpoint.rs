@@ -68,7 +68,13 @@ fn of_a_project() -> Story {
         base: oid(8),
         proof: proof.clone(),
     };
-    let work = |k| WorkStarted { base: Some(oid(8)), branch: branch("w"), nonce: vec![k; 16], deadline_ms: 5, idle_ms: Some(60_000) };
+    let work = |k| WorkStarted {
+        base: Some(oid(8)),
+        branch: branch("w"),
+        nonce: vec![k; 16],
+        deadline_ms: 5,
+        idle_ms: Some(60_000),
+    };
     let challenged = PullChallenged {
         proof: Sha256::of(b"proof"),
         record: Sha256::of(b"again"),
