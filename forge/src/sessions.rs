@@ -19,7 +19,7 @@ pub const LASTS_MS: u64 = 30 * 86_400_000;
 /// Limit: sessions of one agent | {}; the oldest makes room
 const MOST_OF_ONE: usize = 16;
 /// Most sessions of all.
-/// Limit: sessions of a forge | {}; the oldest makes room
+/// Limit: sessions of a forge | {}; the oldest of whoever has most makes room
 const MOST: usize = 10_000;
 /// How long a code is good, in milliseconds.
 /// Limit: a code to sign in with | 2 minutes
@@ -39,7 +39,7 @@ pub struct Login {
     pub credential: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Session {
     #[serde(flatten)]
     login: Login,
@@ -64,6 +64,8 @@ struct State {
 /// Sessions of one forge.
 pub struct Sessions {
     secrets: Secrets,
+    /// Held while what changes is written, and never by who looks.
+    writing: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -75,7 +77,8 @@ impl Sessions {
     /// Where they cannot be read, or are damaged.
     pub fn open(secrets: Secrets) -> Result<Sessions, SecretError> {
         let sessions = secrets.sessions()?.unwrap_or_default();
-        Ok(Sessions { secrets, state: Mutex::new(State { sessions, codes: BTreeMap::new() }) })
+        let state = Mutex::new(State { sessions, codes: BTreeMap::new() });
+        Ok(Sessions { secrets, writing: Mutex::default(), state })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,13 +128,11 @@ impl Sessions {
     /// Where it cannot be written.
     pub fn begin(&self, login: Login, now_ms: u64) -> Result<String, SecretError> {
         let id: String = random()?.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut state = self.state();
-        let mut sessions = state.sessions.clone();
-        sessions.retain(|_, session| now_ms.saturating_sub(session.began_ms) < LASTS_MS);
-        make_room(&mut sessions, MOST_OF_ONE, |session| session.login.agent == login.agent);
-        make_room(&mut sessions, MOST, |_| true);
-        sessions.insert(digest(&id), Session { login, began_ms: now_ms });
-        self.keep(&mut state, sessions)?;
+        self.change(|sessions| {
+            sessions.retain(|_, session| now_ms.saturating_sub(session.began_ms) < LASTS_MS);
+            make_room(sessions, &login.agent);
+            sessions.insert(digest(&id), Session { login, began_ms: now_ms });
+        })?;
         Ok(id)
     }
 
@@ -148,12 +149,7 @@ impl Sessions {
     ///
     /// Where that cannot be written: then it goes on.
     pub fn end(&self, id: &str) -> Result<(), SecretError> {
-        let mut state = self.state();
-        let mut sessions = state.sessions.clone();
-        if sessions.remove(&digest(id)).is_some() {
-            self.keep(&mut state, sessions)?;
-        }
-        Ok(())
+        self.change(|sessions| sessions.remove(&digest(id))).map(drop)
     }
 
     /// Ends all of an agent, and voids its code; how many sessions there were. Blocks.
@@ -162,31 +158,40 @@ impl Sessions {
     ///
     /// Where that cannot be written: then they go on.
     pub fn end_all(&self, agent: &AgentName) -> Result<usize, SecretError> {
-        let mut state = self.state();
-        state.codes.retain(|_, code| code.login.agent != *agent);
-        let mut sessions = state.sessions.clone();
-        sessions.retain(|_, session| session.login.agent != *agent);
-        let ended = state.sessions.len() - sessions.len();
-        if ended > 0 {
-            self.keep(&mut state, sessions)?;
-        }
-        Ok(ended)
+        self.state().codes.retain(|_, code| code.login.agent != *agent);
+        self.change(|sessions| {
+            let before = sessions.len();
+            sessions.retain(|_, session| session.login.agent != *agent);
+            before - sessions.len()
+        })
     }
 
-    fn keep(&self, state: &mut State, sessions: BTreeMap<String, Session>) -> Result<(), SecretError> {
-        self.secrets.keep_sessions(&sessions)?;
-        state.sessions = sessions;
-        Ok(())
+    /// Changes what is there, first on disk. Who looks meanwhile sees what was before.
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Session>) -> T) -> Result<T, SecretError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.state().sessions.clone();
+        let mut after = before.clone();
+        let changed = change(&mut after);
+        if after != before {
+            self.secrets.keep_sessions(&after)?;
+            self.state().sessions = after;
+        }
+        Ok(changed)
     }
 }
 
-/// Drops the oldest of those that count until one more has its place among `most`.
-fn make_room(sessions: &mut BTreeMap<String, Session>, most: usize, counts: impl Fn(&Session) -> bool) {
-    let mut all: Vec<(u64, String)> =
-        sessions.iter().filter(|(_, s)| counts(s)).map(|(id, s)| (s.began_ms, id.clone())).collect();
-    all.sort();
-    for (_, id) in all.iter().take((all.len() + 1).saturating_sub(most)) {
-        sessions.remove(id);
+/// Drops the oldest of an agent that has as many as one may, and where there are as many as there may be, the oldest of whoever
+/// has most: who signs in again and again puts nobody else out.
+fn make_room(sessions: &mut BTreeMap<String, Session>, agent: &AgentName) {
+    let mut held: BTreeMap<AgentName, Vec<(u64, String)>> = BTreeMap::new();
+    for (id, session) in sessions.iter() {
+        held.entry(session.login.agent.clone()).or_default().push((session.began_ms, id.clone()));
+    }
+    let own = held.get(agent).map_or(0, Vec::len);
+    let from = if own >= MOST_OF_ONE { held.remove(agent) } else { None };
+    let from = from.or_else(|| (sessions.len() >= MOST).then(|| held.into_values().max_by_key(Vec::len)).flatten());
+    if let Some((_, id)) = from.and_then(|of| of.into_iter().min()) {
+        sessions.remove(&id);
     }
 }
 
@@ -234,6 +239,20 @@ mod tests {
         let ids: Vec<String> = (0..=MOST_OF_ONE as u64).map(|at| sessions.begin(login("alpha"), at).unwrap()).collect();
         assert_eq!(sessions.find(&ids[0], 100), None);
         assert!(sessions.find(&ids[1], 100).is_some() && sessions.find(&other, 100).is_some());
+    }
+
+    #[test]
+    fn who_signs_in_again_and_again_puts_nobody_else_out() {
+        let session = |agent: &str, began_ms| Session { login: login(agent), began_ms };
+        let mut all = BTreeMap::from([("first".to_owned(), session("alpha", 0))]);
+        for at in 1..MOST as u64 {
+            all.insert(format!("{at}"), session(&format!("sybil-{}", at / MOST_OF_ONE as u64), at));
+        }
+        for at in 0..100 {
+            make_room(&mut all, &"another".parse().unwrap());
+            all.insert(format!("new-{at}"), session("another", MOST as u64 + at));
+            assert!(all.len() <= MOST && all.contains_key("first"), "{at}");
+        }
     }
 
     #[test]

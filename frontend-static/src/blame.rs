@@ -14,6 +14,8 @@ struct Blame {
     from: u64,
     total: u64,
     lines: Vec<Line>,
+    #[serde(default)]
+    cut: bool,
     partial: bool,
 }
 

@@ -63,6 +63,10 @@ pub struct Place<'a> {
     pub branches: Branches,
 }
 
+/// Most parts of a path that lead to their directories: each names all that stands before it.
+/// Limit: parts of a path that are links above a page of code | {}; of more, the first and the last
+const MOST_CRUMBS: usize = 16;
+
 impl Place<'_> {
     /// `?at=…`, or nothing for the default branch.
     fn at(&self) -> String {
@@ -113,9 +117,18 @@ impl Place<'_> {
     /// The way from the top of the project.
     pub fn crumbs(&self) -> Vec<Crumb> {
         let mut crumbs = vec![Crumb { name: self.project.to_owned(), url: Some(self.url("tree", "")) }];
-        for (at, name) in self.path.split('/').enumerate().filter(|(_, name)| !name.is_empty()) {
-            let upto: Vec<&str> = self.path.split('/').take(at + 1).collect();
-            crumbs.push(Crumb { name: name.to_owned(), url: Some(self.url("tree", &upto.join("/"))) });
+        let parts = || self.path.match_indices('/').map(|(end, _)| end).chain([self.path.len()]);
+        let left_out = parts().count().saturating_sub(MOST_CRUMBS);
+        let mut begin = 0;
+        for (at, end) in parts().enumerate() {
+            let name = &self.path[begin..end];
+            begin = end + 1;
+            match at {
+                // The first one says where, the last ones what.
+                at if at == 1 && left_out > 0 => crumbs.push(Crumb { name: "…".to_owned(), url: None }),
+                at if name.is_empty() || (1..=left_out).contains(&at) => {}
+                _ => crumbs.push(Crumb { name: name.to_owned(), url: Some(self.url("tree", &self.path[..end])) }),
+            }
         }
         if let Some(last) = crumbs.last_mut() {
             last.url = None;
@@ -189,6 +202,18 @@ mod tests {
         assert_eq!(beside("b%20c.md#x").as_deref(), Some("/p/blob/docs/b%20c.md?at=x%2Fy%26z#x"));
         assert_eq!(beside("../LICENSE").as_deref(), Some("/p/blob/LICENSE?at=x%2Fy%26z"));
         assert_eq!((beside("../src/").as_deref(), beside("../../x")), (Some("/p/tree/src?at=x%2Fy%26z"), None));
+    }
+
+    #[test]
+    fn a_deep_path_leads_to_its_ends() {
+        let path: Vec<String> = (0..5000).map(|n| format!("d{n}")).collect();
+        let path = path.join("/");
+        let place = Place { project: "p", path: &path, rev: "", view: "log", branches: Branches::default() };
+        let crumbs = place.crumbs();
+        let names: Vec<&str> = crumbs.iter().map(|crumb| crumb.name.as_str()).collect();
+        assert_eq!((names[..4].join(" "), crumbs.len()), ("p d0 … d4985".to_owned(), 2 + MOST_CRUMBS));
+        assert!(crumbs[3].url.as_deref().is_some_and(|url| url.ends_with("/d4984/d4985")));
+        assert_eq!((names[names.len() - 1], crumbs[crumbs.len() - 1].url.as_ref()), ("d4999", None));
     }
 
     #[test]

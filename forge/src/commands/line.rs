@@ -147,14 +147,30 @@ fn next_word(text: &str) -> (&str, &str) {
     (&text[..end], text[end..].trim_start())
 }
 
-/// A word, or what stands between two quotes as one.
-fn next_value(text: &str) -> (&str, &str) {
+/// The first word of `text` as a shell reads it, quotes taken off; whether it began with one; and what follows. `None` where
+/// a quote stays open. A quote directly behind another, or behind `=`, goes on with the same word.
+fn shell_word(text: &str) -> Option<(String, bool, &str)> {
     let text = text.trim_start();
-    let inner = text.strip_prefix(['\'', '"']).and_then(|inner| inner.split_once(&text[..1]));
-    match inner.filter(|(_, after)| after.is_empty() || after.starts_with(char::is_whitespace)) {
-        Some((value, after)) => (value, after.trim_start()),
-        None => next_word(text),
+    let (mut word, mut open, mut closed) = (String::new(), None, false);
+    let quoted = text.starts_with(['\'', '"']);
+    for (at, c) in text.char_indices() {
+        let just_closed = std::mem::take(&mut closed);
+        match (open, c) {
+            (Some(quote), c) if c == quote => (open, closed) = (None, true),
+            (None, '\'' | '"') if just_closed || word.is_empty() || word.ends_with('=') => open = Some(c),
+            (None, c) if c.is_whitespace() => return Some((word, quoted, text[at..].trim_start())),
+            (_, c) => word.push(c),
+        }
     }
+    open.is_none().then_some((word, quoted, ""))
+}
+
+/// The value of a flag: a word as a shell reads it; where a quote stays open, it is an ordinary character.
+fn next_value(text: &str) -> (String, &str) {
+    shell_word(text).map(|(word, _, rest)| (word, rest)).unwrap_or_else(|| {
+        let (word, rest) = next_word(text.trim_start());
+        (word.to_owned(), rest)
+    })
 }
 
 /// Takes global flags, and those of a command's `own`, off the front of `rest`.
@@ -175,13 +191,13 @@ fn flags<'a>(
             }
             Takes::Word | Takes::Words => {
                 let (value, after) = match word.split_once('=') {
-                    Some((_, value)) => (value, after),
+                    Some((_, value)) => (value.to_owned(), after),
                     None => next_value(after),
                 };
                 if value.is_empty() {
                     return Err(usage(what, format!("--{name} needs a value")));
                 }
-                args.flags.entry(name.to_owned()).or_default().push(value.to_owned());
+                args.flags.entry(name.to_owned()).or_default().push(value);
                 rest = after;
             }
         }
@@ -279,32 +295,16 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// Splits at spaces outside of quotes; where quotes do not balance they are ordinary characters. The flag beside each
-/// word says that it was quoted. A quote directly behind another goes on with the same word, as in a shell.
+/// The words of `text` as a shell reads them; where quotes do not balance they are ordinary characters. The flag beside each
+/// word says that it began with a quote, so that it is no flag.
 fn split(text: &str) -> Vec<(String, bool)> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let (mut open, mut quoted, mut closed) = (None, false, false);
-    for c in text.chars() {
-        let just_closed = std::mem::take(&mut closed);
-        match (open, c) {
-            (Some(quote), c) if c == quote => (open, closed) = (None, true),
-            (None, '\'' | '"') if just_closed || word.is_empty() || word.ends_with('=') => {
-                (open, quoted) = (Some(c), true);
-            }
-            (None, c) if c.is_whitespace() => {
-                if !word.is_empty() || quoted {
-                    words.push((std::mem::take(&mut word), std::mem::take(&mut quoted)));
-                }
-            }
-            (_, c) => word.push(c),
-        }
-    }
-    if open.is_some() {
-        return text.split_whitespace().map(|w| (w.to_owned(), false)).collect();
-    }
-    if !word.is_empty() || quoted {
+    let (mut words, mut rest) = (Vec::new(), text.trim_start());
+    while !rest.is_empty() {
+        let Some((word, quoted, after)) = shell_word(rest) else {
+            return text.split_whitespace().map(|w| (w.to_owned(), false)).collect();
+        };
         words.push((word, quoted));
+        rest = after;
     }
     words
 }
@@ -360,11 +360,31 @@ mod tests {
 
     #[test]
     fn whatever_is_quoted_comes_back() {
-        for text in
-            ["a b", "it's", "say \"so\"", "it's \"so\" 'and' so", "--json", "'", "\"'", "''\"\"", "a\nb", "x='y' \"z\""]
-        {
+        for text in [
+            "a b",
+            "it's",
+            "say \"so\"",
+            "it's \"so\" 'and' so",
+            "--json",
+            "'",
+            "\"'",
+            "''\"\"",
+            "a\nb",
+            "x='y' \"z\"",
+            "x\"' --if-match y",
+        ] {
             let args = read(&format!("new parser --title {} --label x", quoted(text)), &NEW).unwrap();
             assert_eq!((args.value("title"), args.value("label")), (Some(text), Some("x")), "{}", quoted(text));
+            let args = read(&format!("new parser --label={} --title x", quoted(text)), &NEW).unwrap();
+            assert_eq!((args.value("title"), args.value("label")), (Some("x"), Some(text)), "{}", quoted(text));
+            // Before text, where flags end with the first word that is none.
+            let shape =
+                Shape { text: true, ..Shape::words(1, 1) }.flags(&[("at", Takes::Word), ("if-match", Takes::Word)]);
+            let args = read(&format!("x 7 --at {} why", quoted(text)), &shape).unwrap();
+            assert_eq!(
+                (args.value("at"), args.value("if-match"), args.text.as_deref()),
+                (Some(text), None, Some("why"))
+            );
         }
     }
 

@@ -92,7 +92,7 @@ pub(super) fn grep(path: &[&str], query: &str) -> Option<String> {
     let place = below.map_or(project.clone(), |below| quoted(&format!("{project}:{below}")));
     let mut line = format!("{place} {}", quoted(&text));
     if let Some(at) = at(query) {
-        line += &format!(" --at={}", quoted(&at));
+        line += &format!(" --at {}", quoted(&at));
     }
     for flag in ["regex", "ignore-case"] {
         if value(query, flag).is_some_and(|on| !on.is_empty()) {
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(log(&["parser", "log"], "after=--json"), None);
         assert_eq!(compare(&["p", "compare"], "from=a&to=b").as_deref(), Some("p 'a...b'"));
         assert_eq!(compare(&["p", "compare", "a/x..b"], "").as_deref(), Some("p 'a/x..b'"));
-        assert_eq!(grep(&["p", "find"], "q=--json&at=v1&regex=1").as_deref(), Some("p '--json' --at='v1' --regex"));
+        assert_eq!(grep(&["p", "find"], "q=--json&at=v1&regex=1").as_deref(), Some("p '--json' --at 'v1' --regex"));
         assert_eq!(grep(&["p", "find"], "q=+").as_deref(), Some("p ''"));
         assert_eq!(archive(&["p", "archive", "a/b.tar.gz"], "").as_deref(), Some("p 'a/b'"));
         assert_eq!(archive(&["p", "archive", "a.zip"], ""), None);

@@ -10,6 +10,7 @@ use notes_schema::refs::show_time;
 use notes_schema::{Oid, ProjectName};
 use serde::Serialize;
 
+use super::cat::{LONGEST_LINE, MOST_TEXT};
 use super::{commit, line_number, missing, path_bytes, place, turn, unreadable};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
@@ -47,6 +48,8 @@ struct Blame {
     from: usize,
     total: usize,
     lines: Vec<BlameLine>,
+    /// Whether lines were too long to be shown whole.
+    cut: bool,
     partial: bool,
     next: String,
 }
@@ -70,6 +73,9 @@ impl Render for Blame {
                 line.line,
                 line.text
             );
+        }
+        if self.cut {
+            out += "\nLines that are too long were cut.\n";
         }
         out + &format!("---\nnext: {}\n", self.next)
     }
@@ -104,7 +110,7 @@ fn run_blame(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         Failed::Blame(BlameError::Read(error)) => unreadable(error),
     })?;
     let texts: Vec<&[u8]> = blamed.content.split_inclusive(|&byte| byte == b'\n').collect();
-    let mut lines = Vec::new();
+    let (mut lines, mut shown, mut cut) = (Vec::new(), 0, false);
     for span in &blamed.spans {
         let range = span.first.max(first - 1)..(span.first + span.count).min(first - 1 + MOST_LINES);
         if range.is_empty() {
@@ -112,6 +118,13 @@ fn run_blame(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         }
         let by = store.commit(span.commit).map_err(unreadable)?;
         for at in range {
+            if shown >= MOST_TEXT {
+                break;
+            }
+            let whole = texts.get(at).map_or(&b""[..], |text| text.strip_suffix(b"\n").unwrap_or(text));
+            let text = &whole[..whole.len().min(LONGEST_LINE)];
+            cut |= text.len() < whole.len();
+            shown += text.len();
             lines.push(BlameLine {
                 line: at + 1,
                 commit: span.commit,
@@ -122,7 +135,7 @@ fn run_blame(context: &Context, args: &Args) -> Result<Answer, Refusal> {
                 subject: by.subject().to_owned(),
                 before: by.parents.first().copied(),
                 settled: span.settled,
-                text: cleaned(texts.get(at).map_or(b"", |text| text.strip_suffix(b"\n").unwrap_or(text))),
+                text: cleaned(text),
             });
         }
     }
@@ -139,6 +152,7 @@ fn run_blame(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         from: first,
         total: texts.len(),
         lines,
+        cut,
         partial: blamed.partial,
         next,
     }))

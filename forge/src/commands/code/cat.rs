@@ -21,11 +21,11 @@ use git::store::Objects as _;
 /// Limit: lines of one `cat` | {}, then `--from`
 const MOST_LINES: usize = 1500;
 /// Most text of one answer.
-/// Limit: text of one `cat` | {:bytes}, then `--from`
-const MOST_TEXT: usize = 512 << 10;
+/// Limit: text of one `cat` or `blame` | {:bytes}, then `--from`
+pub(super) const MOST_TEXT: usize = 512 << 10;
 /// Longest line that is shown whole.
 /// Limit: line of a file that is shown | {:bytes}, the rest is cut off
-const LONGEST_LINE: usize = 8 << 10;
+pub(super) const LONGEST_LINE: usize = 8 << 10;
 /// Largest file that is read to be shown.
 /// Limit: file that is shown as text | {:bytes}; a larger one is named, and sent with `--raw`
 pub(super) const MOST_READ: u64 = 16 << 20;

@@ -43,10 +43,18 @@ const FEWEST_DIGITS: usize = 7;
 /// Limit: commits that begin with the digits of a short id | {}; with more it names none
 const MOST_ALIKE: usize = 8;
 
+/// Longest path that is looked up, in bytes, as git's own.
+/// Limit: path of a file that a command or page is asked about | {:bytes}
+const LONGEST_PATH: usize = 4096;
+
 /// `parser:src/lib.rs`, or `parser` alone.
 fn place<'a>(context: &Context, word: Option<&'a str>) -> Result<(Project, &'a str), Refusal> {
     let (name, path) =
         word.map_or((None, ""), |word| word.split_once(':').map_or((Some(word), ""), |(n, p)| (Some(n), p)));
+    if path.len() > LONGEST_PATH {
+        let why = format!("it has {} bytes; the path of a file has at most {LONGEST_PATH}", path.len());
+        return Err(context.usage(why));
+    }
     Ok((context.project_or_current(name.filter(|name| !name.is_empty()))?, path.trim_matches('/')))
 }
 
