@@ -38,6 +38,8 @@ pub(crate) struct Page {
     /// Whether refs alone decide what it says: those of its project and of `forge.git`. Then whoever has it, and may ask for it,
     /// is told so before any command runs. (A link to what another project made since may be missing until either moves.)
     by_refs: bool,
+    /// Whether it may have ended early for want of time: then the next one who asks may be shown more.
+    timed: bool,
 }
 
 impl Page {
@@ -52,6 +54,10 @@ impl Page {
     const fn by_refs(self) -> Page {
         Page { by_refs: true, ..self }
     }
+
+    const fn timed(self) -> Page {
+        Page { timed: true, ..self }
+    }
 }
 
 const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String>) -> Ask {
@@ -59,7 +65,7 @@ const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String
 }
 
 const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
-    Page { path, ask, also: &[], view: None, by_refs: false }
+    Page { path, ask, also: &[], view: None, by_refs: false, timed: false }
 }
 
 /// A page about code, with the branches among which its commit is chosen.
@@ -71,7 +77,7 @@ const BRANCHES: Ask = ask(&commands::BRANCH_LIST, code::picked);
 
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
-    page_of(&["index"], ask(&commands::PROJECT_LIST, nothing))
+    page_of(&["index"], ask(&commands::PROJECT_LIST, |_, query| projects(query)))
         .with(&[ask(&commands::TODAY, nothing)])
         .drawn(frontend::home::view),
     page_of(&["live"], ask(&commands::TODAY, nothing)).drawn(frontend::live::view),
@@ -94,7 +100,7 @@ pub(crate) const TABLE: &[Page] = &[
     code(&["*", "compare", "**"], ask(&commands::DIFF, code::compare), frontend::compare::view),
     code(&["*", "branches"], ask(&commands::BRANCH_LIST, code::names), frontend::refs::view),
     code(&["*", "tags"], ask(&commands::TAG_LIST, code::names), frontend::refs::view),
-    code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view),
+    code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view).timed(),
     page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)).by_refs(),
     page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)).by_refs(),
     page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view).by_refs(),
@@ -119,6 +125,14 @@ pub(super) fn project(text: &str) -> Option<String> {
 
 fn agent(text: &str) -> Option<String> {
     text.parse::<AgentName>().ok().map(|name| name.to_string())
+}
+
+/// Projects of one first page.
+/// Limit: projects of one first page | {}, those where something happened last; then `?from=`
+const PROJECTS: usize = 100;
+
+fn projects(query: &str) -> Option<String> {
+    Some(format!("--active --limit {PROJECTS}{}", code::number(query, "from")?))
 }
 
 fn nothing(_: &[&str], _: &str) -> Option<String> {
@@ -238,7 +252,8 @@ pub(super) async fn page(
     let viewer = door.viewer(&headers);
     let at = At { path, query: &query, viewer: viewer.as_deref() };
     let refs = named.first().filter(|_| page.by_refs);
-    let refs = refs.and_then(|project| door.refs_for(&headers, page.ask.command, project));
+    let commands = || std::iter::once(&page.ask).chain(page.also).map(|ask| ask.command);
+    let refs = refs.and_then(|project| door.refs_for(&headers, commands(), project));
     let tag = refs.map(|refs| {
         let form = format!("{format:?}");
         kept::tag(&[assets::build(), &refs, viewer.as_deref().unwrap_or(""), uri.path(), &query, &form])
@@ -246,8 +261,12 @@ pub(super) async fn page(
     if let Some(known) = tag.as_deref().and_then(|tag| kept::known(&headers, tag)) {
         return known;
     }
+    if let Some(kept) = tag.as_deref().and_then(|tag| kept::kept(&headers, tag)) {
+        return kept;
+    }
     let answer = answer(&door, page, &named, line, &headers, format, at).await;
-    kept::finished(&headers, tag.as_deref(), answer).await
+    let answer = kept::finished(&headers, tag.as_deref(), answer).await;
+    if let Some(tag) = tag.filter(|_| !page.timed) { kept::keep(&tag, answer).await } else { answer }
 }
 
 /// What a page's commands answer, in the form that is asked for.
@@ -356,8 +375,8 @@ mod tests {
     #[test]
     fn every_page_is_a_command() {
         for (path, command) in [
-            ("/", "project list"),
-            ("/index", "project list"),
+            ("/", "project list --active --limit 100"),
+            ("/index", "project list --active --limit 100"),
             ("/leaderboard", "leaderboard"),
             ("/humans", "leaderboard humans"),
             ("/live", "today"),
