@@ -60,6 +60,8 @@ pub struct Refusal {
     pub next: String,
     /// What else git shows below a refused push, a line each.
     pub details: Box<[String]>,
+    /// Whether a rule of the gate made it.
+    pub is_of_gate: bool,
 }
 
 impl Refusal {
@@ -80,6 +82,7 @@ impl Refusal {
             why: why.into(),
             next: next.into(),
             details: Box::default(),
+            is_of_gate: false,
         }
     }
 
@@ -107,11 +110,6 @@ impl Refusal {
         self
     }
 
-    /// Whether a rule of the gate made it: those have codes such as `E08`.
-    pub fn is_of_gate(&self) -> bool {
-        self.rule.strip_prefix('E').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
-    }
-
     /// `{"error": {code, what, why, next}}`.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({ "error": { "code": self.rule, "what": self.what, "why": self.why, "next": self.next } })
@@ -119,7 +117,8 @@ impl Refusal {
 
     /// Two lines for people: `forge: E08 <what>: <why>`, where a rule of the gate has a code, and `next: <command>`.
     pub fn lines(&self) -> String {
-        let code = if self.is_of_gate() { format!("{} ", self.rule) } else { String::new() };
+        let is_code = self.rule.starts_with('E') && self.rule[1..].bytes().all(|b| b.is_ascii_digit());
+        let code = if is_code { format!("{} ", self.rule) } else { String::new() };
         // Names of files and refs by others stand in here: none of them may begin a line of its own.
         let one_line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
         format!("forge: {code}{}: {}\nnext: {}\n", one_line(&self.what), one_line(&self.why), one_line(&self.next))

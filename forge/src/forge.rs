@@ -30,6 +30,7 @@ pub(crate) use contests::reconsider;
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use owners::{Vouched, vouch};
 pub(crate) use push::{Moved, advance, merge_base, shown as shown_proof};
+pub use refusals::{Refusals, Refused};
 pub(crate) use sealed::{Sealing, opened, seal};
 pub(crate) use space::bytes;
 pub(crate) use trials::Run;
@@ -162,7 +163,7 @@ pub struct Forge {
     push_caches: Mutex<BTreeMap<ProjectName, Arc<host::Visible>>>,
     collections: space::Collections,
     sealed: sealed::Looked,
-    refusals: refusals::Refusals,
+    refusals: Refusals,
     stopping: watch::Sender<bool>,
     /// Places to look for those who wait for news.
     looking: Semaphore,
@@ -229,7 +230,7 @@ impl Forge {
             config: config.clone(),
             data,
             _lock: lock,
-            refusals: refusals::Refusals::new(clock()),
+            refusals: Refusals::new(clock()),
             clock,
             sequence,
             deps,
@@ -298,7 +299,7 @@ impl Forge {
     }
 
     /// What the gate refused lately.
-    pub fn refusals(&self) -> &refusals::Refusals {
+    pub fn refusals(&self) -> &Refusals {
         &self.refusals
     }
 

@@ -555,7 +555,11 @@ fn written(proof: Proof) -> Proof {
 /// A rule's refusal as an answer.
 pub fn refused(refusal: hooks::Refusal) -> Refusal {
     let details = refusal.details.into();
-    Refusal { details, ..Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule) }
+    Refusal {
+        details,
+        is_of_gate: true,
+        ..Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule)
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ struct Grep {
     files: Vec<FileHits>,
     looked_at: u64,
     too_large: u64,
+    #[serde(default)]
+    too_deep: u64,
     stopped: Option<String>,
     stopped_at: Option<String>,
 }

@@ -12,6 +12,9 @@ use crate::{Frame, Unreadable, answer, filters};
 #[derive(Deserialize)]
 struct List {
     projects: Vec<Project>,
+    total: usize,
+    /// Which of them the first one is, from 1.
+    from: usize,
 }
 
 #[derive(Deserialize)]
@@ -28,6 +31,7 @@ struct Project {
 #[template(path = "home.html")]
 struct Page<'a> {
     frame: &'a Frame<'a>,
+    list: &'a List,
     projects: &'a [Project],
     /// Without it the page does with the list of projects.
     today: Option<&'a Today>,
@@ -36,6 +40,13 @@ struct Page<'a> {
 impl Page<'_> {
     fn rows<'a>(&self, today: &'a Today) -> Rows<'a> {
         Rows { today }
+    }
+
+    /// How many stand on later pages, and where the next one is.
+    fn later(&self) -> Option<(usize, String)> {
+        let upto = self.list.from - 1 + self.projects.len();
+        let left = self.list.total.checked_sub(upto).filter(|left| *left > 0 && !self.projects.is_empty())?;
+        Some((left, self.frame.with("from", &(upto + 1).to_string())))
     }
 
     /// The bars of a project, and whether it takes no writes; none where it is not among those that were counted.
@@ -53,7 +64,7 @@ impl Page<'_> {
 pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
     let list: List = answer(answers, 0)?;
     let today: Option<Today> = answer(answers, 1)?;
-    Ok(Page { frame, projects: &list.projects, today: today.as_ref() }.render()?)
+    Ok(Page { frame, list: &list, projects: &list.projects, today: today.as_ref() }.render()?)
 }
 
 #[cfg(test)]
@@ -66,7 +77,7 @@ mod tests {
     }
 
     const ONE: &str = r#"{"projects":[{"ref":"parser","project":"parser","title":"parser","description":"A <small> parser",
-        "open_issues":3,"open_pulls":1,"members":2,"next":"x"}]}"#;
+        "open_issues":3,"open_pulls":1,"members":2,"next":"x"}],"total":1,"from":1}"#;
 
     #[test]
     fn today_is_one_sentence_and_the_rest_is_below() {
@@ -86,8 +97,12 @@ mod tests {
 
     #[test]
     fn an_empty_forge_shows_how_to_begin_and_a_page_does_without_today() {
-        let html = view(&frame(), &[r#"{"projects":[]}"#, "null"]).unwrap();
+        let html = view(&frame(), &[r#"{"projects":[],"total":0,"from":1}"#, "null"]).unwrap();
         assert!(html.contains("ssh forge register") && html.contains("/skill.md"), "{html}");
-        assert!(view(&frame(), &[ONE, "null"]).unwrap().contains("href=\"/parser\""));
+        let one = view(&frame(), &[ONE, "null"]).unwrap();
+        assert!(one.contains("href=\"/parser\"") && !one.contains("from="), "{one}");
+        let many = ONE.replace("\"total\":1", "\"total\":250");
+        let many = view(&frame(), &[&many, "null"]).unwrap();
+        assert!(many.contains("href=\"/?from=2\">249 more"), "{many}");
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Today {
     working: Vec<Working>,
     reviewing: Vec<Reviewing>,
     landed: Vec<Landing>,
+    refused: Refusals,
     pub(crate) contests: Vec<Contest>,
     pub(crate) recent: Vec<Recent>,
     pub(crate) days: Vec<Days>,
@@ -62,6 +63,22 @@ struct Landing {
     landed: Option<String>,
     level: String,
     landed_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Refusals {
+    since_ms: u64,
+    count: u64,
+    newest: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    at_ms: u64,
+    project: String,
+    agent: String,
+    what: String,
+    rule: String,
 }
 
 /// An open contest.
@@ -237,6 +254,7 @@ pub(crate) mod tests {
         "reviewing":[{"ref":"parser#47","title":"Fix","author":"beta","round":2,"level":"P1","approved":["gamma"],
         "objected":[],"arrived_ms":3}],
         "landed":[{"ref":"parser#40","title":"Old","author":"beta","landed":"3f1c2ab0","level":"P2","landed_ms":4}],
+        "refused":{"since_ms":1,"count":7,"newest":[{"at_ms":5,"project":"parser","agent":"beta","what":"beta/<b>","rule":"E08"}]},
         "contests":[{"ref":"drill#3","kind":"issue","title":"Sort","state":"open","author":"host","labels":[],"working":4,
         "lang":"rust","contest":{"difficulty":"easy","stage":"open","tier":"Bronze","closes_ms":5},"seq":1,"next":"x"}],
         "recent":[{"ref":"parser#47","kind":"pull","title":"Fix","by":"gamma","summary":"approved </li>","time_ms":6,"seq":9}],
@@ -254,6 +272,8 @@ pub(crate) mod tests {
             "href=\"/parser/issues/12\"",
             "Leak &lt;b&gt;‹U+202E›",
             "approved by gamma",
+            "E08 <bdi>beta/&lt;b&gt;</bdi>",
+            "7 since",
             "href=\"/parser/trace/3f1c2ab0\"",
             ">Refresh</a>",
         ] {

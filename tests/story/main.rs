@@ -26,6 +26,7 @@ mod import;
 mod large;
 mod matrix;
 mod mirror;
+mod odd_pages;
 mod owners;
 mod people_pages;
 mod plain;

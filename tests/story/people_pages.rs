@@ -209,6 +209,12 @@ fn whoever_watches_is_told_and_goes_home_with_the_forge() {
     alpha.json(&format!("start {issue}"));
     let next = watching.rows();
     assert!(next.contains("It leaks") && next.contains("/agents/alpha"), "{next}");
+    assert!(next.contains("Nothing since this server began"), "{next}");
+    // What the gate refuses changes no ref, and is told all the same.
+    let dir = alpha.clone_into(&alpha.ssh_url("parser"), "refused", &[]);
+    alpha.git(&dir, &["push", "origin", "HEAD:refs/heads/beta/x"]).fails();
+    let next = watching.rows();
+    assert!(next.contains("1 since this server began") && next.contains("<bdi>beta/x</bdi>"), "{next}");
     // Whoever does not ask for events has the rows once.
     assert!(forge.get("/live/events").1.contains("It leaks"));
     let began = std::time::Instant::now();

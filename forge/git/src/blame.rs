@@ -19,6 +19,7 @@ use super::diff::{self, DiffError};
 use super::graph::{Commits, Node, PathKeys};
 use super::log::MOST_CHANGES;
 use super::object::{Kind, Mode};
+use super::select::ids::IdMap;
 use super::store::Objects;
 use super::trail::Trail;
 
@@ -118,8 +119,11 @@ struct Search<'o, O: ?Sized> {
     /// The youngest first.
     queue: BinaryHeap<(i64, Reverse<u64>, Oid)>,
     met: u64,
-    suspects: HashMap<Oid, Vec<Suspect>>,
+    suspects: IdMap<Vec<Suspect>>,
     keys: HashMap<Arc<Vec<u8>>, Arc<PathKeys>>,
+    /// The file and the trail that were read last: those of a parent are the next commit's own.
+    read: Option<(Oid, Bytes)>,
+    walked: Option<(Oid, Vec<u8>, Trail)>,
     spans: Vec<Span>,
 }
 
@@ -130,8 +134,10 @@ pub fn blame<O: Objects + ?Sized>(objects: &O, tip: Oid, path: &[u8], budget: Bu
         budget,
         queue: BinaryHeap::new(),
         met: 0,
-        suspects: HashMap::new(),
+        suspects: IdMap::default(),
         keys: HashMap::new(),
+        read: None,
+        walked: None,
         spans: Vec::new(),
     };
     let tree = search.commits.node(tip)?.tree;
@@ -164,13 +170,29 @@ pub fn blame<O: Objects + ?Sized>(objects: &O, tip: Oid, path: &[u8], budget: Bu
 
 impl<O: Objects + ?Sized> Search<'_, O> {
     /// The regular file or link at a path.
-    fn file(&self, tree: Oid, path: &[u8]) -> Result<Option<Oid>, BlameError> {
+    fn file(&mut self, tree: Oid, path: &[u8]) -> Result<Option<Oid>, BlameError> {
         Ok(self.standing(tree, path)?.map(|(_, id)| id))
     }
 
-    fn standing(&self, tree: Oid, path: &[u8]) -> Result<Option<(Mode, Oid)>, BlameError> {
-        let end = Trail::walk(self.commits.objects(), tree, path, None)?.end();
+    fn standing(&mut self, tree: Oid, path: &[u8]) -> Result<Option<(Mode, Oid)>, BlameError> {
+        let near = self.walked.take().filter(|(_, other, _)| other == path);
+        let walked = match near {
+            Some(same) if same.0 == tree => same,
+            near => {
+                let near = near.as_ref().map(|(_, _, trail)| trail);
+                (tree, path.to_owned(), Trail::walk(self.commits.objects(), tree, path, near)?)
+            }
+        };
+        let end = walked.2.end();
+        self.walked = Some(walked);
         Ok(end.filter(|(mode, _)| matches!(mode, Mode::File | Mode::Executable | Mode::Link)))
+    }
+
+    fn content(&mut self, blob: Oid) -> Result<Bytes, BlameError> {
+        if let Some((_, data)) = self.read.as_ref().filter(|(id, _)| *id == blob) {
+            return Ok(data.clone());
+        }
+        Ok(self.commits.objects().get_kind(blob, Kind::Blob)?.data)
     }
 
     fn suspect(&mut self, commit: Oid, suspect: Suspect) -> Result<(), BlameError> {
@@ -191,10 +213,9 @@ impl<O: Objects + ?Sized> Search<'_, O> {
     }
 
     fn run(&mut self) -> Result<(), BlameError> {
-        let mut left = self.budget.commits;
         while let Some((_, _, id)) = self.queue.pop() {
             let suspects = self.suspects.remove(&id).unwrap_or_default();
-            if left == 0 || self.budget.compared == 0 {
+            if self.budget.commits == 0 || self.budget.compared == 0 {
                 for suspect in suspects {
                     self.settle(id, suspect, false);
                 }
@@ -203,10 +224,11 @@ impl<O: Objects + ?Sized> Search<'_, O> {
                 }
                 return Ok(());
             }
-            left -= 1;
+            self.budget.commits -= 1;
             let node = self.commits.node(id)?;
+            let alone = self.queue.is_empty() && suspects.len() == 1;
             for suspect in suspects {
-                self.pass(id, &node, suspect)?;
+                self.pass(id, &node, suspect, alone)?;
             }
         }
         Ok(())
@@ -219,23 +241,28 @@ impl<O: Objects + ?Sized> Search<'_, O> {
         }
     }
 
-    /// Hands to the parents what they have as well; the commit is guilty of the rest.
-    fn pass(&mut self, id: Oid, node: &Node, mut suspect: Suspect) -> Result<(), BlameError> {
+    /// Hands to the parents what they have as well; the commit is guilty of the rest. Where it is `alone` under suspicion,
+    /// whoever surely did not touch the file is passed at once.
+    fn pass(&mut self, id: Oid, node: &Node, mut suspect: Suspect, alone: bool) -> Result<(), BlameError> {
+        let keys = self.keys(&suspect.path);
         if let Some(&first) = node.parents.first()
-            && !self.may_change(id, &suspect.path)
+            && !self.commits.may_change(id, &keys)
         {
-            return self.suspect(first, suspect);
+            let most = if alone { self.budget.commits } else { 0 };
+            let (next, passed) = self.commits.pass(first, &keys, most);
+            self.budget.commits -= passed;
+            return self.suspect(next, suspect);
         }
         suspect.pieces.sort_by_key(|piece| piece.here);
         let Some(origins) = self.origins(node, &suspect)? else { return Ok(()) };
         let mut mine: Option<Bytes> = None;
         for (parent, (path, blob)) in origins {
-            let objects = self.commits.objects();
             let new = match &mine {
                 Some(data) => data.clone(),
-                None => mine.insert(objects.get_kind(suspect.blob, Kind::Blob)?.data).clone(),
+                None => mine.insert(self.content(suspect.blob)?).clone(),
             };
-            let old = objects.get_kind(blob, Kind::Blob)?.data;
+            let old = self.content(blob)?;
+            self.read = Some((blob, old.clone()));
             let room = self.budget.compared.checked_sub(old.len() + new.len());
             self.budget.compared = room.unwrap_or(0);
             if room.is_none() || old.len() > self.budget.bytes {
@@ -253,9 +280,8 @@ impl<O: Objects + ?Sized> Search<'_, O> {
         Ok(())
     }
 
-    fn may_change(&mut self, id: Oid, path: &Arc<Vec<u8>>) -> bool {
-        let keys = self.keys.entry(path.clone()).or_insert_with(|| Arc::new(PathKeys::new([path.as_slice()])));
-        self.commits.may_change(id, keys)
+    fn keys(&mut self, path: &Arc<Vec<u8>>) -> Arc<PathKeys> {
+        self.keys.entry(path.clone()).or_insert_with(|| Arc::new(PathKeys::new([path.as_slice()]))).clone()
     }
 
     /// The file in each parent, by its name or else by a former one. `None` when a parent has the very same file: all

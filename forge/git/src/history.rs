@@ -6,12 +6,13 @@
 //!
 //! Invariant: reads only, and never recurses: histories may be as long as they like.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 use notes_schema::Oid;
 
 use super::graph::{self, Commits};
 use super::object::{Commit, Kind, Malformed, Mode, TreeEntry, tag_target};
+use super::select::ids::IdMap;
 use super::store::{Objects, ReadError};
 
 /// Longest chain of tags on tags.
@@ -48,6 +49,47 @@ pub fn reaches<O: Objects + ?Sized>(objects: &O, id: Oid, tips: &[Oid]) -> Resul
         }
     }
     walk.meets(id)
+}
+
+/// Which of `tips` are `id` or reach it, in one walk: that costs what the newest of them costs alone. Tips that are no
+/// commits reach none.
+pub fn which_reach<O: Objects + ?Sized>(objects: &O, id: Oid, tips: &[Oid]) -> Result<Vec<bool>, ReadError> {
+    let commits = Commits::new(objects);
+    let floor = commits.node(id)?.generation;
+    let mut known: IdMap<bool> = IdMap::from_iter([(id, true)]);
+    let mut nodes: IdMap<graph::Node> = IdMap::default();
+    for &tip in tips {
+        let mut path = vec![tip];
+        while let Some(&at) = path.last() {
+            if known.contains_key(&at) {
+                path.pop();
+                continue;
+            }
+            let node = match nodes.entry(at) {
+                std::collections::hash_map::Entry::Occupied(met) => met.into_mut(),
+                std::collections::hash_map::Entry::Vacant(free) => match commits.node(at) {
+                    Ok(node) => free.insert(node),
+                    Err(ReadError::Kind { .. } | ReadError::Missing(_)) if at == tip => {
+                        known.insert(at, false);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            // Whoever descends from it has a higher generation.
+            let below = node.generation <= floor && node.generation != graph::UNKNOWN;
+            let open = node.parents.iter().find(|parent| !below && !known.contains_key(*parent)).copied();
+            match open {
+                Some(parent) => path.push(parent),
+                None => {
+                    let reaches = !below && node.parents.iter().any(|parent| known.get(parent) == Some(&true));
+                    nodes.remove(&at);
+                    known.insert(at, reaches);
+                }
+            }
+        }
+    }
+    Ok(tips.iter().map(|tip| known.get(tip) == Some(&true)).collect())
 }
 
 /// The best common ancestor of two commits. Where there are several, the youngest, and among those the least id.
@@ -195,7 +237,7 @@ struct Walk<'o, O: ?Sized> {
     commits: Commits<'o, O>,
     /// Commits of a lower generation do not matter.
     floor: u32,
-    nodes: HashMap<Oid, Node>,
+    nodes: IdMap<Node>,
     /// Youngest first; among those of one second the one met first.
     queue: BinaryHeap<(i64, std::cmp::Reverse<u64>, Oid)>,
     met: u64,
@@ -208,7 +250,7 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
         Walk {
             commits: Commits::new(objects),
             floor: 0,
-            nodes: HashMap::new(),
+            nodes: IdMap::default(),
             queue: BinaryHeap::new(),
             met: 0,
             counts: [0; 8],
@@ -295,7 +337,7 @@ impl<'o, O: Objects + ?Sized> Walk<'o, O> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashSet};
+    use std::collections::{BTreeSet, HashMap, HashSet};
 
     use proptest::prelude::*;
 
@@ -363,6 +405,8 @@ mod tests {
                 Some(found) => prop_assert!(best.contains(&found)),
                 None => prop_assert!(best.is_empty()),
             }
+            let which = which_reach(&memory, ids[a], &ids).expect("readable");
+            prop_assert_eq!(which, reach.iter().map(|below| below.contains(&a)).collect::<Vec<_>>());
             let listed = range(&memory, ids[a], &[ids[b]], 1000).expect("readable");
             let expected: HashSet<Oid> = reach[a].difference(&reach[b]).map(|n| ids[*n]).collect();
             prop_assert_eq!(listed.len(), expected.len());

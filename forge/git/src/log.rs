@@ -11,7 +11,7 @@
 //! Invariant: reads only, never recurses, and looks at no more commits than it is allowed.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use notes_schema::Oid;
@@ -20,6 +20,7 @@ use super::diff::{self, DiffError};
 use super::graph::{Commits, Node, PathKeys};
 use super::history::SLOP;
 use super::object::Mode;
+use super::select::ids::{IdMap, IdSet};
 use super::store::{Objects, ReadError};
 use super::trail::{Standing, Trail};
 
@@ -111,16 +112,18 @@ struct Walk<'o, O: ?Sized> {
     /// The youngest first; among those of one second the one met first.
     queue: BinaryHeap<(i64, Reverse<u64>, Oid)>,
     /// What waits for each commit; `None` once it was looked at.
-    met: HashMap<Oid, Option<Waiting>>,
+    met: IdMap<Option<Waiting>>,
     /// How many of those that wait are not known to be hidden.
     open: usize,
     /// The parents of every commit that was read, as far as a range needs them.
-    read: HashMap<Oid, Vec<Oid>>,
+    read: IdMap<Vec<Oid>>,
     /// What is known to be reached from where the range begins, so far.
-    hidden: HashSet<Oid>,
+    hidden: IdSet,
     /// The commits at which a range begins: they are not listed, but who has what they have changed nothing.
-    bottom: HashSet<Oid>,
+    bottom: IdSet,
     follow: bool,
+    /// How many more commits may be looked at.
+    left: usize,
 }
 
 /// Answers a query.
@@ -128,12 +131,13 @@ pub fn log<O: Objects + ?Sized>(objects: &O, query: &Query) -> Result<Listed, Di
     let mut walk = Walk {
         commits: Commits::new(objects),
         queue: BinaryHeap::new(),
-        met: HashMap::new(),
+        met: IdMap::default(),
         open: 0,
-        read: HashMap::new(),
+        read: IdMap::default(),
         hidden: query.not.iter().copied().collect(),
         bottom: query.not.iter().copied().collect(),
         follow: query.follow,
+        left: query.most,
     };
     let mut page = Page { listed: Listed::default(), after: query.after, limit: query.limit };
     let followed = Followed::new(query.path);
@@ -144,7 +148,7 @@ pub fn log<O: Objects + ?Sized>(objects: &O, query: &Query) -> Result<Listed, Di
     walk.meet(query.tip, &followed, None)?;
     // Of a range nothing is certain before its end: a commit may still turn out to be hidden.
     let mut of_range = Vec::new();
-    let (mut looked_at, mut slop) = (0, SLOP);
+    let mut slop = SLOP;
     while slop > 0 {
         slop -= usize::from(walk.open == 0);
         let Some((id, waiting)) = walk.next() else { break };
@@ -152,7 +156,7 @@ pub fn log<O: Objects + ?Sized>(objects: &O, query: &Query) -> Result<Listed, Di
             walk.spread(id, waiting)?;
             continue;
         }
-        if looked_at >= query.most {
+        if walk.left == 0 {
             page.listed.exhausted = true;
             if query.not.is_empty() {
                 break;
@@ -160,7 +164,7 @@ pub fn log<O: Objects + ?Sized>(objects: &O, query: &Query) -> Result<Listed, Di
             walk.pass(waiting)?;
             continue;
         }
-        looked_at += 1;
+        walk.left -= 1;
         let path = waiting.followed.path.clone();
         if !walk.look(id, waiting)? {
             continue;
@@ -258,7 +262,12 @@ impl<O: Objects + ?Sized> Walk<'_, O> {
         if let (true, Some(&first)) = (first_is_same, node.parents.first())
             && self.is_relevant(first)
         {
-            self.meet(first, &followed, trail)?;
+            // Nobody else waits, so nothing is listed before what comes next on this line.
+            let alone = self.queue.is_empty() && self.bottom.is_empty();
+            let most = if alone { self.left } else { 0 };
+            let (next, passed) = self.commits.pass(first, &followed.keys, most);
+            self.left -= passed;
+            self.meet(next, &followed, trail)?;
             return Ok(false);
         }
         let mine = match trail {

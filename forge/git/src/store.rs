@@ -421,7 +421,7 @@ impl Objects for Store {
         let stamp = Stamp::of(&self.git_dir);
         let mut known = self.graph.lock().expect("invariant: no panic under this lock");
         if known.0 != stamp {
-            let graph = Graph::open(&self.git_dir, &stamp).map(Arc::new);
+            let graph = Graph::open(&self.git_dir, &stamp, known.1.as_deref()).map(Arc::new);
             *known = (stamp, graph);
         }
         known.1.clone()

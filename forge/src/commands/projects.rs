@@ -1,5 +1,8 @@
 //! Projects: making, listing, showing, joining.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use notes_schema::event::{ProjectCreated, ProjectJoined};
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, EntityId, ProjectName, RefName};
@@ -136,16 +139,24 @@ pub(super) fn line(context: &Context, name: &ProjectName) -> Result<Line, Refusa
 #[derive(Serialize)]
 struct List {
     projects: Vec<Line>,
+    /// How many there are, and which of them the first one is, from 1.
+    total: usize,
+    from: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 impl Render for List {
     fn markdown(&self) -> String {
-        let mut out = format!("# Projects ({})\n\n", self.projects.len());
-        if self.projects.is_empty() {
+        let mut out = format!("# Projects ({})\n\n", self.total);
+        if self.total == 0 {
             out.push_str("There is none yet.\n---\nnext: project new first-project\n");
         }
         for line in &self.projects {
             out.push_str(&line.markdown());
+        }
+        if let Some(next) = &self.next {
+            out.push_str(&format!("---\nnext: {next}\n"));
         }
         out
     }
@@ -157,17 +168,36 @@ pub const PROJECT_LIST: Command = Command {
     aliases: &["projects"],
     needs: Needs::Read,
     of: Of::Forge,
-    shape: Shape::words(0, 0),
-    usage: "",
-    summary: "all projects",
-    example: "project list",
+    shape: Shape::words(0, 0).flags(&[("active", Takes::Nothing), ("limit", Takes::Word), ("from", Takes::Word)]),
+    usage: "[--active] [--limit N] [--from N]",
+    summary: "all projects by name, or --active: those first where something happened last",
+    example: "project list --active --limit 20",
     run: project_list,
 };
 
-fn project_list(context: &Context, _: &Args) -> Result<Answer, Refusal> {
-    let names = context.root.fold.projects().map(|(name, _)| name).filter(|name| !name.is_forge());
-    let lines: Result<Vec<Line>, Refusal> = names.map(|name| line(context, name)).collect();
-    Ok(Answer::of(&List { projects: lines? }))
+fn project_list(context: &Context, args: &Args) -> Result<Answer, Refusal> {
+    let number = |flag: &str| match args.value(flag).map(str::parse::<usize>) {
+        None => Ok(None),
+        Some(Ok(n)) if n > 0 => Ok(Some(n)),
+        Some(_) => Err(context.usage(format!("--{flag} takes a number from 1"))),
+    };
+    let (limit, from) = (number("limit")?, number("from")?.unwrap_or(1));
+    let mut names: Vec<&ProjectName> =
+        context.root.fold.projects().map(|(name, _)| name).filter(|name| !name.is_forge()).collect();
+    if args.has("active") {
+        let open = context.forge.open_repositories();
+        let newest: HashMap<&ProjectName, u64> =
+            open.iter().map(|repository| (repository.name(), repository.snapshot().fold.max_q)).collect();
+        names.sort_by_key(|name| Reverse(newest.get(name).copied().unwrap_or(0)));
+    }
+    let total = names.len();
+    let shown = names.into_iter().skip(from - 1).take(limit.unwrap_or(usize::MAX));
+    let lines: Result<Vec<Line>, Refusal> = shown.map(|name| line(context, name)).collect();
+    let projects = lines?;
+    let (upto, active) = (from - 1 + projects.len(), if args.has("active") { " --active" } else { "" });
+    let next = limit.filter(|_| upto < total && !projects.is_empty());
+    let next = next.map(|limit| format!("project list{active} --limit {limit} --from {}", upto + 1));
+    Ok(Answer::of(&List { projects, total, from, next }))
 }
 
 #[derive(Serialize)]

@@ -3,13 +3,15 @@
 //! Invariant: a day ends at the newest event and not at a clock's word, so that a mirror, and an idle forge tomorrow, say the
 //! same; every number is counted from what is folded.
 
+mod part;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use notes_schema::event::{Level, Verdict};
 use notes_schema::names::Track;
 use notes_schema::refs::show_time;
-use notes_schema::{AgentName, EntityId, ItemRef, ProjectName};
+use notes_schema::{AgentName, ItemRef, ProjectName};
 use search::{Filter, Kind, State};
 use serde::Serialize;
 
@@ -21,69 +23,22 @@ use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, needs};
 use crate::answer::{Answer, Refusal, Render};
 use crate::authority::{Needs, Of};
-use crate::ledger;
-use crate::state::{PullStatus, Stage};
+use crate::forge::Refused;
+use crate::state::Stage;
+use part::{Landing, Part, Reviewing, Working};
 
 /// Most rows of one list.
 /// Limit: rows of a list of `today` | {}, the newest; all are counted
-const MOST: usize = 20;
-/// Most pull requests of a project of which it is looked up when they landed.
-/// Limit: landed pull requests of a project that `today` looks at | {}, the newest
-const LANDED: usize = 500;
+pub(super) const MOST: usize = 20;
 /// Most projects with a row of days.
 /// Limit: projects that `today` names | {}, those where something happened last
 const PROJECTS: usize = 30;
 /// How many of the best agents of each track are named.
 const BEST: usize = 5;
-/// A pull request has so many events after it landed that its landing is looked for among them.
-const EVENTS: usize = 64;
 /// So many days the row of a project has.
 const DAYS: usize = 30;
 /// One day, milliseconds.
 const DAY_MS: u64 = 86_400_000;
-
-/// An agent at work.
-#[derive(Debug, Clone, Serialize)]
-struct Working {
-    agent: AgentName,
-    #[serde(rename = "ref")]
-    reference: ItemRef,
-    title: String,
-    since_ms: u64,
-    due_ms: u64,
-    /// How the newest records of it ended, oldest first.
-    runs: Vec<&'static str>,
-}
-
-/// A pull request that waits.
-#[derive(Debug, Clone, Serialize)]
-struct Reviewing {
-    #[serde(rename = "ref")]
-    reference: ItemRef,
-    title: String,
-    author: AgentName,
-    round: u64,
-    level: Level,
-    approved: Vec<AgentName>,
-    objected: Vec<AgentName>,
-    arrived_ms: u64,
-    #[serde(skip)]
-    seq: u64,
-}
-
-/// A pull request that landed.
-#[derive(Debug, Clone, Serialize)]
-struct Landing {
-    #[serde(rename = "ref")]
-    reference: ItemRef,
-    title: String,
-    author: AgentName,
-    landed: Option<notes_schema::Oid>,
-    level: Level,
-    landed_ms: u64,
-    #[serde(skip)]
-    seq: u64,
-}
 
 /// One project, and how many pull requests landed on each of the last days, the oldest first.
 #[derive(Debug, Clone, Serialize)]
@@ -91,8 +46,17 @@ struct Days {
     project: ProjectName,
     landed: Vec<u64>,
     read_only: bool,
-    #[serde(skip)]
-    seq: u64,
+}
+
+/// What the gate refused lately.
+#[derive(Debug, Serialize)]
+struct Refusals {
+    /// Since when it is remembered: this server's start.
+    since_ms: u64,
+    /// How many there were.
+    count: u64,
+    /// The newest, newest first.
+    newest: Vec<Refused>,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,6 +77,8 @@ struct Today {
     working: Vec<Working>,
     reviewing: Vec<Reviewing>,
     landed: Vec<Landing>,
+    /// What the gate refused since this server began.
+    refused: Refusals,
     contests: Vec<Listed>,
     recent: Vec<Recent>,
     days: Vec<Days>,
@@ -158,6 +124,12 @@ impl Render for Today {
             format!("{}  {title}    by {} · proof {} · {when}\n  → pr {next}\n", l.reference, l.author, l.level)
         };
         section("Landed", self.landed.iter().map(landing).collect());
+        let refused = |r: &Refused| {
+            let (what, when, Refused { project, agent, rule, .. }) = (inline(&r.what), show_time(r.at_ms), r);
+            format!("{rule} {what} of {agent}    in {project} · {when}\n  → project show {project}\n")
+        };
+        let title = format!("Refused by the gate ({} since {})", self.refused.count, show_time(self.refused.since_ms));
+        section(&title, self.refused.newest.iter().map(refused).collect());
         section("Open contests", self.contests.iter().map(Listed::markdown).collect());
         section("Recently", self.recent.iter().map(Recent::markdown).collect());
         out.push_str("---\nnext: feed\n");
@@ -182,23 +154,31 @@ fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
     let projects: Vec<Project> = context.projects().filter(|p| !p.repository.name().is_forge()).collect();
     let recent = recent::of(context, Filter::default(), &projects)?;
     let until_ms = recent.first().map_or(0, |newest| newest.time_ms);
-    let (working, agents) = working(&projects);
-    let (reviewing, open_pulls) = reviewing(&projects);
-    let landings: Vec<Vec<Landing>> = projects.iter().map(landings).collect();
-    let days = days(&projects, &landings, until_ms);
-    let (landed, landed_today, landed_hours) = landed(landings, until_ms);
+    let parts = part::of_all(&projects);
+    let all = || projects.iter().zip(&parts);
+    let agents: BTreeSet<&AgentName> = parts.iter().flat_map(|part| &part.agents).collect();
+    let open_pulls = parts.iter().map(|part| part.open_pulls).sum();
+    let working =
+        newest(all().flat_map(|(project, part)| part.working.iter().map(move |row| (project, row))), |(_, row)| {
+            row.since_ms
+        });
+    let reviewing = newest(parts.iter().flat_map(|part| &part.reviewing), |row| row.seq);
+    let landed = newest(parts.iter().flat_map(|part| part.landings.iter().take(MOST)), |row| row.seq);
+    let (landed_today, landed_hours) = landed_within(&parts, until_ms);
+    let days = days(all().collect(), until_ms);
     let best = |track| (Track::as_str(track), leaderboard::best(&context.root.fold, track, BEST));
     Ok(Answer::of(&Today {
         seq: context.seq,
         until_ms,
-        agents,
+        agents: agents.len(),
         open_pulls,
         landed_today,
         landed_hours,
         needs: needs::count(context),
-        working,
-        reviewing,
-        landed,
+        working: working.into_iter().map(|(project, row)| row.shown(project)).collect(),
+        reviewing: reviewing.into_iter().cloned().collect(),
+        landed: landed.into_iter().cloned().collect(),
+        refused: refused(context),
         contests: contests(context)?,
         recent,
         days,
@@ -206,115 +186,10 @@ fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
     }))
 }
 
-fn working(projects: &[Project]) -> (Vec<Working>, usize) {
-    let (mut rows, mut agents) = (Vec::new(), BTreeSet::new());
-    for project in projects {
-        let fold = &project.snapshot.fold;
-        // What was submitted waits for others.
-        for (agent, n, work) in fold.works.all().filter(|(agent, n, _)| !fold.awaits(agent, *n)) {
-            agents.insert(agent.clone());
-            let Some(issue) = fold.issue(n) else { continue };
-            rows.push((
-                project,
-                Working {
-                    agent: agent.clone(),
-                    reference: ItemRef { project: project.repository.name().clone(), n },
-                    title: issue.title.clone(),
-                    since_ms: work.since_ms,
-                    due_ms: work.due_ms(),
-                    runs: Vec::new(),
-                },
-            ));
-        }
-    }
-    rows.sort_by_key(|(_, row)| Reverse(row.since_ms));
-    rows.truncate(MOST);
-    let with_runs = |(project, row): (&Project, Working)| Working { runs: runs(project, &row), ..row };
-    (rows.into_iter().map(with_runs).collect(), agents.len())
-}
-
-/// How the last attempts of an agent on an issue ended.
-fn runs(project: &Project, row: &Working) -> Vec<&'static str> {
-    const SHOWN: usize = 4;
-    let store = project.repository.store();
-    let of = project.snapshot.records_of(&row.agent).rev().filter(|known| known.issue == Some(row.reference.n));
-    let mut ends = Vec::new();
-    for record in of.take(SHOWN).filter_map(|known| crate::gate::read_record(store.as_ref(), known)) {
-        ends.extend(record.attempts.iter().rev().map(|attempt| if attempt.succeeded() { "pass" } else { "fail" }));
-    }
-    ends.truncate(SHOWN);
-    ends.reverse();
-    ends
-}
-
-fn reviewing(projects: &[Project]) -> (Vec<Reviewing>, usize) {
-    let mut rows = Vec::new();
-    for project in projects {
-        let fold = &project.snapshot.fold;
-        for (n, pull) in fold.open_pulls.values().filter_map(|n| Some((*n, fold.pull(*n)?))) {
-            let named = |verdict: Verdict| pull.live(verdict).map(|review| review.agent.clone()).collect();
-            rows.push(Reviewing {
-                reference: ItemRef { project: project.repository.name().clone(), n },
-                title: pull.title.clone(),
-                author: pull.author.clone(),
-                round: pull.round,
-                level: pull.proof.level,
-                approved: named(Verdict::Approve),
-                objected: named(Verdict::RequestChanges),
-                arrived_ms: fold.arrived_ms(n),
-                seq: pull.last_q,
-            });
-        }
-    }
-    let all = rows.len();
-    rows.sort_by_key(|row| Reverse(row.seq));
-    rows.truncate(MOST);
-    (rows, all)
-}
-
-/// What landed, the newest first; how much of it within the day that ends at `until_ms`, and in each of its hours.
-fn landed(landings: Vec<Vec<Landing>>, until_ms: u64) -> (Vec<Landing>, usize, Vec<u64>) {
-    const HOURS: usize = 24;
-    let mut rows: Vec<Landing> = landings.into_iter().flatten().collect();
-    rows.sort_by_key(|row| Reverse(row.seq));
-    let mut hours = vec![0; HOURS];
-    for row in rows.iter().filter(|row| row.landed_ms.saturating_add(DAY_MS) > until_ms) {
-        let ago = until_ms.saturating_sub(row.landed_ms) / (DAY_MS / HOURS as u64);
-        if let Some(hour) = usize::try_from(ago).ok().and_then(|ago| hours.iter_mut().rev().nth(ago)) {
-            *hour += 1;
-        }
-    }
-    let today = hours.iter().sum::<u64>();
-    rows.truncate(MOST);
-    (rows, usize::try_from(today).unwrap_or(usize::MAX), hours)
-}
-
-/// The newest landings of a project, in no order.
-fn landings(project: &Project) -> Vec<Landing> {
-    let fold = &project.snapshot.fold;
-    let merged = fold.pulls().rev().filter(|(_, pull)| pull.status == PullStatus::Merged).take(LANDED);
-    let one = |(n, pull): (u64, &crate::state::PullState)| {
-        Some(Landing {
-            reference: ItemRef { project: project.repository.name().clone(), n },
-            title: pull.title.clone(),
-            author: pull.author.clone(),
-            landed: pull.landed,
-            level: pull.proof.level,
-            landed_ms: landed_ms(project, n, pull.ended_q?, pull.last_q)?,
-            seq: pull.ended_q?,
-        })
-    };
-    merged.filter_map(one).collect()
-}
-
-/// When a pull request landed: its last event, or one before it that has this number.
-fn landed_ms(project: &Project, n: u64, ended_q: u64, last_q: u64) -> Option<u64> {
-    let entity = project.snapshot.fold.entities.get(&EntityId::Pull(n))?;
-    if ended_q == last_q {
-        return Some(entity.t);
-    }
-    let events = ledger::chain(project.repository.store().as_ref(), entity.tip, EVENTS).ok()?;
-    events.into_iter().find(|read| read.event.q == ended_q).map(|read| read.event.t)
+fn refused(context: &Context) -> Refusals {
+    let refusals = context.forge.refusals();
+    let (since_ms, count) = (refusals.since_ms(), *refusals.count().borrow());
+    Refusals { since_ms, count, newest: refusals.newest() }
 }
 
 fn contests(context: &Context) -> Result<Vec<Listed>, Refusal> {
@@ -325,25 +200,44 @@ fn contests(context: &Context) -> Result<Vec<Listed>, Refusal> {
     Ok(open)
 }
 
+/// The newest rows of all.
+fn newest<T>(rows: impl Iterator<Item = T>, at: impl Fn(&T) -> u64) -> Vec<T> {
+    let mut rows: Vec<T> = rows.collect();
+    rows.sort_by_key(|row| Reverse(at(row)));
+    rows.truncate(MOST);
+    rows
+}
+
+/// How much landed within the day that ends at `until_ms`, and in each of its hours.
+fn landed_within(parts: &[Arc<Part>], until_ms: u64) -> (usize, Vec<u64>) {
+    const HOURS: usize = 24;
+    let mut hours = vec![0; HOURS];
+    for row in parts.iter().flat_map(|part| &part.landings) {
+        if row.landed_ms.saturating_add(DAY_MS) <= until_ms {
+            continue;
+        }
+        let ago = until_ms.saturating_sub(row.landed_ms) / (DAY_MS / HOURS as u64);
+        if let Some(hour) = usize::try_from(ago).ok().and_then(|ago| hours.iter_mut().rev().nth(ago)) {
+            *hour += 1;
+        }
+    }
+    let today = hours.iter().sum::<u64>();
+    (usize::try_from(today).unwrap_or(usize::MAX), hours)
+}
+
 /// The projects where something happened last, with what landed on each of the days that end at `until_ms`.
-fn days(projects: &[Project], landings: &[Vec<Landing>], until_ms: u64) -> Vec<Days> {
-    let one = |(project, landings): (&Project, &Vec<Landing>)| {
+fn days(mut projects: Vec<(&Project, &Arc<Part>)>, until_ms: u64) -> Vec<Days> {
+    projects.sort_by_key(|(project, _)| Reverse(project.snapshot.fold.max_q));
+    projects.truncate(PROJECTS);
+    let one = |(project, part): (&Project, &Arc<Part>)| {
         let mut landed = vec![0; DAYS];
-        for landing in landings {
+        for landing in &part.landings {
             let ago = until_ms.saturating_sub(landing.landed_ms) / DAY_MS;
             if let Some(day) = usize::try_from(ago).ok().and_then(|ago| landed.iter_mut().rev().nth(ago)) {
                 *day += 1;
             }
         }
-        Days {
-            project: project.repository.name().clone(),
-            landed,
-            read_only: project.repository.read_only().is_some(),
-            seq: project.snapshot.fold.max_q,
-        }
+        Days { project: project.repository.name().clone(), landed, read_only: project.repository.read_only().is_some() }
     };
-    let mut days: Vec<Days> = projects.iter().zip(landings).map(one).collect();
-    days.sort_by_key(|days| Reverse(days.seq));
-    days.truncate(PROJECTS);
-    days
+    projects.into_iter().map(one).collect()
 }

@@ -223,11 +223,10 @@ pub(crate) fn pull_of(snapshot: &Snapshot, objects: &dyn Objects, commit: Oid) -
     if let Some((n, pull)) = fold.pulls().rev().find(|(_, p)| is_it(p)) {
         return Some((n, pull.clone()));
     }
-    let contains = |p: &PullState| {
-        history::is_ancestor(objects, commit, p.head).unwrap_or(false)
-            && !history::is_ancestor(objects, commit, p.base).unwrap_or(true)
-    };
-    fold.pulls().rev().find(|(_, p)| contains(p)).map(|(n, p)| (n, p.clone()))
+    let ends: Vec<Oid> = fold.pulls().rev().flat_map(|(_, p)| [p.head, p.base]).collect();
+    let reached = history::which_reach(objects, commit, &ends).ok()?;
+    let mut each = fold.pulls().rev().zip(reached.chunks(2));
+    each.find(|(_, ends)| *ends == [true, false]).map(|((n, pull), _)| (n, pull.clone()))
 }
 
 /// The records of a pull request's author for its issue, in order; those on its tree where it answers no issue.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use notes_schema::{AgentName, ProjectName};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::answer::Refusal;
@@ -16,7 +17,7 @@ use crate::answer::Refusal;
 const KEPT: usize = 20;
 
 /// One refusal of the gate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
     /// Milliseconds since 1970.
     pub at_ms: u64,
@@ -26,7 +27,7 @@ pub struct Refused {
     pub agent: AgentName,
     /// What was refused: a ref, a branch by its short name, or what a command was to do.
     pub what: String,
-    /// The rule's code, for example `E08`.
+    /// The rule's code or word, for example `E08`.
     pub rule: String,
 }
 
@@ -45,7 +46,7 @@ impl Refusals {
 
     /// Remembers what a rule of the gate refused; other refusals are not the gate's.
     pub(super) fn note(&self, at_ms: u64, project: &ProjectName, agent: &AgentName, refusal: &Refusal) {
-        if !refusal.is_of_gate() {
+        if !refusal.is_of_gate {
             return;
         }
         let what = refusal.what.strip_prefix("refs/heads/").unwrap_or(&refusal.what).to_owned();
@@ -81,7 +82,10 @@ mod tests {
     #[test]
     fn the_newest_of_the_gates_are_remembered_and_all_are_counted() {
         let (refusals, project, agent) = (Refusals::new(5), "parser".parse().unwrap(), "alpha".parse().unwrap());
-        let refused = |what: String, rule: &str| Refusal::new(Code::Refused, what, "no", "help").by_rule(rule);
+        let refused = |what: String, rule: &str| Refusal {
+            is_of_gate: rule != "space",
+            ..Refusal::new(Code::Refused, what, "no", "help").by_rule(rule)
+        };
         refusals.note(6, &project, &agent, &refused("push".to_owned(), "space"));
         assert_eq!((*refusals.count().borrow(), refusals.newest()), (0, vec![]));
         for n in 0..30 {

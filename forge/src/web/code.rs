@@ -22,7 +22,7 @@ fn place(path: &[&str], query: &str) -> Option<String> {
 }
 
 /// ` --flag 7`, where the query holds a number of that name; `None` where it holds something else.
-fn number(query: &str, flag: &str) -> Option<String> {
+pub(super) fn number(query: &str, flag: &str) -> Option<String> {
     match value(query, flag).filter(|value| !value.is_empty()) {
         None => Some(String::new()),
         Some(value) => Some(format!(" --{flag} {}", value.parse::<u32>().ok()?)),

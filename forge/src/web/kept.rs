@@ -1,22 +1,77 @@
-//! What a browser need not be sent again, or not at full length: tags, 304 and gzip.
+//! What a browser need not be sent again, or not at full length: tags, 304 and gzip; and what was packed for one reader, for
+//! the next.
 //!
 //! Invariant: a tag changes with everything that an answer is made of: who looks, where, the form, this build, and either
 //! the refs that the answer was read from or every byte of it. It is weak, because it is the same packed and unpacked.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
+use std::sync::Mutex;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use notes_schema::Sha256;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Shortest answer that is worth packing, in bytes.
 const WORTH_IT: usize = 860;
 /// Longest answer that is packed here; what is longer comes as it is.
 /// Limit: answer that is compressed for a browser | {:bytes}; a longer one comes as it is
 const LONGEST: usize = 16 << 20;
+
+/// Most pages that are kept packed, and most bytes of them.
+/// Limit: pages that are kept packed between two requests | {}
+const MOST_KEPT: usize = 512;
+/// Limit: pages that are kept packed | {:bytes} together
+const MOST_KEPT_BYTES: usize = 32 << 20;
+/// Limit: page that is kept packed | {:bytes}; a larger one is made anew
+const LONGEST_KEPT: usize = 1 << 20;
+
+/// A packed answer, and the tag of what it was made of.
+struct Kept {
+    tag: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// The newest in front.
+static KEPT: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+
+/// The answer that `tag` names, where it was packed for somebody before, for whoever takes it packed.
+pub(super) fn kept(headers: &HeaderMap, tag: &str) -> Option<Response> {
+    if !takes_gzip(headers) {
+        return None;
+    }
+    let kept = KEPT.lock().expect("invariant: no panic under this lock");
+    let found = kept.iter().find(|kept| kept.tag == tag)?;
+    let mut response = Response::new(Body::from(found.body.clone()));
+    response.headers_mut().clone_from(&found.headers);
+    Some(response)
+}
+
+/// Keeps an answer whose every byte follows from what `tag` was made of, where it is packed.
+pub(super) async fn keep(tag: &str, answer: Response) -> Response {
+    let size = http_body_size(answer.body()).filter(|size| *size <= LONGEST_KEPT);
+    let is_packed = answer.headers().contains_key(header::CONTENT_ENCODING);
+    let Some(size) = size.filter(|_| is_packed && answer.status() == StatusCode::OK) else { return answer };
+    let (parts, body) = answer.into_parts();
+    let Ok(body) = to_bytes(body, size).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut kept = KEPT.lock().expect("invariant: no panic under this lock");
+    kept.push_front(Kept { tag: tag.to_owned(), headers: parts.headers.clone(), body: body.clone() });
+    let mut bytes = 0;
+    let fits = kept.iter().take(MOST_KEPT).take_while(|kept| {
+        bytes += kept.body.len();
+        bytes <= MOST_KEPT_BYTES
+    });
+    let fits = fits.count();
+    kept.truncate(fits);
+    Response::from_parts(parts, Body::from(body))
+}
 
 /// A tag of all `parts`, none of which holds a zero byte.
 pub(super) fn tag(parts: &[&str]) -> String {
@@ -61,7 +116,7 @@ pub(super) async fn finished(headers: &HeaderMap, tag: Option<&str>, response: R
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     if parts.status == StatusCode::OK {
-        let tag = tag.map_or_else(|| tag_of(&bytes), str::to_owned);
+        let tag = tag.map_or_else(|| aside(|| tag_of(&bytes)), str::to_owned);
         if let Some(known) = known(headers, &tag) {
             return known;
         }
@@ -71,14 +126,28 @@ pub(super) async fn finished(headers: &HeaderMap, tag: Option<&str>, response: R
     if bytes.len() < WORTH_IT || !text || !takes_gzip(headers) {
         return Response::from_parts(parts, Body::from(bytes));
     }
-    let mut packed = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), Compression::new(6));
-    match packed.write_all(&bytes).and_then(|()| packed.finish()) {
+    match aside(|| packed(&bytes)) {
         Ok(packed) => {
             parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(packed))
         }
         Err(_) => Response::from_parts(parts, Body::from(bytes)),
+    }
+}
+
+fn packed(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut packed = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), Compression::new(6));
+    packed.write_all(bytes)?;
+    packed.finish()
+}
+
+/// Does what takes the processor for a while; whoever else this thread serves goes to another one meanwhile.
+pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        // There is no other one.
+        _ => work(),
     }
 }
 
@@ -133,6 +202,27 @@ mod tests {
         assert_eq!(asked("one", &format!("\"x\", {}", tag.trim_start_matches("W/"))).await, StatusCode::NOT_MODIFIED);
         assert_eq!(asked("two", &tag).await, StatusCode::OK);
         assert_ne!(super::tag(&["ab", "c"]), super::tag(&["a", "bc"]));
+    }
+
+    #[tokio::test]
+    async fn what_was_packed_for_one_is_sent_to_the_next_who_takes_it_packed() {
+        let (long, takes) = ("line of a page\n".repeat(1000), headers(header::ACCEPT_ENCODING, "gzip"));
+        let tag = super::tag(&["what", "was", "packed"]);
+        assert!(kept(&takes, &tag).is_none());
+        let plain = keep(&tag, finished(&HeaderMap::new(), Some(&tag), page(&long)).await).await;
+        assert!(!plain.headers().contains_key(header::CONTENT_ENCODING) && kept(&takes, &tag).is_none());
+        let first = keep(&tag, finished(&takes, Some(&tag), page(&long)).await).await;
+        let again = kept(&takes, &tag).expect("it is kept");
+        assert_eq!(again.headers(), first.headers());
+        assert_eq!(
+            to_bytes(again.into_body(), 1 << 20).await.unwrap(),
+            to_bytes(first.into_body(), 1 << 20).await.unwrap()
+        );
+        assert!(kept(&HeaderMap::new(), &tag).is_none(), "who does not take it packed is sent it anew");
+        let wrong = super::super::text(StatusCode::NOT_FOUND, "text/html; charset=utf-8", long);
+        let other = super::tag(&["what", "is", "not", "there"]);
+        keep(&other, finished(&takes, Some(&other), wrong).await).await;
+        assert!(kept(&takes, &other).is_none());
     }
 
     #[tokio::test]

@@ -39,7 +39,7 @@ const HTML: &str = "text/html; charset=utf-8";
 /// Whoever asks for a stream of events gets one; anybody else the rows as they are.
 pub(super) async fn events(State(door): Shared, Extension(asks): Extension<Asks>, headers: HeaderMap) -> Response {
     // Before the first answer, so that what changes meanwhile is told.
-    let (changes, stopping) = door.news();
+    let (changes, refusals, stopping) = door.news();
     let first = match rows(&door, asks, &headers).await {
         Ok(Ok(rows)) => rows,
         Ok(Err(reply)) => return reply::respond(&door, &reply, Format::Markdown, "Live", reply::At::path("/live")),
@@ -53,8 +53,17 @@ pub(super) async fn events(State(door): Shared, Extension(asks): Extension<Asks>
         let refusal = Refusal::new(Code::TryLater, "live", format!("{WATCHERS} watch already"), "today");
         return reply::refuse(&refusal, StatusCode::SERVICE_UNAVAILABLE, Format::Markdown);
     };
-    let watcher =
-        Watcher { door, asks, headers, changes, stopping, told: String::new(), until: Instant::now() + LASTS, place };
+    let watcher = Watcher {
+        door,
+        asks,
+        headers,
+        changes,
+        refusals,
+        stopping,
+        told: String::new(),
+        until: Instant::now() + LASTS,
+        place,
+    };
     let stream = futures_util::stream::unfold((watcher, Some(first)), |(mut watcher, first)| async move {
         let next = match first {
             Some(rows) => watcher.tell(rows),
@@ -71,7 +80,7 @@ async fn rows(door: &Door, asks: Asks, headers: &HeaderMap) -> Result<Result<Str
     if reply.exit != 0 {
         return Ok(Err(reply));
     }
-    frontend::live::fragment(&reply.stdout).map(Ok).map_err(|error| {
+    super::kept::aside(|| frontend::live::fragment(&reply.stdout)).map(Ok).map_err(|error| {
         tracing::error!(%error, "the rows of the live page could not be drawn");
         Refusal::new(Code::TryLater, "live", "it could not be drawn; the log says why", "today")
     })
@@ -83,6 +92,7 @@ struct Watcher {
     asks: Asks,
     headers: HeaderMap,
     changes: watch::Receiver<u64>,
+    refusals: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     /// What was told last.
     told: String,
@@ -105,6 +115,7 @@ impl Watcher {
     async fn next(&mut self) -> Option<String> {
         tokio::select! {
             changed = self.changes.changed() => changed.ok()?,
+            refused = self.refusals.changed() => refused.ok()?,
             _ = self.stopping.wait_for(|stopping| *stopping) => return None,
             () = sleep_until(self.until) => return None,
             () = sleep(BEAT) => return Some(":\n\n".to_owned()),
@@ -114,6 +125,7 @@ impl Watcher {
             _ = self.stopping.wait_for(|stopping| *stopping) => return None,
         }
         self.changes.mark_unchanged();
+        self.refusals.mark_unchanged();
         // Whoever may no longer look is sent home, and told why when it asks again.
         let rows = rows(&self.door, self.asks, &self.headers).await.ok()?.ok()?;
         Some(if rows == self.told { ":\n\n".to_owned() } else { self.tell(rows) })
@@ -129,13 +141,14 @@ mod tests {
 
     fn watcher(door: Arc<Door>) -> Watcher {
         let place = door.watchers.clone().try_acquire_owned().unwrap();
-        let (changes, stopping) = door.news();
+        let (changes, refusals, stopping) = door.news();
         let (headers, told) = (HeaderMap::new(), String::new());
         Watcher {
             door,
             asks: Asks::Command(&TODAY),
             headers,
             changes,
+            refusals,
             stopping,
             told,
             until: Instant::now() + LASTS,

@@ -13,6 +13,7 @@ mod files;
 pub(crate) mod forms;
 mod git;
 mod gunzip;
+mod held;
 mod kept;
 mod live;
 mod onboarding;
@@ -98,7 +99,7 @@ async fn around(request: Request, next: Next) -> Response {
         let refusal = Refusal::new(Code::NotAllowed, "request", why, "help");
         reply::refuse(&refusal, StatusCode::FORBIDDEN, Format::of(request.headers(), Format::Markdown))
     } else {
-        next.run(request).await
+        held::held(next.run(request).await).await
     };
     let headers = response.headers_mut();
     // A file of a project comes with a stricter one.

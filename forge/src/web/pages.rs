@@ -41,6 +41,8 @@ pub(crate) struct Page {
     /// Whether refs alone decide what it says: those of its project and of `forge.git`. Then whoever has it, and may ask for it,
     /// is told so before any command runs. (A link to what another project made since may be missing until either moves.)
     by_refs: bool,
+    /// Whether it may have ended early for want of time: then the next one who asks may be shown more.
+    timed: bool,
 }
 
 impl Page {
@@ -69,6 +71,10 @@ impl Page {
             (Format::Atom | Format::Html | Format::Markdown | Format::Json, _) => Some(&self.ask),
         }
     }
+
+    const fn timed(self) -> Page {
+        Page { timed: true, ..self }
+    }
 }
 
 const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String>) -> Ask {
@@ -76,7 +82,7 @@ const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String
 }
 
 const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
-    Page { path, ask, also: &[], view: None, feed: None, by_refs: false }
+    Page { path, ask, also: &[], view: None, feed: None, by_refs: false, timed: false }
 }
 
 /// A page about code, with the branches among which its commit is chosen.
@@ -88,7 +94,7 @@ const BRANCHES: Ask = ask(&commands::BRANCH_LIST, code::picked);
 
 /// Every page.
 pub(crate) const TABLE: &[Page] = &[
-    page_of(&["index"], ask(&commands::PROJECT_LIST, nothing))
+    page_of(&["index"], ask(&commands::PROJECT_LIST, |_, query| projects(query)))
         .with(&[ask(&commands::TODAY, nothing)])
         .drawn(frontend::home::view)
         .fed(1, atom::today),
@@ -117,7 +123,7 @@ pub(crate) const TABLE: &[Page] = &[
     code(&["*", "compare", "**"], ask(&commands::DIFF, code::compare), frontend::compare::view),
     code(&["*", "branches"], ask(&commands::BRANCH_LIST, code::names), frontend::refs::view),
     code(&["*", "tags"], ask(&commands::TAG_LIST, code::names), frontend::refs::view),
-    code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view),
+    code(&["*", "find"], ask(&commands::GREP, code::grep), frontend::find::view).timed(),
     page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)).by_refs(),
     page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)).by_refs(),
     page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view).by_refs(),
@@ -144,6 +150,14 @@ pub(super) fn project(text: &str) -> Option<String> {
 
 fn agent(text: &str) -> Option<String> {
     text.parse::<AgentName>().ok().map(|name| name.to_string())
+}
+
+/// Projects of one first page.
+/// Limit: projects of one first page | {}, those where something happened last; then `?from=`
+const PROJECTS: usize = 100;
+
+fn projects(query: &str) -> Option<String> {
+    Some(format!("--active --limit {PROJECTS}{}", code::number(query, "from")?))
 }
 
 fn nothing(_: &[&str], _: &str) -> Option<String> {
@@ -266,7 +280,8 @@ pub(super) async fn page(
     let viewer = door.viewer(&headers);
     let at = At { path, query: &query, viewer: viewer.as_deref(), has_feed: page.feed.is_some() };
     let refs = named.first().filter(|_| page.by_refs);
-    let refs = refs.and_then(|project| door.refs_for(&headers, asks.command, project));
+    let commands = || std::iter::once(asks).chain(page.also).map(|ask| ask.command);
+    let refs = refs.and_then(|project| door.refs_for(&headers, commands(), project));
     let tag = refs.map(|refs| {
         let form = format!("{format:?}");
         kept::tag(&[assets::build(), &refs, viewer.as_deref().unwrap_or(""), uri.path(), &query, &form])
@@ -274,11 +289,15 @@ pub(super) async fn page(
     if let Some(known) = tag.as_deref().and_then(|tag| kept::known(&headers, tag)) {
         return known;
     }
+    if let Some(kept) = tag.as_deref().and_then(|tag| kept::kept(&headers, tag)) {
+        return kept;
+    }
     let answer = match (format, page.feed) {
         (Format::Atom, Some((_, feed))) => fed(&door, asks, feed, line, &headers, at).await,
         _ => answer(&door, page, &named, line, &headers, format, at).await,
     };
-    kept::finished(&headers, tag.as_deref(), answer).await
+    let answer = kept::finished(&headers, tag.as_deref(), answer).await;
+    if let Some(tag) = tag.filter(|_| !page.timed) { kept::keep(&tag, answer).await } else { answer }
 }
 
 /// The feed of a page.
@@ -290,7 +309,7 @@ async fn fed(door: &Door, asks: &Ask, feed: atom::Feed, line: String, headers: &
     if answer.exit != 0 {
         return reply::respond_with(&answer, Format::Atom, at, String::new);
     }
-    match feed(&at.frame(&|_| None), &door.config.public_http, &answer.stdout) {
+    match kept::aside(|| feed(&at.frame(&|_| None), &door.config.public_http, &answer.stdout)) {
         Ok(xml) => reply::respond_with(&answer, Format::Atom, at, || xml),
         Err(error) => reply::undrawn(&shown(at.path), &error, Format::Atom),
     }
@@ -323,7 +342,7 @@ async fn answer(
     }
     let others = others.iter().map(|reply| reply.as_ref().map_or("null", |reply| reply.stdout.as_str()));
     let answers: Vec<&str> = std::iter::once(first.stdout.as_str()).chain(others).collect();
-    match view(&at.frame(&|reference| door.path_of(reference)), &answers) {
+    match kept::aside(|| view(&at.frame(&|reference| door.path_of(reference)), &answers)) {
         Ok(html) => reply::respond_with(&first, format, at, || html),
         Err(error) => reply::undrawn(&shown(at.path), &error, format),
     }
@@ -340,7 +359,8 @@ fn canonical(path: &str) -> Option<String> {
     {
         parts[0] = bare;
     }
-    let place = format!("/{}", parts.join("/"));
+    // A browser takes a backslash for a slash.
+    let place = format!("/{}", parts.join("/").replace('\\', "%5C"));
     (place != path).then_some(place)
 }
 
@@ -392,6 +412,7 @@ mod tests {
             ("/parser.git/issues", Some("/parser/issues")),
             ("/.git", None),
             ("//example.org/x", Some("/example.org/x")),
+            ("//\\example.org", Some("/%5Cexample.org")),
             ("/parser.git/info/refs", None),
             ("//parser.git//info/refs", Some("/parser.git/info/refs")),
             ("/parser.git/git-upload-pack", None),
@@ -406,8 +427,8 @@ mod tests {
     #[test]
     fn every_page_is_a_command() {
         for (path, command) in [
-            ("/", "project list"),
-            ("/index", "project list"),
+            ("/", "project list --active --limit 100"),
+            ("/index", "project list --active --limit 100"),
             ("/leaderboard", "leaderboard"),
             ("/humans", "leaderboard humans"),
             ("/live", "today"),

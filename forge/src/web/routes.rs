@@ -231,18 +231,25 @@ impl Door {
         })
     }
 
-    /// A word that changes with every ref of a project and of `forge.git`; `None` for whoever may not ask `command` of it.
-    pub(super) fn refs_for(&self, headers: &HeaderMap, command: &Command, project: &str) -> Option<String> {
+    /// A word that changes with every ref of a project and of `forge.git`; `None` for whoever may not ask all `commands` of it.
+    pub(super) fn refs_for<'c>(
+        &self,
+        headers: &HeaderMap,
+        mut commands: impl Iterator<Item = &'c Command>,
+        project: &str,
+    ) -> Option<String> {
         let (actor, name) = (self.actor(headers).ok()?, project.parse().ok()?);
-        let rank = self.forge.rank(&actor);
-        authority::permit(&actor, rank, command.operation(), Some(&name), self.forge.config().read).ok()?;
+        let (rank, read) = (self.forge.rank(&actor), self.forge.config().read);
+        commands
+            .try_for_each(|command| authority::permit(&actor, rank, command.operation(), Some(&name), read))
+            .ok()?;
         let project = self.forge.project(&name).ok()?.snapshot();
         Some(format!("{:?} {:?} {:?}", project.project, project.tip?, self.forge.root().tip?))
     }
 
-    /// Changes of the forge, and whether it stops.
-    pub(super) fn news(&self) -> (watch::Receiver<u64>, watch::Receiver<bool>) {
-        (self.forge.changes(), self.forge.stopping())
+    /// Changes of the forge, refusals of its gate, and whether it stops.
+    pub(super) fn news(&self) -> (watch::Receiver<u64>, watch::Receiver<u64>, watch::Receiver<bool>) {
+        (self.forge.changes(), self.forge.refusals().count(), self.forge.stopping())
     }
 
     /// The page of what a reference names, where there is one.

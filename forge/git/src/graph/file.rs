@@ -103,6 +103,11 @@ impl File {
         self.count
     }
 
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// The name under which a chain knows it.
     pub(super) fn checksum(&self) -> Oid {
         Oid::from_slice(&self.bytes[self.bytes.len() - 20..]).expect("invariant: parsed files end with 20 bytes")
@@ -148,6 +153,12 @@ impl File {
         }
         let seconds = i64::try_from(rest & 0x3_ffff_ffff).ok()?;
         Some(Commit { tree: Oid::from_slice(&row[..20])?, parents, seconds, generation: (rest >> 34) as u32 })
+    }
+
+    /// The position of a commit's first parent; `None` where it has none, or the file contradicts itself.
+    pub(super) fn first_parent(&self, at: u32) -> Option<u32> {
+        let row = self.data.start + usize::try_from(at).ok().filter(|_| at < self.count)? * DATA;
+        word(&self.bytes, row + 20).filter(|&position| position < self.total)
     }
 
     fn more_parents(&self, from: u32, parents: &mut Vec<u32>) -> Option<()> {

@@ -78,6 +78,13 @@ impl<'o, O: Objects + ?Sized> Commits<'o, O> {
     pub fn may_change(&self, id: Oid, paths: &PathKeys) -> bool {
         self.graph.as_ref().is_none_or(|graph| graph.may_change(id, paths))
     }
+
+    /// Goes from `id` to its first parent, and on to that one's, as long as no commit on the way changes any of `paths`, and
+    /// over at most `most` of them: the commit at which it ends, and how many were passed. A commit costs a look at its
+    /// filter, where one by one it costs what a walk remembers of it.
+    pub fn pass(&self, id: Oid, paths: &PathKeys, most: usize) -> (Oid, usize) {
+        self.graph.as_ref().and_then(|graph| graph.pass(id, paths, most)).unwrap_or((id, 0))
+    }
 }
 
 /// What a walk needs of the commit `data`.
@@ -89,7 +96,7 @@ pub(crate) fn read_node(data: &[u8]) -> Result<Node, Malformed> {
 /// The commit-graph of one repository: one file, or a chain of them.
 #[derive(Debug)]
 pub struct Graph {
-    layers: Vec<File>,
+    layers: Vec<Arc<File>>,
     /// How many commits the layers below each one hold.
     bases: Vec<u32>,
 }
@@ -119,15 +126,15 @@ impl Stamp {
 }
 
 impl Graph {
-    /// Opens what `stamp` found; `None` where there is nothing of use.
-    pub(crate) fn open(git_dir: &Path, stamp: &Stamp) -> Option<Graph> {
+    /// Opens what `stamp` found; `None` where there is nothing of use. Lowest layers that `old` has are not read again.
+    pub(crate) fn open(git_dir: &Path, stamp: &Stamp, old: Option<&Graph>) -> Option<Graph> {
         if stamp.is_there(2) || stamp.is_there(3) {
             return None;
         }
         let alone = || read_layer(&git_dir.join(FILES[0]), &[], 0, &mut { MOST_BYTES });
-        let mut layers: Vec<File> = stamp.is_there(0).then(alone).flatten().into_iter().collect();
+        let mut layers: Vec<Arc<File>> = stamp.is_there(0).then(alone).flatten().into_iter().collect();
         if layers.is_empty() && stamp.is_there(1) {
-            layers = read_chain(&git_dir.join(FILES[1]));
+            layers = read_chain(&git_dir.join(FILES[1]), old.map_or(&[], |old| &old.layers));
         }
         let bases = layers.iter().scan(0u32, |sum, layer| Some(std::mem::replace(sum, *sum + layer.len()))).collect();
         (!layers.is_empty()).then_some(Graph { layers, bases })
@@ -163,28 +170,58 @@ impl Graph {
             .is_none_or(|(layer, at)| self.layers[layer].filter(at).is_none_or(|filter| paths.may_be_in(&filter)))
     }
 
+    fn pass(&self, id: Oid, paths: &PathKeys, most: usize) -> Option<(Oid, usize)> {
+        let (mut layer, mut at) = self.find(id)?;
+        let mut passed = 0;
+        // Where the file contradicts itself, first parents could go round for ever.
+        while passed < most.min(self.len()) {
+            let file = &self.layers[layer];
+            if file.filter(at).is_none_or(|filter| paths.may_be_in(&filter)) {
+                break;
+            }
+            let Some(parent) = file.first_parent(at) else { break };
+            (layer, at) = self.place(parent)?;
+            passed += 1;
+        }
+        Some((self.layers[layer].id(at)?, passed))
+    }
+
     /// The newest layer is the smallest and the likeliest.
     fn find(&self, id: Oid) -> Option<(usize, u32)> {
         (0..self.layers.len()).rev().find_map(|layer| Some((layer, self.layers[layer].find(id)?)))
     }
 
     fn id_at(&self, position: u32) -> Option<Oid> {
+        let (layer, at) = self.place(position)?;
+        self.layers[layer].id(at)
+    }
+
+    /// The layer in which a position of the whole graph lies, and where there.
+    fn place(&self, position: u32) -> Option<(usize, u32)> {
         let layer = self.bases.partition_point(|&base| base <= position).checked_sub(1)?;
-        self.layers[layer].id(position - self.bases[layer])
+        Some((layer, position - self.bases[layer]))
     }
 }
 
-/// The layers that the list names, lowest first, as far as they are good: each stands on those below it alone.
-fn read_chain(list: &Path) -> Vec<File> {
-    let mut layers: Vec<File> = Vec::new();
+/// The layers that the list names, lowest first, as far as they are good: each stands on those below it alone. A layer is
+/// named by its content, so one of `old` on the same layers is the same.
+fn read_chain(list: &Path, old: &[Arc<File>]) -> Vec<Arc<File>> {
+    let mut layers: Vec<Arc<File>> = Vec::new();
     let Ok(names) = read_bounded(list, (MOST_LAYERS * 64) as u64) else { return layers };
     let (mut below, mut ids, mut room) = (0u32, Vec::new(), MOST_BYTES);
     for name in String::from_utf8_lossy(&names).lines() {
         let Ok(id) = name.parse::<Oid>() else { break };
         let path = list.with_file_name(format!("graph-{id}.graph"));
-        let Some(layer) = read_layer(&path, &ids, below, &mut room).filter(|layer| layer.checksum() == id) else {
-            break;
+        let known = old.get(layers.len()).filter(|layer| layer.checksum() == id);
+        let same = layers.iter().zip(old).all(|(layer, old)| Arc::ptr_eq(layer, old));
+        let layer = match known.filter(|layer| same && layer.size() <= room) {
+            Some(known) => {
+                room -= known.size();
+                Some(known.clone())
+            }
+            None => read_layer(&path, &ids, below, &mut room),
         };
+        let Some(layer) = layer.filter(|layer| layer.checksum() == id) else { break };
         let Some(sum) = below.checked_add(layer.len()) else { break };
         below = sum;
         ids.push(id);
@@ -193,11 +230,11 @@ fn read_chain(list: &Path) -> Vec<File> {
     layers
 }
 
-fn read_layer(path: &Path, bases: &[Oid], below: u32, room: &mut u64) -> Option<File> {
+fn read_layer(path: &Path, bases: &[Oid], below: u32, room: &mut u64) -> Option<Arc<File>> {
     let read = read_bounded(path, *room).map_err(|e| e.to_string());
     let layer = read.and_then(|bytes| {
         *room -= bytes.len() as u64;
-        File::parse(bytes, bases, below).map_err(str::to_owned)
+        File::parse(bytes, bases, below).map(Arc::new).map_err(str::to_owned)
     });
     layer.inspect_err(|why| tracing::warn!(file = %path.display(), why, "a commit-graph is ignored")).ok()
 }

@@ -121,7 +121,7 @@ fn damage_is_ignored() {
     let keys = PathKeys::new([b"d1/f1".as_slice(), b"d0"]);
     let touch = |bytes: Vec<u8>| {
         let Ok(file) = File::parse(bytes, &[], 0) else { return false };
-        let graph = Graph { layers: vec![file], bases: vec![0] };
+        let graph = Graph { layers: vec![Arc::new(file)], bases: vec![0] };
         for &id in &ids {
             let (_, _) = (graph.node(id), graph.may_change(id, &keys));
         }

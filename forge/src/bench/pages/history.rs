@@ -90,14 +90,19 @@ struct Stream<'w> {
     out: &'w mut dyn Write,
     files: Vec<File>,
     clock: u64,
+    /// The mark of the newest commit.
+    mark: u64,
 }
 
 impl Stream<'_> {
+    /// Begins a commit; it stands on the branch's last one, or on what `from` says.
     fn commit(&mut self, name: &str, from: Option<&str>, message: &str) -> io::Result<()> {
+        self.mark += 1;
         self.clock += 60 + noise(self.clock) % 3600;
         let who = PEOPLE[(noise(self.clock) >> 9) as usize % PEOPLE.len()];
         let when = BEGAN + self.clock;
-        writeln!(self.out, "commit {name}\ncommitter {who} <{}@example.org> {when} +0000", who.to_lowercase())?;
+        writeln!(self.out, "commit {name}\nmark :{}", self.mark)?;
+        writeln!(self.out, "committer {who} <{}@example.org> {when} +0000", who.to_lowercase())?;
         writeln!(self.out, "data {}\n{message}", message.len())?;
         from.map_or(Ok(()), |from| writeln!(self.out, "{from}"))
     }
@@ -133,7 +138,7 @@ pub(super) fn make(git_dir: &Path, size: Size) -> io::Result<()> {
     const MAIN: &str = "refs/heads/main";
     import(git_dir, |out| {
         let files: Vec<File> = (0..size.files).map(|n| File::first(n, size.files)).collect();
-        let mut stream = Stream { out, files, clock: 0 };
+        let mut stream = Stream { out, files, clock: 0, mark: 0 };
         stream.commit(MAIN, None, "Begin\n")?;
         let readme = "# A large project\n\nMany files, a long history.\n\n- `crates/` holds the code\n";
         writeln!(stream.out, "M 100644 inline README.md\ndata {}\n{readme}", readme.len())?;
@@ -147,11 +152,12 @@ pub(super) fn make(git_dir: &Path, size: Size) -> io::Result<()> {
             let message = format!("Mend the {} of the {}\n\nIt was {at} by then.\n", word(chance), word(chance >> 7));
             if at % MERGE == 0 && at + 2 < size.commits {
                 let other = pick(noise(chance), size.files);
-                stream.commit("refs/heads/side", Some(&format!("from {MAIN}^0")), &message)?;
+                let (tip, side) = (stream.mark, stream.mark + 1);
+                stream.commit("refs/heads/side", Some(&format!("from :{tip}")), &message)?;
                 stream.edit(other, noise(at + 1))?;
-                stream.commit(MAIN, Some(&format!("from {MAIN}^0")), "Go on meanwhile\n")?;
+                stream.commit(MAIN, None, "Go on meanwhile\n")?;
                 stream.edit(if n == other { (n + 1) % size.files } else { n }, chance)?;
-                stream.commit(MAIN, Some("merge refs/heads/side^0"), &format!("Merge the {}\n", word(chance)))?;
+                stream.commit(MAIN, Some(&format!("merge :{side}")), &format!("Merge the {}\n", word(chance)))?;
                 stream.put(other)?;
                 at += 3;
                 continue;

@@ -100,16 +100,22 @@ fn run_archive(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 /// How many entries and bytes it is, or that it is too much.
 fn measured(store: &Store, project: &ProjectName, tree: Oid) -> Result<(usize, u64), Refusal> {
     let (mut entries, mut bytes, mut names) = (0, 0_u64, 0);
-    for found in Below::new(store, b"", tree) {
+    let mut below = Below::new(store, b"", tree);
+    while let Some(found) = below.next() {
         let (path, entry) = found.map_err(unreadable)?;
         entries += 1;
         names += path.len();
         if matches!(entry.mode, Mode::File | Mode::Executable | Mode::Link) {
             bytes += store.header(entry.id).map_err(unreadable)?.map_or(0, |(_, size)| size);
         }
+        let refused = |why| Err(Refusal::new(Code::Refused, "archive", why, format!("project show {project}")));
         if entries > MOST_ENTRIES || bytes > MOST_BYTES || names > MOST_NAMES {
-            let why = format!("it has more than {MOST_ENTRIES} entries or {MOST_BYTES} bytes: clone the project");
-            return Err(Refusal::new(Code::Refused, "archive", why, format!("project show {project}")));
+            return refused(format!(
+                "it has more than {MOST_ENTRIES} entries or {MOST_BYTES} bytes: clone the project"
+            ));
+        }
+        if below.too_deep() > 0 {
+            return refused("its directories are nested too deep: clone the project".to_owned());
         }
     }
     Ok((entries, bytes))

@@ -7,14 +7,15 @@ use notes_schema::{Oid, ProjectName};
 use serde::Serialize;
 
 use super::{commit, missing, path_bytes, place, range, turn, unreadable};
-use crate::answer::{Answer, Refusal, Render};
+use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::commands::pulls::{LONGEST_DIFF, MOST_FILES, cleaned};
 use crate::commands::text::{count, inline};
 use crate::commands::trace::pull_of;
 use crate::commands::{Args, Command, Context, Shape};
+use git::diff::{self, DiffError};
+use git::history;
 use git::store::{Objects as _, Store};
-use git::{diff, history};
 
 #[derive(Serialize)]
 struct DiffFile {
@@ -110,11 +111,11 @@ fn changed(store: &Store, old: Option<Oid>, new: Oid, path: &[u8]) -> Result<Cha
         Some(old) if !path.is_empty() => diff::changed_below(store, old, new, path, MOST_FILES + 1),
         _ => diff::changed_paths(store, old, Some(new), MOST_FILES + 1),
     };
-    let mut changes = changes.map_err(unreadable)?;
+    let mut changes = changes.map_err(undone)?;
     let more_files = changes.len() > MOST_FILES;
     changes.truncate(MOST_FILES);
-    let changes = diff::with_renames(store, changes).map_err(unreadable)?;
-    let patch = diff::unified(store, &changes, LONGEST_DIFF).map_err(unreadable)?;
+    let changes = diff::with_renames(store, changes).map_err(undone)?;
+    let patch = diff::unified(store, &changes, LONGEST_DIFF).map_err(undone)?;
     let files = changes.iter().map(|change| DiffFile {
         path: change.shown(),
         from: change.from.as_ref().map(|source| String::from_utf8_lossy(&source.path).into_owned()),
@@ -127,6 +128,16 @@ fn changed(store: &Store, old: Option<Oid>, new: Oid, path: &[u8]) -> Result<Cha
         diff: cleaned(&patch.text),
         diff_truncated: patch.truncated,
     })
+}
+
+fn undone(error: DiffError) -> Refusal {
+    match error {
+        DiffError::Read(error) => unreadable(error),
+        // It will not be less deep later.
+        DiffError::TooDeep => {
+            Refusal::new(Code::Refused, "diff", format!("{error}; fetch both commits"), "project list")
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -69,6 +69,8 @@ struct Grep {
     /// Files that were looked into, and those that were too large for it.
     looked_at: usize,
     too_large: usize,
+    /// Directories that lie too deep to be entered.
+    too_deep: usize,
     /// Why it ended before the last file.
     stopped: Option<&'static str>,
     /// The file at which it ended.
@@ -97,6 +99,9 @@ impl Render for Grep {
         }
         if self.too_large > 0 {
             out += &format!("{} files are too large to be looked into.\n", self.too_large);
+        }
+        if self.too_deep > 0 {
+            out += &format!("{} directories lie too deep to be looked into; name one.\n", self.too_deep);
         }
         out + &format!("---\nnext: {}\n", self.next)
     }
@@ -151,6 +156,7 @@ fn run_grep(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         files: search.files,
         looked_at: search.looked_at,
         too_large: search.too_large,
+        too_deep: search.too_deep,
         stopped: search.stopped.as_ref().map(|(why, _)| *why),
         stopped_at: search.stopped.map(|(_, at)| at),
         next,
@@ -181,6 +187,7 @@ struct Search<'a> {
     files: Vec<FileHits>,
     looked_at: usize,
     too_large: usize,
+    too_deep: usize,
     bytes: u64,
     until: Instant,
     stopped: Option<(&'static str, String)>,
@@ -194,6 +201,7 @@ impl<'a> Search<'a> {
             files: Vec::new(),
             looked_at: 0,
             too_large: 0,
+            too_deep: 0,
             bytes: 0,
             until: Instant::now() + LONGEST_TIME,
             stopped: None,
@@ -201,7 +209,9 @@ impl<'a> Search<'a> {
     }
 
     fn below(&mut self, path: &[u8], tree: Oid) -> Result<(), Refusal> {
-        for found in Below::new(self.store, path, tree) {
+        let mut below = Below::new(self.store, path, tree);
+        while let Some(found) = below.next() {
+            self.too_deep = below.too_deep();
             let (path, entry) = found.map_err(unreadable)?;
             if matches!(entry.mode, Mode::File | Mode::Executable) {
                 self.file(&path, entry.id)?;
