@@ -276,7 +276,14 @@ mod tests {
             IssueClosed { fixed_by: Some(item("parser#57")) }.into(),
             IssueReopened {}.into(),
             Commented {}.into(),
-            WorkStarted { base: Some(oid(1)), branch: branch("alpha/12"), nonce: vec![9; 16], deadline_ms: 5, idle_ms: None }.into(),
+            WorkStarted {
+                base: Some(oid(1)),
+                branch: branch("alpha/12"),
+                nonce: vec![9; 16],
+                deadline_ms: 5,
+                idle_ms: None,
+            }
+            .into(),
             WorkAbandoned {}.into(),
             PullOpened {
                 title: "Fix the leak".into(),
@@ -366,6 +373,7 @@ mod tests {
                 command: "cargo test".into(),
                 runs_ms: 86_400_000,
                 anchored: true,
+                bench: None,
             }
             .into(),
             ContestClosed {
@@ -374,6 +382,7 @@ mod tests {
                     pull: 57,
                     head: oid(3),
                     record: Some(Sha256::of(b"record")),
+                    bench: None,
                     took_ms: 7_200_000,
                 }],
                 expired: vec!["gamma".parse().unwrap()],
@@ -439,6 +448,7 @@ mod tests {
                 salt: "salt".into(),
                 record: Some(Sha256::of(b"another")),
                 regressions: None,
+                bench: None,
             }
             .into(),
             ContestSealed {

@@ -247,10 +247,7 @@ fn overdue(context: &Context, project: &Project) -> Vec<Waiting> {
     let row = |(agent, n, work): (&AgentName, u64, &Work)| {
         let issue = fold.issue(n)?;
         let evidence = vec![format!("{agent} was due {}", show_time(work.due_ms()))];
-        Some(Waiting {
-            since_ms: work.due_ms(),
-            ..one(project, Why::Overdue, n, &issue.title, evidence, "details")
-        })
+        Some(Waiting { since_ms: work.due_ms(), ..one(project, Why::Overdue, n, &issue.title, evidence, "details") })
     };
     late.filter_map(row).collect()
 }

@@ -395,7 +395,9 @@ impl Fold {
         let (agent, issue) = match (id, fact) {
             (EntityId::Issue(n), _) => (at.agent.clone(), Some(*n)),
             (EntityId::Pull(_), Fact::PullOpened(opened)) => (at.agent.clone(), opened.issue),
-            (EntityId::Pull(n), Fact::PullMerged(_) | Fact::PullClosed(_)) => pull(*n).unwrap_or((at.agent.clone(), None)),
+            (EntityId::Pull(n), Fact::PullMerged(_) | Fact::PullClosed(_)) => {
+                pull(*n).unwrap_or((at.agent.clone(), None))
+            }
             (EntityId::Pull(n), _) => match pull(*n) {
                 Some((author, issue)) if author == *at.agent => (author, issue),
                 Some(_) | None => return,

@@ -69,8 +69,13 @@ fn a_crowd_on_an_issue_or_pull_request_does_not_grow_its_state() {
     apply(&mut fold, &issue, 0, 1, opened, &long);
     apply(&mut fold, &issue, 0, 2, imported(&"k".repeat(300)), "");
     for k in 1..100 {
-        let started =
-            WorkStarted { base: None, branch: branch.clone(), nonce: vec![k as u8; 16], deadline_ms: u64::MAX / 4, idle_ms: Some(u64::MAX / 4) };
+        let started = WorkStarted {
+            base: None,
+            branch: branch.clone(),
+            nonce: vec![k as u8; 16],
+            deadline_ms: u64::MAX / 4,
+            idle_ms: Some(u64::MAX / 4),
+        };
         apply(&mut fold, &issue, k, k, started, "");
         let size = apply(&mut fold, &issue, k, k, Commented {}, &long);
         assert!(size <= MOST, "{size} bytes with {k} workers");

@@ -47,7 +47,10 @@ fn work_ends_once_and_what_is_done_on_it_moves_the_end() {
     let fold = open.parser.snapshot().fold.clone();
     assert!(fold.work_on(&alpha().agent, 1).is_none() && due(&open, u64::MAX).is_empty());
     assert_eq!((fold.issue(1).unwrap().working, fold.works.kept(&alpha().agent).expired), (0, 1));
-    assert_eq!(fold.works.expired_of(&alpha().agent).map(|(n, e)| (n, e.alive_ms)).collect::<Vec<_>>(), [(1, alive_ms)]);
+    assert_eq!(
+        fold.works.expired_of(&alpha().agent).map(|(n, e)| (n, e.alive_ms)).collect::<Vec<_>>(),
+        [(1, alive_ms)]
+    );
     // What was ended is no longer closed by its agent.
     answer(&open);
     add(&open.parser, 1, IssueClosed { fixed_by: Some("parser#2".parse().unwrap()) });

@@ -121,9 +121,7 @@ fn check_verification(before: &Snapshot, id: &EntityId, event: &Event, fact: &Fa
 /// What is wrong with an end of work by the forge, if it is one: it must be due by what the ledger has before it.
 fn check_work(fold: &Fold, id: &EntityId, event: &Event, fact: &Fact) -> Option<&'static str> {
     let (EntityId::Issue(n), Fact::WorkExpired(expired)) = (id, fact) else { return None };
-    let is_due = |work: &Work| {
-        work.alive_ms == expired.alive_ms && work.ends_ms().is_some_and(|ends| ends <= event.t)
-    };
+    let is_due = |work: &Work| work.alive_ms == expired.alive_ms && work.ends_ms().is_some_and(|ends| ends <= event.t);
     let good = event.a == AgentName::forge()
         && fold.work_on(&expired.agent, *n).is_some_and(is_due)
         && !fold.awaits(&expired.agent, *n);
