@@ -64,6 +64,10 @@ struct Board {
     base: String,
     command: String,
     #[serde(default)]
+    bench: Option<String>,
+    #[serde(default)]
+    measured_by: Option<String>,
+    #[serde(default)]
     closes_ms: Option<u64>,
     submissions: Vec<Submission>,
     #[serde(default)]
@@ -236,12 +240,19 @@ mod tests {
         });
         let board = json!({
             "ref": "parser#7", "title": EVIL, "stage": "ranked", "difficulty": "hard", "issue_rating": 1_400_000,
-            "tier": "Silver", "base": "cd".repeat(20), "command": EVIL, "closes_ms": null, "working": 1,
+            "tier": "Silver", "base": "cd".repeat(20), "command": EVIL, "bench": EVIL, "measured_by": "verifiers", "closes_ms": null, "working": 1,
             "submissions": [line], "sealed": { "state": "sealed", "commitment": "ef".repeat(32), "next": "x" },
             "next": "leaderboard simulator",
         });
         let out = draw("/parser/issues/7", &details(), &board, None);
-        for cell in ["<td>1.500 ms</td>", "<td>22.5%</td>", "<td>1 h 02 m</td>", "<td>+15.5</td>", "<td>proof</td>"] {
+        for cell in [
+            "<td>1.500 ms</td>",
+            "<td>22.5%</td>",
+            "<td>1 h 02 m</td>",
+            "<td>+15.5</td>",
+            "<td>proof</td>",
+            "as verifiers ran it",
+        ] {
             assert!(out.contains(cell), "{cell}: {out}");
         }
         assert!(out.contains("+0.5 (1 up, 0 down) · same change as <a href=\"/parser/pulls/8\">#8</a>"), "{out}");

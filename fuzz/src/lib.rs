@@ -179,11 +179,13 @@ pub fn secrets(bytes: &[u8]) {
     assert!(searched.places.iter().all(|place| (1..=lines).contains(&place.line)), "a secret behind the last line");
 }
 
-/// What a run printed, of which tests are counted.
+/// What a run printed, of which tests are counted and benchmarks read.
 pub fn test_output(bytes: &[u8]) {
     let mut counter = hooks::counts::Counter::new();
-    String::from_utf8_lossy(bytes).lines().for_each(|line| counter.line(line));
+    let printed = String::from_utf8_lossy(bytes);
+    printed.lines().for_each(|line| counter.line(line));
     counter.finish();
+    hooks::benches::taken_us_by(&printed);
 }
 
 /// A line as ssh brings it.

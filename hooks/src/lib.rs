@@ -7,6 +7,7 @@
 //! decide says so, and that refuses.
 
 pub mod access;
+pub mod benches;
 pub mod command;
 pub mod counts;
 pub mod gate;

@@ -373,6 +373,7 @@ mod tests {
                 command: "cargo test".into(),
                 runs_ms: 86_400_000,
                 anchored: true,
+                bench: None,
             }
             .into(),
             ContestClosed {
@@ -381,6 +382,7 @@ mod tests {
                     pull: 57,
                     head: oid(3),
                     record: Some(Sha256::of(b"record")),
+                    bench: None,
                     took_ms: 7_200_000,
                 }],
                 expired: vec!["gamma".parse().unwrap()],
@@ -446,6 +448,7 @@ mod tests {
                 salt: "salt".into(),
                 record: Some(Sha256::of(b"another")),
                 regressions: None,
+                bench: None,
             }
             .into(),
             ContestSealed {

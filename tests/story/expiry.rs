@@ -13,7 +13,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// Who works on an issue, by name.
 fn working(reader: &Agent, issue: &str) -> Vec<String> {
     let details = reader.json(&format!("details {issue}"));
-    let mut names: Vec<String> = list(&details, "/work").iter().map(|work| text(work, "/agent")).collect();
+    let mut names: Vec<String> = list(&details, "/working").iter().map(|name| name.as_str().unwrap().into()).collect();
     names.sort();
     names
 }

@@ -29,21 +29,46 @@ pub fn passing(of: &Of<'_>, tests: usize, attempts: usize) -> Result<Vec<u8>, Be
 
 /// The same of another command.
 pub fn passing_of(of: &Of<'_>, argv: &[&str], tests: usize, attempts: usize) -> Result<Vec<u8>, BenchError> {
+    made(of, (argv, None), (tests, &[]), attempts)
+}
+
+/// The canonical bytes of a record of one run of what is challenged by `subject`, in which these tests failed, of twelve.
+pub fn of_a_challenge(of: &Of<'_>, argv: &[&str], subject: &str, failed: &[&str]) -> Result<Vec<u8>, BenchError> {
+    made(of, (argv, Some(subject)), (12 - failed.len(), failed), 1)
+}
+
+fn made(
+    of: &Of<'_>,
+    (argv, subject): (&[&str], Option<&str>),
+    (tests, failed): (usize, &[&str]),
+    attempts: usize,
+) -> Result<Vec<u8>, BenchError> {
     let Of { id, project, issue, agent, nonce, tree } = *of;
-    let lines: String = (0..tests).map(|t| format!("test module_{t}::tests::what_it_says_of_{id} ... ok\n")).collect();
+    let passing = (0..tests).map(|t| format!("test module_{t}::tests::what_it_says_of_{id} ... ok\n"));
+    let lines: String = passing.chain(failed.iter().map(|name| format!("test {name} ... FAILED\n"))).collect();
+    let (failures, result) = (failed.len(), if failed.is_empty() { "ok" } else { "FAILED" });
     let output = format!(
-        "{lines}\ntest result: ok. {tests} passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.16s\n"
+        "{lines}\ntest result: {result}. {tests} passed; {failures} failed; 0 ignored; 0 measured; 0 filtered out; \
+         finished in 0.16s\n"
     );
+    let mut counts = json!({ "framework": "cargo-test", "passed": tests });
+    if failures > 0 {
+        counts["failed"] = failures.into();
+        counts["failed_names"] = failed.into();
+    }
     let attempt = json!({
-        "argv": argv, "exit": 0, "tree": tree, "dur_ms": 160,
-        "stdout": { "bytes": output.len(), "lines": tests + 2, "tail": output },
-        "tests": { "framework": "cargo-test", "passed": tests },
+        "argv": argv, "exit": if failed.is_empty() { 0 } else { 101 }, "tree": tree, "dur_ms": 160,
+        "stdout": { "bytes": output.len(), "lines": tests + failures + 2, "tail": output },
+        "tests": counts,
         "reasoning": "What was wrong is right now. ".repeat(8),
     });
-    let record = json!({
+    let mut record = json!({
         "v": 1, "id": id, "project": project, "issue": issue, "agent": agent, "nonce": nonce,
         "head_tree": tree, "attempts": vec![attempt; attempts],
     });
+    if let Some(subject) = subject {
+        record["subject"] = subject.into();
+    }
     let record = Record::decode_json(record.to_string().as_bytes());
     let record = record.map_err(|e| BenchError::Answer { what: "a record".to_owned(), answer: e.to_string() })?;
     Ok(record.canonical())

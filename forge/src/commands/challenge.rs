@@ -253,7 +253,7 @@ pub(super) fn say(
     let snapshot = draft.snapshot().clone();
     let proof = challenged(&snapshot, root, objects, reference, &by.agent)?;
     let (what, how) = (format!("challenge {reference}"), format!("challenge {}", path(reference)));
-    let known = own_record(&snapshot, &by.agent, reference, wanted)?;
+    let known = own_record(&snapshot, objects, &by.agent, reference, wanted)?;
     if let Some(done) = counted_before(&snapshot, &known) {
         return Ok(Done { outcome: done.outcome, record: known.digest, seq: proof.pull.last_q, digest: None });
     }
@@ -292,7 +292,7 @@ pub(super) fn say(
 }
 
 /// Drops the ref of a record that has done its work; the record stays in its month.
-fn let_go(draft: &mut Draft, known: &KnownRecord) -> Result<(), Refusal> {
+pub(super) fn let_go(draft: &mut Draft, known: &KnownRecord) -> Result<(), Refusal> {
     match draft.snapshot().ref_id(&known.name) {
         Some(old) => draft.set_ref(&known.name, Some(old), None, None, None),
         None => Ok(()),
@@ -303,17 +303,24 @@ fn counted_before<'a>(snapshot: &'a Snapshot, known: &KnownRecord) -> Option<&'a
     snapshot.fold.reruns.get(&known.tree)?.iter().find(|rerun| rerun.record == known.digest)
 }
 
-/// The agent's record for this challenge, by its id, its digest, or `newest`.
+/// The agent's record for this challenge, by its id, its digest, or `newest`: where the contest asks for a run that measures, that
+/// one is not meant.
 fn own_record(
     snapshot: &Snapshot,
+    objects: &dyn Objects,
     agent: &AgentName,
     reference: &ItemRef,
     wanted: &str,
 ) -> Result<KnownRecord, Refusal> {
     let (what, how) = (format!("challenge {reference}"), format!("challenge {}", path(reference)));
     let id = |known: &KnownRecord| refs::incoming_record(&known.name).map(|(_, id)| id.to_owned());
+    let bench = gate::contest::bench_of(snapshot, reference.n);
+    let measures = |known: &KnownRecord| {
+        let command = || gate::read_record(objects, known).map(|record| record.last().command());
+        bench.is_some_and(|bench| command().as_deref() == Some(bench))
+    };
     let is_it = |known: &KnownRecord| {
-        (wanted == NEWEST && known.issue == Some(reference.n))
+        (wanted == NEWEST && known.issue == Some(reference.n) && !measures(known))
             || id(known).as_deref() == Some(wanted)
             || (wanted.len() >= SHORTEST && known.digest.to_string().starts_with(wanted))
     };

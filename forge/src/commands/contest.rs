@@ -29,7 +29,7 @@ const SHORTEST_MS: u64 = 1_000;
 /// Limit: longest contest | {:ms}
 const LONGEST_MS: u64 = 30 * 86_400_000;
 /// Longest deciding command, in bytes: what an event repeats of a record is no longer.
-/// Limit: command that decides a contest | {:bytes}
+/// Limit: command that decides a contest, or measures its submissions | {:bytes}
 pub(super) const LONGEST_COMMAND: usize = 200;
 /// Longest name of a language, in bytes.
 /// Limit: language of an issue | {:bytes}
@@ -39,6 +39,8 @@ const LONGEST_LANG: usize = 16;
 pub(super) const DIFFICULTY: (&str, Takes) = ("difficulty", Takes::Word);
 /// The command that decides it.
 pub(super) const COMMAND: (&str, Takes) = ("command", Takes::Words);
+/// The command that measures.
+pub(super) const BENCH: (&str, Takes) = ("bench", Takes::Words);
 /// How long it runs.
 pub(super) const DEADLINE: (&str, Takes) = ("deadline", Takes::Word);
 /// Where all begin.
@@ -62,7 +64,7 @@ pub(super) fn as_lang(word: &str) -> Option<String> {
 /// The terms that the flags of `issue new` give; `None` where it is to be an issue like others.
 pub(super) fn terms(context: &Context, args: &Args, project: &Project) -> Result<Option<ContestOpened>, Refusal> {
     let Some(word) = args.value("difficulty") else {
-        return match [COMMAND, DEADLINE, BASE].iter().find(|(name, _)| args.value(name).is_some()) {
+        return match [COMMAND, BENCH, DEADLINE, BASE].iter().find(|(name, _)| args.value(name).is_some()) {
             Some((name, _)) => Err(context.usage(format!("--{name} is of a contest: say --difficulty too"))),
             None => Ok(None),
         };
@@ -71,8 +73,14 @@ pub(super) fn terms(context: &Context, args: &Args, project: &Project) -> Result
     let difficulty = difficulty.ok_or_else(|| context.usage("--difficulty is easy, medium or hard"))?;
     let command = args.value("command").map(str::trim).filter(|command| !command.is_empty());
     let command = command.ok_or_else(|| context.usage("a contest needs --command: the one that decides"))?;
-    if command.len() > LONGEST_COMMAND || command.chars().any(char::is_control) {
-        return Err(context.usage(format!("--command is one line of at most {LONGEST_COMMAND} bytes")));
+    let bench = args.value("bench").map(str::trim).filter(|bench| !bench.is_empty());
+    for (flag, line) in [("command", Some(command)), ("bench", bench)] {
+        if line.is_some_and(|line| line.len() > LONGEST_COMMAND || line.chars().any(char::is_control)) {
+            return Err(context.usage(format!("--{flag} is one line of at most {LONGEST_COMMAND} bytes")));
+        }
+    }
+    if bench == Some(command) {
+        return Err(context.usage("--bench is another command than --command: a run is of one of them"));
     }
     let runs_ms = match args.value("deadline") {
         None => RUNS_MS,
@@ -81,7 +89,8 @@ pub(super) fn terms(context: &Context, args: &Args, project: &Project) -> Result
             .ok_or_else(|| context.usage("--deadline is a number of s, m, h or d, from 1s to 30d: 24h"))?,
     };
     let base = base(context, args.value("base"), project)?;
-    Ok(Some(ContestOpened { difficulty, base, command: command.to_owned(), runs_ms, anchored: false }))
+    let (command, bench) = (command.to_owned(), bench.map(str::to_owned));
+    Ok(Some(ContestOpened { difficulty, base, command, runs_ms, anchored: false, bench }))
 }
 
 /// `90s`, `30m`, `24h`, `7d`.
@@ -243,6 +252,12 @@ struct Board {
     tier: &'static str,
     base: Oid,
     command: String,
+    /// What measures, where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bench: Option<String>,
+    /// Whose runs of that count: `verifiers` or `makers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured_by: Option<&'static str>,
     closes_ms: Option<u64>,
     working: u64,
     submissions: Vec<Line>,
@@ -271,7 +286,11 @@ impl Render for Board {
             self.difficulty,
             self.tier
         ));
-        out.push_str(&format!("from `{base}`, decided by `{}`\n", inline(&self.command).replace('`', "'")));
+        let typed = |command: &str| inline(command).replace('`', "'");
+        let measured = self.bench.as_ref().zip(self.measured_by);
+        let measured =
+            measured.map_or(String::new(), |(bench, who)| format!(", measured by `{}`, as {who} ran it", typed(bench)));
+        out.push_str(&format!("from `{base}`, decided by `{}`{measured}\n", typed(&self.command)));
         out.push_str(&match (self.stage, self.closes_ms) {
             (Stage::Open, Some(at)) => format!("closes {} · {} working\n", show_time(at), count(self.working, "agent")),
             (Stage::Open, None) => "closes some time after somebody starts it; nobody has\n".to_owned(),
@@ -365,6 +384,11 @@ fn submission(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         tier: tier_of(&context.root, &reference, terms).as_str(),
         base: terms.base,
         command: terms.command.clone(),
+        bench: terms.bench.clone(),
+        measured_by: terms.bench.as_ref().map(|_| match fold.contests.of(n).is_some_and(Contest::is_drawn) {
+            true => "verifiers",
+            false => "makers",
+        }),
         closes_ms: terms.closes_ms,
         working: issue.working,
         sealed: super::sealed::view(&project, &reference, terms, context.forge),

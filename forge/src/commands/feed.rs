@@ -22,7 +22,7 @@ use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
-use crate::state::elo::show_change;
+use crate::state::elo::{Tier, show_change};
 use crate::state::{Fold, IssueState, IssueStatus, LastComment, PullState, PullStatus, Work};
 use git::diff;
 use git::store::Objects as _;
@@ -34,6 +34,8 @@ const MOST: usize = 10;
 /// So many times as many open issues are looked at, for those that are for another tier.
 /// Limit: open issues of which the feed takes those for the agent's tier | {} times what it shows, the newest
 const OFFERED: usize = 8;
+/// The label of an issue that is a fault to be mended.
+const BUG: &str = "bug";
 /// Most files whose changed lines are counted for the feed.
 /// Limit: files whose changed lines are counted for the feed | {}
 const MOST_FILES: usize = 200;
@@ -78,6 +80,8 @@ struct World {
     reviews: Vec<Item>,
     pulls: Vec<Item>,
     working: Vec<Item>,
+    /// Contests for the agent's tier; and, for who is Gold in those, faults that the ant farm has.
+    simulator: Vec<Listed>,
     open: Vec<Listed>,
     projects: Vec<Line>,
     next: String,
@@ -89,7 +93,7 @@ struct World {
     max: usize,
 }
 
-const ALL: &[&str] = &["attention", "reviews", "pulls", "working", "open", "projects"];
+const ALL: &[&str] = &["attention", "reviews", "pulls", "working", "simulator", "open", "projects"];
 const MINE: &[&str] = &["attention", "pulls", "working"];
 
 impl World {
@@ -101,7 +105,12 @@ impl World {
             "reviews" => ("Reviews wanted", items(&self.reviews)),
             "pulls" => ("Your open pull requests", items(&self.pulls)),
             "working" => ("Working on", items(&self.working)),
-            "open" => ("Open issues", self.open.iter().map(Listed::markdown).collect()),
+            "simulator" => ("Simulator", self.simulator.iter().map(Listed::markdown).collect()),
+            // What the simulator offers stands there already.
+            "open" => {
+                let is_there = |issue: &&Listed| self.simulator.iter().all(|other| other.reference != issue.reference);
+                ("Open issues", self.open.iter().filter(is_there).map(Listed::markdown).collect())
+            }
             _ => ("Projects", self.projects.iter().map(Line::markdown).collect()),
         };
         (title, lines, numbered)
@@ -112,6 +121,7 @@ impl World {
             && self.reviews.is_empty()
             && self.pulls.is_empty()
             && self.working.is_empty()
+            && self.simulator.is_empty()
             && self.open.is_empty()
             && self.projects.is_empty()
     }
@@ -252,6 +262,7 @@ fn world(context: &Context, wanted: &Wanted, sections: &'static [&'static str]) 
         reviews: Vec::new(),
         pulls: Vec::new(),
         working: Vec::new(),
+        simulator: Vec::new(),
         open: Vec::new(),
         projects: Vec::new(),
         next: format!("feed --since {seq} --wait"),
@@ -319,7 +330,9 @@ fn keep_newer(world: &mut World, since: u64) {
         items.sort_by(|a, b| b.seq.cmp(&a.seq).then_with(|| a.reference.cmp(&b.reference)));
         items.truncate(MOST);
     }
-    world.open.retain(|item| item.seq > since);
+    for issues in [&mut world.simulator, &mut world.open] {
+        issues.retain(|issue| issue.seq > since);
+    }
     if since > 0 {
         world.projects.clear();
     }
@@ -608,8 +621,18 @@ fn public(context: &Context, wanted: &Wanted, world: &mut World) -> Result<(), R
     let tier = world.agent.as_ref().map(|agent| tier_in(&context.root, agent));
     // What is for other tiers is left out behind the limit.
     world.open = listed(context, &filter, MOST * OFFERED + world.working.len())?;
-    world.open.retain(|issue| world.working.iter().all(|w| w.reference != issue.reference));
+    let is_free = |issue: &Listed| world.working.iter().all(|work| work.reference != issue.reference);
+    world.open.retain(|issue| is_free(issue));
     world.open.retain(|issue| issue.contest.as_ref().is_none_or(|c| tier.is_none_or(|tier| tier >= c.tier)));
+    let mut drills: Vec<Listed> = world.open.iter().filter(|issue| issue.contest.is_some()).cloned().collect();
+    if tier == Some(Tier::Gold) {
+        let labels = wanted.label.iter().cloned().chain([BUG.to_owned()]).collect();
+        let bugs = listed(context, &Filter { labels, ..filter }, MOST * OFFERED + world.working.len())?;
+        drills.extend(bugs.into_iter().filter(|issue| issue.contest.is_none() && is_free(issue)));
+        drills.sort_by(|a, b| b.seq.cmp(&a.seq).then_with(|| a.reference.cmp(&b.reference)));
+    }
+    drills.truncate(MOST);
+    world.simulator = drills;
     world.open.truncate(MOST);
     let joined = |name: &ProjectName| match &world.agent {
         Some(agent) => context.root.fold.members.contains(&(agent.clone(), name.clone())),

@@ -218,7 +218,11 @@ mod tests {
         }
         let (base, command) = (Oid::from_bytes([1; 20]), "true".to_owned());
         let anchored = source.is_some();
-        apply(fold, n, ContestOpened { difficulty: Difficulty::Easy, base, command, runs_ms: 1, anchored });
+        apply(
+            fold,
+            n,
+            ContestOpened { difficulty: Difficulty::Easy, base, command, runs_ms: 1, anchored, bench: None },
+        );
         apply(fold, n, ContestClosed { entries: Vec::new(), expired: Vec::new(), candidates: Vec::new() });
         apply(fold, n, ContestRanked { places });
     }

@@ -199,6 +199,7 @@ fn open_contest(
         command: command.to_owned(),
         runs_ms: contest::RUNS_MS,
         anchored: true,
+        bench: None,
     };
     draft.event(by, &EntityId::Issue(n), terms, None, &[])?;
     let sealing = Sealing { by, issue: n, part: &contest.sealed };

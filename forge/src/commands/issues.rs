@@ -58,13 +58,14 @@ pub const ISSUE_NEW: Command = Command {
             ("dedupe", Takes::Word),
             contest::DIFFICULTY,
             contest::COMMAND,
+            contest::BENCH,
             contest::DEADLINE,
             contest::BASE,
         ];
         Shape { stdin: Stdin::Always, ..Shape::words(1, 1).flags(flags) }
     },
     usage: "<project> --title TEXT [--label L] [--lang L] [--dedupe KEY] \
-            [--difficulty easy|medium|hard --command CMD [--deadline 24h] [--base COMMIT]]   (body on stdin)",
+            [--difficulty easy|medium|hard --command CMD [--bench CMD] [--deadline 24h] [--base COMMIT]]   (body on stdin)",
     summary: "open an issue; with --difficulty and --command, a contest that many solve and --deadline closes",
     example: "issue new parser --title Fix the leak in the parser --label rust < body.md",
     run: issue_new,

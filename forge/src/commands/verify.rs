@@ -8,6 +8,7 @@ use notes_schema::event::{
     Finding, Outcome, VerdictCommitted, VerdictRevealed, VerifierOffered, VerifierWithdrawn, verdict_digest,
 };
 use notes_schema::refs::show_time;
+use notes_schema::trace::Record;
 use notes_schema::{AgentName, EntityId, Fact, ItemRef, Sha256};
 use serde::Serialize;
 
@@ -16,9 +17,10 @@ use super::text::count;
 use super::{Args, Command, Context, Shape, Takes, challenge};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
+use crate::gate::contest::{bench_of, measuring_on};
 use crate::ledger::Draft;
 use crate::state::panel::Seated;
-use git::store::Over;
+use git::store::{Objects, Over};
 
 /// Longest salt, in bytes.
 /// Limit: salt of a verdict | {:bytes}
@@ -301,12 +303,33 @@ fn reveal(context: &Context, word: &str, salt: &str, inconclusive: bool) -> Resu
         if seat.bound != Some(verdict_digest(finding, &pull, &salt)) {
             return refuse(Code::Refused, "that is not the verdict that you are bound to, or not its salt");
         }
-        let fact = VerdictRevealed { pull: pull.n, finding, salt, record, regressions };
+        let bench = measured(draft, &objects, &pull, &by.agent, record)?;
+        let fact = VerdictRevealed { pull: pull.n, finding, salt, record, regressions, bench };
         let by = crate::ledger::Author { intent: None, ..by };
         let event = draft.event(&by, &EntityId::Issue(issue), fact, None, &because)?;
         Ok((finding, event.q))
     })?;
     Ok(answer(&project, reference, issue, Some(finding), seq))
+}
+
+/// The record of what the caller measured on the tree that its verdict is about, where its contest asks for that.
+fn measured(
+    draft: &mut Draft,
+    objects: &dyn Objects,
+    pull: &ItemRef,
+    agent: &AgentName,
+    record: Option<Sha256>,
+) -> Result<Option<Sha256>, Refusal> {
+    let snapshot = draft.snapshot().clone();
+    let bench = bench_of(&snapshot, pull.n);
+    let ran = record.and_then(|record| snapshot.records.get(&record));
+    let Some((bench, ran)) = bench.zip(ran) else { return Ok(None) };
+    let is_of = |record: &Record| record.issue == Some(pull.n);
+    let found = measuring_on(&snapshot, objects, (ran.tree, agent), bench, is_of)?;
+    if let Some(known) = found.and_then(|digest| snapshot.records.get(&digest)) {
+        challenge::let_go(draft, known)?;
+    }
+    Ok(found)
 }
 
 fn answer(project: &Project, reference: ItemRef, issue: u64, finding: Option<Finding>, seq: u64) -> Answer {

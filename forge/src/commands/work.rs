@@ -55,6 +55,9 @@ struct Begun {
     /// The command that decides, where it is a contest.
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
+    /// The command that measures, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bench: Option<String>,
     #[serde(skip)]
     clone_from: String,
     #[serde(skip)]
@@ -106,6 +109,9 @@ impl Render for Begun {
         out.push_str(&format!(
             "forge run -- {command}   # records the run; without the program, once before it: see below\n",
         ));
+        if let Some(bench) = &self.bench {
+            out.push_str(&format!("forge run -- {bench}   # what it prints is what your solution is measured by\n"));
+        }
         out.push_str(&format!("{:<34} # branch and record together\n", self.push));
         out.push_str(&format!(
             "{}\n```\n\nWithout the program `forge`, any directory of $PATH takes a script instead:\n\n",
@@ -167,6 +173,7 @@ fn start(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         recorder,
         title: issue.map(|i| i.title.clone()).unwrap_or_default(),
         command: issue.and_then(|i| i.contest.as_ref()).map(|contest| contest.command.clone()),
+        bench: issue.and_then(|i| i.contest.as_ref()).and_then(|contest| contest.bench.clone()),
         clone: CloneUrls::of(context, &reference.project),
         clone_from: super::projects::clone_url(context, &reference.project),
         base: worker.base,

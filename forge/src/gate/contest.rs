@@ -17,6 +17,7 @@ use crate::state::panel::{FIRST_PANEL, Tested};
 use crate::state::{Contest, ContestState, PullState, PullStatus};
 use git::alike::Alike;
 use git::store::Objects;
+use hooks::benches::taken_us;
 
 /// Most submissions of a contest that count.
 /// Limit: submissions of a contest that count | {}, one per agent, those that came first
@@ -49,6 +50,10 @@ pub fn close(
             pull: *n,
             head: pull.head,
             record: deciding(snapshot, objects, pull, &contest.command)?,
+            bench: match &contest.bench {
+                Some(bench) => measuring(snapshot, objects, (pull.head, &pull.author), bench)?,
+                None => None,
+            },
             took_ms: arrived(*n).0.saturating_sub(work.map_or(began_ms, |work| work.since_ms)),
         })
     };
@@ -119,6 +124,69 @@ fn deciding(
     Ok(best.map(|known| known.digest))
 }
 
+/// An agent's newest passing run of the command that measures, on the tree of a head.
+fn measuring(
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    (head, agent): (Oid, &AgentName),
+    bench: &str,
+) -> Result<Option<Sha256>, Refusal> {
+    let head = objects.commit(head).map_err(|e| unread(snapshot, &format!("commit {}", head.short()), e))?;
+    let is_own = |record: &Record| record.subject.is_none() && record.last().succeeded();
+    measuring_on(snapshot, objects, (head.tree, agent), bench, is_own)
+}
+
+/// An agent's newest run of the command that measures, on a tree, among the records that `is_of` takes.
+pub fn measuring_on(
+    snapshot: &Snapshot,
+    objects: &dyn Objects,
+    (tree, agent): (Oid, &AgentName),
+    bench: &str,
+    is_of: impl Fn(&Record) -> bool,
+) -> Result<Option<Sha256>, Refusal> {
+    let there = snapshot.records_on(tree).rev().filter(|known| known.agent == *agent && !snapshot.is_dropped(known));
+    for known in there {
+        let record = read(snapshot, objects, known)?;
+        if is_of(&record) && record.last().command() == bench {
+            return Ok(Some(known.digest));
+        }
+    }
+    Ok(None)
+}
+
+/// The command that measures what was submitted to the contest of a pull request, where one does.
+pub fn bench_of(snapshot: &Snapshot, pull: u64) -> Option<&str> {
+    let issue = snapshot.fold.issue(snapshot.fold.pull(pull)?.issue?)?;
+    issue.contest.as_ref()?.bench.as_deref()
+}
+
+/// What the benchmarks of each submission took, microseconds, by its number. Whose runs count is one answer for the whole contest.
+/// Where nobody was drawn, makers' own; else verifiers', of each submission the middle one, the lower one of two. Where they left one
+/// out that they confirm, nobody has a number: that is no fault of its maker.
+fn benches(snapshot: &Snapshot, objects: &dyn Objects, contest: &Contest) -> Result<BTreeMap<u64, u64>, Refusal> {
+    let taken = |digest: Sha256| {
+        let known = snapshot.records.get(&digest).filter(|known| !snapshot.is_dropped(known));
+        let Some(known) = known else { return Ok(None) };
+        let record = read(snapshot, objects, known)?;
+        Ok(taken_us(record.last()).filter(|_| record.last().succeeded()))
+    };
+    let mut benches = BTreeMap::new();
+    for entry in &contest.entries {
+        let runs = match contest.is_drawn() {
+            true => contest.measured(entry.pull),
+            false => entry.bench.into_iter().collect(),
+        };
+        if contest.is_drawn() && runs.is_empty() && contest.confirming(entry.pull).next().is_some() {
+            return Ok(BTreeMap::new());
+        }
+        let taken: Result<Vec<Option<u64>>, Refusal> = runs.into_iter().map(taken).collect();
+        let mut taken: Vec<u64> = taken?.into_iter().flatten().collect();
+        taken.sort_unstable();
+        benches.extend(taken.get(taken.len().saturating_sub(1) / 2).map(|us| (entry.pull, *us)));
+    }
+    Ok(benches)
+}
+
 fn read(snapshot: &Snapshot, objects: &dyn Objects, known: &KnownRecord) -> Result<Record, Refusal> {
     let digest = known.digest.to_string();
     read_record(objects, known)
@@ -169,6 +237,7 @@ pub fn rank(
     contest: &Contest,
     alike: &BTreeMap<Oid, Alike>,
 ) -> Result<ContestRanked, Refusal> {
+    let benches = benches(snapshot, objects, contest)?;
     let placed = contest.entries.iter().map(|entry| {
         let Decided { level, solved, sealed_tests, regressions } = decided(snapshot, root, objects, contest, entry)?;
         Ok(Placed {
@@ -179,7 +248,7 @@ pub fn rank(
             level,
             sealed_tests,
             regressions,
-            bench_us: None,
+            bench_us: benches.get(&entry.pull).copied(),
             alike_permille: alike.get(&entry.head).map(|alike| alike.tokens_permille),
             took_ms: entry.took_ms,
         })

@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hooks::reruns;
 use hooks::secrets::{self, Allowed, Redactor};
+use hooks::{benches, reruns};
 use notes_schema::trace::{Attempt, ObjectFormat, Record, Tool, limits};
 use notes_schema::{Oid, refs};
 
@@ -230,6 +230,8 @@ impl Workspace {
                     .tests
                     .as_ref()
                     .map_or(String::new(), |t| format!(", {} passed, {} failed", t.passed, t.failed));
+                let took = benches::taken_us(last);
+                let took = took.map_or(String::new(), |us| format!(", benchmarks {}.{:03} ms", us / 1000, us % 1000));
                 if !reruns::in_full(last) {
                     streams.say(
                         "a word of the command was struck out or left out: nobody can run it again, so it proves nothing; \
@@ -253,7 +255,7 @@ impl Workspace {
                     "git add -A && git commit -q -m 'What the run was on' && git push"
                 };
                 streams.say(&format!(
-                    "recorded {} on tree {} ({}{tests}); next: {next}",
+                    "recorded {} on tree {} ({}{tests}{took}); next: {next}",
                     record.id,
                     tree.short(),
                     last.ending()

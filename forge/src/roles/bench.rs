@@ -117,6 +117,13 @@ pub(super) struct Contests {
     /// How many contests they hold; each farm holds one for five of them.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     contests: u32,
+    /// Of a hundred rounds of contests at once, how many are of contests with sealed tests, which verifiers run: honest ones, and one
+    /// who confirms everything.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=100))]
+    sealed: u16,
+    /// Of a thousand seats of verifiers, how many are trials.
+    #[arg(long, value_name = "PERMILLE", default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    trials: u16,
     /// What decides everything that chance decides.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -126,10 +133,14 @@ pub(super) struct Contests {
 }
 
 /// Holds contests, and prints; fails where anything was lost, or a mark is missed.
-fn contests(Contests { json, agents, contests, seed, dir }: Contests) -> ExitCode {
+fn contests(Contests { json, agents, contests, sealed, trials, seed, dir }: Contests) -> ExitCode {
     let dir = dir.unwrap_or_else(std::env::temp_dir);
-    let options = bench::contests::Options { agents: agents.into(), contests: contests as usize, seed, dir };
-    let next = format!("FORGE_LOG=debug forge bench contests --agents {agents} --contests {contests} --seed {seed}");
+    let (agents, contests, sealed) = (usize::from(agents), contests as usize, usize::from(sealed));
+    let options = bench::contests::Options { agents, contests, sealed, trials, seed, dir };
+    let next = format!(
+        "FORGE_LOG=debug forge bench contests --agents {agents} --contests {contests} --sealed {sealed} --trials {trials} \
+         --seed {seed}"
+    );
     let report = match bench::contests::run(&options, &|said| eprintln!("bench: {said}")) {
         Ok(report) => report,
         Err(error) => return super::fail(error),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use hooks::benches::taken_us;
 use hooks::sealed_tests::{self, Asked};
 use notes_schema::event::{Finding, verdict_digest};
 use notes_schema::names::hex;
@@ -157,6 +158,12 @@ fn runs(args: &Args, pull: &ItemRef) -> Result<(Finding, String), String> {
     let command = begun["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let job = Job { clone: &clone, cwd, command, sealed_tests };
     let mut say = Vec::new();
+    if let Some(bench) = begun["bench"].as_str() {
+        job.check_out(&commit)?;
+        let passed = job.run(args, bench.split_whitespace())?;
+        let took = crate::recorder::newest(&clone).ok().and_then(|record| taken_us(record.last())).filter(|_| passed);
+        say.push(took.map_or("it printed no benchmark".to_owned(), |us| format!("its benchmarks took {us} µs")));
+    }
     if contest.is_none() {
         let base = ask(args, &["submission", "--json", &path(pull)])?["base"].as_str().unwrap_or("").to_owned();
         if job.check_out(&base).is_ok() && job.again(args)? == Finding::Confirm {
@@ -216,19 +223,7 @@ impl Job<'_> {
 
     /// Runs the command in the sandbox, recorded; what came of it.
     fn again(&self, args: &Args) -> Result<Finding, String> {
-        let recorder = std::env::current_exe().map_err(|e| e.to_string())?;
-        let Some((sandbox, more)) = args.sandbox.split_first() else { return Err("no sandbox".to_owned()) };
-        let ran = Command::new(sandbox)
-            .args(more)
-            .arg(recorder)
-            .args(["run", "--"])
-            .args(&self.command)
-            .current_dir(self.clone.join(&self.cwd))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        let passed = ran.map(|status| status.success()).map_err(|e| format!("{}: {e}", sandbox.to_string_lossy()))?;
+        let passed = self.run(args, self.command.iter().copied())?;
         match &self.sealed_tests {
             Some((now, still)) => {
                 let record = crate::recorder::newest(self.clone)?;
@@ -238,6 +233,23 @@ impl Job<'_> {
             None if passed => Ok(Finding::Confirm),
             None => Ok(Finding::Refute),
         }
+    }
+
+    /// Runs a command in the sandbox, recorded; whether it passed.
+    fn run<'w>(&self, args: &Args, command: impl Iterator<Item = &'w str>) -> Result<bool, String> {
+        let recorder = std::env::current_exe().map_err(|e| e.to_string())?;
+        let Some((sandbox, more)) = args.sandbox.split_first() else { return Err("no sandbox".to_owned()) };
+        let ran = Command::new(sandbox)
+            .args(more)
+            .arg(recorder)
+            .args(["run", "--"])
+            .args(command)
+            .current_dir(self.clone.join(&self.cwd))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        ran.map(|status| status.success()).map_err(|e| format!("{}: {e}", sandbox.to_string_lossy()))
     }
 }
 

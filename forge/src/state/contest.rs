@@ -47,6 +47,9 @@ pub struct ContestState {
     pub base: Oid,
     /// The command that decides.
     pub command: String,
+    /// The command that measures, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<String>,
     /// From the first start to the close, milliseconds.
     pub runs_ms: u64,
     /// Whether it was imported from elsewhere.
@@ -79,6 +82,7 @@ impl ContestState {
             difficulty: fact.difficulty,
             base: fact.base,
             command: fact.command.clone(),
+            bench: fact.bench.clone(),
             runs_ms: fact.runs_ms,
             anchored: fact.anchored,
             stage: Stage::Open,
@@ -214,6 +218,7 @@ impl Contests {
                 bound: None,
                 found: None,
                 regressions: None,
+                bench: None,
                 void: false,
             };
             contest.seats.extend(fact.seats.iter().map(seated));
@@ -233,7 +238,7 @@ impl Contests {
         self.change(issue, |contest| {
             let seat = contest.seats.iter_mut().find(|seat| seat.pull == fact.pull && seat.agent == *agent);
             if let Some(seat) = seat {
-                (seat.found, seat.regressions) = (Some(fact.finding), fact.regressions);
+                (seat.found, seat.regressions, seat.bench) = (Some(fact.finding), fact.regressions, fact.bench);
             }
         });
     }

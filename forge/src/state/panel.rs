@@ -21,6 +21,8 @@ pub struct Seated {
     pub found: Option<Finding>,
     /// How many tests its run broke, where the sealed tests were in it.
     pub regressions: Option<u32>,
+    /// The record of what it measured, where it did.
+    pub bench: Option<Sha256>,
     /// Whether it counts nothing: it was a trial, or its agent is not believed any more.
     pub void: bool,
 }
@@ -152,6 +154,21 @@ impl Contest {
         self.seats.iter().find(|seat| seat.pull == pull && seat.agent == *agent)
     }
 
+    /// Whether anybody was drawn to verify: then nobody's word of its own submission says how fast that is.
+    pub fn is_drawn(&self) -> bool {
+        !self.seats.is_empty()
+    }
+
+    /// The seats of those who confirm a submission.
+    pub fn confirming(&self, pull: u64) -> impl Iterator<Item = &Seated> {
+        self.counting(pull).filter(|seat| seat.found == Some(Finding::Confirm))
+    }
+
+    /// The records of what those measured who confirm a submission.
+    pub fn measured(&self, pull: u64) -> Vec<Sha256> {
+        self.confirming(pull).filter_map(|seat| seat.bench).collect()
+    }
+
     /// Whether all of a submission's panel are bound to a verdict.
     pub fn all_bound(&self, pull: u64) -> bool {
         self.counting(pull).all(|seat| seat.bound.is_some())
@@ -177,6 +194,7 @@ mod tests {
                 _ => None,
             },
             regressions: word[1..].parse().ok(),
+            bench: None,
             void: false,
         };
         Contest { seats: words.split_whitespace().enumerate().map(seat).collect(), ..Contest::default() }

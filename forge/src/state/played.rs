@@ -189,7 +189,8 @@ impl Gains {
 
 /// How much of `gain` fits into `room`, permille.
 fn share(room: i64, gain: i64) -> i64 {
-    if gain <= room { 1000 } else { room.max(0).saturating_mul(1000) / gain }
+    // A correction may have left less than nothing: who gains nothing then asks for none of it.
+    if gain <= room.max(0) { 1000 } else { room.max(0).saturating_mul(1000) / gain }
 }
 
 /// A contest as it was settled, and corrected since.

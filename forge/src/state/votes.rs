@@ -170,7 +170,8 @@ mod tests {
         let (base, branch) = (Oid::from_bytes([1; 20]), RefName::branch("x").unwrap());
         if contest {
             let command = "true".to_owned();
-            let terms = ContestOpened { difficulty: Difficulty::Easy, base, command, runs_ms: 1, anchored: false };
+            let terms =
+                ContestOpened { difficulty: Difficulty::Easy, base, command, runs_ms: 1, anchored: false, bench: None };
             apply(&mut fold, EntityId::Issue(1), "beta", 2, terms);
         }
         for n in [2, 3] {

@@ -3,8 +3,13 @@
 use std::process::{Command, Output};
 
 use futures_util::FutureExt as _;
+use notes_schema::event::{ContestSettled, Difficulty, Entrant};
+use notes_schema::names::Track;
+use notes_schema::{EntityId, Sha256};
+use serde_json::Value;
 
 use crate::config::{Config, Layer, LimitsLayer};
+use crate::ledger::Author;
 use crate::roles::serve::Server;
 
 struct Site {
@@ -171,4 +176,80 @@ async fn who_waits_for_news_takes_turns_and_holds_up_nobody_else() {
     assert!(!waiting.is_finished(), "it looked though others had every place");
     drop(turns);
     assert_eq!(waiting.await.unwrap(), 200);
+}
+
+impl Site {
+    /// What `POST /action` or `GET /feed` answers somebody, in JSON.
+    async fn ask(&self, token: &str, path: &str, more: &[&str]) -> Value {
+        let bearer = format!("Authorization: Bearer {token}");
+        let (status, _, body) =
+            self.curl(path, &[&["-H", &bearer, "-H", "Accept: application/json"], more].concat()).await;
+        assert_eq!(status, 200, "{path} {more:?}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// A contest from which alpha gained so much.
+    fn gained(&self, n: u64, before: i64, delta_milli: i64) {
+        let entrant = Entrant {
+            agent: "alpha".parse().unwrap(),
+            pull: n,
+            place: 1,
+            solved: true,
+            before,
+            issue_k: 0,
+            delta_milli,
+        };
+        let settled = ContestSettled {
+            key: Sha256::of(&n.to_be_bytes()),
+            contest: format!("parser#{n}").parse().unwrap(),
+            author: "alpha".parse().unwrap(),
+            difficulty: Difficulty::Hard,
+            anchored: true,
+            issue_before: 1_400_000,
+            issue_delta_milli: -delta_milli,
+            entrants: vec![entrant],
+        };
+        let elo = EntityId::Elo(Track::Simulator);
+        let root = self.server.forge().unwrap().root_repository();
+        root.commit(move |draft| draft.event(&Author::forge(), &elo, settled, None, &[])).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_gold_in_the_simulator_is_offered_faults_of_the_ant_farm_there() {
+    let site = site().await;
+    let (_, _, body) =
+        site.curl("/agents/register", &["-H", "Content-Type: application/json", "-d", r#"{"name": "alpha"}"#]).await;
+    let token = serde_json::from_str::<Value>(&body).unwrap()["token"].as_str().unwrap().to_owned();
+    for line in [
+        "project new parser",
+        "issue new parser --title It leaks --label bug",
+        "issue new parser --title It could be prettier --label debug",
+    ] {
+        site.ask(&token, "/action", &["--data-binary", line]).await;
+    }
+    let refs = |feed: &Value, section: &str| -> Vec<String> {
+        let items = feed[section].as_array().unwrap().iter();
+        items.map(|item| item["ref"].as_str().unwrap().to_owned()).collect()
+    };
+    // Everybody may work on both. A point below Gold the simulator offers neither.
+    site.gained(98, 1_000_000, 599_999);
+    let feed = site.ask(&token, "/feed", &[]).await;
+    assert_eq!((feed["tiers"]["simulator"].as_str(), refs(&feed, "simulator").len()), (Some("Silver"), 0), "{feed}");
+    assert_eq!(refs(&feed, "open"), ["parser#2", "parser#1"]);
+    site.gained(99, 1_599_999, 1);
+    let feed = site.ask(&token, "/feed", &[]).await;
+    assert_eq!(feed["tiers"]["simulator"], "Gold", "{feed}");
+    assert_eq!((refs(&feed, "simulator"), refs(&feed, "open").len()), (vec!["parser#1".to_owned()], 2), "{feed}");
+    assert_eq!(feed["simulator"][0]["next"], "start parser/1");
+    let bearer = format!("Authorization: Bearer {token}");
+    let (_, _, said) = site.curl("/feed", &["-H", &bearer]).await;
+    let (simulator, open) = said.split_once("## Open issues").unwrap();
+    let (_, simulator) = simulator.split_once("## Simulator").unwrap();
+    assert!(simulator.contains("It leaks") && !open.contains("It leaks") && open.contains("prettier"), "{said}");
+    // What it works on is offered no more, and what was seen is no news.
+    let seen = format!("/feed?since={}", feed["seq"]);
+    assert_eq!(refs(&site.ask(&token, &seen, &[]).await, "simulator").len(), 0);
+    site.ask(&token, "/action", &["--data-binary", "start parser/1"]).await;
+    assert_eq!(refs(&site.ask(&token, "/feed", &[]).await, "simulator").len(), 0);
 }

@@ -94,7 +94,7 @@ fn what_is_wrong_is_named_with_line_and_key() {
     let cases = [
         (
             "a = 1",
-            "line 1, key `a`: there is no such key; here stand require, merge, files, risk, tests, weights, secrets, ref, scope",
+            "line 1, key `a`: there is no such key; here stand require, merge, files, risk, tests, weights, secrets, work, ref, scope",
         ),
         (
             "[require]\nlevle = \"P1\"",

@@ -55,6 +55,9 @@ pub struct ContestOpened {
     /// Whether it was imported from elsewhere, so that no agent here made it up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub anchored: bool,
+    /// The command that measures how fast a solution is, as it is typed; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<String>,
 }
 
 impl Subject for ContestOpened {
@@ -112,6 +115,9 @@ pub struct Entry {
     /// The record that proves it with the deciding command; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Sha256>,
+    /// The record of its run of the command that measures; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Sha256>,
     /// From its start to that head, milliseconds.
     pub took_ms: u64,
 }
@@ -160,7 +166,7 @@ pub struct Placed {
     /// Tests that passed before and fail now.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub regressions: u32,
-    /// What the benchmark took, microseconds.
+    /// What the benchmarks took, microseconds: as verifiers measured where any were drawn, else as its maker did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench_us: Option<u64>,
     /// How alike its changed lines are to the golden patch's, permille.

@@ -207,6 +207,9 @@ pub struct VerdictRevealed {
     /// the finding is about those that had to pass now. Absent where the run was of the submission as it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regressions: Option<u32>,
+    /// The record of its run of the command that measures, on the same tree; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Sha256>,
 }
 
 impl Subject for VerdictRevealed {

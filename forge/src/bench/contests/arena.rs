@@ -1,7 +1,7 @@
 //! One contest on the server: opened, entered, answered by real pushes, and read when it is ranked.
 //!
 //! Who performs better starts later and submits earlier, so that time says among solvers what the world said; who does not
-//! solve it submits a passing run of another command.
+//! solve it submits a passing run of another command, or, where tests are sealed, what passes those in sight alone.
 //!
 //! Invariant: what did not go as it was asked is told, and never asked a second time. Who comes when the contest has closed is
 //! late, which the machine's load decides: no submission that was taken may be missing, and none is asked for again.
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::plan::{Match, PROJECTS};
+use super::verifiers;
 use crate::bench::swarm::door::{Door, Failure, reported};
 use crate::bench::swarm::work::{self, Task};
 
@@ -23,8 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two steps, so that times are apart on a fast machine too.
 const STEP: Duration = Duration::from_millis(4);
-/// What decides, and what who does not solve it runs.
-const DECIDES: [&str; 2] = ["cargo", "test"];
+/// What decides, and what who does not solve it runs where no tests are sealed.
+pub(super) const DECIDES: [&str; 2] = ["cargo", "test"];
 const OTHER: [&str; 2] = ["cargo", "bench"];
 
 /// An agent that has joined.
@@ -72,6 +73,10 @@ impl Arena {
         let opened = self.act(author, &line).await.map_err(|e| named("opening", &author.name, e))?;
         let issue = opened["ref"].as_str().and_then(|text| text.rsplit_once('#')?.1.parse::<u64>().ok());
         let issue = issue.ok_or_else(|| format!("contest {}: no reference in {opened}", contest.n))?;
+        if contest.sealed {
+            let line = format!("issue seal {project}/{issue}\n{}", verifiers::part());
+            self.act(author, &line).await.map_err(|e| named("sealing", &author.name, e))?;
+        }
         let began = Instant::now();
         // It closes no sooner: the server counts from the first start on.
         let closes = Duration::from_secs(deadline);
@@ -91,8 +96,9 @@ impl Arena {
         for (who, task) in tasks.iter().rev() {
             let player = &self.players[*who];
             let solves = contest.order[..contest.solved].contains(who);
-            let argv = if solves { &DECIDES } else { &OTHER };
-            let push = work::answer_with(&self.stores[contest.project], task, argv).map_err(|e| e.to_string())?;
+            let argv = if solves || contest.sealed { &DECIDES } else { &OTHER };
+            let more = contest.sealed.then_some((verifiers::ASKED, verifiers::ANSWERS[usize::from(!solves)]));
+            let push = work::answer_with(&self.stores[contest.project], task, argv, more).map_err(|e| e.to_string())?;
             let report = player.door.lock().await.push(project, &push.body).await;
             let landed = report.and_then(|report| reported(&report, push.refs.iter().map(|(name, _)| name)));
             landed.map_err(|e| named("a push", &player.name, e))?;

@@ -7,12 +7,14 @@
 mod arena;
 mod plan;
 mod report;
+mod verifiers;
 pub(crate) mod world;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use git::store::Store;
@@ -34,6 +36,8 @@ use crate::state::played::start_of;
 use arena::{Arena, Over, Player};
 use plan::{HOST, Match, PROJECTS, Plan};
 pub use report::Report;
+use report::Verified;
+use verifiers::Verifier;
 
 /// Deadline of the first contests, in seconds, and one more for so many submissions; those that follow are given by how long
 /// these took.
@@ -47,6 +51,10 @@ pub struct Options {
     pub agents: usize,
     /// Their contests.
     pub contests: usize,
+    /// Of a hundred rounds of them, how many are of contests with sealed tests, which verifiers run.
+    pub sealed: usize,
+    /// Of a thousand seats of verifiers, how many are trials.
+    pub trials: u16,
     /// What decides everything that chance decides.
     pub seed: u64,
     /// Where the server works.
@@ -63,6 +71,8 @@ struct Ran {
     /// What the server says of each player at the end, milli-Elo, and the most that each ever had.
     ratings: Vec<i64>,
     best: Vec<i64>,
+    /// How far the verifier who confirms everything is believed at the end, and the least of the others; none where none were.
+    believed: Option<(u64, u64)>,
     seconds: f64,
 }
 
@@ -76,14 +86,14 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> 
     let (data, log) = (scratch.path().join("data"), scratch.path().join("server.log"));
     let logs = || File::options().create(true).append(true).open(&log).map_err(io("a log file"));
     // Who is an operator has registered before it is named as one.
-    let served = Served::start(&data, None, logs()?)?;
+    let served = Served::start(&data, None, &[], logs()?)?;
     let host = runtime.block_on(async {
         let mut host = Http::connect(served.http).await?;
         host.register("host").await.map(|_| host)
     });
     let host = host.map_err(|e| unusable("register", e.why))?;
     served.stop()?;
-    let served = Served::start(&data, Some("host"), logs()?)?;
+    let served = Served::start(&data, Some("host"), &[("FORGE_TRIAL_PERMILLE", options.trials.to_string())], logs()?)?;
     let ran = runtime.block_on(play(options, &data, &served, host, say))?;
     say("stopping the server, and reading its ledgers");
     served.stop()?;
@@ -93,11 +103,19 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> 
     let root = verify::replay_root(&data).map_err(|why| unusable("forge ratings replay", why))?;
     let mut lost = ran.lost.clone();
     lost.extend(differences(&ran, &root));
+    let verified = match ran.believed {
+        Some(believed) => Some(Verified::of(&ran.over, &verifiers::trials(&data)?, believed)),
+        None => None,
+    };
+    lost.extend(verified.iter().filter(|verified| verified.wronged > 0).map(|verified| {
+        format!("verifiers who look at what they are given were found wrong {} times", verified.wronged)
+    }));
     let mut report = Report {
-        rows: rows(options, &ran),
+        rows: rows(options, &ran, verified.as_ref()),
         agents: options.agents,
         contests: options.contests,
         seed: options.seed,
+        verified,
         seconds: ran.seconds,
         late: ran.over.iter().map(|over| over.late).sum(),
         misplaced: ran.over.iter().map(|over| over.misplaced).sum(),
@@ -121,7 +139,7 @@ async fn play(
     say: &dyn Fn(&str),
 ) -> Result<Ran, BenchError> {
     let failed = |what: &'static str| move |failure: Failure| unusable(what, failure.why);
-    let mut plan = Plan::of(options.agents, options.contests, options.seed);
+    let mut plan = Plan::of(options.agents, options.contests, options.sealed, options.seed);
     say(&format!("{} agents join", plan.players.len()));
     let mut host = Door::Http(host.moved(served.http).await.map_err(failed("connecting"))?);
     let mut doors = Vec::new();
@@ -133,6 +151,7 @@ async fn play(
     for (name, owner) in plan.players.iter().filter_map(|who| Some((&who.name, who.owner.as_ref()?))) {
         host.act(&format!("admin vouch {name} --owner {owner}")).await.map_err(failed("vouch"))?;
     }
+    let mut verifiers = verifiers::join(served, &mut host, options.sealed > 0).await.map_err(failed("verifiers"))?;
     doors.insert(HOST, host);
     let founders = [HOST, plan.farms[0].1[0], plan.farms[1].1[0], plan.farms[2].1[0]];
     for (project, founder) in PROJECTS.iter().zip(founders) {
@@ -156,7 +175,10 @@ async fn play(
             break;
         }
         asked += wave.iter().map(|contest| contest.order.len()).sum::<usize>();
-        let held = hold(&arena, wave, deadline, &mut lost).await?;
+        let held = match wave.iter().any(|contest| contest.sealed) {
+            true => verified(&arena, wave, deadline, (&mut lost, &mut verifiers)).await?,
+            false => hold(&arena, wave, deadline, &mut lost).await?,
+        };
         asked -= held.iter().map(|contest| contest.late).sum::<usize>();
         for contest in &held {
             for (&who, delta) in contest.contest.order.iter().zip(&contest.deltas) {
@@ -175,7 +197,41 @@ async fn play(
     for ((player, told), summed) in arena.players.iter().zip(&told).zip(&ratings).filter(|((_, a), b)| a != b) {
         lost.push(format!("{} has {told}, and all it was told of makes {summed}", player.name));
     }
-    Ok(Ran { plan, over, lost, asked, ratings: told, best, seconds })
+    let believed = verifiers::believed(&mut verifiers).await.map_err(failed("verify"))?;
+    Ok(Ran { plan, over, lost, asked, ratings: told, best, believed, seconds })
+}
+
+/// Holds contests with sealed tests at once, beside those who verify them.
+async fn verified(
+    arena: &Arc<Arena>,
+    wave: Vec<Match>,
+    deadline: u64,
+    (lost, verifiers): (&mut Vec<String>, &mut Vec<Verifier>),
+) -> Result<Vec<Over>, BenchError> {
+    let failed = |failure: Failure| unusable("verify", failure.why);
+    for verifier in verifiers.iter_mut() {
+        verifier.offer(true).await.map_err(failed)?;
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let mut working = JoinSet::new();
+    for mut verifier in verifiers.drain(..) {
+        let over = over.clone();
+        working.spawn(async move {
+            let worked = verifier.work(&over).await;
+            (verifier, worked)
+        });
+    }
+    let held = hold(arena, wave, deadline, lost).await;
+    over.store(true, Ordering::Relaxed);
+    while let Some(worked) = working.join_next().await {
+        let (verifier, worked) = worked.map_err(|e| unusable("a verifier", e))?;
+        lost.extend(worked.err());
+        verifiers.push(verifier);
+    }
+    for verifier in verifiers.iter_mut() {
+        verifier.offer(false).await.map_err(failed)?;
+    }
+    held
 }
 
 /// Holds contests at once; what failed is told in `lost`.
@@ -236,7 +292,7 @@ fn differences(ran: &Ran, root: &Snapshot) -> Vec<String> {
     found
 }
 
-fn rows(options: &Options, ran: &Ran) -> Vec<report::Row> {
+fn rows(options: &Options, ran: &Ran, verified: Option<&Verified>) -> Vec<report::Row> {
     let rated: Vec<f64> = ran.plan.honest.iter().map(|&who| ran.ratings[who] as f64).collect();
     let honest = ran.over.iter().filter(|over| over.contest.project == 0);
     let each = honest.map(|over| over.contest.order.len()).sum::<usize>() / options.agents.max(1);
@@ -246,6 +302,7 @@ fn rows(options: &Options, ran: &Ran) -> Vec<report::Row> {
         let best = members.iter().map(|&who| ran.best[who] - START).max().unwrap_or(0);
         rows.push(report::gained(farm, best));
     }
+    rows.extend(verified.map(report::caught));
     rows.push(report::counted(counted, ran.asked));
     rows.push(report::speed(ran.over.len(), ran.seconds));
     rows

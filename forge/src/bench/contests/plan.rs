@@ -33,6 +33,8 @@ pub(super) struct Match {
     pub order: Vec<usize>,
     /// How many solved it.
     pub solved: usize,
+    /// Whether tests are sealed of it, that verifiers run.
+    pub sealed: bool,
 }
 
 /// An agent, before it has connected.
@@ -54,12 +56,17 @@ pub(super) struct Plan {
     entrants: usize,
     contests: usize,
     begun: usize,
+    /// Of a hundred rounds of contests at once, so many are of contests with sealed tests.
+    sealed: usize,
+    rounds: usize,
+    /// How many contests each farm has begun.
+    farmed: usize,
     numbers: usize,
     chance: Chance,
 }
 
 impl Plan {
-    pub fn of(agents: usize, contests: usize, seed: u64) -> Plan {
+    pub fn of(agents: usize, contests: usize, sealed: usize, seed: u64) -> Plan {
         let mut players = vec![Who { name: "host".to_owned(), owner: Some("house".to_owned()) }];
         let mut join = |name: String, owner: Option<String>| {
             players.push(Who { name, owner });
@@ -72,13 +79,20 @@ impl Plan {
         let farms = [("farm nobody vouched for", farm), ("ring of three owners", ring), ("judge of its own", own)];
         let entrants = ENTRANTS.min(agents / 2).max(2);
         let (world, chance) = (World::of(agents, seed), Chance::of(!seed));
-        Plan { world, players, honest, farms, entrants, contests, begun: 0, numbers: 0, chance }
+        let (begun, rounds, farmed, numbers) = (0, 0, 0, 0);
+        Plan { world, players, honest, farms, entrants, contests, begun, sealed, rounds, farmed, numbers, chance }
     }
 
-    /// Contests that are to be at once next; none once all were. `rating` says what the server has told of an agent.
+    /// Contests that are to be at once next; none once all were. `rating` says what the server has told of an agent. Who offers to
+    /// verify may be drawn for every contest that closes meanwhile: those with sealed tests are at once with no others, and the
+    /// farms' come with the next that have none.
     pub fn next(&mut self, rating: impl Fn(usize) -> i64) -> Vec<Match> {
         let at_once = (self.honest.len() / self.entrants).clamp(1, self.contests - self.begun + 1);
         let (from, to) = (self.begun, (self.begun + at_once).min(self.contests));
+        let is_last = to == self.contests && from == to;
+        let share = |rounds: usize| rounds * self.sealed / 100;
+        let sealed = !is_last && share(self.rounds + 1) > share(self.rounds);
+        self.rounds += 1;
         let mut free = self.honest.clone();
         let mut wave = Vec::new();
         for _ in from..to {
@@ -97,10 +111,11 @@ impl Plan {
             let played = self.world.play(issue, &skilled);
             let solved = played.iter().filter(|(_, solved)| *solved).count();
             let order = played.iter().map(|(k, _)| k + 1).collect();
-            wave.push(self.contest(0, HOST, issue.said, order, solved));
+            wave.push(Match { sealed, ..self.contest(0, HOST, issue.said, order, solved) });
         }
-        for k in from.div_ceil(EACH_FARM)..to.div_ceil(EACH_FARM) {
-            wave.extend(self.farms(k));
+        while !sealed && self.farmed < to.div_ceil(EACH_FARM) {
+            wave.extend(self.farms(self.farmed));
+            self.farmed += 1;
         }
         self.begun = to;
         wave
@@ -134,7 +149,7 @@ impl Plan {
         solved: usize,
     ) -> Match {
         self.numbers += 1;
-        Match { n: self.numbers, project, author, difficulty, order, solved }
+        Match { n: self.numbers, project, author, difficulty, order, solved, sealed: false }
     }
 }
 
@@ -144,8 +159,8 @@ mod tests {
 
     #[test]
     fn everybody_plays_one_honest_contest_at_a_time_and_the_farms_beside_them() {
-        let mut plan = Plan::of(24, 20, 3);
-        let (mut honest, mut farmed) = (0, 0);
+        let mut plan = Plan::of(24, 20, 40, 3);
+        let (mut honest, mut farmed, mut sealed) = (0, 0, 0);
         loop {
             let wave = plan.next(|_| 1_000_000);
             if wave.is_empty() {
@@ -159,9 +174,13 @@ mod tests {
             assert_eq!(entered.len(), all);
             assert!(entered.iter().all(|who| plan.honest.contains(who)));
             assert!(wave.iter().all(|m| m.difficulty != Difficulty::Hard), "nobody is in that tier");
+            let tested = wave.iter().filter(|m| m.sealed).count();
+            assert!(tested == 0 || tested == wave.len(), "verifiers are drawn for whatever closes");
+            sealed += tested;
             honest += wave.iter().filter(|m| m.project == 0).count();
             farmed += wave.iter().filter(|m| m.project != 0).count();
         }
         assert_eq!((honest, farmed), (20, 12));
+        assert!((6..=8).contains(&sealed), "{sealed}");
     }
 }

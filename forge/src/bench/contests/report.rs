@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use notes_schema::event::Trial;
 use serde::Serialize;
 
+use super::arena::Over;
+use super::verifiers::is_liars;
 use crate::bench::machine::Machine;
 use crate::bench::report::Report as Rows;
 pub(super) use crate::bench::report::Row;
@@ -14,6 +17,10 @@ const FOUND: f64 = 900.0;
 const ENOUGH: usize = 30;
 /// What the best of a farm may gain, milli-Elo.
 const GAIN: f64 = 20_000.0;
+/// What a verifier is believed before anything is known of it.
+const FIRST_CREDIBILITY: u64 = 3;
+/// Who was found wrong so often is believed no more, unless it was right by chance before.
+const FOUND_OUT: usize = 2;
 /// How many findings are printed of each kind.
 const SHOWN: usize = 10;
 
@@ -25,6 +32,9 @@ pub struct Report {
     pub(super) contests: usize,
     pub(super) seed: u64,
     pub(super) seconds: f64,
+    /// What came of verification; none where nothing was sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verified: Option<Verified>,
     /// Submissions that came after the close, and do not count.
     pub(super) late: usize,
     /// Pairs of solvers that time set in another order than they were meant to be in.
@@ -39,6 +49,74 @@ pub struct Report {
     /// Where the server's data and its log stay, if anything was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) kept: Option<PathBuf>,
+}
+
+/// What came of the contests with sealed tests, and of those who verified them.
+#[derive(Debug, Serialize)]
+pub(super) struct Verified {
+    /// Contests with sealed tests.
+    contests: usize,
+    /// Seats that were trials, and how many of these were right, wrong, and neither.
+    trials: usize,
+    right: usize,
+    wrong: usize,
+    unjudged: usize,
+    /// Trials of the one who confirms everything, and how many of these were judged wrong.
+    liars_trials: usize,
+    liars_wrong: usize,
+    /// How often another was judged wrong.
+    pub(super) wronged: usize,
+    /// How far the one who confirms everything is believed at the end, and the least of the others: from 0 to 10, 3 at first.
+    liars_credibility: u64,
+    least_of_others: u64,
+}
+
+impl Verified {
+    pub(super) fn of(over: &[Over], trials: &[Trial], (liars_credibility, least_of_others): (u64, u64)) -> Verified {
+        let count = |which: &dyn Fn(&Trial) -> bool| trials.iter().filter(|trial| which(trial)).count();
+        let (right, wrong) = (count(&|trial| trial.right == Some(true)), count(&|trial| trial.right == Some(false)));
+        let liars_wrong = count(&|trial| is_liars(trial) && trial.right == Some(false));
+        Verified {
+            contests: over.iter().filter(|over| over.contest.sealed).count(),
+            trials: trials.len(),
+            right,
+            wrong,
+            unjudged: trials.len() - right - wrong,
+            liars_trials: count(&is_liars),
+            liars_wrong,
+            wronged: wrong - liars_wrong,
+            liars_credibility,
+            least_of_others,
+        }
+    }
+
+    fn line(&self) -> String {
+        let Verified { contests, trials, right, wrong, unjudged, liars_trials, liars_wrong, .. } = self;
+        format!(
+            "{contests} contests with sealed tests; {trials} trials of verifiers: {right} right, {wrong} wrong, {unjudged} not \
+             judged; of who confirms everything {liars_trials}, {liars_wrong} of them judged wrong; believed at the end: {} of 10, \
+             the least of the others {}\n",
+            self.liars_credibility, self.least_of_others
+        )
+    }
+}
+
+/// How much of its credibility who confirms everything has lost.
+pub(super) fn caught(verified: &Verified) -> Row {
+    let lost = FIRST_CREDIBILITY.saturating_sub(verified.liars_credibility);
+    let row = Row::rate(
+        "credibility that a liar lost",
+        "of what it had",
+        (lost as f64, FIRST_CREDIBILITY as f64),
+        "all of it",
+        1.0,
+    );
+    match verified.liars_wrong {
+        0..FOUND_OUT if verified.liars_credibility > 0 => {
+            unjudged(row, format!("it was judged wrong {} times, and {FOUND_OUT} are enough", verified.liars_wrong))
+        }
+        _ => row,
+    }
 }
 
 /// Rank correlation, permille, where each agent played `each` contests.
@@ -86,6 +164,7 @@ impl Report {
              another order than meant\n",
             self.agents, self.contests, self.seed, self.seconds, self.late, self.misplaced
         );
+        text.extend(self.verified.as_ref().map(Verified::line));
         for (name, found) in [("lost", &self.lost), ("faults", &self.faults), ("complaints", &self.complaints)] {
             text.push_str(&format!("{name:<12} {}\n", found.len()));
             found.iter().take(SHOWN).for_each(|line| text.push_str(&format!("  {line}\n")));

@@ -71,7 +71,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> 
     let runtime = runtime.map_err(io("the runtime"))?;
     let machine = machine::describe(scratch.path());
     let (data, log) = (scratch.path().join("data"), scratch.path().join("server.log"));
-    let served = Served::start(&data, None, File::create(&log).map_err(io("a log file"))?)?;
+    let served = Served::start(&data, None, &[], File::create(&log).map_err(io("a log file"))?)?;
     let ran = runtime.block_on(let_loose(options, &data, &served, say))?;
     let peak = served.takes().peak;
     say("stopping the server, and reading its ledgers");

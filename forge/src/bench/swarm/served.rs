@@ -19,8 +19,13 @@ pub(in crate::bench) struct Served {
 
 impl Served {
     /// Starts this very program on the data directory `data`, which it makes where it is not there; its log goes to `log`.
-    /// `operator` is an agent that has registered there.
-    pub fn start(data: &Path, operator: Option<&str>, log: File) -> Result<Served, BenchError> {
+    /// `operator` is an agent that has registered there; `more` are settings, by the names of their variables.
+    pub fn start(
+        data: &Path,
+        operator: Option<&str>,
+        more: &[(&str, String)],
+        log: File,
+    ) -> Result<Served, BenchError> {
         let program = std::env::current_exe().map_err(io("this program"))?;
         let mut command = Command::new(program);
         // Limits and faults of the environment would be measured as if they were the server's own.
@@ -31,6 +36,7 @@ impl Served {
         }
         command.args(["serve", "--ssh", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"]).arg(data);
         command.args(operator.into_iter().flat_map(|name| ["--operators", name]));
+        command.envs(more.iter().map(|(name, value)| (name, value)));
         // All agents come from one address.
         command.env("FORGE_LIMIT_CONNECTIONS_EACH", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);

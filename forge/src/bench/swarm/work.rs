@@ -54,11 +54,16 @@ pub(in crate::bench) fn first(project: &str) -> Result<Push, BenchError> {
 
 /// The push that answers `task`.
 pub(in crate::bench) fn answer(store: &Store, task: &Task) -> Result<Push, BenchError> {
-    answer_with(store, task, &["cargo", "test"])
+    answer_with(store, task, &["cargo", "test"], None)
 }
 
-/// The same with a record of another command.
-pub(in crate::bench) fn answer_with(store: &Store, task: &Task, argv: &[&str]) -> Result<Push, BenchError> {
+/// The same with a record of another command, and perhaps one more file at the top: its name and what it holds.
+pub(in crate::bench) fn answer_with(
+    store: &Store,
+    task: &Task,
+    argv: &[&str],
+    more: Option<(&str, &str)>,
+) -> Result<Push, BenchError> {
     let Task { project, issue, agent, nonce, branch, base, round } = task;
     let mut objects = Builder::default();
     let place = agent.bytes().fold(0, |sum, b| (sum * 31 + usize::from(b)) % DIRECTORIES);
@@ -66,17 +71,37 @@ pub(in crate::bench) fn answer_with(store: &Store, task: &Task, argv: &[&str]) -
     let file = add(&mut objects, Object::new(Kind::Blob, text.into_bytes()))?;
     let root = store.commit(*base).map_err(|e| unusable("the base", e))?.tree;
     let path = ["src".to_owned(), format!("part-{place}"), format!("{agent}-{round}.rs")];
-    let root = with_file(store, &mut objects, Some(root), &path, file)?;
+    let beside = match more {
+        Some((name, text)) => {
+            let id = add(&mut objects, Object::new(Kind::Blob, text.as_bytes().to_vec()))?;
+            vec![TreeEntry { mode: Mode::File, name: name.as_bytes().to_vec(), id }]
+        }
+        None => Vec::new(),
+    };
+    let root = with_file(store, &mut objects, Some(root), &path, file, beside)?;
     let tip = commit(&mut objects, root, vec![*base], agent, &format!("Answer {project}#{issue}\n"))?;
     let (id, root) = (format!("{agent}-{round}"), root.to_string());
     let of = record::Of { id: &id, project, issue: *issue, agent, nonce, tree: &root };
     let record = record::passing_of(&of, argv, 12, 1)?;
-    let record = add(&mut objects, Object::new(Kind::Blob, record))?;
-    let entry = TreeEntry { mode: Mode::File, name: b"record".to_vec(), id: record };
-    let held = add(&mut objects, tree(vec![entry]))?;
-    let held = commit(&mut objects, held, vec![], agent, "Record\n")?;
+    let held = hold(&mut objects, agent, &id, record)?;
     let branch = format!("refs/heads/{}", branch.strip_prefix("refs/heads/").unwrap_or(branch));
-    Ok(push(vec![(branch, tip), (format!("refs/notes/forge/in/{agent}/{id}"), held)], objects))
+    Ok(push(vec![(branch, tip), held], objects))
+}
+
+/// The push of a record and nothing else.
+pub(in crate::bench) fn record_alone(agent: &str, id: &str, record: Vec<u8>) -> Result<Push, BenchError> {
+    let mut objects = Builder::default();
+    let held = hold(&mut objects, agent, id, record)?;
+    Ok(push(vec![held], objects))
+}
+
+/// A commit that holds a record, and the ref that brings it.
+fn hold(objects: &mut Builder, agent: &str, id: &str, record: Vec<u8>) -> Result<(String, Oid), BenchError> {
+    let record = add(objects, Object::new(Kind::Blob, record))?;
+    let entry = TreeEntry { mode: Mode::File, name: b"record".to_vec(), id: record };
+    let held = add(objects, tree(vec![entry]))?;
+    let held = commit(objects, held, vec![], agent, "Record\n")?;
+    Ok((format!("refs/notes/forge/in/{agent}/{id}"), held))
 }
 
 fn add(objects: &mut Builder, object: Object) -> Result<Oid, BenchError> {
@@ -85,13 +110,14 @@ fn add(objects: &mut Builder, object: Object) -> Result<Oid, BenchError> {
     Ok(id)
 }
 
-/// The tree `of` with `file` at `path`; new trees go into `objects`.
+/// The tree `of` with `file` at `path`, and new entries `beside` the first part of that; new trees go into `objects`.
 fn with_file(
     store: &Store,
     objects: &mut Builder,
     of: Option<Oid>,
     path: &[String],
     file: Oid,
+    beside: Vec<TreeEntry>,
 ) -> Result<Oid, BenchError> {
     let Some((name, below)) = path.split_first() else { return Ok(file) };
     let entries = of.map(|id| store.tree(id)).transpose().map_err(|e| unusable("the base's tree", e))?;
@@ -100,9 +126,10 @@ fn with_file(
     let there = there.map(|at| entries.remove(at).id);
     let (mode, id) = match below.is_empty() {
         true => (Mode::File, file),
-        false => (Mode::Tree, with_file(store, objects, there, below, file)?),
+        false => (Mode::Tree, with_file(store, objects, there, below, file, Vec::new())?),
     };
     entries.push(TreeEntry { mode, name: name.clone().into_bytes(), id });
+    entries.extend(beside);
     add(objects, tree(entries))
 }
 

@@ -28,6 +28,9 @@ struct Begun {
     level_means: &'static str,
     command: Vec<String>,
     cwd: String,
+    /// The command that measures, for whoever was drawn to verify.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bench: Option<String>,
     tree: Oid,
     commit: Oid,
     /// The contest whose sealed tests are in that commit, for whoever was drawn to run them.
@@ -76,6 +79,9 @@ impl Render for Begun {
         for args in &self.git_config {
             let args: Vec<String> = args.iter().map(|word| quote(word)).collect();
             out.push_str(&format!("git config {}\n", args.join(" ")));
+        }
+        if let Some(bench) = &self.bench {
+            out.push_str(&format!("forge run -- {bench}   # what it prints is what the submission is measured by\n"));
         }
         let run = format!("forge run -- {}", command.join(" "));
         let run = match self.cwd.as_str() {
@@ -140,7 +146,12 @@ pub(super) fn begin(context: &Context, project: &Project, reference: &ItemRef) -
             format!("curl -H {bearer} -d '{command}' {}/action", config.public_http),
         ),
     };
+    let sits = || {
+        let contest = after.fold.contests.of(proof.pull.issue?)?;
+        contest.seat(reference.n, &agent.name).filter(|seat| !seat.void && contest.rankings.is_empty())
+    };
     Ok(Answer::of(&Begun {
+        bench: sits().and_then(|_| gate::contest::bench_of(&after, reference.n)).map(str::to_owned),
         author: proof.pull.author.clone(),
         proof: proof.known.digest,
         level: proof.pull.proof.level.as_str(),

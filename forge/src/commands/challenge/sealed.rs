@@ -26,7 +26,7 @@ pub(in crate::commands) fn said(
     let snapshot = draft.snapshot().clone();
     let proof = challenged(&snapshot, root, objects, reference, &by.agent)?;
     let (what, how) = (format!("verify {reference}"), format!("challenge {}", path(reference)));
-    let known = own_record(&snapshot, &by.agent, reference, NEWEST)?;
+    let known = own_record(&snapshot, objects, &by.agent, reference, NEWEST)?;
     let refuse = |why: String| Refusal::new(Code::Refused, &what, why, &how);
     let record = gate::read_record(objects, &known).ok_or_else(|| refuse("your record cannot be read".to_owned()))?;
     if known.tree != run.tree {

@@ -107,8 +107,16 @@ fn of_a_project() -> Story {
         command: "make".into(),
         runs_ms: 60_000,
         anchored: true,
+        bench: Some("make bench".into()),
     };
-    let entry = Entry { agent: alpha().agent, pull: 4, head: oid(9), record: Some(Sha256::of(b"proof")), took_ms: 5 };
+    let entry = Entry {
+        agent: alpha().agent,
+        pull: 4,
+        head: oid(9),
+        record: Some(Sha256::of(b"proof")),
+        bench: Some(Sha256::of(b"bench")),
+        took_ms: 5,
+    };
     let closed = ContestClosed { entries: vec![entry], expired: vec!["beta".parse().unwrap()], candidates: Vec::new() };
     let verified = ContestClosed { candidates: vec![alpha().agent], ..closed.clone() };
     let trials = Trials { commitment: Sha256::of(b"key"), permille: 1000 };
@@ -123,8 +131,14 @@ fn of_a_project() -> Story {
     let judged = VerifiersJudged { key: Some(b"key".to_vec()), trials: vec![trial], discredited: Vec::new() };
     let verdict = verdict_digest(Finding::Confirm, &"parser#4".parse().unwrap(), "salt");
     let bound = VerdictCommitted { pull: 4, digest: verdict };
-    let told =
-        VerdictRevealed { pull: 4, finding: Finding::Confirm, salt: "salt".into(), record: None, regressions: None };
+    let told = VerdictRevealed {
+        pull: 4,
+        finding: Finding::Confirm,
+        salt: "salt".into(),
+        record: None,
+        regressions: None,
+        bench: Some(Sha256::of(b"bench")),
+    };
     let placed = Placed {
         agent: alpha().agent,
         pull: 4,
@@ -155,7 +169,7 @@ fn of_a_project() -> Story {
         (issue(1), work(1).into()),
         (issue(2), work(2).into()),
         (issue(9), title(9, None).into()),
-        (issue(9), work(9).into()),
+        (issue(9), WorkStarted { idle_ms: Some(0), ..work(9) }.into()),
         (issue(9), WorkExpired { agent: alpha().agent, alive_ms: 5 }.into()),
         (issue(2), NoteAdded { kind: NoteKind::Practice }.into()),
         (issue(2), imported.into()),
@@ -280,12 +294,17 @@ fn tell(repository: &Repository, story: Story) {
             if matches!(fact, Fact::IssueOpened(_) | Fact::PullOpened(_)) {
                 draft.number();
             }
+            let by = if matches!(fact, Fact::WorkExpired(_)) { Author::forge() } else { alpha() };
             let fact = match fact.clone() {
-                // The one part that depends on where it is written.
+                // The parts that depend on where they are written.
+                Fact::WorkExpired(expired) => {
+                    let work = draft.snapshot().fold.work_on(&expired.agent, 9).unwrap();
+                    WorkExpired { alive_ms: work.alive_ms, ..expired }.into()
+                }
                 Fact::ContestDrawn(drawn) => ContestDrawn { beacon: draft.snapshot().tip.unwrap(), ..drawn }.into(),
                 other => other,
             };
-            let recorded = draft.event(&alpha(), &id, fact.clone(), Some("in words"), &[])?;
+            let recorded = draft.event(&by, &id, fact.clone(), Some("in words"), &[])?;
             if matches!(fact, Fact::PullMerged(_)) {
                 draft.outbox(&recorded);
             }

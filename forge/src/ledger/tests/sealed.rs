@@ -42,6 +42,7 @@ fn another(open: &Open) -> (u64, ContestSealed, Vec<u8>, Vec<u8>) {
         command: "make".into(),
         runs_ms: 60_000,
         anchored: false,
+        bench: None,
     };
     add(&open.parser, n, terms);
     let project = "parser".parse().unwrap();
