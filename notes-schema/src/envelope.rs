@@ -457,6 +457,7 @@ mod tests {
                 discredited: vec!["delta".parse().unwrap()],
             }
             .into(),
+            IssuePlanned { milestone: Some("v1".into()), priority: Some(Priority::High) }.into(),
         ]
     }
 

@@ -18,7 +18,7 @@ use super::leaderboard::{self, Place};
 use super::lists::{Listed, listed};
 use super::recent::{self, Recent};
 use super::text::{count, inline};
-use super::{Args, Command, Context, Shape, needs};
+use super::{Args, Command, Context, Shape, health, needs, roadmap};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger;
@@ -40,7 +40,7 @@ const EVENTS: usize = 64;
 /// So many days the row of a project has.
 const DAYS: usize = 30;
 /// One day, milliseconds.
-const DAY_MS: u64 = 86_400_000;
+pub(super) const DAY_MS: u64 = 86_400_000;
 
 /// An agent at work.
 #[derive(Debug, Clone, Serialize)]
@@ -73,16 +73,16 @@ struct Reviewing {
 
 /// A pull request that landed.
 #[derive(Debug, Clone, Serialize)]
-struct Landing {
+pub(super) struct Landing {
     #[serde(rename = "ref")]
-    reference: ItemRef,
-    title: String,
+    pub reference: ItemRef,
+    pub title: String,
     author: AgentName,
-    landed: Option<notes_schema::Oid>,
-    level: Level,
+    pub landed: Option<notes_schema::Oid>,
+    pub level: Level,
     landed_ms: u64,
     #[serde(skip)]
-    seq: u64,
+    pub seq: u64,
 }
 
 /// One project, and how many pull requests landed on each of the last days, the oldest first.
@@ -91,8 +91,10 @@ struct Days {
     project: ProjectName,
     landed: Vec<u64>,
     read_only: bool,
-    #[serde(skip)]
-    seq: u64,
+    /// When its last event was, where the forge went on for long without it.
+    idle_since_ms: Option<u64>,
+    /// How many of its issues are closed, permille; none where it has none.
+    done_permille: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -185,7 +187,7 @@ fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
     let (working, agents) = working(&projects);
     let (reviewing, open_pulls) = reviewing(&projects);
     let landings: Vec<Vec<Landing>> = projects.iter().map(landings).collect();
-    let days = days(&projects, &landings, until_ms);
+    let days = days(context, &projects, &landings, until_ms)?;
     let (landed, landed_today, landed_hours) = landed(landings, until_ms);
     let best = |track| (Track::as_str(track), leaderboard::best(&context.root.fold, track, BEST));
     Ok(Answer::of(&Today {
@@ -293,7 +295,7 @@ fn landed(landings: Vec<Vec<Landing>>, until_ms: u64) -> (Vec<Landing>, usize, V
 }
 
 /// The newest landings of a project, in no order.
-fn landings(project: &Project) -> Vec<Landing> {
+pub(super) fn landings(project: &Project) -> Vec<Landing> {
     let fold = &project.snapshot.fold;
     let merged = fold.pulls().rev().filter(|(_, pull)| pull.status == PullStatus::Merged).take(LANDED);
     let one = |(n, pull): (u64, &crate::state::PullState)| {
@@ -328,25 +330,49 @@ fn contests(context: &Context) -> Result<Vec<Listed>, Refusal> {
     Ok(open)
 }
 
+/// How much of it landed on each of the days that end at `until_ms`, the oldest first.
+pub(super) fn by_day(landings: &[Landing], until_ms: u64) -> Vec<u64> {
+    let mut landed = vec![0; DAYS];
+    for landing in landings {
+        let ago = until_ms.saturating_sub(landing.landed_ms) / DAY_MS;
+        if let Some(day) = usize::try_from(ago).ok().and_then(|ago| landed.iter_mut().rev().nth(ago)) {
+            *day += 1;
+        }
+    }
+    landed
+}
+
 /// The projects where something happened last, with what landed on each of the days that end at `until_ms`.
-fn days(projects: &[Project], landings: &[Vec<Landing>], until_ms: u64) -> Vec<Days> {
+fn days(
+    context: &Context,
+    projects: &[Project],
+    landings: &[Vec<Landing>],
+    until_ms: u64,
+) -> Result<Vec<Days>, Refusal> {
+    let mut newest: Vec<(&Project, &Vec<Landing>)> = projects.iter().zip(landings).collect();
+    newest.sort_by_key(|(project, _)| Reverse(project.snapshot.fold.max_q));
+    newest.truncate(PROJECTS);
+    let newest_ms = projects.iter().map(|project| project.snapshot.fold.max_t).max().unwrap_or(0);
     let one = |(project, landings): (&Project, &Vec<Landing>)| {
-        let mut landed = vec![0; DAYS];
-        for landing in landings {
-            let ago = until_ms.saturating_sub(landing.landed_ms) / DAY_MS;
-            if let Some(day) = usize::try_from(ago).ok().and_then(|ago| landed.iter_mut().rev().nth(ago)) {
-                *day += 1;
-            }
-        }
-        Days {
+        Ok(Days {
             project: project.repository.name().clone(),
-            landed,
+            landed: by_day(landings, until_ms),
             read_only: project.repository.read_only().is_some(),
-            seq: project.snapshot.fold.max_q,
-        }
+            idle_since_ms: health::idle_since(project.snapshot.fold.max_t, newest_ms),
+            done_permille: done_permille(context, project.repository.name())?,
+        })
     };
-    let mut days: Vec<Days> = projects.iter().zip(landings).map(one).collect();
-    days.sort_by_key(|days| Reverse(days.seq));
-    days.truncate(PROJECTS);
-    days
+    newest.into_iter().map(one).collect()
+}
+
+/// How many of a project's issues are closed, by the index: nothing is gone round for it.
+fn done_permille(context: &Context, project: &ProjectName) -> Result<Option<u64>, Refusal> {
+    let index = context.forge.index()?;
+    let count = |state| {
+        let (project, kind) = (Some(project.clone()), Some(Kind::Issue));
+        let filter = Filter { project, kind, state: Some(state), ..Filter::default() };
+        index.count(&filter).map_err(|e| Refusal::new(Code::TryLater, "index", e.to_string(), "feed"))
+    };
+    let (open, closed) = (count(State::Open)?, count(State::Closed)?);
+    Ok((open + closed > 0).then(|| roadmap::permille(open, closed)))
 }

@@ -130,6 +130,8 @@ pub struct Fold {
     pub last_q: OrdMap<AgentName, u64>,
     /// The last event of all.
     pub max_q: u64,
+    /// When that was, milliseconds since 1970.
+    pub max_t: u64,
 }
 
 impl Fold {
@@ -272,6 +274,7 @@ impl Fold {
             (Fact::IssueClosed(f), State::Issue(s)) => s.closed(f),
             (Fact::IssueReopened(_), State::Issue(s)) => s.status = IssueStatus::Open,
             (Fact::IssueImported(f), State::Issue(s)) => s.imported(f),
+            (Fact::IssuePlanned(f), State::Issue(s)) => s.planned(f),
             (Fact::Commented(_), State::Issue(s)) => s.commented(at),
             (Fact::Commented(_), State::Pull(s)) => s.commented(at),
             (Fact::WorkStarted(_), State::Issue(s)) => s.started(at, !self.works_on(id, at.agent)),
@@ -373,6 +376,7 @@ impl Fold {
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
                 | Fact::VerifiersJudged(_)
+                | Fact::IssuePlanned(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -407,6 +411,7 @@ impl Fold {
         self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, t: event.t, state }));
         self.last_q.insert(event.a.clone(), event.q);
         self.max_q = self.max_q.max(event.q);
+        self.max_t = self.max_t.max(event.t);
     }
 
     fn index(&mut self, id: &EntityId, fact: &Fact, at: &Happened) {
@@ -575,7 +580,8 @@ impl Fold {
                 | Fact::IssueImported(_)
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
-                | Fact::VerifiersJudged(_),
+                | Fact::VerifiersJudged(_)
+                | Fact::IssuePlanned(_),
                 _,
             ) => {}
         }

@@ -19,7 +19,10 @@ pub use check::{CheckDropped, CheckPosted, CheckRegistered, CheckState};
 pub use contest::{
     ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry, Placed,
 };
-pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkStarted};
+pub use issue::{
+    Commented, IssueClosed, IssueImported, IssueOpened, IssuePlanned, IssueReopened, Priority, WorkAbandoned,
+    WorkStarted,
+};
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Place, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
@@ -188,6 +191,8 @@ facts! {
     "pull.accepted" => PullAccepted,
     /// Verifiers of a contest were judged by what they said of what is known.
     "verifiers.judged" => VerifiersJudged,
+    /// An issue was given a milestone and a priority.
+    "issue.planned" => IssuePlanned,
 }
 
 /// What stands in place of a redacted title or description.
@@ -206,6 +211,7 @@ impl Fact {
             Fact::CheckPosted(fact) => {
                 CheckPosted { description: redacted(), url: String::new(), ..fact.clone() }.into()
             }
+            Fact::IssuePlanned(fact) => IssuePlanned { milestone: None, ..fact.clone() }.into(),
             // By its key it is known again.
             Fact::IssueImported(fact) => IssueImported { url: None, author: None, ..fact.clone() }.into(),
             Fact::ForgeFounded(_)
