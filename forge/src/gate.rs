@@ -353,6 +353,11 @@ pub struct Work {
 }
 
 impl Work {
+    /// Whether it merges with its target as that is now.
+    pub fn mergeable(&self) -> &Mergeability {
+        &self.mergeable
+    }
+
     /// A branch, of which only the proof is asked: records on its tree are read and no others, for each push asks.
     pub fn new(
         view: &View,

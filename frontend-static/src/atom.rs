@@ -44,17 +44,17 @@ impl Page<'_> {
     }
 }
 
-/// `2026-11-20T15:05:45Z`.
+/// `2026-11-20T15:05:45.120Z`: two events of one second are two moments.
 fn moment(ms: &u64) -> String {
     let seconds = ms / 1000;
     let (year, month, day) = civil_date(i64::try_from(seconds / 86_400).unwrap_or(i64::MAX));
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
 }
 
 /// The feed of these entries, the newest first.
 fn feed(frame: &Frame<'_>, base: &str, title: String, mut entries: Vec<Entry>) -> Result<String, Unreadable> {
-    entries.sort_by(|a, b| b.ms.cmp(&a.ms));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.ms));
     let here = if frame.path == "/index" { Frame { path: "/", ..*frame } } else { *frame };
     let own = here.twins().pop().map_or_else(String::new, |twin| twin.url);
     Ok(Page { base, place: here.here(), own, title, entries }.render()?)
@@ -329,10 +329,13 @@ mod tests {
                 && !out.contains(['\u{1}', '\u{b}', '\u{ffff}', '\u{202e}']),
             "{out}"
         );
-        assert!(out.contains("<id>http://f/parser/issues/7#s4</id>") && out.contains("2026-11-20T15:05:45Z"), "{out}");
+        assert!(
+            out.contains("<id>http://f/parser/issues/7#s4</id>") && out.contains("2026-11-20T15:05:45.999Z"),
+            "{out}"
+        );
         assert!(out.contains("href=\"http://f/parser/issues/7.atom\""), "{out}");
         let out = thread(&frame("/parser/issues/7"), "http://f", &empty.to_string()).unwrap();
-        assert!(out.contains("<updated>1970-01-01T00:00:00Z</updated>") && !out.contains("<entry>"), "{out}");
+        assert!(out.contains("<updated>1970-01-01T00:00:00.000Z</updated>") && !out.contains("<entry>"), "{out}");
         assert!(thread(&frame("/parser/issues/7"), "http://f", "{}").is_err());
     }
 }

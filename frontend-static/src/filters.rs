@@ -10,7 +10,7 @@ use askama::filters::Safe;
 use askama::{Result, Values};
 use notes_schema::refs::show_time;
 
-use crate::escape;
+use crate::{escape, words};
 
 /// Milliseconds since 1970 as a moment: absolute for whoever has no script, relative with it.
 #[askama::filter_fn]
@@ -50,6 +50,12 @@ pub fn delta(milli: &i64, _: &dyn Values) -> Result<String> {
         let _ = write!(out, ".{rest}");
     }
     Ok(out)
+}
+
+/// Permille as a share: `66.6 %`.
+#[askama::filter_fn]
+pub fn share(permille: &u64, _: &dyn Values) -> Result<String> {
+    Ok(words::share(*permille))
 }
 
 /// `1 file`, `2 files`.

@@ -46,8 +46,14 @@ pub struct Twin {
 }
 
 /// What stands beside each other on the pages of one project.
-const ROOMS: &[(&str, &str, &str)] =
-    &[("", "Code", "g c"), ("/issues", "Issues", "g i"), ("/pulls", "Pull requests", "g p"), ("/log", "Log", "g l")];
+const ROOMS: &[(&str, &str, &str)] = &[
+    ("", "Code", "g c"),
+    ("/issues", "Issues", "g i"),
+    ("/pulls", "Pull requests", "g p"),
+    ("/log", "Log", "g l"),
+    ("/roadmap", "Roadmap", "g r"),
+    ("/health", "Health", "g h"),
+];
 /// Addresses that are of the room `Code`.
 const CODE: &[&str] = &["tree", "blob", "blame", "find", "branches", "tags", "commit", "compare"];
 /// Addresses behind which stands the path of a file, or the name of a commit.

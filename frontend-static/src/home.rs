@@ -6,7 +6,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use crate::live::{Rows, Today};
+use crate::live::{Days, Rows, Today};
 use crate::{Frame, Unreadable, answer, filters};
 
 #[derive(Deserialize)]
@@ -49,10 +49,9 @@ impl Page<'_> {
         Some((left, self.frame.with("from", &(upto + 1).to_string())))
     }
 
-    /// The bars of a project, and whether it takes no writes; none where it is not among those that were counted.
-    fn bars(&self, project: &Project) -> Option<(String, bool)> {
-        let days = self.today?.days.iter().find(|days| days.project == project.project)?;
-        Some((days.bars(), days.read_only))
+    /// How a project fares; none where it is not among those that were counted.
+    fn days(&self, project: &Project) -> Option<&Days> {
+        self.today?.days.iter().find(|days| days.project == project.project)
     }
 }
 
@@ -88,6 +87,8 @@ mod tests {
             "href=\"/drill/issues/3\"",
             "A &lt;small&gt; parser",
             "aria-label=\"2 landed in 3 days\"",
+            "href=\"/parser/roadmap\">66.6 % done</a>",
+            "href=\"/parser/health\">idle since",
             "approved &lt;/li&gt;",
             "1215",
         ] {

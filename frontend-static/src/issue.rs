@@ -20,6 +20,10 @@ struct Issue {
     opened_ms: u64,
     #[serde(default)]
     lang: Option<String>,
+    #[serde(default)]
+    milestone: Option<String>,
+    #[serde(default)]
+    priority: Option<String>,
     events: Vec<Event>,
     #[serde(default)]
     work: Vec<Work>,
@@ -153,6 +157,12 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// The priorities that it may be given, and which it has.
+    fn priorities(&self) -> Vec<(&'static str, bool)> {
+        let has = self.issue.priority.as_deref().unwrap_or("none");
+        ["none", "urgent", "high", "normal", "low"].map(|word| (word, word == has)).to_vec()
+    }
+
     /// Nothing is suggested here: an issue has no lines.
     fn apply_at(&self, _: &thread::Event) -> Option<String> {
         None

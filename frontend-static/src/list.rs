@@ -29,6 +29,10 @@ struct Item {
     #[serde(default)]
     lang: Option<String>,
     #[serde(default)]
+    milestone: Option<String>,
+    #[serde(default)]
+    priority: Option<String>,
+    #[serde(default)]
     contest: Option<Contest>,
     opened_ms: u64,
     comments: u64,

@@ -117,6 +117,10 @@ pub(crate) struct Days {
     pub(crate) project: String,
     landed: Vec<u64>,
     pub(crate) read_only: bool,
+    #[serde(default)]
+    pub(crate) idle_since_ms: Option<u64>,
+    #[serde(default)]
+    pub(crate) done_permille: Option<u64>,
 }
 
 /// One of the best agents of a track.
@@ -258,7 +262,7 @@ pub(crate) mod tests {
         "contests":[{"ref":"drill#3","kind":"issue","title":"Sort","state":"open","author":"host","labels":[],"working":4,
         "lang":"rust","contest":{"difficulty":"easy","stage":"open","tier":"Bronze","closes_ms":5},"seq":1,"next":"x"}],
         "recent":[{"ref":"parser#47","kind":"pull","title":"Fix","by":"gamma","summary":"approved </li>","time_ms":6,"seq":9}],
-        "days":[{"project":"parser","landed":[0,0,2],"read_only":false}],
+        "days":[{"project":"parser","landed":[0,0,2],"read_only":false,"idle_since_ms":1690000000000,"done_permille":666}],
         "best":{"antfarm":[{"agent":"beta","rating":1215000,"tier":"Silver","games":1,"owner":"beta","provisional":true}],
         "review":[],"simulator":[]}}"#;
 

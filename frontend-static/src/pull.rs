@@ -29,6 +29,7 @@ struct Pull {
     proof: String,
     proof_means: String,
     proof_detail: Proof,
+    merges: Merges,
     risk: Option<String>,
     reviews: Vec<Review>,
     gate: Vec<Line>,
@@ -77,6 +78,16 @@ struct Tests {
     passed: u64,
     failed: u64,
     ignored: u64,
+}
+
+/// Whether the head merges with its target now.
+#[derive(Deserialize)]
+struct Merges {
+    state: String,
+    #[serde(default)]
+    paths: Vec<String>,
+    #[serde(default)]
+    why: String,
 }
 
 #[derive(Deserialize)]
@@ -300,7 +311,7 @@ mod tests {
             "rounds": [round(1, "aa"), round(2, "bb")], "opened_ms": 1, "turn": { "who": "anyone", "words": "nothing is missing" },
             "proof": "P1", "proof_means": "recorded, not re-run",
             "proof_detail": { "level": "P1", "command": EVIL, "tests": { "framework": "x", "passed": 3, "failed": 0, "ignored": 1 } },
-            "risk": "high", "policy": null,
+            "merges": { "state": "conflicts", "paths": [EVIL, "src/lib.rs"] }, "risk": "high", "policy": null,
             "reviews": [{ "agent": "alpha", "verdict": "approve", "head": "aa".repeat(20), "live": false, "text": EVIL }],
             "gate": [
                 { "rule": "approval", "state": "unsatisfied", "ok": false, "why": EVIL, "next": "review approve parser/9" },
@@ -351,6 +362,12 @@ mod tests {
             view(&Frame { path: "/p", query: "", viewer: None, has_feed: false, resolve: &|_| None }, &["{}", "null"])
                 .is_err()
         );
+    }
+
+    #[test]
+    fn files_that_conflict_are_named() {
+        let out = draw("", None);
+        assert!(out.contains("conflicts</span>") && out.contains("<code><bdi>src/lib.rs</bdi></code>"), "{out}");
     }
 
     #[test]

@@ -25,6 +25,10 @@ const KNOWN: &[(&str, char, &str)] = &[
     ("undecided", '…', "warn"),
     ("sealed", '●', "warn"),
     ("revealed", '✓', "ok"),
+    ("clean", '✓', "ok"),
+    ("conflicts", '✗', "bad"),
+    ("sound", '✓', "ok"),
+    ("not sound", '✗', "bad"),
     ("void", '…', "dim"),
 ];
 

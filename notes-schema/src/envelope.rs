@@ -468,6 +468,7 @@ mod tests {
             }
             .into(),
             WorkExpired { agent: "alpha".parse().unwrap(), alive_ms: 1_795_187_145_000 }.into(),
+            IssuePlanned { milestone: Some("v1".into()), priority: Some(Priority::High) }.into(),
         ]
     }
 

@@ -2,7 +2,7 @@
 //
 //     node run.mjs <address> <facts.json>
 //
-// The facts are what the story made: {code, token, project, issue, open, merged, commit}. With FORGE_SHOTS=<directory>
+// The facts are what the story made: {code, token, project, issue, open, own, wanted, merged, commit}. With FORGE_SHOTS=<directory>
 // it also keeps pictures. Exit 1 and a line for each fault.
 import {mkdirSync, readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
@@ -18,7 +18,7 @@ const faults = [];
 const fault = (where, what) => faults.push(`${where}: ${what}`);
 const is = (where, got, wanted) => got === wanted || fault(where, `${JSON.stringify(got)}, not ${JSON.stringify(wanted)}`);
 
-const {project, issue, open, merged, commit} = facts;
+const {project, issue, open, own, wanted, merged, commit} = facts;
 const pages = {
   today: '/',
   live: '/live',
@@ -43,13 +43,17 @@ const pages = {
   pull: `/${project}/pulls/${open}`,
   split: `/${project}/pulls/${open}?view=split`,
   merged: `/${project}/pulls/${merged}`,
+  suggested: `/${project}/pulls/${own}`,
+  roadmap: `/${project}/roadmap`,
+  health: `/${project}/health`,
+  checks: `/${project}/checks`,
   trace: `/${project}/trace/${commit}`,
   missing: `/${project}/issues/999999`,
 };
 // What may be sent for a first look, packed, with all that it loads.
 const MOST_REQUESTS = 2;
-const MOST_BYTES = {issue: 30 << 10, pull: 30 << 10, merged: 30 << 10};
-const KEPT = ['today', 'project', 'blob', 'log', 'issue', 'pull', 'trace', 'agent', 'leaderboard'];
+const MOST_BYTES = {issue: 30 << 10, pull: 30 << 10, merged: 30 << 10, suggested: 30 << 10, roadmap: 30 << 10, health: 30 << 10, checks: 30 << 10, needs: 30 << 10};
+const KEPT = ['today', 'needs', 'project', 'roadmap', 'health', 'checks', 'suggested', 'blob', 'log', 'issue', 'pull', 'trace', 'agent', 'leaderboard'];
 
 const browser = await chromium.launch({executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox']});
 
@@ -140,7 +144,30 @@ console.log(sizes.join('\n'));
   await Promise.all([page.waitForURL(/#latest$/), page.click('form[action$="/reply"] button')]);
   is('what was said', (await page.textContent('main')).includes('Said in a browser'), true);
 
+  // It is planned, and stands in the roadmap; what others disagree about is decided with a reason; a suggestion is applied.
+  await page.goto(`/${project}/issues/${wanted}`);
+  await page.click('details:has(form[action$="/edit"]) summary');
+  is('its milestone', await page.inputValue('[name=milestone]'), 'v1');
+  await page.fill('[name=milestone]', 'v2');
+  await page.selectOption('form[action$="/edit"] [name=priority]', 'urgent');
+  await Promise.all([page.waitForURL(/#latest$/), page.click('form[action$="/edit"] button')]);
+  await Promise.all([page.waitForURL(`**/${project}/roadmap`), page.click('.rooms a[href$="/roadmap"]')]);
+  is('the roadmap', /v2[^]*urgent/.test(await page.textContent('main')), true);
+
+  await page.goto('/needs');
+  await page.click('details:has(form[action$="/review"]) summary');
+  await page.check('form[action$="/review"] [value=approve]');
+  await page.fill('form[action$="/review"] [name=text]', 'Decided in a browser');
+  await Promise.all([page.waitForURL(/#latest$/), page.click('form[action$="/review"] button')]);
+  is('the reason', (await page.textContent('main')).includes('Decided in a browser'), true);
+
+  await page.goto(`/${project}/pulls/${own}`);
+  await Promise.all([page.waitForURL(/#latest$/), page.click('#thread ~ article form.apply button')]);
+  is('the next round', /round 2/.test(await page.textContent('.facts')), true);
+  is('no button twice', await page.locator('form.apply').count(), 0);
+
   await page.goto(`/${project}/pulls/${open}`);
+  is('the line that is gone', /Was it a leak/.test(await page.textContent('#files ~ details, .changes')), true);
   await page.check('form[action$="/review"] [value=approve]').catch(() => page.selectOption('form[action$="/review"] [name=verdict]', 'approve'));
   await Promise.all([page.waitForURL(/#latest$/), page.click('form[action$="/review"] button')]);
   await Promise.all([page.waitForNavigation(), page.click('form[action$="/merge"] button')]);
@@ -167,6 +194,12 @@ console.log(sizes.join('\n'));
   await page.fill('[name=token]', facts.token);
   await page.click('form:has([name=token]) button');
   is('led back', new URL(page.url()).pathname, `/${project}/issues/${issue}`);
+  await page.goto(`/${project}/roadmap`);
+  is('a milestone', (await page.textContent('main')).includes('v2'), true);
+  await page.goto('/needs');
+  await page.click('summary:has-text("Give the verdict")');
+  is('a form without scripts', await page.isVisible('form[action$="/review"] textarea'), true);
+  await page.goto(`/${project}/issues/${issue}`);
   await page.fill('main [name=text]', 'Said without a script');
   await page.click('form[action$="/reply"] button');
   is('what was said', (await page.textContent('main')).includes('Said without a script'), true);

@@ -15,7 +15,7 @@ const SOURCE: &str =
 #[test]
 fn people_read_and_write_in_a_browser() {
     let forge = Forge::start();
-    let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));
+    let [alpha, beta, gamma, delta] = ["alpha", "beta", "gamma", "delta"].map(|name| forge.agent(name));
     let readme =
         "# parser\n\nReads *things*, and `leaks` at times.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- one\n- two\n";
     found_project(&alpha, "parser", &[("README.md", readme), ("src/lib.rs", SOURCE), ("src/deep/a b.txt", "text\n")]);
@@ -40,12 +40,24 @@ fn people_read_and_write_in_a_browser() {
     work.push().ok();
     beta.ssh(&format!("reply {open} Done.")).ok();
 
+    // Alpha's own, of which beta suggests something; and one about which others disagree.
+    let wanted = text(&beta.json("issue new parser --milestone v1 --priority high --title 'Name it'"), "/ref");
+    let own = Work::start(&alpha, &wanted).deliver("name", "first\nsecnd\n");
+    beta.ssh_with(&format!("review comment {own} --at name:2 -"), "Spelled:\n```suggestion\nsecond\n```\n").ok();
+    let split = Work::start(&beta, &open_issue(&alpha, "parser", "Judge it")).deliver("judged", "so or so\n");
+    gamma.ssh(&format!("review approve {split}")).ok();
+    delta.ssh(&format!("review request-changes {split} Not so.")).ok();
+    delta.ssh(&format!("review comment {open} --at src/lib.rs:-5 Was it a leak?")).ok();
+    alpha.json("check register parser ci/test gamma");
+
     let facts = json!({
         "code": text(&alpha.json("login"), "/code"),
         "token": alpha.token(""),
         "project": "parser",
         "issue": number(&issue),
         "open": number(&open),
+        "own": number(&own),
+        "wanted": number(&wanted),
         "merged": number(&landed.pull),
         "commit": landed.commit,
     });

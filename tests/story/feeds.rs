@@ -35,7 +35,7 @@ fn feed(forge: &Forge, path: &str) -> Vec<Entry> {
     let root = document.root_element();
     assert!(root.has_tag_name((ATOM, "feed")), "{body}");
     let is_absolute = |url: &str| url.starts_with(&forge.http_url("/"));
-    let dated = |moment: &str| moment.len() == 20 && moment.ends_with('Z') && moment.as_bytes()[10] == b'T';
+    let dated = |moment: &str| moment.len() == 24 && moment.ends_with('Z') && moment.as_bytes()[10] == b'T';
     assert!(is_absolute(one(root, "id")) && !one(root, "title").is_empty() && dated(one(root, "updated")), "{body}");
     let links = root.children().filter(|child| child.has_tag_name((ATOM, "link")));
     let links: Vec<_> = links.map(|link| (link.attribute("rel").unwrap(), link.attribute("href").unwrap())).collect();

@@ -106,8 +106,24 @@ fn today_says_who_works_what_landed_and_what_needs_a_human() {
     gamma.json(&format!("review request-changes {pull} it leaks still"));
     let needs = alpha.json("needs");
     assert_eq!((number(&needs, "/count"), text(&needs, "/waiting/0/why")), (1, "split-review".to_owned()));
+    assert_eq!(text(&needs, "/waiting/0/evidence/1"), "request changes: gamma");
+    let said = list(&needs, "/waiting/0/sides").iter().map(|side| number(side, "/by/0/seq"));
     let html = page(&forge, "/needs");
-    holds(&html, &["reviewers disagree", "approve: beta", "request changes: gamma", "ssh forge pr parser/"]);
+    let url = pull.replacen(['#', '/'], "/pulls/", 1);
+    for seq in said {
+        holds(&html, &[&format!("<a href=\"/{url}#s{seq}\">")]);
+    }
+    holds(
+        &html,
+        &[
+            "reviewers disagree",
+            "<b>approve:</b>",
+            "\">beta</a>",
+            "<b>request changes:</b>",
+            "\">gamma</a>",
+            "ssh forge pr parser/",
+        ],
+    );
     holds(&page(&forge, "/"), &["1 thing needs a human</a>"]);
 
     let profile = page(&forge, "/agents/alpha");

@@ -48,13 +48,14 @@ impl Render for Done {
     fn markdown(&self) -> String {
         format!(
             "# {}: suggestion {} applied\n\nround {} · head `{}` · proof {} ({})\nThe head is another one, and needs a run of \
-             its own: `git pull`, run it, `git push`.\n\n## Gate\n\n{}---\nnext: {}\n",
+             its own: `git pull --ff-only origin {}`, run it, `git push`.\n\n## Gate\n\n{}---\nnext: {}\n",
             self.reference,
             self.comment,
             self.round,
             self.head.short(),
             self.proof,
             self.proof_means,
+            self.branch,
             gate_markdown(&self.gate),
             self.next
         )

@@ -1,13 +1,13 @@
 //! Issues: opening, listing, closing, reopening.
 
-use notes_schema::event::{IssueClosed, IssueOpened, IssueReopened};
+use notes_schema::event::{IssueClosed, IssueOpened, IssuePlanned, IssueReopened};
 use notes_schema::{EntityId, ItemRef};
 use search::Kind;
 use serde::Serialize;
 
 use super::context::{Item, Project};
 use super::lists;
-use super::{Args, Command, Context, Shape, Stdin, Takes, contest};
+use super::{Args, Command, Context, Shape, Stdin, Takes, contest, plan};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger::Author;
@@ -61,10 +61,12 @@ pub const ISSUE_NEW: Command = Command {
             contest::BENCH,
             contest::DEADLINE,
             contest::BASE,
+            plan::MILESTONE,
+            plan::PRIORITY,
         ];
         Shape { stdin: Stdin::Always, ..Shape::words(1, 1).flags(flags) }
     },
-    usage: "<project> --title TEXT [--label L] [--lang L] [--dedupe KEY] \
+    usage: "<project> --title TEXT [--label L] [--lang L] [--dedupe KEY] [--milestone M] [--priority urgent|high|normal|low] \
             [--difficulty easy|medium|hard --command CMD [--bench CMD] [--deadline 24h] [--base COMMIT]]   (body on stdin)",
     summary: "open an issue; with --difficulty and --command, a contest that many solve and --deadline closes",
     example: "issue new parser --title Fix the leak in the parser --label rust < body.md",
@@ -89,6 +91,7 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let dedupe = args.value("dedupe").map(|k| k.chars().filter(|c| !c.is_control()).take(DEDUPED).collect::<String>());
     let fact = IssueOpened { title: title.to_owned(), labels, lang: contest::lang(context, args)?, dedupe };
     let terms = contest::terms(context, args, &project)?;
+    let plan = plan::Change::asked(context, args)?.of(IssuePlanned { milestone: None, priority: None });
     let (by, body) = (context.author()?, context.body.clone());
     let ((n, q, existing), _) = context.commit(&project.repository, move |draft| {
         let fold = &draft.snapshot().fold;
@@ -105,7 +108,10 @@ fn issue_new(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         let id = EntityId::Issue(n);
         let mut recorded = draft.event(&by, &id, fact, body.as_deref(), &[])?;
         if let Some(terms) = terms {
-            recorded = draft.event(&Author { intent: None, ..by }, &id, terms, None, &[])?;
+            recorded = draft.event(&Author { intent: None, ..by.clone() }, &id, terms, None, &[])?;
+        }
+        if let Some(plan) = plan {
+            recorded = draft.event(&Author { intent: None, ..by }, &id, plan, None, &[])?;
         }
         Ok((n, recorded.q, false))
     })?;

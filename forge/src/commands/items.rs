@@ -1,6 +1,6 @@
-//! What issues and pull requests have in common: details, replies, search.
+//! What issues and pull requests have in common: details and replies.
 
-use notes_schema::event::{Commented, IssueImported};
+use notes_schema::event::{Commented, IssueImported, Priority};
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, EntityId, Fact, ItemRef, Oid};
 use serde::Serialize;
@@ -155,6 +155,10 @@ struct Whole {
     /// The language that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     lang: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    milestone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<Priority>,
     events: Vec<Shown>,
     working: Vec<AgentName>,
     /// What those who work on it were offered.
@@ -229,6 +233,8 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             labels: issue.labels.clone(),
             opened_ms: issue.opened_ms,
             lang: issue.lang.clone(),
+            milestone: issue.milestone.clone(),
+            priority: issue.priority,
             working: issue.workers.clone(),
             work: answers::working(fold, n, issue),
             pulls: answers::answering(&project, n),
@@ -248,6 +254,8 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             labels: Vec::new(),
             opened_ms: pull.opened_ms,
             lang: None,
+            milestone: None,
+            priority: None,
             working: Vec::new(),
             work: Vec::new(),
             pulls: Vec::new(),
@@ -322,94 +330,4 @@ fn at_hand(context: &Context) -> Result<(Project, ItemRef, Item), Refusal> {
             Ok((project, reference, Item::Issue))
         }
     }
-}
-
-#[derive(Serialize)]
-struct Found {
-    hits: Vec<Hit>,
-}
-
-#[derive(Serialize)]
-struct Hit {
-    #[serde(rename = "ref")]
-    reference: String,
-    kind: &'static str,
-    state: &'static str,
-    title: String,
-    snippet: String,
-    /// Who opened it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    author: Option<AgentName>,
-    /// When its last event was, milliseconds since 1970; of a project, when it was made.
-    updated_ms: u64,
-    next: String,
-}
-
-impl Render for Found {
-    fn markdown(&self) -> String {
-        let mut out = format!("# Found ({})\n\n", self.hits.len());
-        for hit in &self.hits {
-            out.push_str(&format!("{}  {}    {} · {}\n", hit.reference, inline(&hit.title), hit.kind, hit.state));
-            if !hit.snippet.is_empty() {
-                out.push_str(&format!("  \"{}\"\n", inline(&hit.snippet)));
-            }
-            out.push_str(&format!("  → {}\n", hit.next));
-        }
-        if self.hits.is_empty() {
-            out.push_str("Nothing.\n---\nnext: feed\n");
-        }
-        out
-    }
-}
-
-/// `search`.
-pub const SEARCH: Command = Command {
-    name: "search",
-    aliases: &[],
-    needs: Needs::Read,
-    of: Of::Forge,
-    shape: Shape::words(1, 64),
-    usage: "<words> [is:open|closed|merged|issue|pr] [label:L] [author:A] [project:P]",
-    summary: "find issues and pull requests by their words",
-    example: "search memory leak is:open",
-    run: search,
-};
-
-fn search(context: &Context, args: &Args) -> Result<Answer, Refusal> {
-    let text = args.words.join(" ");
-    let failed = |e: search::Error| Refusal::new(Code::TryLater, "search", e.to_string(), "feed");
-    let hits = context.forge.index()?.search(&text, 30).map_err(failed)?;
-    let hit = |hit: search::Hit| {
-        let verb = if hit.kind == search::Kind::Pull { "pr" } else { "details" };
-        let project_entry = hit.n == 0;
-        let (author, updated_ms) = known(context, &hit);
-        Hit {
-            author,
-            updated_ms,
-            reference: if project_entry { hit.project.to_string() } else { format!("{}#{}", hit.project, hit.n) },
-            kind: hit.kind.as_str(),
-            state: hit.state.as_str(),
-            next: if project_entry {
-                format!("project show {}", hit.project)
-            } else {
-                format!("{verb} {}/{}", hit.project, hit.n)
-            },
-            title: hit.title,
-            snippet: snippet(&hit.snippet, 240),
-        }
-    };
-    Ok(Answer::of(&Found { hits: hits.into_iter().map(hit).collect() }))
-}
-
-/// Who opened what was found, and when something happened there last.
-fn known(context: &Context, hit: &search::Hit) -> (Option<AgentName>, u64) {
-    if hit.n == 0 {
-        let made = context.root.fold.project(&hit.project);
-        return (made.map(|project| project.creator.clone()), made.map_or(0, |project| project.created_ms));
-    }
-    let Ok(repository) = context.forge.project(&hit.project) else { return (None, 0) };
-    let fold = &repository.snapshot().fold;
-    let issue = fold.issue(hit.n).map(|issue| &issue.author);
-    let author = issue.or_else(|| fold.pull(hit.n).map(|pull| &pull.author));
-    (author.cloned(), fold.updated_ms(hit.n))
 }

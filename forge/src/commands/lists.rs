@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use notes_schema::event::{Difficulty, Level};
+use notes_schema::event::{Difficulty, Level, Priority};
 use notes_schema::refs::show_time;
 use notes_schema::{ItemRef, ProjectName};
 use search::{Cursor, Filter, Kind, State};
@@ -28,6 +28,12 @@ pub(super) struct Listed {
     pub working: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lang: Option<String>,
+    /// What it is to be done for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milestone: Option<String>,
+    /// What is done before what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// What it is as a contest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contest: Option<ContestLine>,
@@ -52,6 +58,8 @@ impl Listed {
         if let Some(contest) = &self.contest {
             facts.push(contest.difficulty.to_string());
         }
+        facts.extend(self.milestone.iter().map(|name| inline(name)));
+        facts.extend(self.priority.map(|priority| priority.to_string()));
         facts.extend(self.labels.iter().map(|l| inline(l)));
         if self.working > 0 {
             facts.push(format!("{} working", count(self.working, "agent")));
@@ -122,6 +130,8 @@ fn line(context: &Context, item: &search::Item) -> Listed {
         author: item.author.clone(),
         labels: item.labels.clone(),
         working: issue.as_ref().map_or(0, |issue| issue.working),
+        milestone: issue.as_ref().and_then(|issue| issue.milestone.clone()),
+        priority: issue.as_ref().and_then(|issue| issue.priority),
         lang: issue.and_then(|issue| issue.lang),
         contest,
         seq: item.seq,

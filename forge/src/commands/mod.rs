@@ -12,6 +12,8 @@ mod code;
 mod contest;
 mod context;
 mod feed;
+mod finding;
+mod health;
 mod help;
 mod humans;
 pub mod import;
@@ -24,9 +26,11 @@ mod lists;
 mod login;
 mod mail;
 mod merge;
+mod merges;
 mod needs;
 mod notes;
 mod place;
+mod plan;
 mod played;
 pub mod probe;
 mod projects;
@@ -34,6 +38,7 @@ mod pulls;
 mod recent;
 mod restate;
 mod review;
+mod roadmap;
 mod rounds;
 mod same;
 mod sealed;
@@ -62,17 +67,21 @@ pub use code::{ARCHIVE, BLAME, BRANCH_LIST, CAT, DIFF, GREP, LOG, SHOW, TAG_LIST
 pub use contest::SUBMISSION;
 pub use context::Context;
 pub use feed::FEED;
+pub use finding::SEARCH;
+pub use health::HEALTH;
 pub use help::RECORDER_SCRIPT;
 pub use issues::{ISSUE_CLOSE, ISSUE_LIST, ISSUE_NEW, ISSUE_REOPEN};
-pub use items::{DETAILS, REPLY, SEARCH};
+pub use items::{DETAILS, REPLY};
 pub use leaderboard::LEADERBOARD;
 pub use line::{Args, Shape, Stdin, Takes, quoted};
 pub use login::LOGOUT;
 pub use merge::MERGE;
 pub use needs::NEEDS;
+pub use plan::ISSUE_EDIT;
 pub use projects::{PROJECT_LIST, PROJECT_SHOW};
 pub use pulls::{PR, PR_CLOSE, PR_LIST};
 pub use review::REVIEW;
+pub use roadmap::ROADMAP;
 pub use today::TODAY;
 pub use trace::TRACE;
 pub use vote::{ACCEPT, VOTE};
@@ -174,15 +183,18 @@ pub const COMMANDS: &[&Command] = &[
     &login::LOGOUT,
     &feed::FEED,
     &feed::MY_WORK,
-    &items::SEARCH,
+    &finding::SEARCH,
     &items::DETAILS,
     &items::REPLY,
     &projects::PROJECT_NEW,
     &projects::PROJECT_LIST,
     &projects::PROJECT_SHOW,
+    &roadmap::ROADMAP,
+    &health::HEALTH,
     &projects::JOIN,
     &issues::ISSUE_NEW,
     &issues::ISSUE_LIST,
+    &plan::ISSUE_EDIT,
     &issues::ISSUE_CLOSE,
     &issues::ISSUE_REOPEN,
     &sealed::ISSUE_SEAL,

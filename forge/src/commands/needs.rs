@@ -4,14 +4,14 @@
 
 use std::cmp::Reverse;
 
-use notes_schema::event::{Finding, Level, Verdict};
+use notes_schema::event::{Finding, Level, Verdict, Vote};
 use notes_schema::refs::show_time;
-use notes_schema::{AgentName, EntityId, ItemRef};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid};
 use serde::Serialize;
 
 use super::context::Project;
 use super::text::inline;
-use super::{Args, Command, Context, Shape, items};
+use super::{Args, Command, Context, Shape, issues, items, pulls, review, vote};
 use crate::answer::{Answer, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::state::{Panel, PullState, PullStatus, Work};
@@ -80,10 +80,84 @@ struct Waiting {
     title: String,
     /// Each side, in a line.
     evidence: Vec<String>,
+    /// The same, with where each word stands.
+    sides: Vec<Side>,
+    /// The commit whose runs show it, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<Oid>,
+    /// The commands that decide it, each with a reason.
+    decide: Vec<Decision>,
     /// Since when at most: the last event of what it is about.
     since_ms: u64,
     /// What shows it, and from where it is decided.
     next: String,
+}
+
+/// One position.
+#[derive(Debug, Clone, Serialize)]
+struct Side {
+    says: &'static str,
+    by: Vec<Voice>,
+}
+
+/// Who takes it.
+#[derive(Debug, Clone, Serialize)]
+struct Voice {
+    agent: AgentName,
+    /// Under which number it was said, where that is one event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+}
+
+impl Side {
+    fn of(says: &'static str, by: impl Iterator<Item = (AgentName, Option<u64>)>) -> Side {
+        Side { says, by: by.map(|(agent, seq)| Voice { agent, seq }).collect() }
+    }
+
+    /// `approve: beta, gamma`.
+    fn line(&self) -> String {
+        let names: Vec<&str> = self.by.iter().map(|voice| voice.agent.as_str()).collect();
+        format!("{}: {}", self.says, names.join(", "))
+    }
+}
+
+/// A command that decides something, and for whom it is.
+#[derive(Debug, Clone, Serialize)]
+struct Decision {
+    command: &'static str,
+    /// The line, with `<why>` where the reason stands.
+    line: String,
+    whose: &'static str,
+}
+
+impl Decision {
+    fn of(command: &Command, words: &str, reference: &ItemRef, whose: &'static str) -> Decision {
+        let ItemRef { project, n } = reference;
+        let words = if words.is_empty() { String::new() } else { format!(" {words}") };
+        let line = match command.name == review::REVIEW.name {
+            true => format!("{}{words} {project}/{n} <why>", command.name),
+            false => format!("{} {project}/{n}{words} <why>", command.name),
+        };
+        Decision { command: command.name, line, whose }
+    }
+}
+
+const OTHERS: &str = "everybody but its author";
+const ITS_OWN: &str = "who opened it, and the project's maintainer";
+const ALL: &str = "everybody";
+
+/// What decides about item `reference`, of which it is so.
+fn decisions(why: Why, reference: &ItemRef, is_open: bool) -> Vec<Decision> {
+    let verdict = || Decision::of(&review::REVIEW, "approve|request-changes", reference, OTHERS);
+    let give_up = || Decision::of(&pulls::PR_CLOSE, "", reference, ITS_OWN);
+    let say = || Decision::of(&items::REPLY, "", reference, ALL);
+    match (why, is_open) {
+        (Why::SplitReview, _) | (Why::DisputedProof, true) => vec![verdict(), give_up()],
+        (Why::SplitVote, _) => vec![Decision::of(&vote::VOTE, "up|down", reference, OTHERS), give_up()],
+        (Why::DisputedProof, false) | (Why::SplitPanel, _) => vec![say()],
+        (Why::Overdue, _) => vec![say(), Decision::of(&issues::ISSUE_CLOSE, "", reference, ITS_OWN)],
+        (Why::ReadOnly, _) => Vec::new(),
+    }
 }
 
 #[derive(Serialize)]
@@ -104,6 +178,9 @@ impl Render for All {
             out.push_str(&format!("{}  {}    {}{since}\n", one.about, inline(&one.title), one.what));
             for line in &one.evidence {
                 out.push_str(&format!("  {}\n", inline(line)));
+            }
+            for decision in &one.decide {
+                out.push_str(&format!("  decide: `{}` ({})\n", decision.line, decision.whose));
             }
             out.push_str(&format!("  if nobody acts: {}\n  → {}\n", one.otherwise, one.next));
         }
@@ -161,10 +238,18 @@ fn of(context: &Context, project: &Project) -> Vec<Waiting> {
     waiting
 }
 
-fn one(project: &Project, why: Why, n: u64, title: &str, evidence: Vec<String>, next: &str) -> Waiting {
+fn one(
+    project: &Project,
+    why: Why,
+    n: u64,
+    title: &str,
+    (sides, more): (Vec<Side>, Vec<String>),
+    next: &str,
+) -> Waiting {
     let fold = &project.snapshot.fold;
     let reference = ItemRef { project: project.repository.name().clone(), n };
-    let (kind, id) = match fold.pull(n) {
+    let pull = fold.pull(n);
+    let (kind, id) = match pull {
         Some(_) => ("pull", EntityId::Pull(n)),
         None => ("issue", EntityId::Issue(n)),
     };
@@ -175,31 +260,35 @@ fn one(project: &Project, why: Why, n: u64, title: &str, evidence: Vec<String>, 
         about: reference.to_string(),
         kind,
         title: title.to_owned(),
-        evidence,
+        evidence: sides.iter().map(Side::line).chain(more).collect(),
+        sides,
+        commit: (why == Why::DisputedProof).then(|| pull.map(|pull| pull.head)).flatten(),
+        decide: decisions(why, &reference, pull.is_some_and(|pull| pull.status == PullStatus::Open)),
         since_ms: fold.entities.get(&id).map_or(0, |entity| entity.t),
         next: format!("{next} {}/{n}", reference.project),
         reference: Some(reference),
     }
 }
 
-fn names(agents: impl Iterator<Item = AgentName>) -> String {
-    agents.map(|agent| agent.to_string()).collect::<Vec<_>>().join(", ")
-}
-
 fn split_review(project: &Project, n: u64, pull: &PullState) -> Option<Waiting> {
-    let of = |verdict| names(pull.live(verdict).map(|review| review.agent.clone()));
-    let (approve, object) = (of(Verdict::Approve), of(Verdict::RequestChanges));
-    if approve.is_empty() || object.is_empty() {
-        return None;
-    }
-    let evidence = vec![format!("approve: {approve}"), format!("request changes: {object}")];
-    Some(one(project, Why::SplitReview, n, &pull.title, evidence, "pr"))
+    let of = |says, verdict| Side::of(says, pull.live(verdict).map(|review| (review.agent.clone(), Some(review.q))));
+    let sides = vec![of("approve", Verdict::Approve), of("request changes", Verdict::RequestChanges)];
+    let split = sides.iter().all(|side| !side.by.is_empty());
+    split.then(|| one(project, Why::SplitReview, n, &pull.title, (sides, Vec::new()), "pr"))
 }
 
 fn split_vote(context: &Context, project: &Project, n: u64, pull: &PullState) -> Option<Waiting> {
-    let tally = project.snapshot.fold.tally(&context.root.fold, n);
-    let even = !tally.is_empty() && tally.up_halves == tally.down_halves;
-    even.then(|| one(project, Why::SplitVote, n, &pull.title, vec![format!("votes {}", tally.words())], "pr"))
+    let fold = &project.snapshot.fold;
+    let tally = fold.tally(&context.root.fold, n);
+    if tally.is_empty() || tally.up_halves != tally.down_halves {
+        return None;
+    }
+    let of = |says, wanted| {
+        let votes = fold.votes.on(n).filter(|(_, vote)| *vote == wanted);
+        Side::of(says, votes.map(|(agent, _)| (agent.clone(), None)))
+    };
+    let sides = vec![of("up", Vote::Up), of("down", Vote::Down)];
+    Some(one(project, Why::SplitVote, n, &pull.title, (sides, vec![format!("votes {}", tally.words())]), "pr"))
 }
 
 /// Where the newest word on a proof is that it failed, or where it is refuted.
@@ -212,7 +301,7 @@ fn disputed_proof(context: &Context, project: &Project, n: u64, pull: &PullState
     let standing = items::standing(context, &reference, pull);
     let evidence = vec![format!("{} claims proof {}", pull.author, pull.proof.level), standing];
     let evidence = evidence.into_iter().filter(|line| !line.is_empty()).collect();
-    Some(one(project, Why::DisputedProof, n, &pull.title, evidence, "challenge"))
+    Some(one(project, Why::DisputedProof, n, &pull.title, (Vec::new(), evidence), "challenge"))
 }
 
 fn split_panels(project: &Project, issue: u64) -> Vec<Waiting> {
@@ -223,17 +312,16 @@ fn split_panels(project: &Project, issue: u64) -> Vec<Waiting> {
         if !matches!(contest.panel(entry.pull), Panel::Split | Panel::Open) {
             continue;
         }
-        let of = |finding| {
+        let of = |says, finding| {
             let seats = contest.counting(entry.pull).filter(|seat| seat.found == Some(finding));
-            names(seats.map(|seat| seat.agent.clone()))
+            Side::of(says, seats.map(|seat| (seat.agent.clone(), None)))
         };
-        let (confirm, refute) = (of(Finding::Confirm), of(Finding::Refute));
-        if confirm.is_empty() || refute.is_empty() {
+        let sides = vec![of("confirm", Finding::Confirm), of("refute", Finding::Refute)];
+        if sides.iter().any(|side| side.by.is_empty()) {
             continue;
         }
         let title = fold.pull(entry.pull).map_or("", |pull| pull.title.as_str());
-        let evidence = vec![format!("confirm: {confirm}"), format!("refute: {refute}")];
-        split.push(one(project, Why::SplitPanel, entry.pull, title, evidence, "pr"));
+        split.push(one(project, Why::SplitPanel, entry.pull, title, (sides, Vec::new()), "pr"));
     }
     split
 }
@@ -247,7 +335,10 @@ fn overdue(context: &Context, project: &Project) -> Vec<Waiting> {
     let row = |(agent, n, work): (&AgentName, u64, &Work)| {
         let issue = fold.issue(n)?;
         let evidence = vec![format!("{agent} was due {}", show_time(work.due_ms()))];
-        Some(Waiting { since_ms: work.due_ms(), ..one(project, Why::Overdue, n, &issue.title, evidence, "details") })
+        Some(Waiting {
+            since_ms: work.due_ms(),
+            ..one(project, Why::Overdue, n, &issue.title, (Vec::new(), evidence), "details")
+        })
     };
     late.filter_map(row).collect()
 }
@@ -263,6 +354,9 @@ fn read_only(project: &Project) -> Option<Waiting> {
         kind: "project",
         title: name.to_string(),
         evidence: vec![why],
+        sides: Vec::new(),
+        commit: None,
+        decide: Vec::new(),
         since_ms: 0,
         next: format!("project show {name}"),
     })

@@ -11,6 +11,7 @@ use super::context::Project;
 use super::items::{self, Shown};
 use super::lists;
 use super::mail::{self, Form};
+use super::merges::Merges;
 use super::rounds::{self, Part, Round, Shows};
 use super::text::{count, inline, quote};
 use super::turn::Turn;
@@ -44,6 +45,7 @@ pub(super) struct GateLine {
 
 /// The gate of a pull request, and by what it is judged.
 pub(super) struct Gate {
+    pub merges: Merges,
     pub lines: Vec<GateLine>,
     risk: Option<hooks::policy::Risk>,
     policy: Option<Oid>,
@@ -117,6 +119,8 @@ struct Whole {
     proof: String,
     proof_means: &'static str,
     proof_detail: Proof,
+    /// Whether its head merges with its target now, and which files conflict.
+    merges: Merges,
     risk: Option<hooks::policy::Risk>,
     /// The blob of the policy that judges; none where the defaults do.
     policy: Option<Oid>,
@@ -168,6 +172,7 @@ impl Render for Whole {
             let path = format!("{}/{}", self.reference.project, self.reference.n);
             out.push_str(&format!("since round {}: `pr {path} --since-round {}`\n", last.round, last.round));
         }
+        out.push_str(&self.merges.line(&to));
         let proof = crate::forge::shown_proof(&self.proof_detail);
         out.push_str(&format!("proof {proof} · {}: `help proof`\n", self.proof_means));
         if !self.standing.is_empty() {
@@ -246,7 +251,12 @@ pub(super) fn gate_of(context: &Context, project: &Project, n: u64, pull: &PullS
         lines.retain(|line| line.ok);
         lines.push(GateLine::dropped(pull));
     }
-    Ok(Gate { lines, risk: work.risk(&view), policy: view.policy().ok().and_then(|base| base.blob) })
+    Ok(Gate {
+        merges: Merges::of(work.mergeable()),
+        lines,
+        risk: work.risk(&view),
+        policy: view.policy().ok().and_then(|base| base.blob),
+    })
 }
 
 /// The first rule that an approved pull request still fails where a policy may ask for more than an approval. Without a
@@ -337,7 +347,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             Form::named(word).ok_or_else(|| context.usage("--as is patch, for git am, or diff, for git apply"))?;
         return mail::of(&project, reference, pull, form);
     }
-    let Gate { lines: gate, risk, policy } = gate_of(context, &project, n, pull)?;
+    let Gate { lines: gate, merges, risk, policy } = gate_of(context, &project, n, pull)?;
     let checks = checks::of_pull(&project, pull);
     let events = items::events(&project, &EntityId::Pull(n))?;
     let rounds = rounds::of(&events);
@@ -376,6 +386,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         proof: pull.proof.level.to_string(),
         proof_means: crate::gate::means(pull.proof.level),
         proof_detail: pull.proof.clone(),
+        merges,
         risk,
         policy,
         reviews,

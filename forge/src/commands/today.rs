@@ -20,12 +20,13 @@ use super::leaderboard::{self, Place};
 use super::lists::{Listed, listed};
 use super::recent::{self, Recent};
 use super::text::{count, inline};
-use super::{Args, Command, Context, Shape, needs};
-use crate::answer::{Answer, Refusal, Render};
+use super::{Args, Command, Context, Shape, health, needs, roadmap};
+use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::forge::Refused;
 use crate::state::Stage;
-use part::{Landing, Part, Reviewing, Working};
+pub(super) use part::Landing;
+use part::{Part, Reviewing, Working};
 
 /// Most rows of one list.
 /// Limit: rows of a list of `today` | {}, the newest; all are counted
@@ -38,7 +39,7 @@ const BEST: usize = 5;
 /// So many days the row of a project has.
 const DAYS: usize = 30;
 /// One day, milliseconds.
-const DAY_MS: u64 = 86_400_000;
+pub(super) const DAY_MS: u64 = 86_400_000;
 
 /// One project, and how many pull requests landed on each of the last days, the oldest first.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +47,10 @@ struct Days {
     project: ProjectName,
     landed: Vec<u64>,
     read_only: bool,
+    /// When its last event was, where the forge went on for long without it.
+    idle_since_ms: Option<u64>,
+    /// How many of its issues are closed, permille; none where it has none.
+    done_permille: Option<u64>,
 }
 
 /// What the gate refused lately.
@@ -165,7 +170,7 @@ fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
     let reviewing = newest(parts.iter().flat_map(|part| &part.reviewing), |row| row.seq);
     let landed = newest(parts.iter().flat_map(|part| part.landings.iter().take(MOST)), |row| row.seq);
     let (landed_today, landed_hours) = landed_within(&parts, until_ms);
-    let days = days(all().collect(), until_ms);
+    let days = days(context, all().collect(), until_ms)?;
     let best = |track| (Track::as_str(track), leaderboard::best(&context.root.fold, track, BEST));
     Ok(Answer::of(&Today {
         seq: context.seq,
@@ -208,6 +213,11 @@ fn newest<T>(rows: impl Iterator<Item = T>, at: impl Fn(&T) -> u64) -> Vec<T> {
     rows
 }
 
+/// What landed in a project, the newest first.
+pub(super) fn landings(project: &Project) -> Vec<Landing> {
+    part::of_all(std::slice::from_ref(project)).iter().flat_map(|part| part.landings.clone()).collect()
+}
+
 /// How much landed within the day that ends at `until_ms`, and in each of its hours.
 fn landed_within(parts: &[Arc<Part>], until_ms: u64) -> (usize, Vec<u64>) {
     const HOURS: usize = 24;
@@ -225,19 +235,43 @@ fn landed_within(parts: &[Arc<Part>], until_ms: u64) -> (usize, Vec<u64>) {
     (usize::try_from(today).unwrap_or(usize::MAX), hours)
 }
 
+/// How much of it landed on each of the days that end at `until_ms`, the oldest first.
+pub(super) fn by_day(landings: &[Landing], until_ms: u64) -> Vec<u64> {
+    let mut landed = vec![0; DAYS];
+    for landing in landings {
+        let ago = until_ms.saturating_sub(landing.landed_ms) / DAY_MS;
+        if let Some(day) = usize::try_from(ago).ok().and_then(|ago| landed.iter_mut().rev().nth(ago)) {
+            *day += 1;
+        }
+    }
+    landed
+}
+
 /// The projects where something happened last, with what landed on each of the days that end at `until_ms`.
-fn days(mut projects: Vec<(&Project, &Arc<Part>)>, until_ms: u64) -> Vec<Days> {
+fn days(context: &Context, mut projects: Vec<(&Project, &Arc<Part>)>, until_ms: u64) -> Result<Vec<Days>, Refusal> {
+    let newest_ms = projects.iter().map(|(project, _)| project.snapshot.fold.max_t).max().unwrap_or(0);
     projects.sort_by_key(|(project, _)| Reverse(project.snapshot.fold.max_q));
     projects.truncate(PROJECTS);
     let one = |(project, part): (&Project, &Arc<Part>)| {
-        let mut landed = vec![0; DAYS];
-        for landing in &part.landings {
-            let ago = until_ms.saturating_sub(landing.landed_ms) / DAY_MS;
-            if let Some(day) = usize::try_from(ago).ok().and_then(|ago| landed.iter_mut().rev().nth(ago)) {
-                *day += 1;
-            }
-        }
-        Days { project: project.repository.name().clone(), landed, read_only: project.repository.read_only().is_some() }
+        Ok(Days {
+            project: project.repository.name().clone(),
+            landed: by_day(&part.landings, until_ms),
+            read_only: project.repository.read_only().is_some(),
+            idle_since_ms: health::idle_since(project.snapshot.fold.max_t, newest_ms),
+            done_permille: done_permille(context, project.repository.name())?,
+        })
     };
     projects.into_iter().map(one).collect()
+}
+
+/// How many of a project's issues are closed, by the index: nothing is gone round for it.
+fn done_permille(context: &Context, project: &ProjectName) -> Result<Option<u64>, Refusal> {
+    let index = context.forge.index()?;
+    let count = |state| {
+        let (project, kind) = (Some(project.clone()), Some(Kind::Issue));
+        let filter = Filter { project, kind, state: Some(state), ..Filter::default() };
+        index.count(&filter).map_err(|e| Refusal::new(Code::TryLater, "index", e.to_string(), "feed"))
+    };
+    let (open, closed) = (count(State::Open)?, count(State::Closed)?);
+    Ok((open + closed > 0).then(|| roadmap::permille(open, closed)))
 }

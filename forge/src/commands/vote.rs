@@ -5,7 +5,7 @@ use notes_schema::{EntityId, ItemRef};
 use serde::Serialize;
 
 use super::context::{Item, Project};
-use super::{Args, Command, Context, Shape};
+use super::{Args, Command, Context, Shape, Stdin};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger::{Author, Draft, Snapshot};
@@ -34,8 +34,8 @@ pub const VOTE: Command = Command {
     aliases: &[],
     needs: Needs::Agent,
     of: Of::Others,
-    shape: Shape::words(2, 2),
-    usage: "<ref> up|down|none",
+    shape: Shape { text: true, stdin: Stdin::Dash, ..Shape::words(2, 2) },
+    usage: "<ref> up|down|none [text]",
     summary: "say what you think of a pull request; your second vote replaces the first",
     example: "vote parser/47 up",
     run: vote,
@@ -60,20 +60,20 @@ fn vote(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let vote = Vote::ALL.into_iter().find(|vote| vote.as_str() == word);
     let vote = vote.ok_or_else(|| context.usage("a vote is up, down or none"))?;
     let (project, reference, pull) = pull(context, args)?;
-    let (by, n) = (context.author()?, reference.n);
+    let (by, n, text) = (context.author()?, reference.n, context.text(args));
     let own = context.root.fold.owner(&pull.author) == context.root.fold.owner(&by.agent);
     if !context.stands(&reference.project, own) {
         let why = "nobody votes on the work of its own owner; another's agents may";
         let next = format!("pr {}/{n}", reference.project);
         return Err(Refusal::new(Code::NotAllowed, format!("vote {reference}"), why, next));
     }
-    let (seq, after) = context.commit(&project.repository, move |draft| give(draft, &by, n, vote))?;
+    let (seq, after) = context.commit(&project.repository, move |draft| give(draft, &by, n, vote, text.as_deref()))?;
     let votes = after.fold.tally(&context.root.fold, n);
     Ok(Answer::of(&Voted { reference, vote: vote.as_str(), votes, seq }))
 }
 
-/// Writes a vote, where it is another than the one that stands.
-fn give(draft: &mut Draft, by: &Author, n: u64, vote: Vote) -> Result<u64, Refusal> {
+/// Writes a vote, where it is another than the one that stands, with what was said to it.
+fn give(draft: &mut Draft, by: &Author, n: u64, vote: Vote, text: Option<&str>) -> Result<u64, Refusal> {
     let id = EntityId::Pull(n);
     if let Some(done) = draft.done(by, &id) {
         return Ok(done.q);
@@ -82,7 +82,7 @@ fn give(draft: &mut Draft, by: &Author, n: u64, vote: Vote) -> Result<u64, Refus
     if fold.votes.of(&by.agent, n) == vote {
         return Ok(fold.pull(n).map_or(0, |pull| pull.last_q));
     }
-    draft.event(by, &id, PullVoted { vote }, None, &[]).map(|recorded| recorded.q)
+    draft.event(by, &id, PullVoted { vote }, text, &[]).map(|recorded| recorded.q)
 }
 
 #[derive(Serialize)]

@@ -214,6 +214,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::PullAccepted(_)
         | Fact::VerifiersJudged(_)
         | Fact::WorkExpired(_)
+        | Fact::IssuePlanned(_)
         | Fact::Unknown { .. } => None,
     }
 }

@@ -118,6 +118,8 @@ pub struct Fold {
     pub last_q: OrdMap<AgentName, u64>,
     /// The last event of all.
     pub max_q: u64,
+    /// When that was, milliseconds since 1970.
+    pub max_t: u64,
 }
 
 impl Fold {
@@ -254,6 +256,7 @@ impl Fold {
             (Fact::IssueClosed(f), State::Issue(s)) => s.closed(f),
             (Fact::IssueReopened(_), State::Issue(s)) => s.status = IssueStatus::Open,
             (Fact::IssueImported(f), State::Issue(s)) => s.imported(f),
+            (Fact::IssuePlanned(f), State::Issue(s)) => s.planned(f),
             (Fact::Commented(_), State::Issue(s)) => s.commented(at),
             (Fact::Commented(_), State::Pull(s)) => s.commented(at),
             (Fact::WorkStarted(_), State::Issue(s)) => s.started(at, !self.works_on(id, at.agent)),
@@ -357,6 +360,7 @@ impl Fold {
                 | Fact::PullAccepted(_)
                 | Fact::VerifiersJudged(_)
                 | Fact::WorkExpired(_)
+                | Fact::IssuePlanned(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -392,6 +396,7 @@ impl Fold {
         self.entities.insert(id.clone(), Arc::new(Entity { tip: commit, n: event.n, last: digest, t: event.t, state }));
         self.last_q.insert(event.a.clone(), event.q);
         self.max_q = self.max_q.max(event.q);
+        self.max_t = self.max_t.max(event.t);
     }
 
     /// What an agent does on an issue that it works on, or on its answer to that, shows that it still does; and so does the end
@@ -573,7 +578,8 @@ impl Fold {
                 | Fact::PullVoted(_)
                 | Fact::PullAccepted(_)
                 | Fact::VerifiersJudged(_)
-                | Fact::WorkExpired(_),
+                | Fact::WorkExpired(_)
+                | Fact::IssuePlanned(_),
                 _,
             ) => {}
         }

@@ -2,7 +2,7 @@
 
 use notes_schema::event::{
     ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, IssueClosed, IssueImported,
-    IssueOpened,
+    IssueOpened, IssuePlanned, Priority,
 };
 use notes_schema::{AgentName, ItemRef, Oid, RefName};
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,12 @@ pub struct IssueState {
     /// The programming language that it is about, in small letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lang: Option<String>,
+    /// What it is to be done for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milestone: Option<String>,
+    /// What is done before what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// The contest that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contest: Option<ContestState>,
@@ -127,6 +133,8 @@ impl IssueState {
             status: IssueStatus::Open,
             labels: fact.labels.clone(),
             lang: fact.lang.clone(),
+            milestone: None,
+            priority: None,
             contest: None,
             dedupe: fact.dedupe.clone(),
             workers: Vec::new(),
@@ -155,6 +163,11 @@ impl IssueState {
         self.fixed_by = fact.fixed_by.clone();
         self.workers.clear();
         self.working = 0;
+    }
+
+    pub(super) fn planned(&mut self, fact: &IssuePlanned) {
+        self.milestone.clone_from(&fact.milestone);
+        self.priority = fact.priority;
     }
 
     pub(super) fn contest_opened(&mut self, fact: &ContestOpened) {

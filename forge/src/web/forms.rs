@@ -91,6 +91,7 @@ const fn about(path: &'static str, command: &'static Command) -> Form {
 pub(crate) const TABLE: &[Form] = &[
     form("/{project}/issues/new", &commands::ISSUE_NEW, new_issue),
     about("/{project}/issues/{n}/reply", &commands::REPLY),
+    form("/{project}/issues/{n}/edit", &commands::ISSUE_EDIT, |of, fields| Some(of.item() + &planned(fields)?)),
     about("/{project}/issues/{n}/close", &commands::ISSUE_CLOSE),
     about("/{project}/issues/{n}/reopen", &commands::ISSUE_REOPEN),
     about("/{project}/pulls/{n}/reply", &commands::REPLY),
@@ -120,6 +121,18 @@ fn new_issue(of: &Of, fields: &Fields) -> Option<String> {
         if let Some(value) = fields.given(flag) {
             words += &format!(" --{flag} {}", quoted(value.trim()));
         }
+    }
+    Some(words + &planned(fields)?)
+}
+
+/// ` --milestone v1 --priority high`: what a form says of them; what it leaves empty is not asked for.
+fn planned(fields: &Fields) -> Option<String> {
+    let mut words = String::new();
+    if let Some(milestone) = fields.given("milestone") {
+        words += &format!(" --milestone {}", quoted(milestone.trim()));
+    }
+    if fields.given("priority").is_some() {
+        words += &format!(" --priority {}", fields.one_of("priority", &["urgent", "high", "normal", "low", "none"])?);
     }
     Some(words)
 }

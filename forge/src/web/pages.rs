@@ -141,7 +141,11 @@ pub(crate) const TABLE: &[Page] = &[
         .drawn(frontend::pull::view)
         .fed(1, atom::thread)
         .by_refs(),
-    page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0]))),
+    page_of(&["*", "roadmap"], ask(&commands::ROADMAP, |path, _| project(path[0]))).drawn(frontend::roadmap::view),
+    page_of(&["*", "health"], ask(&commands::HEALTH, |path, _| project(path[0]))).drawn(frontend::health::view),
+    page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0])))
+        .with(&[ask(&commands::CHECK_SHOW, |path, _| project(path[0]))])
+        .drawn(frontend::checks::view),
 ];
 
 pub(super) fn project(text: &str) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Issues, work on them, and comments (on pull requests too). Text stands in `body.md` beside the event.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Subject, one_line};
@@ -51,6 +53,66 @@ pub struct IssueReopened {}
 impl Subject for IssueReopened {
     fn subject(&self) -> String {
         "reopened".to_owned()
+    }
+}
+
+/// What is done before what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// Before all else.
+    Urgent,
+    /// Before what is normal.
+    High,
+    /// In its turn; so is what was given none.
+    Normal,
+    /// When nothing else is left.
+    Low,
+}
+
+impl Priority {
+    /// All of them, what is done first before the others.
+    pub const ALL: [Priority; 4] = [Priority::Urgent, Priority::High, Priority::Normal, Priority::Low];
+
+    /// As in commands and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Priority::Urgent => "urgent",
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
+
+    /// The one that `word` names.
+    pub fn named(word: &str) -> Option<Priority> {
+        Priority::ALL.into_iter().find(|priority| priority.as_str() == word)
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An issue has this milestone and this priority from here on; none of what is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuePlanned {
+    /// What it is to be done for, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milestone: Option<String>,
+    /// What is done before what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+}
+
+impl Subject for IssuePlanned {
+    fn subject(&self) -> String {
+        let milestone = self.milestone.as_ref().map(|name| format!("milestone {}", one_line(name)));
+        let parts: Vec<String> =
+            milestone.into_iter().chain(self.priority.map(|priority| format!("priority {priority}"))).collect();
+        if parts.is_empty() { "planned for nothing".to_owned() } else { format!("planned: {}", parts.join(", ")) }
     }
 }
 

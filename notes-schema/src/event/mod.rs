@@ -20,7 +20,8 @@ pub use contest::{
     ContestClosed, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry, Placed,
 };
 pub use issue::{
-    Commented, IssueClosed, IssueImported, IssueOpened, IssueReopened, WorkAbandoned, WorkExpired, WorkStarted,
+    Commented, IssueClosed, IssueImported, IssueOpened, IssuePlanned, IssueReopened, Priority, WorkAbandoned,
+    WorkExpired, WorkStarted,
 };
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
@@ -192,6 +193,8 @@ facts! {
     "verifiers.judged" => VerifiersJudged,
     /// The forge ended an agent's work on an issue.
     "work.expired" => WorkExpired,
+    /// An issue was given a milestone and a priority.
+    "issue.planned" => IssuePlanned,
 }
 
 /// What stands in place of a redacted title or description.
@@ -210,6 +213,7 @@ impl Fact {
             Fact::CheckPosted(fact) => {
                 CheckPosted { description: redacted(), url: String::new(), ..fact.clone() }.into()
             }
+            Fact::IssuePlanned(fact) => IssuePlanned { milestone: None, ..fact.clone() }.into(),
             // By its key it is known again.
             Fact::IssueImported(fact) => IssueImported { url: None, author: None, ..fact.clone() }.into(),
             Fact::ForgeFounded(_)

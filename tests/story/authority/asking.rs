@@ -45,9 +45,10 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "details" => plain(format!("details parser/{issue}")),
         "reply" => plain(format!("reply parser/{issue} a word")),
         "project new" => plain(format!("project new made-{}", fresh())),
-        "project show" | "join" | "issue list" | "pr list" | "check list" | "log" | "tree" | "show" | "archive"
-        | "branch list" | "tag list" => plain(format!("{name} parser")),
+        "project show" | "join" | "roadmap" | "health" | "issue list" | "pr list" | "check list" | "log" | "tree"
+        | "show" | "archive" | "branch list" | "tag list" => plain(format!("{name} parser")),
         "issue new" => plain("issue new parser --title Another".to_owned()),
+        "issue edit" => plain(format!("issue edit parser/{issue} --milestone v1")),
         "issue close" | "issue reopen" => plain(format!("{name} parser/{issue}")),
         // They are no contests.
         "issue seal" => {
@@ -197,7 +198,7 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         service @ ("git-upload-pack" | "git-receive-pack") => (kind(service), "0000".to_owned()),
         _ if is_form => {
             let form = "Content-Type: application/x-www-form-urlencoded".to_owned();
-            (form, "text=a+word&verdict=approve&vote=up&comment=1&title=Another".to_owned())
+            (form, "text=a+word&verdict=approve&vote=up&comment=1&milestone=v1&title=Another".to_owned())
         }
         _ => ("Content-Type: application/json".to_owned(), check),
     };

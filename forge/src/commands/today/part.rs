@@ -57,7 +57,7 @@ pub(super) struct Reviewing {
 
 /// A pull request that landed.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Landing {
+pub(in crate::commands) struct Landing {
     #[serde(rename = "ref")]
     pub reference: ItemRef,
     pub title: String,
