@@ -196,18 +196,21 @@ pub(super) struct Pages {
     /// Commits of it.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(50..=1_000_000))]
     commits: u64,
+    /// Small projects beside it, each with an issue.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    projects: u64,
     /// Takes this repository instead; it is copied, and nothing of it is changed.
     #[arg(long, value_name = "DIR")]
     repository: Option<PathBuf>,
 }
 
 /// Looks at every page, and prints; fails where one is over its budget.
-fn pages(Pages { flags, files, commits, repository }: Pages, log: Log, say: Say) -> ExitCode {
+fn pages(Pages { flags, files, commits, projects, repository }: Pages, log: Log, say: Say) -> ExitCode {
     let (dir, quick) = (flags.dir(), flags.quick);
-    let (files, commits, rounds) = if quick { (60, 300, 1) } else { (files, commits, 5) };
+    let (files, commits, projects, rounds) = if quick { (60, 300, 3, 1) } else { (files, commits, projects, 5) };
     let rounds = flags.rounds.map_or(rounds, usize::from);
     let repository = repository.map(|given| given.canonicalize().unwrap_or(given));
-    let options = bench::PagesOptions { rounds, repository, files, commits, quick, dir };
+    let options = bench::PagesOptions { rounds, repository, files, commits, projects, quick, dir };
     let report = match bench::pages(&options, log, say) {
         Ok(report) => report,
         Err(error) => return super::fail(error),

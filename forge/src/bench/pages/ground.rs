@@ -12,7 +12,7 @@ use notes_schema::Oid;
 use super::history::{self, Size};
 use crate::bench::capture;
 use crate::bench::error::{BenchError, io, unusable};
-use crate::bench::ours::{Agent, Ours};
+use crate::bench::ours::{Agent, Ours, act};
 use crate::bench::record;
 use crate::bench::repository;
 use crate::bench::stock::{self, git};
@@ -64,8 +64,15 @@ struct File {
 }
 
 impl Ground {
-    /// Makes it all in `dir`, from the repository `taken` or from one of `size`, with targets for `rounds`.
-    pub fn prepare(dir: &Path, taken: Option<&Path>, size: Size, rounds: usize) -> Result<Ground, BenchError> {
+    /// Makes it all in `dir`, from the repository `taken` or from one of `size`, with targets for `rounds`, and as many small
+    /// projects beside it.
+    pub fn prepare(
+        dir: &Path,
+        taken: Option<&Path>,
+        size: Size,
+        rounds: usize,
+        projects: u64,
+    ) -> Result<Ground, BenchError> {
         let (source, empty) = (dir.join("source.git"), dir.join("empty.git"));
         git(dir, &["init", "-q", "--bare", "-b", "main", &empty.to_string_lossy()])?;
         match taken {
@@ -95,22 +102,31 @@ impl Ground {
                 &format!("reply {open} The reader *looks* at `node {n}`, and `leaf {n}` waits: see {landed}."),
             )?;
         }
-        let (_, issue) = (&landed, format!("{PROJECT}/1"));
+        let issue = format!("{PROJECT}/1");
         for n in 0..SAID {
             let who = if n % 2 == 0 { &beta } else { &alpha };
             ours.act(who, &format!("reply {issue} It was seen {n} times, with `--threads {n}` and *without*."))?;
         }
-        let url = format!("http://{}/{PROJECT}", ours.http);
-        git(&source, &["fetch", "-q", &url, "+refs/heads/main:refs/heads/main"])?;
+        let mut client = ours.connect()?;
+        for n in 0..projects {
+            act(&mut client, &beta, &format!("project new small-{n}"))?;
+            act(&mut client, &beta, &format!("issue new small-{n} --title Small"))?;
+        }
+        fetch(&ours, &source)?;
         git(&source, &["repack", "-a", "-d", "-q"])?;
         git(&source, &["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"])?;
         let tip = git(&source, &["rev-parse", "refs/heads/main"])?;
         let targets = Targets::of(&source, &tip, &files, rounds + 1)?;
         settled(&ours, &tip)?;
-        let numbers = (number(&open), head);
-        let pages = pages(&targets, &numbers.0, &numbers.1);
+        let pages = pages(&targets, &number(&open), &head);
         Ok(Ground { ours, source, tip, pages, targets })
     }
+}
+
+/// Brings stock's copy to where the server's default branch is.
+fn fetch(ours: &Ours, source: &Path) -> Result<(), BenchError> {
+    let url = format!("http://{}/{PROJECT}", ours.http);
+    git(source, &["fetch", "-q", &url, "+refs/heads/main:refs/heads/main"]).map(drop)
 }
 
 /// The number of an item.
@@ -229,6 +245,7 @@ impl Work<'_> {
         let (nonce, branch, base) = (word("nonce")?, word("branch")?, word("base")?);
         let branch = branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned();
         let made = format!("refs/heads/w/{n}");
+        fetch(ours, self.source)?;
         self.change(&made, &base, n)?;
         let head = git(self.source, &["rev-parse", &made])?;
         let tree = git(self.source, &["rev-parse", &format!("{made}^{{tree}}")])?;

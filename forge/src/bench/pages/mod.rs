@@ -38,6 +38,8 @@ pub struct Options {
     pub files: u64,
     /// Commits of it.
     pub commits: u64,
+    /// Small projects beside it.
+    pub projects: u64,
     /// Tiny sizes, for tests of the measurement itself.
     pub quick: bool,
     /// Where it works.
@@ -74,7 +76,8 @@ pub fn run(options: &Options, log: &dyn Fn(File), say: &dyn Fn(&str)) -> Result<
     let machine = machine::describe(scratch.path());
     say("making a repository and a server");
     let size = Size { files: options.files, commits: options.commits };
-    let ground = Ground::prepare(scratch.path(), options.repository.as_deref(), size, options.rounds)?;
+    let (taken, rounds) = (options.repository.as_deref(), options.rounds);
+    let ground = Ground::prepare(scratch.path(), taken, size, rounds, options.projects)?;
     say("first looks");
     let looks = ground.pages.iter().map(|(page, path)| looked(&ground, page, path, options.rounds));
     let looks: Vec<Looked> = looks.collect::<Result<_, _>>()?;
