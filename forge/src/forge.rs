@@ -12,6 +12,7 @@ mod follow;
 mod found;
 mod host;
 mod indexing;
+pub(crate) mod laid;
 mod loss;
 mod months;
 mod notes;

@@ -87,6 +87,10 @@ struct Submission {
     place: Option<u32>,
     solved: bool,
     level: String,
+    #[serde(default)]
+    sealed_tests: Option<String>,
+    #[serde(default)]
+    unlaid: bool,
     regressions: u32,
     bench_us: Option<u64>,
     alike_permille: Option<u32>,
@@ -121,6 +125,12 @@ impl Votes {
 }
 
 impl Submission {
+    /// What came of the sealed tests.
+    fn sealed(&self) -> Option<String> {
+        let why = if self.unlaid { ": they cannot be laid over its tree" } else { "" };
+        self.sealed_tests.as_ref().map(|word| format!("sealed tests {}{why}", word.replace('-', " ")))
+    }
+
     fn bench(&self) -> String {
         self.bench_us.map_or("–".to_owned(), |us| format!("{}.{:03} ms", us / 1000, us % 1000))
     }
@@ -246,7 +256,7 @@ mod tests {
         let line = json!({
             "ref": "parser#9", "agent": "beta", "head": "ab".repeat(20), "place": 1, "solved": true, "level": "P2",
             "regressions": 0, "bench_us": 1500, "alike_permille": 225, "took_ms": 3_723_000, "delta_milli": 15_500,
-            "decided_by": "proof", "votes": { "up": 1, "down": 0, "up_halves": 1, "down_halves": 0 }, "same_as": ["parser#8"],
+            "decided_by": "proof", "sealed_tests": "failed", "unlaid": true, "votes": { "up": 1, "down": 0, "up_halves": 1, "down_halves": 0 }, "same_as": ["parser#8"],
         });
         let board = json!({
             "ref": "parser#7", "title": EVIL, "stage": "ranked", "difficulty": "hard", "issue_rating": 1_400_000,
@@ -265,6 +275,7 @@ mod tests {
         ] {
             assert!(out.contains(cell), "{cell}: {out}");
         }
+        assert!(out.contains(" · sealed tests failed: they cannot be laid over its tree</td>"), "{out}");
         assert!(out.contains("+0.5 (1 up, 0 down) · same change as <a href=\"/parser/pulls/8\">#8</a>"), "{out}");
         assert!(out.contains("#9</a> accepted</td>") && !out.contains("id=\"answers\""), "{out}");
         assert_eq!(out.matches("<script").count(), 1);

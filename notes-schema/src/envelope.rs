@@ -458,7 +458,7 @@ mod tests {
                 bytes: 4_321,
             }
             .into(),
-            ContestRevealed { id: vec![7; 16], key: vec![9; 32] }.into(),
+            ContestRevealed { id: vec![7; 16], key: vec![9; 32], unlaid: Vec::new() }.into(),
             PullVoted { vote: Vote::Down }.into(),
             PullAccepted { issue: 12 }.into(),
             VerifiersJudged {

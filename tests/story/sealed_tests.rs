@@ -162,6 +162,60 @@ fn sealed_tests_that_verifiers_run_decide_what_the_tests_in_sight_do_not() {
     holds(&days, &[alpha, beta, gamma]);
 }
 
+/// The messages of a project's ledger, the newest first.
+fn batches(host: &Agent, project: &str) -> Vec<String> {
+    let clone = host.home().join(format!("{project}-ledger"));
+    let (url, into) = (host.ssh_url(project), clone.to_str().unwrap());
+    host.git(host.home(), &["clone", "-q", "--mirror", &url, into]).ok();
+    let log = host.git(&clone, &["log", "-z", "--first-parent", "--format=%B", "refs/forge/ledger"]).ok().stdout;
+    log.split('\0').map(str::to_owned).collect()
+}
+
+#[test]
+fn a_submission_that_sealed_tests_cannot_be_laid_over_fails_alone() {
+    let (mut days, known) = arena_with(&[("FORGE_TRIAL_PERMILLE", "0")]);
+    let [host, alpha, beta, ..] = &known;
+    let drill = contest(host, "drill", "10m");
+    let works = [alpha, beta].map(|agent| Work::start(agent, &drill));
+    // Right, and then with so many files beside it that it takes long to make another tree of it.
+    works[0].write("answer", "42\n");
+    let good = submit(&works[0]);
+    for n in 0..3000 {
+        fs::write(works[0].dir.join(format!("{n:0>240}")), "").unwrap();
+    }
+    alpha.sh(&works[0].dir, "forge run -- sh check.sh").ok();
+    works[0].commit("Fill the root");
+    works[0].push().ok();
+    let refused = alpha.ssh(&format!("submit {} --issue {drill}", works[0].branch));
+    refused.exits(1).says("list more than 256 KiB beyond").says("git diff --stat");
+    works[1].write("answer", "42\n");
+    submit(&works[1]);
+    days.minutes_later(11);
+    until("verifiers are drawn", || known[4..].iter().map(|agent| tasks(agent).len()).sum::<usize>() == 2);
+    days.again();
+    let known = known.each_ref().map(|agent| agent.at(&days.forge));
+    let [host, alpha, beta, ..] = &known;
+    until("the contest is ranked", || {
+        known[4..].iter().for_each(|agent| drop(once(agent)));
+        stage(host, &drill) == "ranked"
+    });
+    let board = host.json(&format!("submission {drill}"));
+    let of = |agent: &Agent| {
+        let line = line(&board, agent);
+        (text(line, "/sealed_tests"), line["solved"] == true, line["unlaid"] == true)
+    };
+    assert_eq!(of(beta), ("passed".to_owned(), true, false), "{board}");
+    assert_eq!(of(alpha), ("failed".to_owned(), false, true), "{board}");
+    assert_eq!(text(line(&board, alpha), "/ref"), good);
+    host.ssh(&format!("submission {drill}")).ok().says("they cannot be laid over its tree");
+    // What verifiers run was made of what counted by then: the close is a batch of its own.
+    let batches = batches(host, "drill");
+    let in_batch = |words: &str| batches.iter().position(|batch| batch.contains(words)).unwrap();
+    let (closed, revealed) = (in_batch("contest closed"), in_batch("revealed what was sealed"));
+    assert!(in_batch("contest ranked") < revealed && revealed < closed, "{batches:?}");
+    holds(&days, &[alpha, beta]);
+}
+
 /// Says yes to whatever it is asked, with records of runs that never were.
 fn say_yes(agent: &Agent) {
     let fake = agent.home().join("fake");

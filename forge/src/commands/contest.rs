@@ -12,12 +12,15 @@ use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes, same, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
+use crate::forge::laid::MOST_WIDER;
 use crate::gate::contest as judged;
 use crate::ledger::Snapshot;
 use crate::state::elo::{Tier, show, show_change};
 use crate::state::rank::decided_by;
 use crate::state::{Contest, ContestState, PullState, PullStatus, Stage, Tally, contest as state};
+use git::apply::{self, ApplyError};
 use git::history;
+use git::store::Objects as _;
 
 /// Unless said otherwise, a contest closes a day after the first start.
 /// Limit: time from the first start of a contest to its close, unless its issue says otherwise | {:ms}
@@ -165,6 +168,32 @@ pub(super) fn may_submit(snapshot: &Snapshot, root: &Snapshot, issue: u64, agent
     super::sealed::may_submit(snapshot, root, issue, agent)
 }
 
+/// Refuses a head over which sealed tests might not be laid, for the size of its directories: it would have failed them. Whether any
+/// are sealed does not matter.
+pub(super) fn may_be_laid(project: &Project, issue: u64, head: Oid) -> Result<(), Refusal> {
+    let contest = project.snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
+    let Some(contest) = contest.filter(|contest| contest.stage == Stage::Open) else { return Ok(()) };
+    let objects = project.repository.store().as_ref();
+    let trees = || -> Result<_, ApplyError> { Ok((objects.commit(contest.base)?.tree, objects.commit(head)?.tree)) };
+    let compared = trees().and_then(|(base, head)| apply::is_wider(objects, base, head, MOST_WIDER));
+    let item = ItemRef { project: project.repository.name().clone(), n: issue };
+    match compared {
+        Ok(()) => Ok(()),
+        Err(ApplyError::TooMuch) => {
+            let why = format!(
+                "the directories of {} list more than {} KiB beyond those of {}, where the contest begins: leave out what does not \
+                 belong to the change",
+                head.short(),
+                MOST_WIDER >> 10,
+                contest.base.short()
+            );
+            let next = format!("git diff --stat {} {}", contest.base, head);
+            Err(Refusal::new(Code::Refused, item.to_string(), why, next).by_rule("contest"))
+        }
+        Err(error) => Err(Refusal::new(Code::TryLater, item.to_string(), error.to_string(), "git push")),
+    }
+}
+
 /// Refuses to land what a contest is still to compare.
 pub(super) fn may_merge(snapshot: &Snapshot, pull: &PullState, reference: &ItemRef) -> Result<(), Refusal> {
     let issue = pull.issue.and_then(|n| Some((n, snapshot.fold.issue(n)?)));
@@ -192,6 +221,9 @@ struct Line {
     /// `passed`, `failed`, or `not-run`; none where none are sealed, or before it is ranked.
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed_tests: Option<&'static str>,
+    /// Whether it failed them because they cannot be laid over it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unlaid: bool,
     regressions: u32,
     bench_us: Option<u64>,
     alike_permille: Option<u32>,
@@ -212,6 +244,9 @@ impl Line {
         let mut facts = vec![if self.solved { "solved".to_owned() } else { "not solved".to_owned() }];
         facts.push(format!("proof {}", self.level));
         facts.extend(self.sealed_tests.map(|word| format!("sealed tests {}", word.replace('-', " "))));
+        if self.unlaid {
+            facts.push("they cannot be laid over its tree".to_owned());
+        }
         if self.regressions > 0 {
             facts.push(count(u64::from(self.regressions), "regression"));
         }
@@ -447,6 +482,7 @@ fn lines(
             same::same_as(store, &places.iter().map(submitted).collect::<Vec<_>>())
         }
     };
+    let unlaid = snapshot.fold.contests.of(reference.n).map_or(&[][..], |contest| &contest.unlaid);
     let has_tests = ranked && snapshot.fold.contests.sealed(reference.n).is_some();
     let line = |(at, placed): (usize, &Placed)| Line {
         reference: item(placed.pull),
@@ -460,6 +496,7 @@ fn lines(
             Some(false) => "failed",
             None => "not-run",
         }),
+        unlaid: ranked && unlaid.contains(&placed.pull),
         regressions: placed.regressions,
         bench_us: placed.bench_us,
         alike_permille: placed.alike_permille,
@@ -493,6 +530,7 @@ fn unranked(context: &Context, project: &Project, contest: &ItemRef, n: u64) -> 
         solved,
         level,
         sealed_tests: None,
+        unlaid: false,
         regressions: 0,
         bench_us: None,
         alike_permille: None,

@@ -79,6 +79,9 @@ pub const SUBMIT: Command = Command {
 
 fn submit(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, asked) = find(context, args)?;
+    if let Some((issue, head)) = asked.issue.zip(project.snapshot.ref_id(&asked.branch)) {
+        super::contest::may_be_laid(&project, issue, head)?;
+    }
     let by = context.author()?;
     let root = context.root.clone();
     let store = project.repository.store().clone();

@@ -1,6 +1,7 @@
 //! Contests that are due: closed, verified by who is drawn for it, ranked, and ranked again where a proof turns.
 //!
 //! Invariant: what closes a contest is one batch. What was submitted before it counts, and nothing behind it.
+//! Invariant: what takes long is made before the committer is asked, of what cannot change any more where it is written.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use notes_schema::event::{ContestDrawn, ContestRevealed, Seat};
 use notes_schema::{AgentName, EntityId, Oid, Sha256};
 
 use super::Forge;
-use super::trials::{judge, lay_tests, promise};
+use super::laid::Laid;
+use super::trials::{judge, promise};
 use crate::answer::Refusal;
 use crate::gate::contest;
 use crate::ledger::{Author, Draft, Repository, Snapshot};
@@ -21,8 +23,8 @@ use git::store::{Objects, Over};
 /// Limit: time from the draw of a contest's verifiers to its ranking, if they do not come to an end before | {:ms}
 const VERIFIED_WITHIN_MS: u64 = 86_400_000;
 
-/// One step of a contest, in one batch.
-type StepOn = fn(&mut Draft, &Forge, &dyn Objects, u64) -> Result<(), Refusal>;
+/// One step of a contest, in one batch. Where it reveals what verifiers run, that was made before.
+type StepOn = fn(&mut Draft, &Forge, &dyn Objects, u64, Option<Laid>) -> Result<(), Refusal>;
 
 impl Forge {
     /// Closes what is due in a project, takes verification a step on, reveals and ranks what waited for that, and settles the
@@ -69,13 +71,20 @@ impl Forge {
 
     fn step(self: &Arc<Self>, repository: &Arc<Repository>, issue: u64, step: StepOn) -> Result<(), Refusal> {
         let (forge, store) = (self.clone(), repository.store().clone());
-        // Measured here, so that nobody who writes meanwhile waits for it.
+        // Measured and laid here, so that nobody who writes meanwhile waits for it; and while a push counts as under way, so that
+        // nobody collects what was laid.
+        let _under_way = repository.pushes().begin();
+        let laid = self.lay(repository, issue)?;
+        let is_landed = laid.as_ref().is_some_and(Laid::is_landed);
         self.measure(&repository.snapshot(), store.as_ref(), issue);
         let committed = repository.commit(move |draft| {
             let made = draft.made();
             let objects = Over { made: &made, below: store.as_ref() };
-            step(draft, &forge, &objects, issue)
+            step(draft, &forge, &objects, issue, laid)
         });
+        if committed.is_err() && is_landed {
+            repository.leaves_behind();
+        }
         committed.map(drop)
     }
 
@@ -98,7 +107,13 @@ impl Forge {
     }
 }
 
-fn close(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
+fn close(
+    draft: &mut Draft,
+    forge: &Forge,
+    objects: &dyn Objects,
+    issue: u64,
+    laid: Option<Laid>,
+) -> Result<(), Refusal> {
     let (snapshot, root) = (draft.snapshot().clone(), forge.root());
     let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
     let Some(state) = state.filter(|contest| contest.stage == Stage::Open) else { return Ok(()) };
@@ -107,11 +122,11 @@ fn close(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) ->
     let closed = contest::close(&snapshot, &root, objects, (issue, state), &believed)?;
     let is_verified = !closed.candidates.is_empty();
     let event = draft.event(&Author::forge(), &EntityId::Issue(issue), closed, None, &[])?;
-    let Some(opened) = reveal(draft, forge, objects, issue, event.digest)? else { return Ok(()) };
     if is_verified {
-        // Who verifies is drawn with a commit that is not there yet.
+        // What verifiers run is made of what counts from here on, and who verifies is drawn with a commit that is not there yet.
         return Ok(());
     }
+    let Some(opened) = reveal(draft, forge, objects, issue, (event.digest, laid))? else { return Ok(()) };
     rank(draft, forge, objects, issue, opened, &[event.digest])
 }
 
@@ -124,16 +139,18 @@ fn reveal(
     forge: &Forge,
     objects: &dyn Objects,
     issue: u64,
-    because: Sha256,
+    (because, laid): (Sha256, Option<Laid>),
 ) -> Result<Option<Golden>, Refusal> {
     let snapshot = draft.snapshot().clone();
     let part = snapshot.fold.contests.sealed(issue).filter(|part| part.commit.is_some());
     let Some(part) = part else { return Ok(Some(None)) };
     let Some((key, opened)) = forge.key_of(&snapshot, objects, issue, part) else { return Ok(None) };
     if part.key.is_none() {
-        let revealed = ContestRevealed { id: part.id.clone(), key };
+        let laid = laid.unwrap_or_default();
+        let unlaid = laid.unlaid(&snapshot, issue)?;
+        let revealed = ContestRevealed { id: part.id.clone(), key, unlaid };
         draft.event(&Author::forge(), &EntityId::Issue(issue), revealed, None, &[because])?;
-        lay_tests(draft, objects, issue, &opened.part)?;
+        laid.keep(draft, issue)?;
     }
     Ok(Some(Some(opened.part.golden)))
 }
@@ -163,20 +180,32 @@ fn rank(
 }
 
 /// Ranks a contest that is closed, and reveals what is sealed of it, where that was not possible at the close.
-fn rank_late(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
-    match reveal_late(draft, forge, objects, issue)? {
+fn rank_late(
+    draft: &mut Draft,
+    forge: &Forge,
+    objects: &dyn Objects,
+    issue: u64,
+    laid: Option<Laid>,
+) -> Result<(), Refusal> {
+    match reveal_late(draft, forge, objects, issue, laid)? {
         Some(golden) => rank(draft, forge, objects, issue, golden, &[]),
         None => Ok(()),
     }
 }
 
 /// [`reveal`] behind the close, of a contest that is not ranked.
-fn reveal_late(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<Option<Golden>, Refusal> {
+fn reveal_late(
+    draft: &mut Draft,
+    forge: &Forge,
+    objects: &dyn Objects,
+    issue: u64,
+    laid: Option<Laid>,
+) -> Result<Option<Golden>, Refusal> {
     let fold = &draft.snapshot().fold;
     let waits = fold.contests.of(issue).is_some_and(|contest| contest.rankings.is_empty());
     let because = fold.entities.get(&EntityId::Issue(issue)).map(|entity| entity.last);
     match because.filter(|_| waits) {
-        Some(because) => reveal(draft, forge, objects, issue, because),
+        Some(because) => reveal(draft, forge, objects, issue, (because, laid)),
         None => Ok(None),
     }
 }
@@ -192,7 +221,6 @@ enum Step {
 }
 
 fn next_step(snapshot: &Snapshot, root: &Snapshot, contest: &Contest, now: u64) -> Step {
-    let verified = || contest.entries.iter().filter(|entry| entry.record.is_some()).map(|entry| entry.pull);
     if contest.due_ms.is_some_and(|due| now >= due) {
         return Step::Rank;
     }
@@ -205,20 +233,33 @@ fn next_step(snapshot: &Snapshot, root: &Snapshot, contest: &Contest, now: u64) 
     // Who was on trial is said before others are drawn for them.
     let asks = contest.due_ms.is_none() || contest.trials.is_none();
     let drawn: Vec<Seat> = match snapshot.tip.filter(|_| asks) {
-        Some(beacon) => verified().flat_map(|pull| contest::draw(root, contest, &beacon, pull, seats(pull))).collect(),
+        Some(beacon) => {
+            contest.to_verify().flat_map(|pull| contest::draw(root, contest, &beacon, pull, seats(pull))).collect()
+        }
         None => Vec::new(),
     };
     match () {
         () if !drawn.is_empty() => Step::Draw(drawn),
         () if contest.trials.is_some() => Step::Nothing,
-        () if verified().any(|pull| contest.panel(pull) == Panel::Waits) => Step::Nothing,
+        () if contest.to_verify().any(|pull| contest.panel(pull) == Panel::Waits) => Step::Nothing,
         () => Step::Rank,
     }
 }
 
-fn verify(draft: &mut Draft, forge: &Forge, objects: &dyn Objects, issue: u64) -> Result<(), Refusal> {
-    // Where it was not possible at the close.
-    let Some(golden) = reveal_late(draft, forge, objects, issue)? else { return Ok(()) };
+fn verify(
+    draft: &mut Draft,
+    forge: &Forge,
+    objects: &dyn Objects,
+    issue: u64,
+    laid: Option<Laid>,
+) -> Result<(), Refusal> {
+    let key = |draft: &Draft| draft.snapshot().fold.contests.sealed(issue).is_some_and(|part| part.key.is_some());
+    let was_revealed = key(draft);
+    let Some(golden) = reveal_late(draft, forge, objects, issue, laid)? else { return Ok(()) };
+    if key(draft) != was_revealed {
+        // A batch of its own: what holds up a draw does not have the tests laid again and again.
+        return Ok(());
+    }
     if judge(draft, forge, objects, issue)? {
         // Whoever is drawn for those who count no more is drawn with a commit that is not there yet.
         return Ok(());

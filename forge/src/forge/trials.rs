@@ -1,114 +1,24 @@
-//! What verifiers run where a contest's tests were sealed, and which of them are tried: some get a tree of which is known what comes
-//! of it, in place of the submission that they were drawn for.
+//! Which verifiers of a contest whose tests were sealed are tried: some get a tree of which is known what comes of it, in place of
+//! the submission that they were drawn for.
 //!
 //! Invariant: nobody is told that a seat is a trial before all have told what they found. A key derived from the forge's secret
 //! decides it, which is promised when they are drawn and published when they are judged.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use notes_schema::event::{Known, Trials, VerifiersJudged};
 use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256, refs};
 
 use super::Forge;
-use super::sealed::{ROOM, applied, opened};
+use super::laid::Tests;
+use super::sealed::opened;
 use crate::answer::{Code, Refusal};
 use crate::import::Sealed;
-use crate::ledger::draft::signature_of;
 use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::Trust;
-use git::apply::{self, ApplyError};
-use git::object::{NewCommit, Object, tree};
-use git::store::{Objects, Over};
+use git::store::Objects;
 
-/// A tree with the sealed tests in it, and what had to be made for it.
-type Laid = (Oid, Vec<(Oid, Object)>);
-
-/// Lays the sealed tests of a contest that begins at `base` over other trees: their files are as they are there with the tests in,
-/// whatever else was made of those.
-struct Tests<'a> {
-    objects: &'a dyn Objects,
-    base: Oid,
-    part: &'a Sealed,
-    tests: apply::Applied,
-}
-
-impl<'a> Tests<'a> {
-    fn of(objects: &'a dyn Objects, base: Oid, part: &'a Sealed) -> Result<Tests<'a>, ApplyError> {
-        let (_, tests) = applied(objects, base, &part.tests)?;
-        Ok(Tests { objects, base, part, tests })
-    }
-
-    fn over(&self, head: Oid) -> Result<Laid, ApplyError> {
-        self.lay(self.objects.commit(head)?.tree, Vec::new())
-    }
-
-    fn known(&self, known: Known) -> Result<Laid, ApplyError> {
-        match known {
-            Known::Base => Ok((self.tests.tree, self.tests.made.clone())),
-            Known::Golden => {
-                let (_, golden) = applied(self.objects, self.base, &self.part.golden)?;
-                self.lay(golden.tree, golden.made)
-            }
-        }
-    }
-
-    fn lay(&self, onto: Oid, mut made: Vec<(Oid, Object)>) -> Result<Laid, ApplyError> {
-        made.extend(self.tests.made.iter().cloned());
-        let new: HashMap<Oid, Object> = made.iter().cloned().collect();
-        let over = Over { made: &new, below: self.objects };
-        let laid = apply::lay_over(&over, onto, self.tests.tree, &self.tests.paths, &mut ROOM.clone())?;
-        made.extend(laid.made);
-        Ok((laid.tree, made))
-    }
-}
-
-/// Makes what verifiers of a contest run: a commit for each head that counts and has a passing run, and for each tree of which is
-/// known what comes of it. By looks they are alike, and in no order that says anything. [`refs::sealed_runs`] keeps them. There are
-/// none where nobody can be drawn, or no tests apply; then what decides is what did before.
-pub(super) fn lay_tests(draft: &mut Draft, objects: &dyn Objects, issue: u64, part: &Sealed) -> Result<(), Refusal> {
-    let snapshot = draft.snapshot().clone();
-    let state = snapshot.fold.issue(issue).and_then(|issue| issue.contest.as_ref());
-    let contest = snapshot.fold.contests.of(issue).filter(|contest| !contest.candidates.is_empty());
-    let Some((state, contest)) = state.zip(contest).filter(|_| !part.tests.is_empty()) else { return Ok(()) };
-    let item = ItemRef { project: snapshot.project.clone(), n: issue };
-    let all = || -> Result<Vec<Laid>, ApplyError> {
-        let tests = Tests::of(objects, state.base, part)?;
-        let golden = (!part.golden.is_empty()).then_some(Known::Golden);
-        let known = [Some(Known::Base), golden].into_iter().flatten().map(|known| tests.known(known));
-        let heads = contest.entries.iter().filter(|entry| entry.record.is_some());
-        known.chain(heads.map(|entry| tests.over(entry.head))).collect()
-    };
-    let laid = match all() {
-        Ok(laid) => laid,
-        Err(ApplyError::Read(error)) => return Err(unmade(&item, error)),
-        Err(error) => {
-            tracing::warn!(contest = %item, %error, "its sealed tests cannot be laid over what they are for: nobody runs them");
-            return Ok(());
-        }
-    };
-    let forge = signature_of(&AgentName::forge(), draft.now());
-    let commit = |tree, parents, message: String| NewCommit {
-        tree,
-        parents,
-        author: forge.clone(),
-        committer: forge.clone(),
-        message,
-    };
-    let mut runs = BTreeSet::new();
-    for (tree, made) in laid {
-        for (_, object) in made {
-            draft.object(object)?;
-        }
-        let run = commit(tree, vec![state.base], format!("To be run by verifiers of #{issue}\n"));
-        runs.insert(draft.object(run.encode(None))?);
-    }
-    let empty = draft.object(tree(Vec::new()))?;
-    let kept = commit(empty, runs.into_iter().collect(), format!("What verifiers of #{issue} run\n"));
-    let kept = draft.object(kept.encode(None))?;
-    draft.set_ref(&refs::sealed_runs(issue), None, Some(kept), None, None)
-}
-
-fn unmade(contest: &ItemRef, why: impl std::fmt::Display) -> Refusal {
+pub(super) fn unmade(contest: &ItemRef, why: impl std::fmt::Display) -> Refusal {
     Refusal::new(Code::TryLater, contest.to_string(), format!("{why}; what its verifiers run waits for it"), "feed")
 }
 

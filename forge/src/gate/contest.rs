@@ -20,7 +20,7 @@ use git::store::Objects;
 use hooks::benches::taken_us;
 
 /// Most submissions of a contest that count.
-/// Limit: submissions of a contest that count | {}, one per agent, those that came first
+/// Limit: submissions of a contest that count | {}, one per agent; those of vouched agents first, of each owner one before another's second, then those that came first
 pub const MOST_ENTRIES: usize = 256;
 
 /// What counts as of now: each agent's newest submission. Of those who offer to verify, `believed` are candidates.
@@ -42,7 +42,10 @@ pub fn close(
         }
     }
     newest.sort_by_key(|(n, _)| arrived(*n));
-    newest.truncate(MOST_ENTRIES);
+    let submitted: BTreeSet<&AgentName> = newest.iter().map(|(_, pull)| &pull.author).collect();
+    let newest = those_that_count(newest, MOST_ENTRIES, |(_, pull)| {
+        (root.fold.is_vouched(&pull.author), root.fold.owner(&pull.author))
+    });
     let entry = |(n, pull): &(u64, &PullState)| {
         let work = snapshot.fold.work_on(&pull.author, issue);
         Ok(Entry {
@@ -59,10 +62,29 @@ pub fn close(
     };
     let mut entries = newest.iter().map(entry).collect::<Result<Vec<Entry>, Refusal>>()?;
     entries.sort_by(|a, b| a.agent.cmp(&b.agent));
-    let idle = |agent: &&AgentName| entries.binary_search_by(|entry| entry.agent.cmp(agent)).is_err();
+    let idle = |agent: &&AgentName| !submitted.contains(agent);
     let expired = snapshot.fold.works.on(issue).filter(idle).take(MOST_ENTRIES).cloned().collect();
     let candidates = candidates(snapshot, root, issue, &entries, believed);
     Ok(ContestClosed { entries, expired, candidates })
+}
+
+/// Of more than may count, in the order in which they came, those that do: names cost nothing, so who registered many does not push
+/// out who has one. `whose` says of each whether somebody vouched for its agent, and who its owner is.
+fn those_that_count<T>(came: Vec<T>, most: usize, whose: impl Fn(&T) -> (bool, AgentName)) -> Vec<T> {
+    if came.len() <= most {
+        return came;
+    }
+    let mut turns: BTreeMap<AgentName, usize> = BTreeMap::new();
+    let mut ordered: Vec<((bool, usize), T)> = Vec::with_capacity(came.len());
+    for one in came {
+        let (is_vouched, owner) = whose(&one);
+        let turn = turns.entry(owner).or_default();
+        ordered.push(((!is_vouched, *turn), one));
+        *turn += 1;
+    }
+    // Stable: equals stay as they came.
+    ordered.sort_by_key(|(order, _)| *order);
+    ordered.into_iter().take(most).map(|(_, one)| one).collect()
 }
 
 /// Most candidates that a close names.
@@ -103,6 +125,16 @@ pub fn draw(root: &Snapshot, contest: &Contest, beacon: &Oid, pull: u64, seats: 
     drawn
 }
 
+/// Most records that are read of one submission, each time that somebody looks at its contest.
+/// Limit: records of an author on the tree of its submission that are read for the one that proves it | {}; the newest, signed ones first
+const MOST_DECIDING: usize = 64;
+
+/// Those of an author's records, the newest first, that are read: signed ones first, for they show more.
+fn to_read<T>(newest: impl Iterator<Item = T>, is_signed: impl Fn(&T) -> bool) -> impl Iterator<Item = T> {
+    let (signed, unsigned): (Vec<T>, Vec<T>) = newest.partition(is_signed);
+    signed.into_iter().chain(unsigned).take(MOST_DECIDING)
+}
+
 /// The record of an author's passing run of `command` on the tree of its head, the best one.
 fn deciding(
     snapshot: &Snapshot,
@@ -113,7 +145,7 @@ fn deciding(
     let head = objects.commit(pull.head).map_err(|e| unread(snapshot, &format!("commit {}", pull.head.short()), e))?;
     let mut best: Option<&KnownRecord> = None;
     let there = snapshot.records_on(head.tree).rev().filter(|known| !snapshot.is_dropped(known));
-    for known in there.filter(|known| known.agent == pull.author) {
+    for known in to_read(there.filter(|known| known.agent == pull.author), |known| known.signed.is_some()) {
         let record = read(snapshot, objects, known)?;
         let passes = record.subject.is_none() && record.last().succeeded() && record.last().command() == command;
         // A signed one shows more than an unsigned one that came later.
@@ -296,4 +328,34 @@ pub fn counted(snapshot: &Snapshot, n: u64) -> Option<(Oid, Option<Sha256>)> {
     let issue = snapshot.fold.pull(n)?.issue?;
     let entry = snapshot.fold.contests.of(issue)?.entries.iter().find(|entry| entry.pull == n)?;
     Some((entry.head, entry.record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_one_owner_and_names_that_nobody_vouched_for_push_nobody_out() {
+        // Each is an agent and its owner; behind `!` somebody vouched.
+        let count = |came: &str, most: usize| {
+            let whose = |word: &&str| {
+                let owner = word.trim_start_matches('!').split_once('/').map_or(*word, |(_, owner)| owner);
+                (word.starts_with('!'), owner.parse().unwrap())
+            };
+            those_that_count(came.split(' ').collect(), most, whose).join(" ")
+        };
+        let came = "m1 m2 m3 !f1/farm !f2/farm !f3/farm !dave/dave late";
+        assert_eq!(count(came, 8), came, "as many as may count stay as they came");
+        assert_eq!(count(came, 2), "!f1/farm !dave/dave");
+        assert_eq!(count(came, 3), "!f1/farm !dave/dave !f2/farm");
+        assert_eq!(count(came, 6), "!f1/farm !dave/dave !f2/farm !f3/farm m1 m2");
+    }
+
+    #[test]
+    fn so_many_records_are_read_and_signed_ones_first() {
+        let newest: Vec<(usize, bool)> = (0..1000).map(|n| (n, n >= 990)).collect();
+        let read: Vec<usize> = to_read(newest.into_iter(), |(_, signed)| *signed).map(|(n, _)| n).collect();
+        assert_eq!(read.len(), MOST_DECIDING);
+        assert_eq!((&read[..10], &read[10..13]), (&(990..1000).collect::<Vec<_>>()[..], &[0, 1, 2][..]));
+    }
 }

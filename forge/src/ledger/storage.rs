@@ -13,6 +13,7 @@ use super::fault;
 use git::disk::{self, NewFile};
 use git::pack::write::Pack;
 use notes_schema::Sha256;
+use notes_schema::batch::PackLine;
 use notes_schema::names::hex;
 
 /// A batch pack found on disk.
@@ -99,6 +100,17 @@ pub fn write_again(batch: &BatchFile) -> io::Result<()> {
         return Err(io::Error::other("a batch without a place"));
     };
     written(dir, &stem.to_string_lossy(), &fs::read(&batch.path)?)?.replace(&batch.path)
+}
+
+/// Puts a pack that is no batch in its place, durable, before the batch that names it. Its name follows from its bytes, as that of
+/// a large one that was pushed does: the same pack twice is the same as once.
+pub fn land(git_dir: &Path, pack: &Pack) -> io::Result<PackLine> {
+    let (dir, h) = (pack_dir(git_dir), Sha256::of(&pack.pack));
+    let name = format!("pack-c{}", &h.to_string()[..39]);
+    // Readers look for indexes, so the pack has to be there first.
+    disk::replace_file(&dir, &format!("{name}.pack"), &pack.pack)?;
+    disk::replace_file(&dir, &format!("{name}.idx"), &pack.index)?;
+    Ok(PackLine { name, h })
 }
 
 /// The names of all packs and of their indexes, sorted.

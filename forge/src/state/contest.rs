@@ -123,6 +123,8 @@ pub struct Contest {
     pub due_ms: Option<u64>,
     /// How it is decided who of the first that were drawn is tried, until that is known.
     pub trials: Option<Trials>,
+    /// Pull requests that its sealed tests cannot be laid over: they failed them, and nobody is drawn to run them.
+    pub unlaid: Vec<u64>,
     /// Rankings by the digest of their event, the newest last.
     pub rankings: Vector<(Sha256, Vec<Placed>)>,
 }
@@ -135,6 +137,12 @@ impl Contest {
         let mut order: Vec<&AgentName> = self.candidates.iter().collect();
         order.sort_by_key(|agent| digest(agent));
         order
+    }
+
+    /// What others are to run again: what its maker proved, and something can be run of.
+    pub fn to_verify(&self) -> impl Iterator<Item = u64> {
+        let proved = self.entries.iter().filter(|entry| entry.record.is_some()).map(|entry| entry.pull);
+        proved.filter(|pull| !self.unlaid.contains(pull))
     }
 
     /// The places as they are now; none before it is ranked.
@@ -314,6 +322,9 @@ impl Contests {
         if let Some(part) = self.sealed.get(&issue).filter(|part| part.id == fact.id && part.key.is_none()) {
             let part = SealedPart { key: Some(fact.key.clone()), ..SealedPart::clone(part) };
             self.sealed.insert(issue, Shared::new(part));
+            if !fact.unlaid.is_empty() {
+                self.change(issue, |contest| contest.unlaid.clone_from(&fact.unlaid));
+            }
         }
     }
 

@@ -130,14 +130,15 @@ impl Contest {
         tried.iter().map(trial).collect()
     }
 
-    /// What a submission's panel found of the sealed tests; nothing where they were not run, or nothing follows. Those who
-    /// confirm may have seen other tests fail: of their counts the one in the middle counts, the lower one of two.
+    /// What a submission's panel found of the sealed tests; nothing where they were not run, or nothing follows. What they cannot
+    /// be laid over has failed them. Those who confirm may have seen other tests fail: of their counts the one in the middle counts, the lower one of two.
     pub fn tested(&self, pull: u64) -> Option<Tested> {
         let of = self.seats.iter().filter(|seat| seat.pull == pull);
         let mut broken: Vec<u32> =
             of.filter(|seat| seat.found == Some(Finding::Confirm)).filter_map(|seat| seat.regressions).collect();
         broken.sort_unstable();
         match self.panel(pull) {
+            _ if self.unlaid.contains(&pull) => Some(Tested::Failed),
             _ if !self.ran_sealed_tests(pull) => None,
             Panel::Confirmed => broken.get(broken.len().saturating_sub(1) / 2).copied().map(Tested::Passed),
             Panel::Refuted => Some(Tested::Failed),

@@ -95,6 +95,9 @@ pub struct ContestRevealed {
     /// The key that opens it, 32 bytes. It opens nothing else.
     #[serde(with = "serde_bytes")]
     pub key: Vec<u8>,
+    /// Pull requests that count and that the sealed tests cannot be laid over: they have failed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlaid: Vec<u64>,
 }
 
 impl Subject for ContestRevealed {

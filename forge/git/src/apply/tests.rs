@@ -308,3 +308,30 @@ fn a_file_gets_another_content_and_all_else_stays() {
     }
     assert!(matches!(put(&repo.store(), from, b"text", vec![0; 100], &mut 50), Err(ApplyError::TooMuch)));
 }
+
+#[test]
+fn directories_are_as_much_wider_as_their_entries_take() {
+    let repo = Repo::new();
+    repo.write("dir/a", "x\n");
+    repo.write("other/b", "x\n");
+    repo.commit("one");
+    let from = tree_of(&repo, "HEAD");
+    // An entry takes its mode, its name, two more and its id: in `dir`, in `new/er`, and for `new` and `er` themselves.
+    repo.write("dir/long", "y\n");
+    repo.write("new/er/c", "z\n");
+    repo.commit("two");
+    let to = tree_of(&repo, "HEAD");
+    let entry = |mode: &str, name: &str| (mode.len() + name.len() + 22) as u64;
+    let more = entry("100644", "long") + entry("40000", "new") + entry("40000", "er") + entry("100644", "c");
+    let store = repo.store();
+    assert!(is_wider(&store, from, to, more).is_ok());
+    assert!(matches!(is_wider(&store, from, to, more - 1), Err(ApplyError::TooMuch)));
+    // What goes in one directory makes no room in another.
+    repo.git(&["rm", "-q", "-r", "other"]);
+    repo.commit("three");
+    let to = tree_of(&repo, "HEAD");
+    let more = more - entry("40000", "new");
+    assert!(is_wider(&store, from, to, more).is_ok(), "the root is smaller than it was");
+    assert!(matches!(is_wider(&store, from, to, more - 1), Err(ApplyError::TooMuch)));
+    assert!(is_wider(&store, to, to, 0).is_ok());
+}

@@ -3,16 +3,18 @@
 //! Invariant: reads the directory when it is first asked and after packs went; what is added in between is counted as it is
 //! written.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use notes_schema::Oid;
-use notes_schema::batch::{RefLine, RefTarget};
+use notes_schema::batch::{PackLine, RefLine, RefTarget};
 
 use super::{KeptGraph, ReadOnly, Repository};
-use crate::ledger::collect;
 use crate::ledger::pushes::Pushes;
+use crate::ledger::{collect, storage};
 use git::history;
+use git::pack::write::Pack;
 
 /// Most moves of refs that are remembered to be looked at later; with more, something is taken to be left behind.
 /// Limit: moves of refs that are remembered until it is looked whether they left something behind | {}
@@ -45,6 +47,15 @@ impl Repository {
             UNCOUNTED => 0,
             bytes => bytes,
         }
+    }
+
+    /// Makes a pack durable on its own, before the batch that names it ([`Draft::depends_on`](super::Draft::depends_on)). Whoever
+    /// makes one holds [`pushes`](Self::pushes) until that batch is written, and says [`leaves_behind`](Self::leaves_behind) where
+    /// none is.
+    pub fn land(&self, pack: &Pack) -> io::Result<PackLine> {
+        let landed = storage::land(&self.git_dir, pack)?;
+        self.add_pack_bytes(pack.pack.len() as u64);
+        Ok(landed)
     }
 
     /// A pack was written.

@@ -1,8 +1,8 @@
 //! What lies beside events: taken as it was promised, and named where it was not.
 
 use notes_schema::event::{
-    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Level,
-    Placed, Proof, PullOpened, Seat, Trial, Trials, VerifiersJudged,
+    ContestClosed, ContestDrawn, ContestOpened, ContestRanked, ContestRevealed, ContestSealed, Difficulty, Entry,
+    Level, Placed, Proof, PullOpened, Seat, Trial, Trials, VerifiersJudged,
 };
 use notes_schema::{Oid, Sha256};
 
@@ -31,7 +31,7 @@ pub(super) fn revealed(open: &Open) {
         .commit(move |draft| draft.event_with(&alpha(), &EntityId::Issue(n), fact, None, &[], Some((SEALED, blob))))
         .unwrap();
     add(&open.parser, n, ContestClosed { entries: vec![], expired: vec![], candidates: vec![] });
-    add(&open.parser, n, ContestRevealed { id, key });
+    add(&open.parser, n, ContestRevealed { id, key, unlaid: vec![] });
 }
 
 fn another(open: &Open) -> (u64, ContestSealed, Vec<u8>, Vec<u8>) {
@@ -87,7 +87,7 @@ fn what_was_sealed_is_revealed_and_holds_what_was_promised() {
     assert!(open.parser.snapshot().fold.contests.waiting().next().is_none());
     close(&open);
     assert_eq!(open.parser.snapshot().fold.contests.waiting().collect::<Vec<_>>(), [1]);
-    add(&open.parser, 1, ContestRevealed { id, key: key.clone() });
+    add(&open.parser, 1, ContestRevealed { id, key: key.clone(), unlaid: vec![] });
     add(&open.parser, 1, ContestRanked { places: vec![] });
     let snapshot = open.parser.snapshot();
     assert!(snapshot.fold.contests.waiting().next().is_none());
@@ -128,23 +128,23 @@ fn a_reveal_too_early_or_of_something_else_is_a_fault() {
     let (world, open, fact, blob, key) = contest();
     let id = fact.id.clone();
     add_with(&open, fact, Some(blob));
-    add(&open.parser, 1, ContestRevealed { id, key });
+    add(&open.parser, 1, ContestRevealed { id, key, unlaid: vec![] });
     has_fault(&world, open, "that is not closed");
     let (world, open, fact, blob, _) = contest();
     let id = fact.id.clone();
     add_with(&open, fact, Some(blob));
     close(&open);
-    add(&open.parser, 1, ContestRevealed { id, key: vec![9; 32] });
+    add(&open.parser, 1, ContestRevealed { id, key: vec![9; 32], unlaid: vec![] });
     has_fault(&world, open, "the key does not open it");
     let (world, open, fact, blob, key) = contest();
     let id = fact.id.clone();
     add_with(&open, ContestSealed { commitment: Sha256::of(b"another"), ..fact }, Some(blob));
     close(&open);
-    add(&open.parser, 1, ContestRevealed { id, key });
+    add(&open.parser, 1, ContestRevealed { id, key, unlaid: vec![] });
     has_fault(&world, open, "is not what was promised");
     let (world, open, _, _, key) = contest();
     close(&open);
-    add(&open.parser, 1, ContestRevealed { id: vec![7; seal::ID], key });
+    add(&open.parser, 1, ContestRevealed { id: vec![7; seal::ID], key, unlaid: vec![] });
     has_fault(&world, open, "never sealed");
     let (world, open, fact, blob, _) = contest();
     add_with(&open, fact, Some(blob));
@@ -171,6 +171,53 @@ fn a_ranking_by_sealed_tests_that_nobody_ran_is_a_fault() {
     };
     add(&open.parser, 1, ContestRanked { places: vec![placed] });
     has_fault(&world, open, "as its verifiers did not find them");
+}
+
+/// A contest whose sealed tests cannot be laid over `unlaid`, ranked with these words about them.
+fn ranked_without_laying(unlaid: u64, sealed_tests: Option<bool>, solved: bool) -> (World, Open) {
+    let (world, open, fact, blob, key) = contest();
+    let id = fact.id.clone();
+    add_with(&open, fact, Some(blob));
+    let agent = alpha().agent;
+    let record = Some(Sha256::of(b"record"));
+    let entry = Entry { agent: agent.clone(), pull: 4, head: Oid::from_bytes([9; 20]), record, took_ms: 5 };
+    add(&open.parser, 1, ContestClosed { entries: vec![entry], expired: vec![], candidates: vec![agent.clone()] });
+    add(&open.parser, 1, ContestRevealed { id, key, unlaid: vec![unlaid] });
+    let level = Level::P1;
+    let placed = Placed {
+        agent,
+        pull: 4,
+        place: 1,
+        solved,
+        level,
+        sealed_tests,
+        regressions: 0,
+        bench_us: None,
+        alike_permille: None,
+        took_ms: 5,
+    };
+    add(&open.parser, 1, ContestRanked { places: vec![placed] });
+    (world, open)
+}
+
+#[test]
+fn what_sealed_tests_cannot_be_laid_over_has_failed_them_and_counts() {
+    let (world, open) = ranked_without_laying(4, Some(false), false);
+    let snapshot = open.parser.snapshot();
+    let contest = snapshot.fold.contests.of(1).unwrap();
+    assert_eq!(contest.tested(4), Some(crate::state::panel::Tested::Failed));
+    assert_eq!(contest.to_verify().count(), 0, "nobody is drawn to run it");
+    open.parser.flush().unwrap();
+    open.forge.flush().unwrap();
+    drop(open);
+    assert_eq!(world.verify(), Vec::<String>::new());
+    assert_eq!(&*world.open().parser.snapshot(), &*snapshot);
+    for (sealed_tests, solved) in [(None, true), (Some(true), true), (Some(false), true)] {
+        let (world, open) = ranked_without_laying(4, sealed_tests, solved);
+        has_fault(&world, open, "as its verifiers did not find them");
+    }
+    let (world, open) = ranked_without_laying(5, None, false);
+    has_fault(&world, open, "what is not to be verified");
 }
 
 #[test]

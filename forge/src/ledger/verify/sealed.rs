@@ -77,6 +77,10 @@ fn check_revealed(
     }
     let part = before.fold.contests.sealed(n).filter(|part| part.id == fact.id && part.key.is_none());
     let part = part.ok_or("it reveals what was never sealed, or again")?;
+    let counts = |pull: &u64| before.fold.contests.of(n).is_some_and(|of| of.to_verify().any(|other| other == *pull));
+    if !fact.unlaid.iter().all(counts) {
+        return Err("it fails by its sealed tests what is not to be verified".to_owned());
+    }
     // Nothing can be said of what was redacted.
     let Some(commit) = part.commit else { return Ok(()) };
     let bytes = seal::blob(objects, commit).map_err(|e| e.to_string())?;
