@@ -32,7 +32,8 @@ fn item(n: u64, (base, [golden, tests]): (&str, &[String; 2]), days: Option<u64>
     let sealed = json!({ "golden": golden, "tests": tests, "fail_to_pass": ["sealed"] });
     let contest =
         json!({ "base": base, "command": "sh check.sh", "lang": "rust", "difficulty": "easy", "sealed": sealed });
-    json!({ "key": format!("tracker:{n}"), "title": format!("The answer is wrong, again ({n})"), "source": source, "contest": contest })
+    let (key, title) = (format!("tracker:{n}"), format!("The answer is wrong, again ({n})"));
+    json!({ "key": key, "title": title, "source": source, "contest": contest })
 }
 
 fn figures(reader: &Agent) -> Value {
@@ -99,7 +100,7 @@ fn what_humans_and_agents_made_of_imported_issues_stands_side_by_side() {
     said.says("not closed by humans").says("humans 10d 00h");
     let (status, page) = days.forge.get("/humans");
     assert_eq!(status, 200);
-    for words in ["66.6%", "6 d", "The answer is wrong, again (2)"] {
+    for words in ["66.6 %", "6 d 00 h", "The answer is wrong, again (2)"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains("drill/issues/4"), "{page}");

@@ -155,8 +155,10 @@ impl Works {
     /// An agent works on an issue no longer.
     pub(super) fn stopped(&mut self, agent: &AgentName, issue: u64) {
         self.take(agent, issue);
-        if let Some(agents) = self.on.get_mut(&issue) {
-            agents.remove(agent);
+        let mut others = self.on.remove(&issue).unwrap_or_default();
+        others.remove(agent);
+        if !others.is_empty() {
+            self.on.insert(issue, others);
         }
     }
 

@@ -215,9 +215,10 @@ async fn verified(
     let over = Arc::new(AtomicBool::new(false));
     let mut working = JoinSet::new();
     for mut verifier in verifiers.drain(..) {
-        let over = over.clone();
+        let (over, arena) = (over.clone(), arena.clone());
         working.spawn(async move {
-            let worked = verifier.work(&over).await;
+            // Honest contests are all of one project.
+            let worked = verifier.work(&arena.stores[0], &over).await;
             (verifier, worked)
         });
     }
