@@ -276,7 +276,7 @@ fn many_searches_at_once_leave_room_for_everybody_else() {
         }
         asked.into_iter().map(|asked| asked.join().unwrap()).collect()
     });
-    assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 429 | 503)), "{statuses:?}");
     assert!(statuses.contains(&200));
 }
 
