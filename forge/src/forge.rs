@@ -28,7 +28,7 @@ mod trials;
 pub(crate) use contests::reconsider;
 pub use follow::{Followed, NotFollowed, begin as begin_mirror};
 pub(crate) use owners::{Vouched, vouch};
-pub(crate) use push::{merge_base, shown as shown_proof};
+pub(crate) use push::{Moved, advance, merge_base, shown as shown_proof};
 pub(crate) use sealed::{Sealing, opened, seal};
 pub(crate) use space::bytes;
 pub(crate) use trials::Run;

@@ -41,11 +41,20 @@ pub type Link<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// `patch`, as git writes it, as HTML; names of files lead where `link` says. A file's anchor is `#f1`, that of its 12th
 /// line now `#f1n12`, and before `#f1o12`.
 pub fn html(patch: &str, view: View, link: &Link<'_>) -> String {
-    annotated(patch, view, link, &|_, _| None)
+    annotated(patch, view, link, &|_, _, _| None)
 }
 
-/// What stands below a line as it is now, by its file's path and its number: HTML of this crate.
-pub type Below<'a> = dyn Fn(&str, u64) -> Option<String> + 'a;
+/// A side of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// What was there before.
+    Old,
+    /// What is there now.
+    New,
+}
+
+/// What stands below a line, by its side, its file's path on that side, and its number there: HTML of this crate.
+pub type Below<'a> = dyn Fn(Side, &str, u64) -> Option<String> + 'a;
 
 /// [`html`], with something below some of its lines.
 pub fn annotated(patch: &str, view: View, link: &Link<'_>, below: &Below<'_>) -> String {
@@ -140,12 +149,15 @@ impl Page<'_> {
             let header = escape::text(hunk.header);
             let _ = writeln!(self.out, "<tr class=\"h\"><td colspan=\"{}\"><bdi>{header}</bdi></td></tr>", heads.len());
             for (before, now) in self.pairs(hunk) {
-                let line = now.as_ref().map(|(line, _)| line.new);
+                let old =
+                    before.as_ref().map(|(line, _)| (Side::Old, file.from.as_ref().unwrap_or(&file.path), line.old));
+                let new = now.as_ref().map(|(line, _)| (Side::New, &file.path, line.new));
                 match self.view {
                     View::Unified => self.unified(at, before, now),
                     View::Split => self.split(at, before, now),
                 }
-                if let Some(below) = line.and_then(|line| (self.below)(&file.path, line)) {
+                for below in [old, new].into_iter().flatten().filter_map(|(side, path, n)| (self.below)(side, path, n))
+                {
                     let _ = writeln!(self.out, "<tr class=\"t\"><td colspan=\"{}\">{below}</td></tr>", heads.len());
                 }
             }
@@ -311,12 +323,24 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_line_stands_below_it() {
-        let below = |path: &str, line: u64| (path == "src/<b>.rs" && line == 2).then(|| "<p>Why?</p>".to_owned());
+        let below = |side: Side, path: &str, line: u64| {
+            (path == "src/<b>.rs" && line == 2)
+                .then(|| if side == Side::Old { "<p>Gone?</p>" } else { "<p>Why?</p>" }.to_owned())
+        };
         for (view, wide) in [(View::Unified, 3), (View::Split, 4)] {
             let out = annotated(PATCH, view, &|_| None, &below);
             let row =
                 format!("<ins>2</ins>;</bdi></td></tr>\n<tr class=\"t\"><td colspan=\"{wide}\"><p>Why?</p></td></tr>");
-            assert!(out.contains(&row) && out.matches("Why?").count() == 1, "{out}");
+            let row = match view {
+                View::Unified => row,
+                // Both lines stand in one row, and what belongs to them below it, in that order.
+                View::Split => row.replace("<p>Why?", "<p>Gone?"),
+            };
+            assert!(
+                out.contains(&row) && out.matches("Why?").count() == 1 && out.matches("Gone?").count() == 1,
+                "{out}"
+            );
+            assert!(out.find("Gone?") < out.find("Why?"), "{out}");
         }
     }
 

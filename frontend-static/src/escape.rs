@@ -72,6 +72,9 @@ pub fn is_hidden(c: char) -> bool {
         | '\u{2060}'..='\u{206f}'
         | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}'
+        // No characters, and not allowed in XML.
+        | '\u{fffe}'
+        | '\u{ffff}'
         | '\u{e0000}'..='\u{e0fff}' => true,
         c => c.is_control(),
     }

@@ -103,7 +103,13 @@ mod tests {
         let answer = r#"{"project":"parser","path":"","rev":"v1","commit":"c","text":"<b>","looked_at":3,"too_large":1,
             "stopped":"after enough time","stopped_at":"z","next":"","files":[{"path":"a b.rs","more":true,
             "lines":[{"line":6,"hit":false,"text":"x"},{"line":7,"hit":true,"text":"<b>\u202e"}]}]}"#;
-        let frame = Frame { path: "/parser/find", query: "q=%3Cb%3E&at=v1&regex=1", viewer: None, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/find",
+            query: "q=%3Cb%3E&at=v1&regex=1",
+            viewer: None,
+            has_feed: false,
+            resolve: &|_| None,
+        };
         let out = view(&frame, &[answer, "null"]).unwrap();
         assert!(out.contains("href=\"/parser/blob/a%20b.rs?at=v1#L7\"") && out.contains("&lt;b&gt;‹U+202E›"), "{out}");
         assert!(out.contains("after enough time") && out.contains("checked") && !out.contains("<b>"), "{out}");

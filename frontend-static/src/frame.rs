@@ -17,6 +17,8 @@ pub struct Frame<'a> {
     pub query: &'a str,
     /// Who is signed in.
     pub viewer: Option<&'a str>,
+    /// Whether what it lists is to be had as a feed.
+    pub has_feed: bool,
     /// Where references in text lead.
     pub resolve: &'a Resolve<'a>,
 }
@@ -50,6 +52,13 @@ const ROOMS: &[(&str, &str, &str)] =
 const CODE: &[&str] = &["tree", "blob", "blame", "find", "branches", "tags", "commit", "compare"];
 /// Addresses behind which stands the path of a file, or the name of a commit.
 const OF_A_FILE: &[&str] = &["tree", "blob", "blame", "log", "commit", "compare"];
+
+/// The other forms of a page: suffix, media type, word. A feed is the last; not every page has one.
+const TWINS: &[(&str, &str, &str)] = &[
+    ("md", "text/markdown", "Markdown"),
+    ("json", "application/json", "JSON"),
+    ("atom", "application/atom+xml", "Atom"),
+];
 
 impl Frame<'_> {
     /// The project whose page it is.
@@ -92,14 +101,12 @@ impl Frame<'_> {
         if !self.path.bytes().all(plain) || self.path.starts_with("//") {
             return Vec::new();
         }
-        if self.is_of_a_file() {
-            let twin = |form, kind, word| Twin { url: self.with("as", form), kind, word };
-            return vec![twin("md", "text/markdown", "Markdown"), twin("json", "application/json", "JSON")];
-        }
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         let path = if self.path == "/" { "/index" } else { self.path };
-        let twin = |suffix: &str, kind, word| Twin { url: format!("{path}.{suffix}{query}"), kind, word };
-        vec![twin("md", "text/markdown", "Markdown"), twin("json", "application/json", "JSON")]
+        let of_a_file = self.is_of_a_file();
+        let url = |form| if of_a_file { self.with("as", form) } else { format!("{path}.{form}{query}") };
+        let forms = if self.has_feed { TWINS } else { &TWINS[..2] };
+        forms.iter().map(|(form, kind, word)| Twin { url: url(form), kind, word }).collect()
     }
 
     /// Whether the path ends with that of a file, or with a name that may end like one: what follows a dot there is its own.
@@ -188,7 +195,7 @@ mod tests {
     use super::*;
 
     fn at<'a>(path: &'a str, query: &'a str) -> Frame<'a> {
-        Frame { path, query, viewer: None, resolve: &|_| None }
+        Frame { path, query, viewer: None, has_feed: false, resolve: &|_| None }
     }
 
     #[test]
@@ -214,5 +221,10 @@ mod tests {
         assert_eq!(at("/", "").twins()[0].url, "/index.md");
         assert_eq!(at("/parser/blob/a.md", "at=x").twins()[1].url, "/parser/blob/a.md?at=x&as=json");
         assert_eq!(at("/parser/log", "").twins()[1].url, "/parser/log.json");
+        let fed = |path, query| Frame { has_feed: true, ..at(path, query) }.twins().pop().map(|twin| twin.url);
+        assert_eq!(fed("/", "").as_deref(), Some("/index.atom"));
+        assert_eq!(fed("/parser/issues", "state=all").as_deref(), Some("/parser/issues.atom?state=all"));
+        assert_eq!(fed("/parser/log/a.md", "").as_deref(), Some("/parser/log/a.md?as=atom"));
+        assert_eq!(at("/parser", "").twins().len(), 2);
     }
 }

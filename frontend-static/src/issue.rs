@@ -149,6 +149,11 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// Nothing is suggested here: an issue has no lines.
+    fn apply_at(&self, _: &thread::Event) -> Option<String> {
+        None
+    }
+
     fn project(&self) -> &str {
         status::project(&self.issue.reference)
     }
@@ -189,7 +194,7 @@ mod tests {
     const EVIL: &str = "</title><script>alert(1)</script>\"' \u{202e}";
 
     fn draw(path: &str, details: &serde_json::Value, board: &serde_json::Value, viewer: Option<&str>) -> String {
-        let frame = Frame { path, query: "", viewer, resolve: &|_| None };
+        let frame = Frame { path, query: "", viewer, has_feed: false, resolve: &|_| None };
         let (details, board) = (details.to_string(), board.to_string());
         view(&frame, &[&details, &board]).unwrap()
     }

@@ -11,6 +11,7 @@
 pub mod agent;
 pub mod ansi;
 pub mod assets;
+pub mod atom;
 pub mod blame;
 pub mod blob;
 pub mod board;

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn frame<'a>(path: &'a str) -> Frame<'a> {
-        Frame { path, query: "", viewer: None, resolve: &|_| None }
+        Frame { path, query: "", viewer: None, has_feed: false, resolve: &|_| None }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use crate::diff::{self, View};
+use crate::diff::{self, Side, View};
 use crate::issue::Votes;
 use crate::thread::{self, Event, Note};
 use crate::{Frame, Unreadable, answer, filters, status};
@@ -155,7 +155,22 @@ struct Page<'a> {
 #[template(path = "inline.html")]
 struct Inline<'a> {
     frame: &'a Frame<'a>,
+    pull: &'a Pull,
     events: Vec<&'a Event>,
+}
+
+impl Inline<'_> {
+    fn apply_at(&self, event: &Event) -> Option<String> {
+        self.pull.apply_at(self.frame, event)
+    }
+}
+
+impl Pull {
+    /// Where a suggestion is applied, by whoever looks: only its author changes a pull request.
+    fn apply_at(&self, frame: &Frame<'_>, event: &Event) -> Option<String> {
+        let own = frame.viewer == Some(self.author.as_str());
+        event.applicable().filter(|_| own).map(|_| format!("{}/apply", status::place(&self.reference, "pulls")))
+    }
 }
 
 impl Page<'_> {
@@ -165,6 +180,10 @@ impl Page<'_> {
 
     fn place(&self) -> String {
         status::place(&self.pull.reference, "pulls")
+    }
+
+    fn apply_at(&self, event: &Event) -> Option<String> {
+        self.pull.apply_at(self.frame, event)
     }
 
     /// The number of the round whose tip `head` is.
@@ -253,10 +272,14 @@ pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
     let (left, events) = thread::newest(&details.events);
     let on_head = |event: &&Event| event.on.as_ref().is_some_and(|on| on.head == *head);
     let said: Vec<&Event> = events.iter().filter(on_head).collect();
-    let below = |path: &str, line: u64| {
-        let here = |event: &&Event| event.on.as_ref().is_some_and(|on| on.path == path && on.line == line);
+    // Between rounds the older side is not the base.
+    let shows_base = pull.shows.as_ref().is_none_or(|shows| shows.since.is_none());
+    let below = |side: Side, path: &str, line: u64| {
+        let (is_old, pull) = (side == Side::Old, &pull);
+        let here = |on: &thread::On| on.path == path && on.last() == line && on.is_old() == is_old;
+        let here = |event: &&Event| event.on.as_ref().is_some_and(here) && (shows_base || !is_old);
         let events: Vec<&Event> = said.iter().copied().filter(here).collect();
-        if events.is_empty() { None } else { Inline { frame, events }.render().ok() }
+        if events.is_empty() { None } else { Inline { frame, pull, events }.render().ok() }
     };
     let files = diff::annotated(pull.diff.as_deref().unwrap_or(""), view, &at, &below);
     Ok(Page { frame, pull: &pull, left, events, notes: &pull.notes, files, view }.render()?)
@@ -293,16 +316,30 @@ mod tests {
             "added": 1, "removed": 1,
         });
         let said = json!({ "seq": 4, "n": 2, "kind": "comment.added", "by": "alpha", "time_ms": 2, "summary": "commented", "text": EVIL });
-        let on = json!({ "head": "bb".repeat(20), "path": "x", "line": 1 });
+        let on = json!({ "head": "bb".repeat(20), "path": "x", "line": 1, "side": "new", "commit": "bb".repeat(20) });
+        let gone = json!({ "head": "bb".repeat(20), "path": "x", "line": 1, "side": "old", "commit": "00".repeat(20) });
+        let suggests = json!({ "was": "b\n", "becomes": "c\n", "applies": true, "next": "apply parser/9 6" });
+        let gone = json!({ "seq": 6, "n": 4, "kind": "pull.reviewed", "by": "alpha", "time_ms": 2, "summary": "commented on x:-1",
+                           "text": "It is *missed*", "on": gone });
+        let proposed = json!({ "seq": 7, "n": 5, "kind": "pull.reviewed", "by": "alpha", "time_ms": 2, "summary": "commented on x:1",
+                               "text": "```suggestion\nc\n```\n", "on": on, "suggests": suggests });
         let inline = json!({ "seq": 5, "n": 3, "kind": "pull.reviewed", "by": "alpha", "time_ms": 2, "summary": "commented on x:1",
                              "text": "Why **b**?", "on": on });
-        [pull, json!({ "events": [said, inline] })]
+        [pull, json!({ "events": [said, inline, gone, proposed] })]
     }
 
     fn draw(query: &str, viewer: Option<&str>) -> String {
-        let frame = Frame { path: "/parser/pulls/9", query, viewer, resolve: &|_| None };
+        let frame = Frame { path: "/parser/pulls/9", query, viewer, has_feed: false, resolve: &|_| None };
         let [pull, details] = answers().map(|answer| answer.to_string());
         view(&frame, &[&pull, &details]).unwrap()
+    }
+
+    /// All that the newest round changes.
+    fn draw_whole(query: &str, viewer: Option<&str>) -> String {
+        let frame = Frame { path: "/parser/pulls/9", query, viewer, has_feed: false, resolve: &|_| None };
+        let [mut pull, details] = answers();
+        pull["shows"] = json!({ "round": 2, "part": "whole", "ignores_space": false, "means": "all" });
+        view(&frame, &[&pull.to_string(), &details.to_string()]).unwrap()
     }
 
     #[test]
@@ -310,7 +347,10 @@ mod tests {
         let out = draw("since=1&view=%22%3E%3Cscript%3E", Some("alpha"));
         assert_eq!(out.matches("<script").count(), 1, "{out}");
         assert!(!out.contains('\u{202e}') && !out.contains("href=\"javascript"), "{out}");
-        assert!(view(&Frame { path: "/p", query: "", viewer: None, resolve: &|_| None }, &["{}", "null"]).is_err());
+        assert!(
+            view(&Frame { path: "/p", query: "", viewer: None, has_feed: false, resolve: &|_| None }, &["{}", "null"])
+                .is_err()
+        );
     }
 
     #[test]
@@ -333,6 +373,24 @@ mod tests {
         assert!(out.contains("<p>Why <strong>b</strong>?</p>") && out.matches("Why <strong>").count() == 2, "{out}");
         let place = format!("<a href=\"/parser/tree/x?at={}#L1\"><bdi>x:1</bdi></a>", "bb".repeat(20));
         assert!(out.contains(&place) && out.contains("<tr class=\"t\"><td colspan=\"3\">"), "{out}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_line_that_is_gone_stands_below_it_where_the_base_is_shown() {
+        let (between, whole) = (draw("", None), draw_whole("", None));
+        assert_eq!((between.matches("<em>missed</em>").count(), whole.matches("<em>missed</em>").count()), (1, 2));
+        let row = whole.find("-<bdi>").unwrap();
+        let (gone, now) = (whole[row..].find("<em>missed").unwrap(), whole[row..].find("+<bdi>").unwrap());
+        assert!(gone < now, "{whole}");
+        assert!(whole.contains(&format!("/parser/tree/x?at={}#L1\"><bdi>x:-1</bdi>", "00".repeat(20))), "{whole}");
+    }
+
+    #[test]
+    fn a_suggestion_is_applied_by_the_author_alone() {
+        let (author, other) = (draw_whole("", Some("beta")), draw_whole("", Some("alpha")));
+        assert_eq!(author.matches("action=\"/parser/pulls/9/apply\"").count(), 2, "{author}");
+        assert!(author.contains("name=\"comment\" value=\"7\"") && !other.contains("/apply\""), "{other}");
+        assert!(author.contains("<span class=\"del\">-b</span>\n<span class=\"add\">+c</span>"), "{author}");
     }
 
     #[test]

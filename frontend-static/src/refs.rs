@@ -79,7 +79,7 @@ mod tests {
             r#"{{"project":"parser","kind":"branch","total":9,"next":"","names":[{{"name":"a/<b>","id":"{id}","commit":"{id}",
             "default":false,"owner":"alpha","time":1700000000,"author":"A <a@b>","subject":"<script>","ahead":2,"behind":1}}]}}"#
         );
-        let frame = Frame { path: "/parser/branches", query: "q=a", viewer: None, resolve: &|_| None };
+        let frame = Frame { path: "/parser/branches", query: "q=a", viewer: None, has_feed: false, resolve: &|_| None };
         let out = view(&frame, &[&answer]).unwrap();
         assert!(out.contains("href=\"/parser/tree?at=a%2F%3Cb%3E\"") && out.contains("2 ahead, 1 behind"), "{out}");
         assert!(out.contains("8 more") && out.contains("href=\"/parser/compare/...a%2F%3Cb%3E\""), "{out}");

@@ -2,6 +2,7 @@
 //!
 //! Invariant: an agent's text is Markdown in a frame of its own, below its name; its headings stand below those of the page.
 
+use notes_schema::suggestion;
 use serde::Deserialize;
 
 use crate::Frame;
@@ -27,20 +28,71 @@ pub struct Event {
     /// What was said.
     #[serde(default)]
     pub text: Option<String>,
-    /// The line that it is about, where it is about one.
+    /// The lines that it is about, where it is about some.
     #[serde(default)]
     pub on: Option<On>,
+    /// What it suggests to put in place of those lines.
+    #[serde(default)]
+    pub suggests: Option<Suggests>,
 }
 
-/// A line of a head.
+/// Lines of a change.
 #[derive(Debug, Deserialize)]
 pub struct On {
     /// The head.
     pub head: String,
     /// The file.
     pub path: String,
-    /// The line's number.
+    /// The first line's number.
     pub line: u64,
+    /// The last one's, where there are several.
+    #[serde(default)]
+    pub to: Option<u64>,
+    /// `new`, or `old` where it is a line that is gone.
+    pub side: String,
+    /// The commit that has them.
+    pub commit: String,
+}
+
+impl On {
+    /// Whether it is about a line that is gone.
+    pub fn is_old(&self) -> bool {
+        self.side == "old"
+    }
+
+    /// The line below which it stands.
+    pub fn last(&self) -> u64 {
+        self.to.unwrap_or(self.line)
+    }
+
+    /// `src/lib.rs:12`, as a reviewer names it.
+    fn name(&self) -> String {
+        let (minus, to) = (if self.is_old() { "-" } else { "" }, self.to.map(|to| format!("-{to}")));
+        format!("{}:{minus}{}{}", self.path, self.line, to.unwrap_or_default())
+    }
+}
+
+/// What a comment suggests to put in place of lines.
+#[derive(Debug, Deserialize)]
+pub struct Suggests {
+    /// The lines as they were.
+    pub was: String,
+    /// The lines as they would be.
+    pub becomes: String,
+    /// Whether the head has those lines.
+    pub applies: bool,
+}
+
+impl Suggests {
+    /// `text` with its suggestion as a change: what is to go, and what is to come.
+    fn shown(&self, text: &str) -> String {
+        let Some(found) = suggestion(text) else { return text.to_owned() };
+        let longest = |part: &str| part.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat(longest(&self.was).max(longest(&self.becomes)).max(2) + 1);
+        let side = |mark: char, part: &str| part.lines().map(|line| format!("{mark}{line}\n")).collect::<String>();
+        let (before, after) = (&text[..found.block.start], &text[found.block.end..]);
+        format!("{before}{fence}diff\n{}{}{fence}\n{after}", side('-', &self.was), side('+', &self.becomes))
+    }
 }
 
 impl Event {
@@ -49,14 +101,23 @@ impl Event {
         if self.kind == "note.added" {
             return None;
         }
-        self.text.as_deref().filter(|text| !text.trim().is_empty()).map(|text| prose(frame, text))
+        let text = self.text.as_deref().filter(|text| !text.trim().is_empty())?;
+        Some(match &self.suggests {
+            Some(suggests) => prose(frame, &suggests.shown(text)),
+            None => prose(frame, text),
+        })
     }
 
     /// The page of the line that it is about, and its name.
     pub fn place(&self, frame: &Frame<'_>) -> Option<(String, String)> {
         let (on, project) = (self.on.as_ref()?, frame.project()?);
-        let (path, head) = (percent(&on.path, true), percent(&on.head, false));
-        Some((format!("/{project}/tree/{path}?at={head}#L{}", on.line), format!("{}:{}", on.path, on.line)))
+        let (path, commit) = (percent(&on.path, true), percent(&on.commit, false));
+        Some((format!("/{project}/tree/{path}?at={commit}#L{}", on.line), on.name()))
+    }
+
+    /// The number by which its suggestion is applied, where it is one and the head has the lines.
+    pub fn applicable(&self) -> Option<u64> {
+        self.suggests.as_ref().filter(|suggests| suggests.applies).map(|_| self.seq)
     }
 
     /// What was done, where the thread need not say more than that something was said.
@@ -120,8 +181,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_suggestion_is_shown_as_a_change() {
+        let suggests = Suggests { was: "a <b>\n".to_owned(), becomes: "```\nc\n".to_owned(), applies: true };
+        let shown = suggests.shown("Why not\n````suggestion\n```\nc\n````\nit?");
+        assert_eq!(shown, "Why not\n````diff\n-a <b>\n+```\n+c\n````\nit?");
+        let frame = Frame { path: "/p", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let html = prose(&frame, &shown);
+        assert!(html.contains("<span class=\"del\">-a &lt;b&gt;</span>") && html.contains("<p>it?</p>"), "{html}");
+        let unended = Suggests { was: "a".to_owned(), becomes: String::new(), applies: true };
+        assert_eq!(unended.shown("```suggestion\n```"), "```diff\n-a\n```\n");
+    }
+
+    #[test]
     fn headings_of_a_text_stand_below_those_of_the_page() {
-        let frame = Frame { path: "/p", query: "", viewer: None, resolve: &|_| None };
+        let frame = Frame { path: "/p", query: "", viewer: None, has_feed: false, resolve: &|_| None };
         let html = prose(&frame, "# One\n\n## Two\n\n### Three\n\n<h1>raw</h1>\n");
         assert!(html.contains("<h4>One</h4>") && html.contains("<h5>Two</h5>") && html.contains("<h6>Three</h6>"));
         assert!(!html.contains("<h1>") && html.contains("&lt;h1&gt;raw"), "{html}");

@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     fn frame<'a>() -> Frame<'a> {
-        Frame { path: "/parser/trace/3f1c2ab0", query: "", viewer: None, resolve: &|_| None }
+        Frame { path: "/parser/trace/3f1c2ab0", query: "", viewer: None, has_feed: false, resolve: &|_| None }
     }
 
     fn attempt(seq: u64, exit: i64, more: &str) -> String {

@@ -146,7 +146,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_directory_lists_what_it_holds() {
-        let frame = Frame { path: "/parser/tree/src/%3Cb%3E", query: "at=a%2Fb", viewer: None, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/tree/src/%3Cb%3E",
+            query: "at=a%2Fb",
+            viewer: None,
+            has_feed: false,
+            resolve: &|_| None,
+        };
         let out = view(&frame, &[ANSWER, r#"{"names":[{"name":"main"}]}"#]).unwrap();
         let file = "<a href=\"/parser/blob/src/%3Cb%3E/%22%3E%3Cimg%20src%3Dx%3E?at=a%2Fb\"><bdi>&quot;&gt;&lt;img src=x&gt;</bdi></a>";
         assert!(out.contains(file), "{out}");

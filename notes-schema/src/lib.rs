@@ -9,11 +9,13 @@ pub mod envelope;
 pub mod event;
 pub mod names;
 pub mod refs;
+mod suggestion;
 pub mod trace;
 
 pub use envelope::{Event, Intent, Target};
 pub use event::Fact;
 pub use names::{AgentName, EntityId, ItemRef, NameError, Oid, ProjectName, RefName, Sha256};
+pub use suggestion::{Suggestion, suggestion};
 
 /// Version of everything this crate defines. It stands in the first event of `forge.git`; a newer one is refused, an
 /// older one is upcast on read.

@@ -15,6 +15,7 @@ mod code_pages;
 mod contests;
 mod documents;
 mod faults;
+mod feeds;
 mod folded;
 mod follow;
 mod fulldisk;

@@ -1,13 +1,15 @@
 //! What issues and pull requests have in common: details, replies, search.
 
-use notes_schema::event::{Commented, IssueImported, Reviewed};
+use notes_schema::event::{Commented, IssueImported};
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, EntityId, Fact, ItemRef, Oid};
 use serde::Serialize;
 
 use super::challenge::Standing;
 use super::context::{Item, Project};
-use super::rounds::Round;
+use super::place::On;
+use super::rounds::{self, Round};
+use super::suggest::{self, Suggests};
 use super::text::{inline, quote};
 use super::{Args, Command, Context, Shape, Stdin, answers, line, notes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
@@ -30,30 +32,18 @@ pub(super) struct Shown {
     pub summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The head that it is about, and the line of it, where it is about one.
+    /// The lines that it is about, where it is about some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<On>,
+    /// What its text proposes to put in place of those lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggests: Option<Suggests>,
     /// Where the item came from, if this says so.
     #[serde(skip)]
     imported: Option<IssueImported>,
     /// What it says of a round.
     #[serde(skip)]
     pub round: Option<Round>,
-}
-
-/// A line of a head.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct On {
-    head: Oid,
-    path: String,
-    line: u64,
-}
-
-impl On {
-    fn of(fact: &Fact) -> Option<On> {
-        let Fact::Reviewed(Reviewed { head, at: Some(at), .. }) = fact else { return None };
-        Some(On { head: *head, path: at.path.clone(), line: at.line })
-    }
 }
 
 impl Shown {
@@ -68,6 +58,7 @@ impl Shown {
             round: Round::of(&read.fact, read.event.t, read.event.q),
             text: read.text,
             on: On::of(&read.fact),
+            suggests: None,
             imported: match read.fact {
                 Fact::IssueImported(fact) => Some(fact),
                 _ => None,
@@ -87,6 +78,9 @@ impl Shown {
             out.push_str(&quote(&self.by, "", text));
             out.push('\n');
         }
+        if let Some(suggests) = self.suggests.as_ref().filter(|suggests| suggests.applies) {
+            out.push_str(&format!("  → {}\n", suggests.next));
+        }
         out
     }
 }
@@ -105,6 +99,9 @@ pub(super) fn events(project: &Project, id: &EntityId) -> Result<Vec<Shown>, Ref
         shown.push(event);
     }
     shown.reverse();
+    let rounds = rounds::of(&shown);
+    shown.iter_mut().filter_map(|event| event.on.as_mut()).for_each(|on| on.among(&rounds));
+    suggest::fill(project, id, &mut shown);
     Ok(shown)
 }
 
@@ -340,6 +337,11 @@ struct Hit {
     state: &'static str,
     title: String,
     snippet: String,
+    /// Who opened it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<AgentName>,
+    /// When its last event was, milliseconds since 1970; of a project, when it was made.
+    updated_ms: u64,
     next: String,
 }
 
@@ -380,7 +382,10 @@ fn search(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let hit = |hit: search::Hit| {
         let verb = if hit.kind == search::Kind::Pull { "pr" } else { "details" };
         let project_entry = hit.n == 0;
+        let (author, updated_ms) = known(context, &hit);
         Hit {
+            author,
+            updated_ms,
             reference: if project_entry { hit.project.to_string() } else { format!("{}#{}", hit.project, hit.n) },
             kind: hit.kind.as_str(),
             state: hit.state.as_str(),
@@ -394,4 +399,17 @@ fn search(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         }
     };
     Ok(Answer::of(&Found { hits: hits.into_iter().map(hit).collect() }))
+}
+
+/// Who opened what was found, and when something happened there last.
+fn known(context: &Context, hit: &search::Hit) -> (Option<AgentName>, u64) {
+    if hit.n == 0 {
+        let made = context.root.fold.project(&hit.project);
+        return (made.map(|project| project.creator.clone()), made.map_or(0, |project| project.created_ms));
+    }
+    let Ok(repository) = context.forge.project(&hit.project) else { return (None, 0) };
+    let fold = &repository.snapshot().fold;
+    let issue = fold.issue(hit.n).map(|issue| &issue.author);
+    let author = issue.or_else(|| fold.pull(hit.n).map(|pull| &pull.author));
+    (author.cloned(), fold.updated_ms(hit.n))
 }

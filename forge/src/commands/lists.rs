@@ -150,6 +150,8 @@ struct Row {
     listed: Listed,
     /// When it was opened, milliseconds since 1970.
     opened_ms: u64,
+    /// When its last event was.
+    updated_ms: u64,
     comments: u64,
     /// Of a pull request: its newest round.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +171,7 @@ impl Row {
         let answered = pull.and_then(|pull| pull.issue);
         Row {
             opened_ms: issue.map(|issue| issue.opened_ms).or(pull.map(|pull| pull.opened_ms)).unwrap_or(0),
+            updated_ms: fold.updated_ms(n),
             comments: issue.map(|issue| issue.comments).or(pull.map(|pull| pull.comments)).unwrap_or(0),
             round: pull.map(|pull| pull.round),
             proof: pull.map(|pull| pull.proof.level),

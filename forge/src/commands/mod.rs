@@ -5,6 +5,7 @@
 
 mod agents;
 mod answers;
+mod apply;
 mod challenge;
 mod checks;
 mod code;
@@ -25,16 +26,19 @@ mod mail;
 mod merge;
 mod needs;
 mod notes;
+mod place;
 mod played;
 pub mod probe;
 mod projects;
 mod pulls;
+mod recent;
 mod restate;
 mod review;
 mod rounds;
 mod same;
 mod sealed;
 mod submit;
+mod suggest;
 mod text;
 mod today;
 pub(crate) mod trace;
@@ -51,6 +55,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use agents::{PROFILE, REGISTER};
+pub use apply::APPLY;
 pub use checks::{CHECK_LIST, CHECK_POST, CHECK_SHOW};
 pub use code::{ARCHIVE, BLAME, BRANCH_LIST, CAT, DIFF, GREP, LOG, SHOW, TAG_LIST, TREE};
 pub use contest::SUBMISSION;
@@ -188,6 +193,7 @@ pub const COMMANDS: &[&Command] = &[
     &pulls::PR_LIST,
     &pulls::PR_CLOSE,
     &review::REVIEW,
+    &apply::APPLY,
     &vote::VOTE,
     &vote::ACCEPT,
     &merge::MERGE,

@@ -6,6 +6,7 @@ use notes_schema::{AgentName, EntityId, ProjectName, RefName};
 use search::{Filter, Kind, State};
 use serde::Serialize;
 
+use super::recent::{self, Recent};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Door, Shape, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};
@@ -182,6 +183,8 @@ struct Shown {
     http_url: String,
     open_issues: Vec<super::lists::Listed>,
     open_pulls: Vec<super::lists::Listed>,
+    /// What happened last.
+    recent: Vec<Recent>,
     branches: u64,
     disk: Disk,
     read_only: Option<String>,
@@ -253,6 +256,12 @@ impl Render for Shown {
         for line in &self.open_pulls {
             out.push_str(&line.markdown());
         }
+        if !self.recent.is_empty() {
+            out.push_str("\n## Recently\n\n");
+        }
+        for recent in &self.recent {
+            out.push_str(&recent.markdown());
+        }
         out.push_str(&format!("---\nnext: issue list {}\n", self.project));
         out
     }
@@ -276,6 +285,7 @@ fn project_show(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (name, snapshot) = (project.repository.name().clone(), &project.snapshot);
     let entry = context.root.fold.project(&name);
     let config = context.forge.config();
+    let happened = Filter { project: Some(name.clone()), ..Filter::default() };
     let list = |kind| super::lists::list(context, &name, kind, Some(State::Open), &[], 50);
     Ok(Answer::of(&Shown {
         description: entry.map(|p| p.description.clone()).unwrap_or_default(),
@@ -288,6 +298,7 @@ fn project_show(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         http_url: format!("{}/{name}", config.public_http),
         open_issues: list(Kind::Issue)?,
         open_pulls: list(Kind::Pull)?,
+        recent: recent::of(context, happened, std::slice::from_ref(&project))?,
         branches: snapshot.refs.keys().filter(|r| r.branch_name().is_some()).count() as u64,
         disk: Disk::of(context, &project.repository),
         read_only: project.repository.read_only(),

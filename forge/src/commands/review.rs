@@ -1,20 +1,16 @@
 //! Verdicts.
 
 use notes_schema::event::{Place, Reviewed, Verdict};
-use notes_schema::names::parse_number;
 use notes_schema::{EntityId, ItemRef, Oid};
 use serde::Serialize;
 
 use super::context::Project;
 use super::pulls::gate_of;
-use super::{Args, Command, Context, Shape, Stdin, Takes};
+use super::{Args, Command, Context, Shape, Stdin, Takes, place};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{self, Needs, Of, Ties};
 use crate::ledger::{Author, Draft};
 use crate::state::PullStatus;
-use git::history;
-use git::object::{Kind, Mode};
-use git::store::{Objects as _, ReadError};
 
 #[derive(Serialize)]
 struct Given {
@@ -51,8 +47,8 @@ pub const REVIEW: Command = Command {
         // `review approve 7` and `review 7 approve`; in `lgtm 7 nice` the second word begins the text.
         Shape { text: true, stdin: Stdin::Dash, ..Shape::words(1, 2) }.flags(&[("at", Takes::Word)])
     },
-    usage: "approve|request-changes|comment <ref> [--at PATH:LINE] [text]   (or - for text on stdin)",
-    summary: "give a verdict on a pull request's head",
+    usage: "approve|request-changes|comment <ref> [--at PATH:LINE|PATH:FROM-TO|PATH:-REMOVED] [text]   (or - for text on stdin)",
+    summary: "give a verdict on a pull request's head, or on lines of it; a ```suggestion block there can be applied",
     example: "review approve parser/47 reads well",
     run: review,
 };
@@ -66,7 +62,7 @@ fn review(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     if verdict != Verdict::Approve && text.is_none() {
         return Err(context.usage(format!("{} needs words that say why", verdict.as_str())));
     }
-    let at = args.value("at").map(|word| place(context, &project, n, word)).transpose()?;
+    let at = args.value("at").map(|word| place::named(context, &project, n, word)).transpose()?;
     // A line is one of the head that it was looked up in.
     let looked_at = at.as_ref().and_then(|_| project.snapshot.fold.pull(n)).map(|pull| pull.head.to_string());
     let expected: Vec<String> = context.if_match.clone().into_iter().chain(looked_at).collect();
@@ -107,35 +103,6 @@ fn spelled(context: &Context, args: &Args) -> Result<(Verdict, String, Option<St
         (None, Some(found), _) => Ok((found, first.to_owned(), args.text.clone())),
         (None, None, _) => Err(context.usage("a verdict is approve, request-changes or comment")),
     }
-}
-
-/// Largest file of which a line is looked up, in bytes.
-/// Limit: file of which a reviewer names a line | {:bytes}
-const LARGEST: u64 = 8 << 20;
-
-/// `src/lib.rs:12`: a line that the head has.
-fn place(context: &Context, project: &Project, n: u64, word: &str) -> Result<Place, Refusal> {
-    let name = project.repository.name();
-    let next = format!("pr {name}/{n} --diff");
-    let refuse = |why: String| Refusal::new(Code::Usage, format!("--at {word}"), why, &next);
-    let parted = word.rsplit_once(':').and_then(|(path, line)| Some((path, parse_number(line)?)));
-    let (path, line) = parted.ok_or_else(|| context.usage("--at is a file and a line of it: src/lib.rs:12"))?;
-    let Some(pull) = project.snapshot.fold.pull(n) else { return Err(refuse("it is no pull request".to_owned())) };
-    let store = project.repository.store().as_ref();
-    let unread = |e: ReadError| Refusal::new(Code::TryLater, "review", e.to_string(), &next);
-    let tree = store.commit(pull.head).map_err(unread)?.tree;
-    let file = history::entry_at(store, tree, path).map_err(unread)?;
-    let file = file.filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
-    let file = file.ok_or_else(|| refuse(format!("{} has no such file", pull.head.short())))?;
-    if store.size(file.id).map_err(unread)? > LARGEST {
-        return Err(refuse(format!("the file is larger than {LARGEST} bytes")));
-    }
-    let content = store.get_kind(file.id, Kind::Blob).map_err(unread)?.data;
-    let lines = content.split_inclusive(|byte| *byte == b'\n').count() as u64;
-    if line > lines {
-        return Err(refuse(format!("the file has {lines} lines")));
-    }
-    Ok(Place { path: path.to_owned(), line })
 }
 
 fn give(

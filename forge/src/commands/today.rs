@@ -10,12 +10,13 @@ use notes_schema::event::{Level, Verdict};
 use notes_schema::names::Track;
 use notes_schema::refs::show_time;
 use notes_schema::{AgentName, EntityId, ItemRef, ProjectName};
-use search::{Filter, Kind, Sort, State};
+use search::{Filter, Kind, State};
 use serde::Serialize;
 
 use super::context::Project;
 use super::leaderboard::{self, Place};
 use super::lists::{Listed, listed};
+use super::recent::{self, Recent};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, needs};
 use crate::answer::{Answer, Code, Refusal, Render};
@@ -81,19 +82,6 @@ struct Landing {
     level: Level,
     landed_ms: u64,
     #[serde(skip)]
-    seq: u64,
-}
-
-/// The newest event of an item.
-#[derive(Debug, Clone, Serialize)]
-struct Recent {
-    #[serde(rename = "ref")]
-    reference: ItemRef,
-    kind: &'static str,
-    title: String,
-    by: AgentName,
-    summary: String,
-    time_ms: u64,
     seq: u64,
 }
 
@@ -171,11 +159,7 @@ impl Render for Today {
         };
         section("Landed", self.landed.iter().map(landing).collect());
         section("Open contests", self.contests.iter().map(Listed::markdown).collect());
-        let recent = |r: &Recent| {
-            let (title, what, next) = (inline(&r.title), inline(&r.summary), path(&r.reference));
-            format!("{}  {title}    {}: {what} (seq {})\n  → details {next}\n", r.reference, r.by, r.seq)
-        };
-        section("Recently", self.recent.iter().map(recent).collect());
+        section("Recently", self.recent.iter().map(Recent::markdown).collect());
         out.push_str("---\nnext: feed\n");
         out
     }
@@ -196,7 +180,7 @@ pub const TODAY: Command = Command {
 
 fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
     let projects: Vec<Project> = context.projects().filter(|p| !p.repository.name().is_forge()).collect();
-    let recent = recent(context, &projects)?;
+    let recent = recent::of(context, Filter::default(), &projects)?;
     let until_ms = recent.first().map_or(0, |newest| newest.time_ms);
     let (working, agents) = working(&projects);
     let (reviewing, open_pulls) = reviewing(&projects);
@@ -220,35 +204,6 @@ fn today(context: &Context, _: &Args) -> Result<Answer, Refusal> {
         days,
         best: Track::ALL.into_iter().map(best).collect(),
     }))
-}
-
-/// Where something happened last, with what it was.
-fn recent(context: &Context, projects: &[Project]) -> Result<Vec<Recent>, Refusal> {
-    let filter = Filter { sort: Sort::Active, ..Filter::default() };
-    let failed = |e: search::Error| Refusal::new(Code::TryLater, "index", e.to_string(), "feed");
-    let found = context.forge.index()?.list(&filter, MOST, None).map_err(failed)?;
-    let one = |item: &std::sync::Arc<search::Item>| {
-        let project = projects.iter().find(|project| *project.repository.name() == item.project)?;
-        let (id, kind) = match item.kind {
-            Kind::Issue => (EntityId::Issue(item.n), "issue"),
-            Kind::Pull => (EntityId::Pull(item.n), "pull"),
-            Kind::Project => return None,
-        };
-        let tip = project.snapshot.fold.entities.get(&id)?.tip;
-        let read = ledger::chain(project.repository.store().as_ref(), tip, 1).ok()?.pop()?;
-        Some(Recent {
-            reference: ItemRef { project: item.project.clone(), n: item.n },
-            kind,
-            title: item.title.clone(),
-            summary: read.fact.subject(),
-            by: read.event.a,
-            time_ms: read.event.t,
-            seq: read.event.q,
-        })
-    };
-    let mut recent: Vec<Recent> = found.iter().filter_map(one).collect();
-    recent.sort_by_key(|recent| Reverse(recent.seq));
-    Ok(recent)
 }
 
 fn working(projects: &[Project]) -> (Vec<Working>, usize) {

@@ -3,6 +3,7 @@
 //! Invariant: a push is judged by `hooks` on the very state it is written onto, and everything it causes (branch, round,
 //! records) rides in one batch.
 
+mod advance;
 mod effects;
 mod mending;
 mod told;
@@ -27,6 +28,7 @@ use git::pack::intake::{Kept, Overlay, Quarantine};
 use git::store::{Objects, Over};
 use git::wire::{self, Push, PushOutcome};
 
+pub(crate) use advance::{Moved, advance};
 use effects::consequences;
 pub(crate) use effects::{merge_base, shown};
 

@@ -32,6 +32,12 @@ pub trait Arrived {
     fn files(&self) -> Result<Vec<Oid>, Undecided>;
 }
 
+impl Arrived for Vec<Oid> {
+    fn files(&self) -> Result<Vec<Oid>, Undecided> {
+        Ok(self.clone())
+    }
+}
+
 impl Arrived for Overlay<'_> {
     fn files(&self) -> Result<Vec<Oid>, Undecided> {
         Ok(self.quarantine.ids().filter(|id| self.quarantine.kind(*id) == Some(Kind::Blob)).collect())

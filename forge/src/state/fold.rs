@@ -133,6 +133,12 @@ pub struct Fold {
 }
 
 impl Fold {
+    /// When the last event of an issue or pull request was, milliseconds since 1970; 0 where there is none of that number.
+    pub fn updated_ms(&self, n: u64) -> u64 {
+        let of = |id| self.entities.get(&id).map(|entity| entity.t);
+        of(EntityId::Issue(n)).or_else(|| of(EntityId::Pull(n))).unwrap_or(0)
+    }
+
     /// An issue's state.
     pub fn issue(&self, n: u64) -> Option<&IssueState> {
         match &self.entities.get(&EntityId::Issue(n))?.state {

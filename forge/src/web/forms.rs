@@ -101,6 +101,9 @@ pub(crate) const TABLE: &[Form] = &[
             None => format!("{verdict} {}", of.item()),
         })
     }),
+    form("/{project}/pulls/{n}/apply", &commands::APPLY, |of, fields| {
+        Some(format!("{} {}", of.item(), parse_number(fields.get("comment")?)?))
+    }),
     about("/{project}/pulls/{n}/merge", &commands::MERGE),
     about("/{project}/pulls/{n}/close", &commands::PR_CLOSE),
     form("/{project}/pulls/{n}/vote", &commands::VOTE, vote),
@@ -152,7 +155,7 @@ async fn send(
         let action =
             named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
         let viewer = door.viewer(&headers);
-        let at = At { path: parent(&action), query: "", viewer: viewer.as_deref() };
+        let at = At { path: parent(&action), query: "", viewer: viewer.as_deref(), has_feed: false };
         let form = plain::Form { action: &action, fields: &fields.0 };
         let title = status.canonical_reason().unwrap_or("Refused");
         text(status, HTML, plain::refusal(&at.frame(&|_| None), title, lines, Some(&form)))

@@ -1,4 +1,5 @@
-//! Pages: each shows what commands answer, drawn by a view, with a `.md` and a `.json` twin of the first of them.
+//! Pages: each shows what commands answer, drawn by a view, with a `.md` and a `.json` twin of the first of them, and an
+//! `.atom` one where it lists what changes.
 //!
 //! Invariant: a page shows what the same actor would be told over SSH, because it is the same commands; a view sees their
 //! answers and nothing else.
@@ -7,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use frontend::frame::{decoded, value};
-use frontend::{View, assets};
+use frontend::{View, assets, atom};
 use notes_schema::names::RESERVED_NAMES;
 use notes_schema::{AgentName, ProjectName};
 
@@ -35,6 +36,8 @@ pub(crate) struct Page {
     pub also: &'static [Ask],
     /// What draws it; without one, it is its command's Markdown.
     view: Option<View>,
+    /// The feed of what it lists: of which of its answers, and what draws it.
+    feed: Option<(usize, atom::Feed)>,
     /// Whether refs alone decide what it says: those of its project and of `forge.git`. Then who has it is told so before any
     /// command runs. (A link to what another project made since may be missing until either moves.)
     by_refs: bool,
@@ -52,6 +55,20 @@ impl Page {
     const fn by_refs(self) -> Page {
         Page { by_refs: true, ..self }
     }
+
+    /// With a feed, of the answer at `at`: the first is that of [`Page::ask`].
+    const fn fed(self, at: usize, feed: atom::Feed) -> Page {
+        Page { feed: Some((at, feed)), ..self }
+    }
+
+    /// What is asked first for its form `format`; none where it has no such form.
+    fn asks(&self, format: Format) -> Option<&Ask> {
+        match (format, self.feed) {
+            (Format::Atom, None) => None,
+            (Format::Atom, Some((at, _))) if at > 0 => self.also.get(at - 1),
+            (Format::Atom | Format::Html | Format::Markdown | Format::Json, _) => Some(&self.ask),
+        }
+    }
 }
 
 const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String>) -> Ask {
@@ -59,7 +76,7 @@ const fn ask(command: &'static Command, fill: fn(&[&str], &str) -> Option<String
 }
 
 const fn page_of(path: &'static [&'static str], ask: Ask) -> Page {
-    Page { path, ask, also: &[], view: None, by_refs: false }
+    Page { path, ask, also: &[], view: None, feed: None, by_refs: false }
 }
 
 /// A page about code, with the branches among which its commit is chosen.
@@ -73,22 +90,28 @@ const BRANCHES: Ask = ask(&commands::BRANCH_LIST, code::picked);
 pub(crate) const TABLE: &[Page] = &[
     page_of(&["index"], ask(&commands::PROJECT_LIST, nothing))
         .with(&[ask(&commands::TODAY, nothing)])
-        .drawn(frontend::home::view),
+        .drawn(frontend::home::view)
+        .fed(1, atom::today),
     page_of(&["live"], ask(&commands::TODAY, nothing)).drawn(frontend::live::view),
     page_of(&["needs"], ask(&commands::NEEDS, nothing)).drawn(frontend::needs::view),
     page_of(&["leaderboard"], ask(&commands::LEADERBOARD, |_, query| leaderboard(query))).drawn(frontend::board::view),
     page_of(&["humans"], ask(&commands::LEADERBOARD, |_, _| Some("humans".into()))).drawn(frontend::humans::view),
-    page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query)))).drawn(frontend::search_page::view),
-    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1]))).drawn(frontend::agent::view),
+    page_of(&["search"], ask(&commands::SEARCH, |_, query| Some(search(query))))
+        .drawn(frontend::search_page::view)
+        .fed(0, atom::search),
+    page_of(&["agents", "*"], ask(&commands::PROFILE, |path, _| agent(path[1])))
+        .drawn(frontend::agent::view)
+        .fed(0, atom::agent),
     page_of(&["*"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
         .with(&[ask(&commands::TREE, |path, _| project(path[0]))])
-        .drawn(frontend::project::view),
+        .drawn(frontend::project::view)
+        .fed(0, atom::project),
     code(&["*", "tree"], ask(&commands::TREE, code::paged), frontend::tree::view),
     code(&["*", "tree", "**"], ask(&commands::TREE, code::paged), frontend::tree::view),
     code(&["*", "blob", "**"], ask(&commands::CAT, code::paged), frontend::blob::view),
     code(&["*", "blame", "**"], ask(&commands::BLAME, code::paged), frontend::blame::view),
-    code(&["*", "log"], ask(&commands::LOG, code::log), frontend::log::view),
-    code(&["*", "log", "**"], ask(&commands::LOG, code::log), frontend::log::view),
+    code(&["*", "log"], ask(&commands::LOG, code::log), frontend::log::view).fed(0, atom::log),
+    code(&["*", "log", "**"], ask(&commands::LOG, code::log), frontend::log::view).fed(0, atom::log),
     code(&["*", "commit", "**"], ask(&commands::SHOW, code::commit), frontend::commit::view),
     code(&["*", "compare"], ask(&commands::DIFF, code::compare), frontend::compare::view),
     code(&["*", "compare", "**"], ask(&commands::DIFF, code::compare), frontend::compare::view),
@@ -98,17 +121,19 @@ pub(crate) const TABLE: &[Page] = &[
     page_of(&["*", "raw", "**"], ask(&commands::CAT, code::raw)).by_refs(),
     page_of(&["*", "archive", "**"], ask(&commands::ARCHIVE, code::archive)).by_refs(),
     page_of(&["*", "trace", "*"], ask(&commands::TRACE, |path, _| traced(path))).drawn(frontend::trace::view).by_refs(),
-    page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, work::list)).drawn(frontend::issues::view),
+    page_of(&["*", "issues"], ask(&commands::ISSUE_LIST, work::list)).drawn(frontend::issues::view).fed(0, atom::list),
     page_of(&["*", "issues", "new"], ask(&commands::PROJECT_SHOW, |path, _| project(path[0])))
         .drawn(frontend::issues::new),
     page_of(&["*", "issues", "*"], ask(&commands::DETAILS, |path, _| work::item(path)))
         .with(&[ask(&commands::SUBMISSION, |path, _| work::item(path))])
         .drawn(frontend::issue::view)
+        .fed(0, atom::thread)
         .by_refs(),
-    page_of(&["*", "pulls"], ask(&commands::PR_LIST, work::list)).drawn(frontend::pulls::view),
+    page_of(&["*", "pulls"], ask(&commands::PR_LIST, work::list)).drawn(frontend::pulls::view).fed(0, atom::list),
     page_of(&["*", "pulls", "*"], ask(&commands::PR, work::pull))
         .with(&[ask(&commands::DETAILS, |path, _| work::item(path))])
         .drawn(frontend::pull::view)
+        .fed(1, atom::thread)
         .by_refs(),
     page_of(&["*", "checks"], ask(&commands::CHECK_LIST, |path, _| project(path[0]))),
 ];
@@ -230,13 +255,16 @@ pub(super) async fn page(
         return text;
     }
     let (path, format) = twin(uri.path(), &query, &headers);
-    let found = find(path).and_then(|(page, named)| Some((page, page.ask.line(&named, &query)?, named)));
-    let Some((page, line, named)) = found else {
+    let found = find(path).and_then(|(page, named)| {
+        let asks = page.asks(format)?;
+        Some((page, asks, asks.line(&named, &query)?, named))
+    });
+    let Some((page, asks, line, named)) = found else {
         let refusal = Refusal::new(Code::NotFound, shown(uri.path()), "there is no such page", "project list");
         return reply::refuse(&refusal, StatusCode::NOT_FOUND, format);
     };
     let viewer = door.viewer(&headers);
-    let at = At { path, query: &query, viewer: viewer.as_deref() };
+    let at = At { path, query: &query, viewer: viewer.as_deref(), has_feed: page.feed.is_some() };
     let tag = page.by_refs.then(|| named.first().and_then(|project| door.refs_of(project))).flatten().map(|refs| {
         let form = format!("{format:?}");
         kept::tag(&[assets::build(), &refs, viewer.as_deref().unwrap_or(""), uri.path(), &query, &form])
@@ -244,8 +272,26 @@ pub(super) async fn page(
     if let Some(known) = tag.as_deref().and_then(|tag| kept::known(&headers, tag)) {
         return known;
     }
-    let answer = answer(&door, page, &named, line, &headers, format, at).await;
+    let answer = match (format, page.feed) {
+        (Format::Atom, Some((_, feed))) => fed(&door, asks, feed, line, &headers, at).await,
+        _ => answer(&door, page, &named, line, &headers, format, at).await,
+    };
     kept::finished(&headers, tag.as_deref(), answer).await
+}
+
+/// The feed of a page.
+async fn fed(door: &Door, asks: &Ask, feed: atom::Feed, line: String, headers: &HeaderMap, at: At<'_>) -> Response {
+    let answer = match asks.run(door, headers, line, true).await {
+        Ok(reply) => reply,
+        Err(refusal) => return credentials::ask(&refusal, Format::Atom),
+    };
+    if answer.exit != 0 {
+        return reply::respond_with(&answer, Format::Atom, at, String::new);
+    }
+    match feed(&at.frame(&|_| None), &door.config.public_http, &answer.stdout) {
+        Ok(xml) => reply::respond_with(&answer, Format::Atom, at, || xml),
+        Err(error) => reply::undrawn(&shown(at.path), &error, Format::Atom),
+    }
 }
 
 /// What a page's commands answer, in the form that is asked for.
@@ -296,12 +342,13 @@ fn canonical(path: &str) -> Option<String> {
     (place != path).then_some(place)
 }
 
-/// The page that is meant and its form: by suffix, or `?as=md` and `?as=json` where the path is that of a file.
+/// The page that is meant and its form: by suffix, or `?as=md`, `?as=json` and `?as=atom` where the path is that of a file.
 fn twin<'a>(path: &'a str, query: &str, headers: &HeaderMap) -> (&'a str, Format) {
     if find(path).is_some_and(|(page, _)| page.path.ends_with(&["**"])) {
         return match value(query, "as").as_deref() {
             Some("md") => (path, Format::Markdown),
             Some("json") => (path, Format::Json),
+            Some("atom") => (path, Format::Atom),
             _ => (path, Format::of(headers, Format::Html)),
         };
     }
@@ -310,6 +357,9 @@ fn twin<'a>(path: &'a str, query: &str, headers: &HeaderMap) -> (&'a str, Format
     }
     if let Some(path) = path.strip_suffix(".json") {
         return (path, Format::Json);
+    }
+    if let Some(path) = path.strip_suffix(".atom") {
+        return (path, Format::Atom);
     }
     (path, Format::of(headers, Format::Html))
 }
@@ -413,5 +463,11 @@ mod tests {
         let of = |path| twin(path, "", &HeaderMap::new());
         assert_eq!(of("/parser/issues/7.json"), ("/parser/issues/7", Format::Json));
         assert_eq!(of("/index.md"), ("/index", Format::Markdown));
+        assert_eq!(of("/parser/issues.atom"), ("/parser/issues", Format::Atom));
+        let asks = |path| find(path).unwrap().0.asks(Format::Atom).map(|ask| ask.command.name);
+        assert_eq!(asks("/index"), Some("today"));
+        assert_eq!(asks("/parser/pulls/7"), Some("details"));
+        assert_eq!(asks("/leaderboard"), None);
+        assert!(TABLE.iter().all(|page| page.feed.is_none_or(|(at, _)| at <= page.also.len())));
     }
 }

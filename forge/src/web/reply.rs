@@ -19,6 +19,8 @@ pub(super) enum Format {
     Markdown,
     /// JSON, as `--json`.
     Json,
+    /// A feed, of what lists something.
+    Atom,
 }
 
 /// Content type of Markdown.
@@ -26,6 +28,7 @@ pub(super) const MARKDOWN: &str = "text/markdown; charset=utf-8";
 /// Content type of pages.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
+const ATOM: &str = "application/atom+xml; charset=utf-8";
 /// Content type of what is shown as it stands.
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -52,6 +55,8 @@ pub(super) struct At<'a> {
     pub query: &'a str,
     /// Who is signed in.
     pub viewer: Option<&'a str>,
+    /// Whether what it lists is to be had as a feed.
+    pub has_feed: bool,
 }
 
 impl<'a> At<'a> {
@@ -62,7 +67,7 @@ impl<'a> At<'a> {
 
     /// The frame of what stands there.
     pub(super) fn frame(self, resolve: &'a Resolve<'a>) -> Frame<'a> {
-        Frame { path: self.path, query: self.query, viewer: self.viewer, resolve }
+        Frame { path: self.path, query: self.query, viewer: self.viewer, has_feed: self.has_feed, resolve }
     }
 }
 
@@ -72,7 +77,7 @@ pub(super) fn respond(door: &Door, reply: &Reply, format: Format, title: &str, a
     respond_with(reply, format, at, html)
 }
 
-/// A command's reply at `at`, which `html` draws where it is no refusal.
+/// A command's reply at `at`, which `html` draws where it is no refusal: a page, or a feed.
 pub(super) fn respond_with(reply: &Reply, format: Format, at: At<'_>, html: impl FnOnce() -> String) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match format {
@@ -80,6 +85,9 @@ pub(super) fn respond_with(reply: &Reply, format: Format, at: At<'_>, html: impl
         Format::Json => text(status, JSON, reply.stdout.clone()),
         Format::Markdown => text(status, MARKDOWN, both(reply)),
         Format::Html if reply.exit == 0 => text(status, HTML, html()),
+        Format::Atom if reply.exit == 0 => text(status, ATOM, html()),
+        // It was asked for as JSON.
+        Format::Atom => text(status, PLAIN, lines_of(&reply.stdout)),
         // What draws its answers itself was asked for as JSON.
         Format::Html if reply.stderr.is_empty() => failure(status, &lines_of(&reply.stdout), at),
         Format::Html => failure(status, &reply.stderr, at),
@@ -103,7 +111,7 @@ fn both(reply: &Reply) -> String {
 pub(super) fn refuse(refusal: &Refusal, status: StatusCode, format: Format) -> Response {
     match format {
         Format::Json => text(status, JSON, format!("{}\n", refusal.json())),
-        Format::Markdown => text(status, PLAIN, refusal.lines()),
+        Format::Markdown | Format::Atom => text(status, PLAIN, refusal.lines()),
         Format::Html => failure(status, &refusal.lines(), At::path("/")),
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn form(State(door): Shared, RawQuery(query): RawQuery, headers
 
 fn page(door: &Door, headers: &HeaderMap, query: &str, status: StatusCode, refusal: Option<&Refusal>) -> Response {
     let viewer = door.viewer(headers);
-    let at = At { path: "/login", query, viewer: viewer.as_deref() };
+    let at = At { path: "/login", query, viewer: viewer.as_deref(), has_feed: false };
     let to = back(&value(query, "to").unwrap_or_default());
     let (host, port) = door.config.ssh_host_port();
     let why = refusal.map(|refusal| refusal.why.as_str());

@@ -167,23 +167,31 @@ pub struct Reviewed {
     pub verdict: Verdict,
     /// The head it is about.
     pub head: Oid,
-    /// The line of that head that it is about, where it is about one.
+    /// The lines that it is about, where it is about some: of that head, or of what the change removes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Place>,
 }
 
-/// A line of a file.
+/// A line of a file, or some below one another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The file's path, names joined by slashes.
     pub path: String,
     /// The line's number, from 1.
     pub line: u64,
+    /// The last one's, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// Whether it is a line that the change removes: one of the round's base, not of its head.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub old: bool,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", one_line(&self.path), self.line)
+        let (minus, path) = (if self.old { "-" } else { "" }, one_line(&self.path));
+        write!(f, "{path}:{minus}{}", self.line)?;
+        self.to.map_or(Ok(()), |to| write!(f, "-{to}"))
     }
 }
 
@@ -230,5 +238,25 @@ pub struct PullClosed {}
 impl Subject for PullClosed {
     fn subject(&self) -> String {
         "closed without merging".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_head_is_written_as_it_was_before_there_were_others() {
+        let at = |to, old| Place { path: "src/lib.rs".to_owned(), line: 12, to, old };
+        let keys = |place: &Place| match rmpv::decode::read_value(&mut &crate::envelope::encode(place)[..]).unwrap() {
+            rmpv::Value::Map(fields) => fields.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>(),
+            other => panic!("{other}"),
+        };
+        assert_eq!(keys(&at(None, false)), ["\"path\"", "\"line\""]);
+        assert_eq!(keys(&at(Some(14), true)), ["\"path\"", "\"line\"", "\"to\"", "\"old\""]);
+        assert_eq!(
+            [at(None, false), at(Some(14), false), at(None, true)].map(|place| place.to_string()),
+            ["src/lib.rs:12", "src/lib.rs:12-14", "src/lib.rs:-12"]
+        );
     }
 }

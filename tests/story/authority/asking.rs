@@ -71,6 +71,8 @@ fn line(cast: &Cast, who: &Who, row: &str) -> Line {
         "pr" => plain(format!("pr parser/{pull}")),
         "pr close" => or(&[5], format!("pr close parser/{pull}")),
         "review" => plain(format!("review approve parser/{pull}")),
+        // Nobody said anything under that number.
+        "apply" => or(&[3], format!("apply parser/{pull} 999999")),
         "merge" => or(&[1, 5], format!("merge parser/{pull}")),
         "trace" => plain(format!("trace {head} --project parser")),
         "challenge" => plain(format!("challenge parser/{pull}")),
@@ -171,7 +173,7 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
     }
     // A form that ends something ends nothing here where it may: its command has rows of its own.
     let is_form = method == "POST" && (path.contains("{n}") || path.ends_with("/issues/new"));
-    let ends = ["/merge", "/close", "/reopen", "/accept"].iter().any(|last| path.ends_with(last));
+    let ends = ["/merge", "/apply", "/close", "/reopen", "/accept"].iter().any(|last| path.ends_with(last));
     let item = if path.contains("/pulls/") { pull } else { issue };
     let item = if ends && trial.cell == "yes" { "999999".to_owned() } else { item.to_string() };
     for (part, value) in [
@@ -195,7 +197,7 @@ pub fn route(cast: &Cast, trial: &Trial<'_>) -> Option<String> {
         service @ ("git-upload-pack" | "git-receive-pack") => (kind(service), "0000".to_owned()),
         _ if is_form => {
             let form = "Content-Type: application/x-www-form-urlencoded".to_owned();
-            (form, "text=a+word&verdict=approve&vote=up&title=Another".to_owned())
+            (form, "text=a+word&verdict=approve&vote=up&comment=1&title=Another".to_owned())
         }
         _ => ("Content-Type: application/json".to_owned(), check),
     };

@@ -4,7 +4,7 @@
 //! file is text, ids are whole, nothing is renamed or copied. Each section is held against the tree (mode and id before)
 //! and against itself (id after), so that whatever does not fit is named by its path. [`apply_abbreviated`] takes ids as a
 //! plain `git diff --no-renames` has them, and holds what there is of them against the same. [`lay_over`] takes some paths from
-//! one tree into another, whatever stands there.
+//! one tree into another, whatever stands there; [`put`] gives one file another content.
 //!
 //! Invariant: reads only; what it makes is handed back and stored nowhere. The patch may come from anybody: work and memory
 //! are bounded by `room` before they are spent, nesting by a cap.
@@ -12,6 +12,7 @@
 mod content;
 mod onto;
 mod parse;
+mod put;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::store::{Objects, ReadError};
 
 pub use onto::lay_over;
 use parse::Section;
+pub use put::put;
 
 /// Most directories above a file.
 /// Limit: directories above a file in a patch | {}

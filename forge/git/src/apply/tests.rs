@@ -289,3 +289,22 @@ fn paths_of_one_tree_are_laid_over_another_whatever_stands_there() {
     let short = lay_over(&store, from, to, &applied.paths, &mut 8);
     assert!(matches!(short, Err(ApplyError::TooMuch)), "{short:?}");
 }
+
+#[test]
+fn a_file_gets_another_content_and_all_else_stays() {
+    let (repo, from, _) = everything();
+    for path in ["text", "deep/er/and/deeper", "directory-to-file-"] {
+        let made = put(&repo.store(), from, path.as_bytes(), b"other\n".to_vec(), &mut { ROOM }).unwrap();
+        let blob = repo.git_bytes(&["hash-object", "-w", "--stdin"], b"other\n");
+        let blob = String::from_utf8(blob).unwrap().trim().to_owned();
+        repo.git(&["read-tree", &from.to_string()]);
+        repo.git(&["update-index", "--cacheinfo", &format!("100644,{blob},{path}")]);
+        assert_eq!(made.tree.to_string(), repo.git(&["write-tree"]).trim(), "{path}");
+        assert!(made.made.iter().any(|(id, _)| *id == made.tree));
+    }
+    for path in ["link", "module", "deep", "deep/er", "nothing", "text/x", "deep/nothing", "", "/text"] {
+        let refused = put(&repo.store(), from, path.as_bytes(), Vec::new(), &mut { ROOM });
+        assert!(matches!(refused, Err(ApplyError::Unfit { .. })), "{path}: {refused:?}");
+    }
+    assert!(matches!(put(&repo.store(), from, b"text", vec![0; 100], &mut 50), Err(ApplyError::TooMuch)));
+}
