@@ -24,7 +24,7 @@ export PROPTEST_RNG_SEED ?= 20261129
 # How many sets of others.
 SETS ?= 10
 
-.PHONY: help demo test check cases starter kill bench bench-gate bench-start swarm contests large fuzz setup
+.PHONY: help demo test check cases starter kill bench bench-gate bench-pages bench-start swarm contests large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
@@ -34,6 +34,7 @@ help:
 	@echo 'make starter each issue of the starter pack: its sealed tests fail until its golden patch is in (docs/starter.md)'
 	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
+	@echo 'make bench-pages  requests, bytes and time of each page, code pages beside plain git, on 50,000 files (the same flags)'
 	@echo 'make bench-start  time from a start to the first feed, with caches and without (EVENTS=n, REPOSITORIES=n, the same flags)'
 	@echo 'make swarm   1,000 agents walk the whole loop on one release build; nothing may fail or be lost (SWARM="--agents 100")'
 	@echo 'make contests  200 agents of known skill hold 1,000 contests beside farms; ratings find skill, farms gain nothing (CONTESTS="--agents 40")'
@@ -84,6 +85,10 @@ bench: setup
 bench-gate: setup
 	$(CARGO) build --locked --release -p forge
 	target/release/forge bench gate $(BENCH)
+
+bench-pages: setup
+	$(CARGO) build --locked --release -p forge
+	target/release/forge bench pages $(BENCH)
 
 bench-start: setup
 	$(CARGO) build --locked --release -p forge

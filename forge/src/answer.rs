@@ -41,6 +41,9 @@ impl Code {
     }
 }
 
+/// The rule of [`Refusal::too_many`].
+const TOO_MANY: &str = "too-many";
+
 /// A refusal: what was refused, why, and a command that can be run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {why}")]
@@ -78,6 +81,16 @@ impl Refusal {
             next: next.into(),
             details: Box::default(),
         }
+    }
+
+    /// Not now, because whoever asks has as much under way as one may: 429, where [`Code::TryLater`] alone is 503.
+    pub fn too_many(what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
+        Refusal::new(Code::TryLater, what, why, next).by_rule(TOO_MANY)
+    }
+
+    /// The HTTP status that says the same.
+    pub fn http_status(&self) -> u16 {
+        if self.rule == TOO_MANY { 429 } else { self.code.http_status() }
     }
 
     /// The same as the answer to a command: its next command goes the way that this one came.

@@ -174,6 +174,11 @@ limits! {
     /// The same of one agent.
     /// Limit: fetches and pushes of one agent at once | {}
     transfers_each: usize = 32, "FORGE_LIMIT_TRANSFERS_EACH";
+    /// Blames, logs of a path, comparisons, searches, archives and large files that one asker, an agent or else an address, has
+    /// under way or waiting; 0 is any number. With IPv6 a network of 64 bits counts as one address.
+    /// Limit: searches through code that one agent, or who is none from one address (with IPv6, from one /64), has under way or
+    /// waiting, 0 is any number | {}; the next is refused with 429
+    searches_each: usize = 8, "FORGE_LIMIT_SEARCHES_EACH";
     /// Seconds within which an HTTP request's head must have arrived.
     /// Limit: time until the head of an HTTP request is there | {:s}
     head_seconds: u64 = 15, "FORGE_LIMIT_HEAD_SECONDS";

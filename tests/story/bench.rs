@@ -1,7 +1,7 @@
 //! `forge bench`: that every row can be measured and says what it should. No number is judged.
 
 use serde_json::Value;
-use tests::tool;
+use tests::{plumbing, tool};
 
 /// Beginnings of the names of the rows, in order.
 const ROWS: [&str; 20] = [
@@ -111,8 +111,63 @@ fn bench_start_measures_a_start_with_each_set_of_caches() {
     check(&["start", "--repositories", "3"], &START_ROWS);
 }
 
+/// The same of `forge bench pages`.
+const PAGES_ROWS: [&str; 16] = [
+    "blob, first",
+    "blob, again",
+    "blame, first",
+    "blame, again",
+    "log, first",
+    "log, again",
+    "log of a path that changes often, first",
+    "log of a path that changes often, again",
+    "log of a path that seldom does, first",
+    "log of a path that seldom does, again",
+    "commit, first",
+    "commit, again",
+    "compare, first",
+    "compare, again",
+    "find, first",
+    "find, again",
+];
+
+#[test]
+fn bench_pages_looks_at_every_page_and_each_keeps_to_its_budget() {
+    // It fails by itself where a page loads too much.
+    let report = check(&["pages"], &PAGES_ROWS);
+    let looks = report["looks"].as_array().unwrap();
+    let pages: Vec<&str> = looks.iter().map(|look| look["page"].as_str().unwrap()).collect();
+    let code = ["tree", "blob", "blame", "log", "log of a path", "commit", "compare"];
+    let work = ["issue", "pull", "trace", "agent", "search", "find"];
+    assert_eq!(pages, [&["today", "project"][..], &code, &work].concat());
+    for look in looks {
+        let number = |key: &str| look[key].as_u64().unwrap();
+        // A page is never alone: its script is the other request.
+        assert_eq!(number("requests"), 2, "{look:#}");
+        // What comes is packed.
+        assert!(number("bytes") > 1_000 && number("bytes") < number("text"), "{look:#}");
+        for key in ["first_ms", "again_ms", "unchanged_ms"] {
+            assert!(look[key].as_f64().is_some_and(|took| took > 0.0), "{look:#}");
+        }
+    }
+    assert_eq!(report["faults"].as_array().map(Vec::len), Some(0), "{report:#}");
+}
+
+#[test]
+fn bench_pages_takes_a_repository_and_leaves_it_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let shape = tests::repository::Shape { commits: 60, files: 40, blobs: 1, blob_bytes: 4096 };
+    plumbing::git(dir.path(), &["init", "-q", "--bare", "-b", "trunk", "."]).ok();
+    tests::repository::make(dir.path(), &shape).unwrap();
+    plumbing::git(dir.path(), &["symbolic-ref", "HEAD", "refs/heads/main"]).ok();
+    let refs = || plumbing::git(dir.path(), &["for-each-ref"]).ok().stdout;
+    let before = refs();
+    check(&["pages", "--repository", dir.path().to_str().unwrap()], &PAGES_ROWS);
+    assert_eq!(refs(), before);
+}
+
 #[track_caller]
-fn check(what: &[&str], names: &[&str]) {
+fn check(what: &[&str], names: &[&str]) -> Value {
     let report = tool(&[&["bench"], what, &["--quick", "--json"]].concat()).ok().json();
     let rows = report["rows"].as_array().unwrap();
     assert_eq!(rows.len(), names.len(), "{report:#}");
@@ -142,4 +197,5 @@ fn check(what: &[&str], names: &[&str]) {
         assert!(machine[key].as_str().is_some_and(|text| !text.is_empty()), "{machine:#}");
     }
     assert!(machine["cores"].as_u64().is_some_and(|n| n > 0) && machine["memory_mib"].as_u64().is_some_and(|n| n > 0));
+    report
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tests::agent::{list, number, text};
@@ -277,4 +278,90 @@ fn many_searches_at_once_leave_room_for_everybody_else() {
     });
     assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
     assert!(statuses.contains(&200));
+}
+
+/// What a page answers to a request from the address `from` of this machine: its status, and what its `Retry-After` says.
+fn asked_from(forge: &Forge, from: &str, path: &str) -> (u16, String) {
+    let said = "%{http_code} %header{retry-after}";
+    let out = forge.curl(&["-s", "--interface", from, "-o", "/dev/null", "-w", said, &forge.http_url(path)]).ok();
+    let (status, after) = out.stdout.split_once(' ').unwrap();
+    (status.parse().unwrap(), after.trim().to_owned())
+}
+
+#[test]
+fn who_walks_every_blame_page_cannot_starve_others() {
+    const CONNECTIONS: usize = 24;
+    let forge = Forge::start();
+    let alpha = forge.agent("alpha");
+    alpha.json("project new parser");
+    let source = forge.scratch().join("source.git");
+    plumbing::git(forge.scratch(), &["init", "-q", "--bare", "-b", "main", "source.git"]).ok();
+    let shape = tests::repository::Shape { commits: 600, files: 8, blobs: 0, blob_bytes: 0 };
+    tests::repository::make(&source, &shape).unwrap();
+    alpha.git(&source, &["push", "-q", &alpha.ssh_url("parser"), "main"]).ok();
+    let ids = plumbing::git(&source, &["log", "--format=%H", "main"]).ok().stdout;
+    // Every page of every commit: none of them was made before.
+    let file = |n: u64| tests::repository::path(n % shape.files);
+    let pages: Vec<String> =
+        ids.lines().enumerate().map(|(n, id)| format!("/parser/blame/{}?at={id}", file(n as u64))).collect();
+    let (next, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let scrape = || {
+            let mut told = Vec::new();
+            while let (false, Some(page)) =
+                (over.load(Ordering::Relaxed), pages.get(next.fetch_add(1, Ordering::Relaxed)))
+            {
+                told.push(asked_from(&forge, "127.0.0.2", page));
+            }
+            told
+        };
+        let scrapers: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(scrape)).collect();
+        // The others come once it has met its share.
+        let begun = || forge.log().contains("status=429");
+        while next.load(Ordering::Relaxed) < pages.len() && !begun() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        for n in 0..6 {
+            let page = format!("/parser/blame/{}", file(n));
+            assert_eq!(asked_from(&forge, "127.0.0.3", &page).0, 200, "an address of its own");
+            let token = alpha.token("");
+            assert_eq!(
+                alpha.action(&token, &format!("blame parser:{}", file(n + 1))).0,
+                200,
+                "an agent, from any address"
+            );
+        }
+        over.store(true, Ordering::Relaxed);
+        let told: Vec<(u16, String)> = scrapers.into_iter().flat_map(|scraper| scraper.join().unwrap()).collect();
+        let refused: Vec<_> = told.iter().filter(|(status, _)| *status == 429).collect();
+        assert!(!refused.is_empty() && refused.iter().all(|(_, after)| after == "2"), "{told:?}");
+        assert!(told.iter().any(|(status, _)| *status == 200), "it has its share: {told:?}");
+        assert!(told.iter().all(|(status, _)| matches!(status, 200 | 429 | 503)), "{told:?}");
+    });
+}
+
+#[test]
+fn what_a_browser_has_is_confirmed_to_whoever_may_read_it_alone() {
+    let mut forge = Forge::start();
+    let (alpha, _) = founded(&forge);
+    let url = forge.http_url("/parser/tree");
+    let head = forge.curl(&["-s", "-D", "-", "-o", "/dev/null", &url]).ok().stdout;
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a page has a tag").trim().to_owned();
+    let known = format!("If-None-Match: {tag}");
+    let status = |forge: &Forge, headers: &[&str]| {
+        let headers: Vec<&str> = headers.iter().flat_map(|header| ["-H", header]).collect();
+        let fixed = ["-s", "-o", "/dev/null", "-w", "%{http_code}"];
+        forge.curl(&[&fixed[..], &headers, &[&forge.http_url("/parser/tree")]].concat()).ok().stdout
+    };
+    assert_eq!(status(&forge, &[&known]), "304");
+    assert_eq!(status(&forge, &[&known, "Authorization: Bearer void"]), "401", "a void token is nobody's");
+    let (good, limited) = (alpha.token(""), alpha.token("--project other"));
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    assert_eq!(status(&forge, &[&known, &bearer(&good)]), "200", "who looks is part of the tag");
+
+    assert_eq!(forge.stop(), 0);
+    forge.try_up(&[("FORGE_READ", "registered")]).unwrap();
+    assert_eq!(status(&forge, &[&known]), "403", "reading is closed now");
+    assert_eq!(status(&forge, &[&known, &bearer(&good)]), "200");
+    assert_eq!(status(&forge, &[&known, &bearer(&limited)]), "403", "its token is for another project");
 }

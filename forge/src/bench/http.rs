@@ -11,6 +11,10 @@ use std::net::{SocketAddr, TcpStream};
 pub struct Answer {
     /// Its status.
     pub status: u16,
+    /// How many bytes its head has.
+    pub head: usize,
+    /// What its `ETag` is.
+    pub tag: Option<String>,
     /// Its body, without framing.
     pub body: Vec<u8>,
 }
@@ -34,12 +38,25 @@ impl Client {
 
     /// Sends one request and reads the whole answer.
     pub fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
-        let mut request = format!("POST {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
+        self.ask("POST", path, headers, Some(body))
+    }
+
+    /// The same of a request that has no body.
+    pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+        self.ask("GET", path, headers, None)
+    }
+
+    fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> io::Result<Answer> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
-        request.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+        if let Some(body) = body {
+            request.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        request.push_str("\r\n");
         let mut bytes = request.into_bytes();
+        let body = body.unwrap_or_default();
         bytes.extend_from_slice(body);
         self.stream.get_mut().write_all(&bytes)?;
         self.answer()
@@ -56,14 +73,17 @@ impl Client {
 
     fn answer(&mut self) -> io::Result<Answer> {
         let first = self.line()?;
-        let status = first.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or_else(|| bad("no status"))?;
+        let (mut head, mut tag) = (first.len() + 2, None);
+        let status: u16 = first.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or_else(|| bad("no status"))?;
         let (mut length, mut chunked) = (None, false);
         loop {
             let line = self.line()?;
+            head += line.len() + 2;
             let Some((name, value)) = line.split_once(':') else { break };
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = value.trim().parse::<u64>().ok(),
                 "transfer-encoding" => chunked = value.trim().eq_ignore_ascii_case("chunked"),
+                "etag" => tag = Some(value.trim().to_owned()),
                 _ => {}
             }
         }
@@ -71,9 +91,11 @@ impl Client {
         match (chunked, length) {
             (true, _) => self.chunks(&mut body)?,
             (false, Some(length)) if length <= LONGEST => self.exactly(length, &mut body)?,
+            // Whoever has it already is sent nothing.
+            (false, _) if status == 304 => {}
             (false, _) => return Err(bad("an answer without a length")),
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, head, tag, body })
     }
 
     fn chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
@@ -115,7 +137,8 @@ mod tests {
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let answers = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 404 No\r\n\
-                Transfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1;x=y\r\nf\r\n0\r\n\r\n";
+                Transfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1;x=y\r\nf\r\n0\r\n\r\n\
+                HTTP/1.1 304 Same\r\nETag: W/\"x\"\r\n\r\n";
             stream.write_all(answers).unwrap();
             let mut seen = Vec::new();
             stream.read_to_end(&mut seen).unwrap();
@@ -126,6 +149,9 @@ mod tests {
         let second = client.post("/b", &[], b"").unwrap();
         assert_eq!((first.status, first.body.as_slice()), (200, b"abc".as_slice()));
         assert_eq!((second.status, second.body.as_slice()), (404, b"def".as_slice()));
+        assert_eq!((first.head, first.tag), ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n".len(), None));
+        let known = client.get("/c", &[("if-none-match", "W/\"x\"")]).unwrap();
+        assert_eq!((known.status, known.tag.as_deref(), known.body.len()), (304, Some("W/\"x\""), 0));
         drop(client);
         let seen = String::from_utf8(server.join().unwrap()).unwrap();
         assert!(

@@ -94,7 +94,7 @@ impl Report {
                 None => row.reference_name.clone(),
             };
             let ratio = row.ratio.map_or("–".to_owned(), show);
-            [
+            vec![
                 row.name.clone(),
                 measured(row.ours),
                 measured(row.reference),
@@ -104,22 +104,8 @@ impl Report {
                 against,
             ]
         });
-        let all: Vec<[String; 7]> = std::iter::once(head).chain(rows).collect();
-        let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..7).map(width).collect();
-        let mut text = String::new();
-        for row in &all {
-            let mut line = String::new();
-            for (at, cell) in row.iter().enumerate() {
-                let gap = " ".repeat(widths[at] - cell.chars().count());
-                let left = matches!(at, 0 | 5 | 6);
-                let (before, after) = if left { ("", gap.as_str()) } else { (gap.as_str(), "") };
-                line.push_str(&format!("{before}{cell}{after}  "));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text + &self.footer()
+        let all: Vec<Vec<String>> = std::iter::once(head.to_vec()).chain(rows).collect();
+        columns(&all, &[0, 5, 6]) + &self.footer()
     }
 
     fn footer(&self) -> String {
@@ -136,8 +122,27 @@ impl Report {
     }
 }
 
+/// Rows under each other, those columns that are words to the left. All rows have as many cells as the first.
+pub(super) fn columns(rows: &[Vec<String>], words: &[usize]) -> String {
+    let many = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..many).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            let gap = " ".repeat(widths[at] - cell.chars().count());
+            let (before, after) = if words.contains(&at) { ("", gap.as_str()) } else { (gap.as_str(), "") };
+            line.push_str(&format!("{before}{cell}{after}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// Three significant digits.
-fn show(value: f64) -> String {
+pub(super) fn show(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),

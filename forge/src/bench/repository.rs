@@ -31,7 +31,7 @@ pub fn path(n: u64) -> String {
 }
 
 /// Small deterministic noise.
-fn noise(seed: u64) -> u64 {
+pub fn noise(seed: u64) -> u64 {
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     x ^= x >> 12;
     x ^= x << 25;
@@ -96,7 +96,7 @@ impl<W: Write> Stream<W> {
 }
 
 /// Runs `git fast-import` in `git_dir` on what `write` writes.
-fn import(git_dir: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub fn import(git_dir: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut child = Command::new("git")
         .args(["fast-import", "--quiet", "--force", "--done"])
         .current_dir(git_dir)

@@ -366,7 +366,7 @@ pub const CHECK_SHOW: Command = Command {
 
 fn check_show(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let project = context.project(args.word(0).unwrap_or(""))?;
-    let commit = code::commit(&project, args.word(1).unwrap_or(""))?;
+    let commit = code::commit(context, &project, args.word(1).unwrap_or(""))?;
     let tree = tree_of(&project, commit)?;
     let checks = &project.snapshot.fold.checks;
     let lines = lines(checks, tree, None);

@@ -1,11 +1,12 @@
 //! What a command works with: who asks, the forge as of one moment, and the ways to a project, an item and a write.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use notes_schema::names::parse_number;
 use notes_schema::{ItemRef, ProjectName};
 
-use super::{Args, Command, Door};
+use super::{Args, Call, Command, Door};
 use crate::answer::{Code, Refusal};
 use crate::authority::{self, Actor, AgentActor, Ties};
 use crate::forge::Forge;
@@ -17,6 +18,8 @@ pub struct Context<'a> {
     pub forge: &'a Arc<Forge>,
     /// Who asks.
     pub actor: &'a Actor,
+    /// From which address, as far as that is known.
+    pub from: Option<IpAddr>,
     /// Through which door.
     pub door: Door,
     /// Everything up to here is in what this command reads.
@@ -51,8 +54,7 @@ pub enum Item {
 impl<'a> Context<'a> {
     pub(super) fn new(
         forge: &'a Arc<Forge>,
-        actor: &'a Actor,
-        door: Door,
+        call: &'a Call,
         command: &'static Command,
         args: &Args,
         body: Option<String>,
@@ -74,8 +76,9 @@ impl<'a> Context<'a> {
         let seq = forge.seq();
         Ok(Context {
             forge,
-            actor,
-            door,
+            actor: &call.actor,
+            from: call.from,
+            door: call.door,
             seq,
             root: forge.root(),
             body,

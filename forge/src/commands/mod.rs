@@ -48,10 +48,11 @@ mod vote;
 mod vouch;
 mod work;
 
-use notes_schema::ItemRef;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use notes_schema::ItemRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use agents::{PROFILE, REGISTER};
@@ -95,6 +96,8 @@ pub enum Door {
 pub struct Call {
     /// Who asks.
     pub actor: Actor,
+    /// From where, as far as the door knows.
+    pub from: Option<IpAddr>,
     /// Through what.
     pub door: Door,
     /// The command line, as ssh joins it or `POST /action` carries it.
@@ -256,7 +259,7 @@ pub async fn dispatch(forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead 
             stdout: if json { format!("{}\n", refusal.json()) } else { String::new() },
             stderr: if json { String::new() } else { refusal.lines() },
             exit: refusal.code as u8,
-            status: refusal.code.http_status(),
+            status: refusal.http_status(),
             file: None,
         },
     }
@@ -385,7 +388,7 @@ async fn run(
 ) -> Result<Answer, Refusal> {
     let (forge, call, args) = (forge.clone(), call.clone(), args.clone());
     let ran = tokio::task::spawn_blocking(move || {
-        let context = Context::new(&forge, &call.actor, call.door, command, &args, body)?;
+        let context = Context::new(&forge, &call, command, &args, body)?;
         (command.run)(&context, &args)
     });
     ran.await.unwrap_or_else(|error| {

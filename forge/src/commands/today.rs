@@ -19,7 +19,7 @@ use super::lists::{Listed, listed};
 use super::recent::{self, Recent};
 use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, needs};
-use crate::answer::{Answer, Code, Refusal, Render};
+use crate::answer::{Answer, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger;
 use crate::state::{PullStatus, Stage};

@@ -17,6 +17,9 @@ pub(super) enum Bench {
     Gate(Flags),
     /// From the start of a server to its first feed, with its caches and without.
     Start(Start),
+    /// What a first look at each page takes, and pages of code beside plain git, on a large repository; fails where a page is
+    /// over its budget of requests or bytes.
+    Pages(Pages),
     /// Many agents at once walk the whole loop on one server, and a watcher looks for lost, doubled and reordered writes.
     Swarm(Swarm),
     /// Agents of known skill hold contests on one server, farms cheat beside them; fails where ratings do not find skill, a farm
@@ -171,6 +174,42 @@ pub(super) struct Start {
     repositories: u64,
 }
 
+/// Flags of `forge bench pages`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Pages {
+    #[command(flatten)]
+    flags: Flags,
+    /// Files of the repository that is made.
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(20..=500_000))]
+    files: u64,
+    /// Commits of it.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(50..=1_000_000))]
+    commits: u64,
+    /// Takes this repository instead; it is copied, and nothing of it is changed.
+    #[arg(long, value_name = "DIR")]
+    repository: Option<PathBuf>,
+}
+
+/// Looks at every page, and prints; fails where one is over its budget.
+fn pages(Pages { flags, files, commits, repository }: Pages, log: Log, say: Say) -> ExitCode {
+    let (dir, quick) = (flags.dir(), flags.quick);
+    let (files, commits, rounds) = if quick { (60, 300, 1) } else { (files, commits, 5) };
+    let rounds = flags.rounds.map_or(rounds, usize::from);
+    let repository = repository.map(|given| given.canonicalize().unwrap_or(given));
+    let options = bench::PagesOptions { rounds, repository, files, commits, quick, dir };
+    let report = match bench::pages(&options, log, say) {
+        Ok(report) => report,
+        Err(error) => return super::fail(error),
+    };
+    let printed = print(flags.json, &report, || report.table());
+    match report.is_clean() {
+        true => printed,
+        false => super::fail(
+            "a page is over its budget: see above\nnext: look at what it loads, in a browser's network view",
+        ),
+    }
+}
+
 type Log<'a> = &'a dyn Fn(File);
 type Say<'a> = &'a dyn Fn(&str);
 
@@ -182,6 +221,7 @@ pub(super) fn run(bench: Bench) -> ExitCode {
         Bench::Gate(flags) => (flags.json, bench::gate(&flags.options(Vec::new(), None), log, say)),
         Bench::Swarm(flags) => return swarm(flags),
         Bench::Contests(flags) => return contests(flags),
+        Bench::Pages(flags) => return pages(flags, log, say),
         Bench::Start(start) => (start.flags.json, bench::start(&start.options(), log, say)),
     };
     let report = match measured {

@@ -167,7 +167,7 @@ async fn run(door: &Arc<Door>, who: Who, asked: Asked, stdin: DuplexStream, writ
 
 async fn command(door: &Arc<Door>, forge: &Arc<Forge>, actor: Actor, line: String, stdin: DuplexStream) -> Reply {
     let line = if line.is_empty() { "help".to_owned() } else { line };
-    let call = Call { actor, door: commands::Door::Ssh, line, only: None, json: false };
+    let call = Call { actor, from: None, door: commands::Door::Ssh, line, only: None, json: false };
     // One byte more than allowed, so that the command can tell a body that is too long from one that just fits.
     let mut body = Stall::new(stdin, door.config.limits.idle()).take(door.config.limits.body_bytes + 1);
     commands::dispatch(forge, call, &mut body).await

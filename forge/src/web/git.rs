@@ -196,7 +196,7 @@ async fn advertise(door: &Door, repository: String, query: Option<String>, heade
 }
 
 fn plain(refusal: &Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::FORBIDDEN);
+    let status = StatusCode::from_u16(refusal.http_status()).unwrap_or(StatusCode::FORBIDDEN);
     refuse(refusal, status)
 }
 

@@ -30,15 +30,16 @@ pub(super) fn known(headers: &HeaderMap, tag: &str) -> Option<Response> {
     let known = all.flat_map(|value| value.split(',')).any(|given| given.trim().trim_start_matches("W/") == bare);
     known.then(|| {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
-        tagged(&mut response, tag);
+        name(response.headers_mut(), tag);
         response
     })
 }
 
-fn tagged(response: &mut Response, tag: &str) {
+/// Says in the headers of an answer that `tag` names it.
+fn name(headers: &mut HeaderMap, tag: &str) {
     if let Ok(tag) = HeaderValue::from_str(tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static(VARY));
+        headers.insert(header::ETAG, tag);
+        headers.insert(header::VARY, HeaderValue::from_static(VARY));
     }
 }
 
@@ -51,11 +52,10 @@ pub(super) async fn finished(headers: &HeaderMap, tag: Option<&str>, response: R
     let (mut parts, body) = response.into_parts();
     let size = http_body_size(&body);
     let Some(size) = size.filter(|size| *size <= LONGEST) else {
-        let mut streaming = Response::from_parts(parts, body);
-        if let Some(tag) = tag.filter(|_| streaming.status() == StatusCode::OK) {
-            tagged(&mut streaming, tag);
+        if let Some(tag) = tag.filter(|_| parts.status == StatusCode::OK) {
+            name(&mut parts.headers, tag);
         }
-        return streaming;
+        return Response::from_parts(parts, body);
     };
     let Ok(bytes) = to_bytes(body, size).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -65,9 +65,7 @@ pub(super) async fn finished(headers: &HeaderMap, tag: Option<&str>, response: R
         if let Some(known) = known(headers, &tag) {
             return known;
         }
-        let mut tagged_parts = Response::from_parts(parts, Body::empty());
-        tagged(&mut tagged_parts, &tag);
-        parts = tagged_parts.into_parts().0;
+        name(&mut parts.headers, &tag);
     }
     let text = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_text);
     if bytes.len() < WORTH_IT || !text || !takes_gzip(headers) {

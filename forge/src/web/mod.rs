@@ -18,6 +18,7 @@ mod live;
 mod onboarding;
 pub(crate) mod pages;
 mod patches;
+mod peer;
 pub mod probe;
 mod reply;
 pub(crate) mod routes;
@@ -27,6 +28,7 @@ mod submission;
 pub mod tls;
 mod work;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -35,6 +37,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -149,12 +153,13 @@ pub async fn serve(
     socket::accept(listener, "http", most, BUSY, stop.clone(), |stream| {
         let (service, builder, limits, stop) = (service.clone(), builder.clone(), config.limits.clone(), stop.clone());
         let tls = tls.clone();
+        let from = stream.peer_addr().ok().map(|peer| peer.ip());
         async move {
             let cut = CancellationToken::new();
             let socket = Socket::new(stream, &cut, limits.idle()).expect_first(SHORTEST, limits.head());
-            let Some(tls) = tls else { return connection(socket, service, &builder, &limits, stop).await };
+            let Some(tls) = tls else { return connection(socket, from, service, &builder, &limits, stop).await };
             match timeout(limits.head(), tls.accept(socket)).await {
-                Ok(Ok(secured)) => connection(secured, service, &builder, &limits, stop).await,
+                Ok(Ok(secured)) => connection(secured, from, service, &builder, &limits, stop).await,
                 Ok(Err(e)) => tracing::debug!("http: no TLS came about: {e}"),
                 Err(_) => tracing::debug!("http: no TLS came about in time"),
             }
@@ -178,11 +183,13 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    from: Option<IpAddr>,
     service: TowerToHyperService<Router>,
     builder: &Builder<TokioExecutor>,
     limits: &Limits,
     stop: CancellationToken,
 ) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| peer::of(from, service.call(request)));
     let mut running = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = running.as_mut() => Some(ended),

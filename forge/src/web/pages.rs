@@ -38,8 +38,8 @@ pub(crate) struct Page {
     view: Option<View>,
     /// The feed of what it lists: of which of its answers, and what draws it.
     feed: Option<(usize, atom::Feed)>,
-    /// Whether refs alone decide what it says: those of its project and of `forge.git`. Then who has it is told so before any
-    /// command runs. (A link to what another project made since may be missing until either moves.)
+    /// Whether refs alone decide what it says: those of its project and of `forge.git`. Then whoever has it, and may ask for it,
+    /// is told so before any command runs. (A link to what another project made since may be missing until either moves.)
     by_refs: bool,
 }
 
@@ -265,7 +265,9 @@ pub(super) async fn page(
     };
     let viewer = door.viewer(&headers);
     let at = At { path, query: &query, viewer: viewer.as_deref(), has_feed: page.feed.is_some() };
-    let tag = page.by_refs.then(|| named.first().and_then(|project| door.refs_of(project))).flatten().map(|refs| {
+    let refs = named.first().filter(|_| page.by_refs);
+    let refs = refs.and_then(|project| door.refs_for(&headers, page.ask.command, project));
+    let tag = refs.map(|refs| {
         let form = format!("{format:?}");
         kept::tag(&[assets::build(), &refs, viewer.as_deref().unwrap_or(""), uri.path(), &query, &form])
     });

@@ -95,7 +95,7 @@ pub(super) fn respond_with(reply: &Reply, format: Format, at: At<'_>, html: impl
     let exit = HeaderValue::from(u16::from(reply.exit));
     response.headers_mut().insert("x-forge-exit", exit);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static(kept::VARY));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     }
     response

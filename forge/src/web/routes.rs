@@ -12,9 +12,11 @@ use axum::{Extension, Router};
 use git::wire::Service;
 use tokio::sync::{Semaphore, watch};
 
-use super::{action, credentials, forms, git as wire, healthy, live, onboarding, pages, session, statuses, submission};
+use super::{
+    action, credentials, forms, git as wire, healthy, live, onboarding, pages, peer, session, statuses, submission,
+};
 use crate::answer::{Code, Refusal};
-use crate::authority::Actor;
+use crate::authority::{self, Actor};
 use crate::commands::{self, Call, Command, Reply};
 use crate::config::Config;
 use crate::forge::Forge;
@@ -165,7 +167,7 @@ impl Door {
             }
         };
         let actor = self.actor(headers)?;
-        let call = Call { actor, door: commands::Door::Http, line, only, json };
+        let call = Call { actor, from: peer::address(), door: commands::Door::Http, line, only, json };
         Ok(commands::dispatch(&self.forge, call, &mut body).await)
     }
 
@@ -229,9 +231,12 @@ impl Door {
         })
     }
 
-    /// A word that changes with every ref of a project and of `forge.git`.
-    pub(super) fn refs_of(&self, project: &str) -> Option<String> {
-        let project = self.forge.project(&project.parse().ok()?).ok()?.snapshot();
+    /// A word that changes with every ref of a project and of `forge.git`; `None` for whoever may not ask `command` of it.
+    pub(super) fn refs_for(&self, headers: &HeaderMap, command: &Command, project: &str) -> Option<String> {
+        let (actor, name) = (self.actor(headers).ok()?, project.parse().ok()?);
+        let rank = self.forge.rank(&actor);
+        authority::permit(&actor, rank, command.operation(), Some(&name), self.forge.config().read).ok()?;
+        let project = self.forge.project(&name).ok()?.snapshot();
         Some(format!("{:?} {:?} {:?}", project.project, project.tip?, self.forge.root().tip?))
     }
 

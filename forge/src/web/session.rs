@@ -62,7 +62,7 @@ pub(super) async fn begin(State(door): Shared, headers: HeaderMap, body: Body) -
         Ok(id) => see(&door, &back(to), Some(&format!("{id}; Max-Age={}", LASTS_MS / 1000))),
         Err(refusal) => {
             let query = format!("to={}", frontend::filters::percent(&back(to), false));
-            let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::FORBIDDEN);
+            let status = StatusCode::from_u16(refusal.http_status()).unwrap_or(StatusCode::FORBIDDEN);
             page(&door, &headers, &query, status, Some(&refusal))
         }
     }

@@ -56,7 +56,7 @@ impl Failed {
 
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Failed {
-        Failed::with(refusal.code.http_status(), refusal.json())
+        Failed::with(refusal.http_status(), refusal.json())
     }
 }
 

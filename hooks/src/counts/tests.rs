@@ -91,7 +91,7 @@ test result: \u{1b}[32mok\u{1b}[0m. 4 passed; 0 failed; 0 ignored; 0 measured; 0
 #[test]
 fn tap_is_read_with_its_plan() {
     let text = "TAP version 14\n1..6\nok 1 - reads\nnot ok 2 - writes\n  not ok 1 - inner\nok 3 # SKIP no disk\n\
-                not ok 4 - later # TODO soon\nok\n";
+                not ok 4 - later # todo soon\nok\n";
     assert_eq!(count(text), counted("tap", [2, 2, 2], &["writes"]), "one of six is missing");
     assert_eq!(count("1..0 # skipped: nothing here\n"), counted("tap", [0, 0, 0], &[]));
     assert_eq!(count("ok 1\n1..1\n"), counted("tap", [1, 0, 0], &[]), "the plan may come last");

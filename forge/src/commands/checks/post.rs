@@ -91,7 +91,7 @@ fn check_post(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         }
     };
     let posting = checked(posting)?;
-    let (commit, tree) = place(&project, args.word(1).unwrap_or(""))?;
+    let (commit, tree) = place(context, &project, args.word(1).unwrap_or(""))?;
     let (by, of) = (context.author()?, project.repository.name().clone());
     let agent = by.agent.clone();
     let fact = CheckPosted {
@@ -197,8 +197,8 @@ fn is_url(text: &str) -> bool {
 
 /// The commit and the tree that are meant: a commit that a ref reaches, or the tree of an open pull request or of the
 /// default branch.
-fn place(project: &Project, word: &str) -> Result<(Oid, Oid), Refusal> {
-    let refused = match code::commit(project, word) {
+fn place(context: &Context, project: &Project, word: &str) -> Result<(Oid, Oid), Refusal> {
+    let refused = match code::commit(context, project, word) {
         Ok(commit) => return Ok((commit, tree_of(project, commit)?)),
         Err(refusal) => refusal,
     };

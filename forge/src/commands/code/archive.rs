@@ -27,6 +27,9 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Limit: names of the files of one `archive` | {:bytes} together; more are refused
 const MOST_NAMES: usize = 64 << 20;
 
+/// What one holds in memory while it is sent, as it is counted.
+const HELD: u64 = 16 << 20;
+
 #[derive(Serialize)]
 struct Archive {
     project: ProjectName,
@@ -60,13 +63,14 @@ pub const ARCHIVE: Command = Command {
 fn run_archive(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, path) = place(context, args.word(0))?;
     let rev = args.word(1).unwrap_or("");
-    let tip = commit(&project, rev)?;
+    let tip = commit(context, &project, rev)?;
     let (store, name) = (project.repository.store().clone(), project.repository.name().clone());
     let read = store.commit(tip).map_err(unreadable)?;
     let there = standing(&store, read.tree, path)?.filter(|there| there.mode == Mode::Tree);
     let there = there.ok_or_else(|| missing(&name, &format!("{name}:{path}"), "there is no directory at this path"))?;
-    let turn = turn::take()?;
+    let mut turn = turn::take(context)?;
     let (entries, bytes) = measured(&store, &name, there.id)?;
+    turn.sends(HELD)?;
     let named: String = if rev.is_empty() { "HEAD" } else { rev }
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' })
@@ -82,12 +86,13 @@ fn run_archive(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         project: name,
     });
     let (tree, time) = (there.id, u64::try_from(read.committer_seconds).unwrap_or(0));
-    // The turn lasts until the bytes were sent.
+    // The turn lasts until the bytes were sent; while they wait for whoever takes them, others have it.
     let turn = Mutex::new(Some(turn));
     let file_name = format!("{top}.tar.gz");
     let write = move |to: &mut dyn Write| {
-        let _turn = turn.lock().expect("invariant: no panic under this lock").take();
-        write(&store, tree, &top, time, to)
+        let turn = turn.lock().expect("invariant: no panic under this lock").take();
+        let turn = turn.ok_or_else(|| io::Error::other("an archive is written once"))?;
+        write(&store, tree, &top, time, &mut turn.writing(to))
     };
     Ok(answer.with_file(File { name: file_name, size: None, write: Arc::new(write) }))
 }

@@ -90,12 +90,12 @@ pub const BLAME: Command = Command {
 
 fn run_blame(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, path) = place(context, args.word(0))?;
-    let tip = commit(&project, args.word(1).unwrap_or(""))?;
+    let tip = commit(context, &project, args.word(1).unwrap_or(""))?;
     let first = line_number(context, args, "from")?;
     let (store, name) = (project.repository.store().as_ref(), project.repository.name().clone());
     let tree = store.commit(tip).map_err(unreadable)?.tree;
     let bytes = path_bytes(store, tree, path)?;
-    let blamed = blamed(store, tip, &bytes).map_err(|failed| match failed {
+    let blamed = blamed(context, store, tip, &bytes).map_err(|failed| match failed {
         Failed::Busy(refusal) => refusal,
         Failed::Blame(BlameError::NoFile) => missing(&name, &format!("{name}:{path}"), "there is no file at this path"),
         Failed::Blame(error @ BlameError::TooLarge(..)) => {
@@ -162,7 +162,7 @@ enum Failed {
 }
 
 /// A blame, kept or made: the pages of one file are asked for one after the other.
-fn blamed(store: &Store, tip: Oid, path: &[u8]) -> Result<Arc<Blamed>, Failed> {
+fn blamed(context: &Context, store: &Store, tip: Oid, path: &[u8]) -> Result<Arc<Blamed>, Failed> {
     let known = || {
         let kept = KEPT.lock().expect("invariant: no panic under this lock");
         kept.iter().find(|(commit, name, _)| *commit == tip && name == path).map(|(_, _, blamed)| blamed.clone())
@@ -170,7 +170,7 @@ fn blamed(store: &Store, tip: Oid, path: &[u8]) -> Result<Arc<Blamed>, Failed> {
     if let Some(blamed) = known() {
         return Ok(blamed);
     }
-    let _turn = turn::take().map_err(Failed::Busy)?;
+    let _turn = turn::take(context).map_err(Failed::Busy)?;
     // Whoever had the turn before may have asked the same.
     if let Some(blamed) = known() {
         return Ok(blamed);

@@ -2,10 +2,13 @@
 //!
 //! Invariant: what is no text is named and not shown; a file is read only where it is small enough for it.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use notes_schema::{Oid, ProjectName};
 use serde::Serialize;
 
-use super::{commit, line_number, missing, place, standing, unreadable};
+use super::{commit, line_number, missing, place, standing, turn, unreadable};
 use crate::answer::{Answer, Code, File, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::commands::pulls::cleaned;
@@ -29,6 +32,8 @@ pub(super) const MOST_READ: u64 = 16 << 20;
 /// Largest file that is sent.
 /// Limit: file that `cat --raw` and `/<project>/raw` send | {:bytes}; a larger one comes with a clone
 const MOST_SENT: u64 = 100 << 20;
+/// A file up to this size fits into what is made ahead of a reader.
+const SMALL: u64 = 256 << 10;
 /// Where git looks for a byte that no text has.
 const LOOKED_FOR: usize = 8000;
 /// A pointer of Git LFS is smaller than this.
@@ -102,7 +107,7 @@ pub const CAT: Command = Command {
 fn run_cat(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, path) = place(context, args.word(0))?;
     let rev = args.word(1).unwrap_or("");
-    let (tip, from) = (commit(&project, rev)?, line_number(context, args, "from")?);
+    let (tip, from) = (commit(context, &project, rev)?, line_number(context, args, "from")?);
     let (store, name) = (project.repository.store().as_ref(), project.repository.name().clone());
     let tree = store.commit(tip).map_err(unreadable)?.tree;
     let no_file = |why: &str, next: String| Refusal { next, ..missing(&name, &format!("{name}:{path}"), why) };
@@ -122,6 +127,12 @@ fn run_cat(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         let why = format!("it has {size} bytes, and at most {MOST_SENT} are sent: clone the project");
         return Err(Refusal::new(Code::Refused, path, why, format!("project show {name}")));
     }
+    // What a reader may take at once needs no turn.
+    let turn = match raw && size > SMALL {
+        true => Some(turn::take(context)?),
+        false => None,
+    };
+    let turn = turn.map(|mut turn| turn.sends(size).map(|()| turn)).transpose()?;
     let data = match raw || size <= MOST_READ {
         true => store.get_kind(there.id, Kind::Blob).map_err(unreadable)?.data,
         false => bytes::Bytes::new(),
@@ -161,7 +172,22 @@ fn run_cat(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         next,
         project: name,
     });
-    Ok(if raw { answer.with_file(File::of_bytes(file_name, data)) } else { answer })
+    Ok(match turn {
+        _ if !raw => answer,
+        None => answer.with_file(File::of_bytes(file_name, data)),
+        Some(turn) => answer.with_file(sent(file_name, data, turn)),
+    })
+}
+
+/// A large file: its turn lasts until it was sent; while its bytes wait for whoever takes them, others have it.
+fn sent(name: String, data: bytes::Bytes, turn: turn::Turn) -> File {
+    let (size, turn) = (Some(data.len() as u64), Mutex::new(Some(turn)));
+    let write = move |to: &mut dyn Write| {
+        let turn = turn.lock().expect("invariant: no panic under this lock").take();
+        let turn = turn.ok_or_else(|| io::Error::other("a file is written once"))?;
+        turn.writing(to).write_all(&data)
+    };
+    File { name, size, write: Arc::new(write) }
 }
 
 /// Whether git takes it for binary.

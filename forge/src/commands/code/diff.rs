@@ -84,7 +84,7 @@ fn run_diff(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let word = args.word(1).unwrap_or("");
     let (old, new, from_base) = range(word).ok_or_else(|| context.usage("it takes two commits: A..B"))?;
     let (store, name) = (project.repository.store().as_ref(), project.repository.name().clone());
-    let (mut old, new) = (commit(&project, old)?, commit(&project, new)?);
+    let (mut old, new) = (commit(context, &project, old)?, commit(context, &project, new)?);
     if from_base {
         let base = history::merge_base(store, old, new).map_err(unreadable)?;
         old = base.ok_or_else(|| missing(&name, word, "the two have no commit in common; use two dots"))?;
@@ -92,7 +92,7 @@ fn run_diff(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let tree = |id| store.commit(id).map(|commit| commit.tree).map_err(unreadable);
     let (old_tree, new_tree) = (tree(old)?, tree(new)?);
     let bytes = path_bytes(store, new_tree, path)?;
-    let _turn = turn::take()?;
+    let _turn = turn::take(context)?;
     let changed = changed(store, Some(old_tree), new_tree, &bytes)?;
     Ok(Answer::of(&Diff {
         next: format!("log {name} {word}").replace("...", ".."),
@@ -186,12 +186,12 @@ pub const SHOW: Command = Command {
 
 fn run_show(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, path) = place(context, args.word(0))?;
-    let id = commit(&project, args.word(1).unwrap_or(""))?;
+    let id = commit(context, &project, args.word(1).unwrap_or(""))?;
     let (store, name) = (project.repository.store().as_ref(), project.repository.name().clone());
     let read = store.commit(id).map_err(unreadable)?;
     let parent = read.parents.first().map(|parent| store.commit(*parent)).transpose().map_err(unreadable)?;
     let bytes = path_bytes(store, read.tree, path)?;
-    let _turn = turn::take()?;
+    let _turn = turn::take(context)?;
     let changed = changed(store, parent.map(|parent| parent.tree), read.tree, &bytes)?;
     let next = match read.parents.first() {
         Some(parent) => format!("show {name} {parent}"),

@@ -124,12 +124,12 @@ fn run_grep(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let text = args.words[1..].join(" ");
     let rev = args.value("at").unwrap_or("");
     let pattern = pattern(context, args, &text)?;
-    let tip = commit(&project, rev)?;
+    let tip = commit(context, &project, rev)?;
     let (store, name) = (project.repository.store().as_ref(), project.repository.name().clone());
     let tree = store.commit(tip).map_err(unreadable)?.tree;
     let there = standing(store, tree, path)?;
     let there = there.ok_or_else(|| missing(&name, &format!("{name}:{path}"), "there is nothing at this path"))?;
-    let _turn = turn::take()?;
+    let _turn = turn::take(context)?;
     let mut search = Search::new(store, &pattern);
     match there.mode {
         // A form that nobody filled in.

@@ -86,9 +86,9 @@ fn run_log(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, path) = place(context, args.word(0))?;
     let revision = args.word(1).unwrap_or("");
     let (old, new) = match range(revision) {
-        Some((old, new, false)) => (Some(commit(&project, old)?), commit(&project, new)?),
+        Some((old, new, false)) => (Some(commit(context, &project, old)?), commit(context, &project, new)?),
         Some((_, _, true)) => return Err(context.usage("a log takes A..B: what B has and A has not")),
-        None => (None, commit(&project, revision)?),
+        None => (None, commit(context, &project, revision)?),
     };
     let limit = match args.value("limit").map(str::parse::<usize>) {
         None => LISTED,
@@ -100,7 +100,7 @@ fn run_log(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let store = project.repository.store().as_ref();
     let tree = store.commit(new).map_err(unreadable)?.tree;
     let bytes = path_bytes(store, tree, path)?;
-    let _turn = if path.is_empty() && old.is_none() { None } else { Some(turn::take()?) };
+    let _turn = if path.is_empty() && old.is_none() { None } else { Some(turn::take(context)?) };
     let query = log::Query {
         tip: new,
         not: old.as_slice(),

@@ -61,7 +61,7 @@ fn unreadable(error: impl ToString) -> Refusal {
 
 /// The commit that people mean by `name`: a branch, a tag, any ref, or an id, whole or its first digits. Nothing is the
 /// default branch.
-pub(super) fn commit(project: &Project, name: &str) -> Result<Oid, Refusal> {
+pub(super) fn commit(context: &Context, project: &Project, name: &str) -> Result<Oid, Refusal> {
     let (snapshot, store) = (&project.snapshot, project.repository.store().as_ref());
     if name.is_empty() || name == "HEAD" {
         let empty = || missing(&snapshot.project, "HEAD", "nothing was pushed to the default branch yet");
@@ -73,9 +73,9 @@ pub(super) fn commit(project: &Project, name: &str) -> Result<Oid, Refusal> {
     });
     let found = match (named, name.parse::<Oid>()) {
         (Some(id), _) => id,
-        (None, Ok(id)) if is_reached(project, id)? => id,
+        (None, Ok(id)) if is_reached(context, project, id)? => id,
         (None, Ok(_)) => return Err(missing(&snapshot.project, name, NO_COMMIT)),
-        (None, Err(_)) => beginning(project, name)?,
+        (None, Err(_)) => beginning(context, project, name)?,
     };
     match store.kind(found).map_err(unreadable)? {
         Some(Kind::Commit) => Ok(found),
@@ -86,7 +86,7 @@ pub(super) fn commit(project: &Project, name: &str) -> Result<Oid, Refusal> {
 const NO_COMMIT: &str = "it is no branch, no tag, and no id of a commit that one of them reaches";
 
 /// The one commit that begins with these digits, among those that a reader may see.
-fn beginning(project: &Project, digits: &str) -> Result<Oid, Refusal> {
+fn beginning(context: &Context, project: &Project, digits: &str) -> Result<Oid, Refusal> {
     let nothing = || missing(&project.snapshot.project, digits, NO_COMMIT);
     let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     if !(FEWEST_DIGITS..40).contains(&digits.len()) || !digits.bytes().all(hex) {
@@ -95,7 +95,7 @@ fn beginning(project: &Project, digits: &str) -> Result<Oid, Refusal> {
     let all = project.repository.store().commits_beginning(digits);
     let mut seen = Vec::new();
     for id in all.into_iter().take(MOST_ALIKE) {
-        if is_reached(project, id)? {
+        if is_reached(context, project, id)? {
             seen.push(id);
         }
     }
@@ -111,7 +111,7 @@ fn beginning(project: &Project, digits: &str) -> Result<Oid, Refusal> {
     }
 }
 
-fn is_reached(project: &Project, id: Oid) -> Result<bool, Refusal> {
+fn is_reached(context: &Context, project: &Project, id: Oid) -> Result<bool, Refusal> {
     let (snapshot, store) = (&project.snapshot, project.repository.store().as_ref());
     if !matches!(store.kind(id), Ok(Some(Kind::Commit))) {
         return Ok(false);
@@ -121,7 +121,7 @@ fn is_reached(project: &Project, id: Oid) -> Result<bool, Refusal> {
     if default.is_some_and(|tip| is_known(id, tip)) {
         return Ok(true);
     }
-    let _turn = turn::take()?;
+    let _turn = turn::take(context)?;
     if let Some(tip) = default
         && history::is_ancestor(store, id, tip).map_err(unreadable)?
     {

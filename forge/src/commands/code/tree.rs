@@ -116,7 +116,7 @@ pub const TREE: Command = Command {
 fn run_tree(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (project, path) = place(context, args.word(0))?;
     let rev = args.word(1).unwrap_or("");
-    let (tip, from) = (commit(&project, rev)?, line_number(context, args, "from")?);
+    let (tip, from) = (commit(context, &project, rev)?, line_number(context, args, "from")?);
     let (store, name) = (project.repository.store().as_ref(), project.repository.name().clone());
     let last = store.commit(tip).map_err(unreadable)?;
     let nothing = || missing(&name, &format!("{name}:{path}"), "there is nothing at this path");

@@ -116,8 +116,8 @@ pub(super) fn walk_tips(report: &mut Report, snapshot: &Snapshot, objects: &Hash
 
 /// Reads and hashes everything that `tip` reaches and `seen` does not hold yet.
 pub(super) fn walk(objects: &Hashing, tip: Oid, seen: &mut BTreeSet<Oid>) -> Result<(), ReadError> {
-    let mut todo = vec![tip];
-    while let Some(id) = todo.pop() {
+    let mut left = vec![tip];
+    while let Some(id) = left.pop() {
         if !seen.insert(id) {
             continue;
         }
@@ -127,14 +127,14 @@ pub(super) fn walk(objects: &Hashing, tip: Oid, seen: &mut BTreeSet<Oid>) -> Res
             Kind::Blob => {}
             Kind::Commit => {
                 let commit = object::read_commit(&object.data).map_err(malformed)?;
-                todo.push(commit.tree);
-                todo.extend(commit.parents);
+                left.push(commit.tree);
+                left.extend(commit.parents);
             }
             Kind::Tree => {
                 let entries = object::read_tree(&object.data).map_err(malformed)?;
-                todo.extend(entries.iter().filter(|e| e.mode != object::Mode::Submodule).map(|e| e.id));
+                left.extend(entries.iter().filter(|e| e.mode != object::Mode::Submodule).map(|e| e.id));
             }
-            Kind::Tag => todo.push(object::tag_target(&object.data).map_err(malformed)?.0),
+            Kind::Tag => left.push(object::tag_target(&object.data).map_err(malformed)?.0),
         }
     }
     Ok(())
