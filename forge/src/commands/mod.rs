@@ -23,6 +23,7 @@ mod line;
 mod lists;
 mod login;
 mod mail;
+mod may;
 mod merge;
 mod needs;
 mod notes;

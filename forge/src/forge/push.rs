@@ -171,7 +171,8 @@ fn told(forge: &Forge, repository: &Repository, agent: &AgentActor, judged: Judg
     for refusal in judged.results.iter().filter_map(|(_, result)| result.as_ref().err()) {
         forge.note_refusal(repository.name(), &agent.name, refusal);
     }
-    let shown = |(name, result): (RefName, Result<(), Refusal>)| (name.into(), result.map_err(|refusal| line(&refusal)));
+    let shown =
+        |(name, result): (RefName, Result<(), Refusal>)| (name.into(), result.map_err(|refusal| line(&refusal)));
     let address = |message: String| message.replace("{http}", &forge.config().public_http);
     PushOutcome {
         results: judged.results.into_iter().map(shown).collect(),
