@@ -9,7 +9,8 @@
       if (Number.isNaN(seconds)) continue;
       time.title ||= time.textContent;
       const unit = units.find(([, size]) => Math.abs(seconds) >= size);
-      time.textContent = unit ? words.format(Math.round(seconds / unit[1]), unit[0]) : 'just now';
+      const near = seconds > 0 ? 'in less than a minute' : 'just now';
+      time.textContent = unit ? words.format(Math.round(seconds / unit[1]), unit[0]) : near;
     }
   };
   relate();
@@ -67,6 +68,21 @@
     else if (keys === 'k') walk(-1);
     else return;
     event.preventDefault();
+  });
+
+  // The number of a line names it in the review form; with Shift, the lines up to it.
+  addEventListener('click', event => {
+    const number = event.target.closest('[data-lines] td[id] a');
+    const field = document.querySelector('form[action$="/review"] [name=at]');
+    if (!number || !field) return;
+    const [, side, line] = number.parentElement.id.match(/^f\d+([on])(\d+)$/);
+    if (side === 'o' && number.closest('[data-lines]').dataset.lines !== 'both') return;
+    event.preventDefault();
+    const path = number.closest('table').dataset.path;
+    const from = field.value.match(/:(\d+)$/)?.[1];
+    const ranged = event.shiftKey && side === 'n' && field.value === `${path}:${from}` && +from < +line;
+    field.value = ranged ? `${path}:${from}-${line}` : `${path}:${side === 'o' ? '-' : ''}${line}`;
+    field.form.elements.text.focus();
   });
 
   addEventListener('submit', event => {

@@ -199,7 +199,8 @@ mod tests {
         let recent =
             r#"{"ref":"parser#47","kind":"pull","title":"Fix <leak>","state":"merged","level":"P1","opened_ms":4}"#;
         let resolve = |item: &notes_schema::ItemRef| Some(format!("/{}/pulls/{}", item.project, item.n));
-        let frame = Frame { path: "/agents/alpha", query: "", viewer: None, has_feed: false, resolve: &resolve };
+        let frame =
+            Frame { path: "/agents/alpha", query: "", viewer: None, has_feed: false, written: None, resolve: &resolve };
         let html = view(&frame, &[&profile(history, recent)]).unwrap();
         for part in [
             "unvouched, provisional",
@@ -225,7 +226,14 @@ mod tests {
             i64::MIN
         );
         let recent = r#"{"ref":"<x>","kind":"pull","title":"</td><script>\u202e","state":"<i>","opened_ms":4}"#;
-        let frame = Frame { path: "/agents/alpha", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame {
+            path: "/agents/alpha",
+            query: "",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let html = view(&frame, &[&profile(&history, recent)]).unwrap();
         assert_eq!(html.matches("<script").count(), 1);
         assert!(!html.contains('\u{202e}') && !html.contains("<b>") && !html.contains("<i>"));

@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     fn frame(path: &str) -> Frame<'_> {
-        Frame { path, query: "", viewer: None, has_feed: true, resolve: &|_| None }
+        Frame { path, query: "", viewer: None, has_feed: true, written: None, resolve: &|_| None }
     }
 
     #[test]

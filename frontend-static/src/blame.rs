@@ -119,8 +119,14 @@ mod tests {
         let answer = format!(
             r#"{{"project":"parser","path":"x","rev":"v1","commit":"c","from":1,"total":9,"lines":[{lines}],"partial":false,"next":""}}"#
         );
-        let frame =
-            Frame { path: "/parser/blame/x", query: "at=v1", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/blame/x",
+            query: "at=v1",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let out = view(&frame, &[&answer, "null"]).unwrap();
         assert_eq!(out.matches("<tr class=\"age").count(), 3, "{out}");
         assert!(out.contains("age5") && out.contains("age0") && out.contains("&lt;i&gt;2"), "{out}");

@@ -114,8 +114,14 @@ mod tests {
     }
 
     fn draw(answer: &str) -> String {
-        let frame =
-            Frame { path: "/parser/blob/x", query: "from=1501", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/blob/x",
+            query: "from=1501",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         view(&frame, &[answer, "null"]).unwrap()
     }
 

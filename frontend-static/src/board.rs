@@ -75,7 +75,8 @@ mod tests {
     use super::*;
 
     fn drawn(query: &str, agents: &str) -> String {
-        let frame = Frame { path: "/leaderboard", query, viewer: None, has_feed: false, resolve: &|_| None };
+        let frame =
+            Frame { path: "/leaderboard", query, viewer: None, has_feed: false, written: None, resolve: &|_| None };
         view(&frame, &[&format!(r#"{{"track":"simulator","agents":[{agents}]}}"#)]).unwrap()
     }
 

@@ -98,7 +98,14 @@ mod tests {
             "files":[{{"path":"x"}}],"more_files":false,"added":1,"removed":0,
             "diff":"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+<img>\n","diff_truncated":true,"next":""}}"#
         );
-        let frame = Frame { path: "/parser/commit/a", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/commit/a",
+            query: "",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let out = view(&frame, &[&answer]).unwrap();
         assert!(out.contains("<h1><bdi>&lt;script&gt;</bdi></h1>") && out.contains("Body &lt;b&gt;"), "{out}");
         assert!(out.contains("/parser/pulls/7") && out.contains("1 file, +1 −0") && out.contains("left out"), "{out}");

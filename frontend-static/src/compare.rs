@@ -70,7 +70,7 @@ mod tests {
             "diff":"","diff_truncated":false,"next":""}}"#
         );
         for (path, query) in [("/parser/compare/v%221...a%2Fb", ""), ("/parser/compare", "from=v%221&to=a%2Fb")] {
-            let frame = Frame { path, query, viewer: None, has_feed: false, resolve: &|_| None };
+            let frame = Frame { path, query, viewer: None, has_feed: false, written: None, resolve: &|_| None };
             let out = view(&frame, &[&answer, r#"{"names":[{"name":"main"}]}"#]).unwrap();
             assert!(out.contains("value=\"v&quot;1\"") && out.contains("value=\"a/b\""), "{out}");
             assert!(out.contains("Nothing differs"), "{out}");

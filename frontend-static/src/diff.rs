@@ -140,7 +140,8 @@ impl Page<'_> {
             View::Unified => ("u", ["Line before", "Line now", "Change"].as_slice()),
             View::Split => ("s", ["Line before", "Before", "Line now", "Now"].as_slice()),
         };
-        let _ = write!(self.out, "<table class=\"diff {class}\" aria-label=\"{path}\"><thead><tr>");
+        let _ =
+            write!(self.out, "<table class=\"diff {class}\" aria-label=\"{path}\" data-path=\"{path}\"><thead><tr>");
         for head in heads {
             let _ = write!(self.out, "<th scope=\"col\">{head}</th>");
         }

@@ -110,6 +110,7 @@ mod tests {
             query: "q=%3Cb%3E&at=v1&regex=1",
             viewer: None,
             has_feed: false,
+            written: None,
             resolve: &|_| None,
         };
         let out = view(&frame, &[answer, "null"]).unwrap();

@@ -6,7 +6,9 @@ use notes_schema::ProjectName;
 use notes_schema::names::RESERVED_NAMES;
 
 use crate::assets;
-use crate::markdown::{self, Resolve};
+use crate::code::{Branches, Place};
+use crate::markdown::{self, Resolve, Stands};
+use crate::written::Written;
 
 /// The frame of one page.
 #[derive(Clone, Copy)]
@@ -19,6 +21,8 @@ pub struct Frame<'a> {
     pub viewer: Option<&'a str>,
     /// Whether what it lists is to be had as a feed.
     pub has_feed: bool,
+    /// A form of the page that was refused.
+    pub written: Option<&'a Written<'a>>,
     /// Where references in text lead.
     pub resolve: &'a Resolve<'a>,
 }
@@ -131,6 +135,11 @@ impl Frame<'_> {
         self.value("q").unwrap_or_default()
     }
 
+    /// What is looked for among issues and pull requests; other pages look for something else.
+    pub fn sought(&self) -> String {
+        if self.path == "/search" { self.searched() } else { String::new() }
+    }
+
     /// A value of the query, decoded.
     pub fn value(&self, name: &str) -> Option<String> {
         value(self.query, name)
@@ -146,14 +155,38 @@ impl Frame<'_> {
         if pairs.is_empty() { self.path.to_owned() } else { format!("{}?{}", self.path, pairs.join("&")) }
     }
 
-    /// Markdown by somebody as HTML, with links where references lead. In a template: `frame.prose(text)|safe`.
+    /// Markdown by somebody as HTML, with links where references lead, and to files of the project as they are now. In a template: `frame.prose(text)|safe`.
     pub fn prose(&self, text: &str) -> String {
-        markdown::html(text, self.resolve)
+        let project = self.project();
+        let files = |target: &str| {
+            let project = project.as_ref()?.as_str();
+            let (branches, view) = (Branches::default(), "blob");
+            Place { project, path: "", rev: "", view, branches }.beside("", target)
+        };
+        self.written_in(project.as_ref(), text, &files)
+    }
+
+    fn written_in(&self, project: Option<&ProjectName>, text: &str, beside: &markdown::Beside<'_>) -> String {
+        markdown::html_of(text, self.resolve, Stands { project, beside })
     }
 
     /// The same for a text that stands among files; `beside` says where links to those lead.
     pub fn prose_beside(&self, text: &str, beside: &markdown::Beside<'_>) -> String {
-        markdown::html_beside(text, self.resolve, beside)
+        self.written_in(self.project().as_ref(), text, beside)
+    }
+
+    /// What was written into a field of the form whose address ends in `verb`, where that form was refused; else nothing.
+    pub fn wrote(&self, verb: &str, field: &str) -> &str {
+        let written = self.written.filter(|written| written.verb() == verb);
+        written.and_then(|written| written.field(field)).unwrap_or_default()
+    }
+
+    /// Whether a choice is the one that was made in the form that was refused; without one, whether it is the `usual`.
+    pub fn chose(&self, verb: &str, field: &str, choice: &str, usual: bool) -> bool {
+        match self.wrote(verb, field) {
+            "" => usual,
+            chosen => chosen == choice,
+        }
     }
 
     /// The style sheet, to stand inside the page.
@@ -201,7 +234,7 @@ mod tests {
     use super::*;
 
     fn at<'a>(path: &'a str, query: &'a str) -> Frame<'a> {
-        Frame { path, query, viewer: None, has_feed: false, resolve: &|_| None }
+        Frame { path, query, viewer: None, has_feed: false, written: None, resolve: &|_| None }
     }
 
     #[test]

@@ -72,7 +72,7 @@ mod tests {
     use crate::live::tests::TODAY;
 
     fn frame<'a>() -> Frame<'a> {
-        Frame { path: "/", query: "", viewer: None, has_feed: false, resolve: &|_| None }
+        Frame { path: "/", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None }
     }
 
     const ONE: &str = r#"{"projects":[{"ref":"parser","project":"parser","title":"parser","description":"A <small> parser",

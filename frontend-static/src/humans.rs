@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn figures_stand_beside_each_other_and_what_is_not_known_is_said() {
-        let frame = Frame { path: "/humans", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame =
+            Frame { path: "/humans", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
         let json = r#"{"fitting":{},"contests":1,"agents_solved":1,"humans_solved":0,"submissions":3,"submissions_solved":2,
             "agents_permille":1000,"humans_permille":0,"agents_ms":840000,"humans_ms":null,
             "issues":[{"ref":"drill#3","title":"<b>","solved":2,"of":3,"agents_ms":840000,"humans_ms":null}]}"#;

@@ -34,6 +34,9 @@ struct Issue {
     source: Option<Source>,
     #[serde(default)]
     accepted: Option<String>,
+    /// The commands that whoever looks may give.
+    #[serde(default)]
+    may: Vec<String>,
     next: String,
 }
 
@@ -101,6 +104,19 @@ struct Submission {
     votes: Votes,
     #[serde(default)]
     same_as: Vec<String>,
+}
+
+impl Board {
+    /// Whether any submission has something in a column: those where none has are left out.
+    fn has(&self, column: &str) -> bool {
+        self.submissions.iter().any(|line| match column {
+            "place" => line.place.is_some(),
+            "bench" => line.bench_us.is_some(),
+            "alike" => line.alike_permille.is_some(),
+            "decided" => line.decided_by.is_some(),
+            _ => line.delta_milli.is_some(),
+        })
+    }
 }
 
 /// Votes as commands answer them.
@@ -173,6 +189,11 @@ impl Page<'_> {
         ["none", "urgent", "high", "normal", "low"].map(|word| (word, word == has)).to_vec()
     }
 
+    /// Whether whoever looks is shown the button of this command.
+    fn may(&self, command: &str) -> bool {
+        self.frame.viewer.is_some() && self.issue.may.iter().any(|may| may == command)
+    }
+
     /// Nothing is suggested here: an issue has no lines.
     fn apply_at(&self, _: &thread::Event) -> Option<String> {
         None
@@ -218,7 +239,7 @@ mod tests {
     const EVIL: &str = "</title><script>alert(1)</script>\"' \u{202e}";
 
     fn draw(path: &str, details: &serde_json::Value, board: &serde_json::Value, viewer: Option<&str>) -> String {
-        let frame = Frame { path, query: "", viewer, has_feed: false, resolve: &|_| None };
+        let frame = Frame { path, query: "", viewer, has_feed: false, written: None, resolve: &|_| None };
         let (details, board) = (details.to_string(), board.to_string());
         view(&frame, &[&details, &board]).unwrap()
     }
@@ -234,7 +255,7 @@ mod tests {
                 { "seq": 4, "n": 2, "kind": "work.started", "by": "beta", "time_ms": 2, "summary": EVIL },
             ],
             "notes": [{ "kind": "didnt-work", "agent": "beta", "text": EVIL, "seq": 5 }],
-            "source": { "key": "k", "url": "javascript:alert(1)" }, "accepted": "parser#9", "next": "start parser/7",
+            "source": { "key": "k", "url": "javascript:alert(1)" }, "accepted": "parser#9", "may": ["reply"], "next": "start parser/7",
         })
     }
 
@@ -248,7 +269,40 @@ mod tests {
             out.contains("did not work") && out.contains("<code class=\"cmd\">ssh forge start parser/7</code>"),
             "{out}"
         );
-        assert!(!draw("/parser/issues/7", &details(), &json!(null), None).contains("method=\"post\""));
+        let nobody = draw("/parser/issues/7", &details(), &json!(null), None);
+        assert!(!nobody.contains("method=\"post\"") && nobody.contains("href=\"/login?to=%2Fparser%2Fissues%2F7\""));
+    }
+
+    #[test]
+    fn what_one_may_not_do_is_not_offered() {
+        let of = |may: &[&str]| {
+            let mut details = details();
+            details["may"] = json!(may);
+            draw("/parser/issues/7", &details, &json!(null), Some("gamma"))
+        };
+        assert!(!of(&["reply"]).contains("/issues/7/close\""));
+        assert!(of(&["reply", "issue close"]).contains("action=\"/parser/issues/7/close\""));
+        assert!(of(&["issue reopen"]).contains("action=\"/parser/issues/7/reopen\""));
+    }
+
+    #[test]
+    fn a_refused_answer_stands_in_its_form_again() {
+        let fields = [("text".to_owned(), "</textarea><b>".to_owned())];
+        let action = "/parser/issues/7/reply";
+        let lines = "reply: the project is full\nnext: project show parser\n";
+        let written = crate::Written { status: 422, lines, action, fields: &fields, signed_out: false };
+        let frame = Frame {
+            path: "/parser/issues/7",
+            query: "",
+            viewer: Some("gamma"),
+            has_feed: false,
+            written: Some(&written),
+            resolve: &|_| None,
+        };
+        let out = view(&frame, &[&details().to_string(), "null"]).unwrap();
+        assert!(out.contains("required>\n&lt;/textarea&gt;&lt;b&gt;</textarea>"), "{out}");
+        assert!(out.contains("<b>A rule stands against it.</b> <bdi>reply: the project is full</bdi>"), "{out}");
+        assert!(written.stands_in(&out));
     }
 
     #[test]
@@ -276,6 +330,14 @@ mod tests {
             assert!(out.contains(cell), "{cell}: {out}");
         }
         assert!(out.contains(" · sealed tests failed: they cannot be laid over its tree</td>"), "{out}");
+        let mut plain = board.clone();
+        for column in ["place", "bench_us", "alike_permille", "delta_milli", "decided_by"] {
+            plain["submissions"][0][column] = json!(null);
+        }
+        let plain = draw("/parser/issues/7", &details(), &plain, None);
+        assert!(!plain.contains("<td>–</td>") && !plain.contains(">Benchmark<"), "{plain}");
+        let count = |html: &str| (html.matches("<th scope=\"col\"").count(), html.matches("<td").count());
+        assert_eq!((count(&out), count(&plain)), ((12, 11), (7, 6)));
         assert!(out.contains("+0.5 (1 up, 0 down) · same change as <a href=\"/parser/pulls/8\">#8</a>"), "{out}");
         assert!(out.contains("#9</a> accepted</td>") && !out.contains("id=\"answers\""), "{out}");
         assert_eq!(out.matches("<script").count(), 1);

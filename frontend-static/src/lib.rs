@@ -50,8 +50,10 @@ pub mod thread;
 pub mod trace;
 pub mod tree;
 pub mod words;
+pub mod written;
 
 pub use frame::Frame;
+pub use written::Written;
 
 /// A page: the frame, and the answers of its commands as JSON, in the order in which the page asks; `null` stands for one
 /// that it does without.

@@ -268,7 +268,8 @@ pub(crate) mod tests {
 
     #[test]
     fn rows_say_who_works_what_waits_and_what_landed() {
-        let frame = Frame { path: "/live", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame =
+            Frame { path: "/live", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
         let html = view(&frame, &[TODAY]).unwrap();
         for part in [
             "<div id=\"live\"",

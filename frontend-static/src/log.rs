@@ -90,7 +90,14 @@ mod tests {
                 "time":1700000000,"subject":"<script>\u202e","path":"old","refs":["main","<v1>"]}}],"more":true,"next":""}}"#
             )
         };
-        let frame = Frame { path: "/parser/log", query: "at=main", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/log",
+            query: "at=main",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let out = view(&frame, &[&answer(""), "null"]).unwrap();
         assert!(out.contains(&format!("href=\"/parser/log?at=main&amp;after={a}\"")), "{out}");
         assert!(out.contains("<svg class=\"graph\"") && out.contains("&lt;v1&gt;") && out.contains("‹U+202E›"));

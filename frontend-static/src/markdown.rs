@@ -10,6 +10,7 @@
 
 use std::fmt::Write as _;
 
+use notes_schema::names::parse_number;
 use notes_schema::{AgentName, ItemRef, ProjectName};
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
@@ -28,18 +29,28 @@ pub type Resolve<'a> = dyn Fn(&ItemRef) -> Option<String> + 'a;
 /// Where a link leads that names a file beside the text, if to anything.
 pub type Beside<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// Renders `markdown`; `resolve` turns references in text into links.
-pub fn html(markdown: &str, resolve: &Resolve<'_>) -> String {
-    html_beside(markdown, resolve, &|_| None)
+/// Where a text stands, which says what some of its words mean.
+#[derive(Clone, Copy)]
+pub struct Stands<'a> {
+    /// The project that `#12` is of.
+    pub project: Option<&'a ProjectName>,
+    /// Where links to files lead.
+    pub beside: &'a Beside<'a>,
 }
 
-/// The same for a text that stands among files: `beside` says where links to those lead.
-pub fn html_beside(markdown: &str, resolve: &Resolve<'_>, beside: &Beside<'_>) -> String {
+/// Renders `markdown`; `resolve` turns references in text into links.
+pub fn html(markdown: &str, resolve: &Resolve<'_>) -> String {
+    html_of(markdown, resolve, Stands { project: None, beside: &|_| None })
+}
+
+/// The same for a text that stands somewhere.
+pub fn html_of(markdown: &str, resolve: &Resolve<'_>, Stands { project, beside }: Stands<'_>) -> String {
     let shown = show_hidden(markdown);
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut writer = Writer {
         source: &shown,
         resolve,
+        project,
         beside,
         out: String::with_capacity(shown.len() * 2),
         open: Vec::new(),
@@ -85,6 +96,8 @@ fn is_beside(target: &str) -> bool {
     ends > 0 && !target[ends..].starts_with(':') && !target.chars().any(char::is_control)
 }
 
+/// What a link to elsewhere carries: it vouches for nothing, and neither says whence nor reaches back.
+const ELSEWHERE: &str = " rel=\"nofollow noreferrer noopener\"";
 const QUOTE_END: &str = "</blockquote>\n";
 
 /// What closes an element that was opened.
@@ -99,6 +112,7 @@ struct Open {
 struct Writer<'a> {
     source: &'a str,
     resolve: &'a Resolve<'a>,
+    project: Option<&'a ProjectName>,
     beside: &'a Beside<'a>,
     out: String,
     open: Vec<Open>,
@@ -144,7 +158,7 @@ impl Writer<'_> {
             Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => {
                 self.out.push_str(&escape(&text));
             }
-            Event::TaskListMarker(done) => self.out.push_str(if done { "[x] " } else { "[ ] " }),
+            Event::TaskListMarker(done) => self.out.push_str(if done { "☑ " } else { "☐ " }),
         }
     }
 
@@ -222,8 +236,7 @@ impl Writer<'_> {
         let beside = Some(target).filter(|target| is_beside(target)).and_then(|target| (self.beside)(target));
         match beside.as_deref().or_else(|| safe_url(target)) {
             Some(url) if !nested && self.open.len() < MAX_DEPTH => {
-                let rel =
-                    if url.starts_with('/') && !url.starts_with("//") { "" } else { " rel=\"nofollow noreferrer\"" };
+                let rel = if url.starts_with('/') && !url.starts_with("//") { "" } else { ELSEWHERE };
                 self.out.push_str(&format!("<a href=\"{}\"{rel}>", escape(url)));
                 self.open.push(Open { close: "</a>", link: true, inline: true });
             }
@@ -280,8 +293,20 @@ impl Writer<'_> {
         if self.in_heading || self.open.iter().any(|o| o.link) {
             self.out.push_str(&escape(text));
         } else {
-            self.text_with_references(text);
+            self.text_with_links(text);
         }
+    }
+
+    /// Text in which addresses are links, and what stands between them may refer to something.
+    fn text_with_links(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some((start, url)) = next_address(rest) {
+            self.text_with_references(&rest[..start]);
+            let shown = escape(url);
+            let _ = write!(self.out, "<a href=\"{shown}\"{ELSEWHERE}>{shown}</a>");
+            rest = &rest[start + url.len()..];
+        }
+        self.text_with_references(rest);
     }
 
     fn end_next(&mut self) {
@@ -307,13 +332,21 @@ impl Writer<'_> {
         }
     }
 
+    /// `parser#12`, or `#12` in what is written in a project.
+    fn item(&self, reference: &str) -> Option<ItemRef> {
+        match (reference.strip_prefix('#'), self.project) {
+            (Some(n), Some(project)) => format!("{project}#{n}").parse().ok(),
+            _ => reference.parse().ok(),
+        }
+    }
+
     fn text_with_references(&mut self, text: &str) {
         let mut rest = text;
         let mut done = 0;
         while let Some((before, reference)) = next_reference(rest) {
             let (start, end) = (done + before, done + before + reference.len());
             self.out.push_str(&escape(&text[done..start]));
-            let target = reference.parse::<ItemRef>().ok().and_then(|item| (self.resolve)(&item));
+            let target = self.item(reference).and_then(|item| (self.resolve)(&item));
             match target {
                 Some(url) => {
                     let _ = write!(self.out, "<a href=\"{}\">{}</a>", escape(&url), escape(reference));
@@ -328,7 +361,7 @@ impl Writer<'_> {
 }
 
 /// The page that shows what a suggested command would: names in it are parsed, so the address is one of ours.
-fn page_of(command: &str) -> Option<String> {
+pub(crate) fn page_of(command: &str) -> Option<String> {
     let words: Vec<&str> = command.split_whitespace().collect();
     match words.as_slice() {
         ["project", "show", name] => Some(format!("/{}", name.parse::<ProjectName>().ok()?)),
@@ -340,14 +373,36 @@ fn page_of(command: &str) -> Option<String> {
     }
 }
 
-/// The next word of `text` that may be a reference (`parser#12`, `parser/12`), and where it begins.
+/// The next address on the web in `text`, and where it begins: at the start of a word, up to a blank, without the
+/// punctuation of the sentence that it ends.
+fn next_address(text: &str) -> Option<(usize, &str)> {
+    let mut from = 0;
+    while let Some(at) = text[from..].find("http").map(|at| from + at) {
+        let rest = &text[at..];
+        let begins = text[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric());
+        let host = ["https://", "http://"].iter().find_map(|scheme| rest.strip_prefix(scheme));
+        if begins && host.is_some_and(|host| host.starts_with(|c: char| c.is_ascii_alphanumeric())) {
+            let ends = |c: char| c.is_whitespace() || c.is_control() || "<>\"`|".contains(c);
+            let url = &rest[..rest.find(ends).unwrap_or(rest.len())];
+            let closed = |url: &str| !url.contains('(');
+            let url = url.trim_end_matches(|c: char| ".,;:!?'*_".contains(c));
+            let url = if closed(url) { url.trim_end_matches(|c: char| ").,;:!?'*_".contains(c)) } else { url };
+            return Some((at, url));
+        }
+        from = at + "http".len();
+    }
+    None
+}
+
+/// The next word of `text` that may be a reference (`parser#12`, `parser/12`, `#12`), and where it begins.
 fn next_reference(text: &str) -> Option<(usize, &str)> {
     let of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '#' | '/' | '.');
     let mut from = 0;
     while let Some(start) = text[from..].find(of_word).map(|i| from + i) {
         let end = text[start..].find(|c| !of_word(c)).map_or(text.len(), |i| start + i);
         let word = text[start..end].trim_end_matches('.');
-        if word.contains(['#', '/']) && word.parse::<ItemRef>().is_ok() {
+        let numbered = word.strip_prefix('#').is_some_and(|n| parse_number(n).is_some());
+        if numbered || word.contains(['#', '/']) && word.parse::<ItemRef>().is_ok() {
             return Some((start, word));
         }
         from = end;
@@ -472,6 +527,45 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_of_the_project_in_which_it_is_written() {
+        let project: ProjectName = "parser".parse().unwrap();
+        let resolve = |item: &ItemRef| Some(format!("/{}/issues/{}", item.project, item.n));
+        let beside = |path: &str| Some(format!("/parser/blob/{path}"));
+        let of = |text| html_of(text, &resolve, Stands { project: Some(&project), beside: &beside });
+        assert_eq!(
+            of("As #12, (#3)."),
+            "<p>As <a href=\"/parser/issues/12\">#12</a>, (<a href=\"/parser/issues/3\">#3</a>).</p>\n"
+        );
+        for plain in ["C#12", "#x", "#0", "`#1`", "##1"] {
+            assert!(!of(plain).contains("<a"), "{plain}: {}", of(plain));
+        }
+        assert!(!plain("#12 is nobody's").contains("<a"));
+        assert!(of("[the plan](docs/plan.md)").contains("<a href=\"/parser/blob/docs/plan.md\">"));
+    }
+
+    #[test]
+    fn addresses_are_links_that_vouch_for_nothing() {
+        let link = |url: &str| format!("<a href=\"{url}\" rel=\"nofollow noreferrer noopener\">{url}</a>");
+        for (text, url, rest) in [
+            ("See https://example.org/a?b=1.", "https://example.org/a?b=1", "."),
+            ("(http://example.org/x)", "http://example.org/x", ")"),
+            ("https://example.org/a_(b), c", "https://example.org/a_(b)", ", c"),
+        ] {
+            assert!(plain(text).contains(&(link(url) + rest)), "{text}: {}", plain(text));
+        }
+        for text in ["xhttps://example.org", "https://", "`https://example.org`", "https://<b>", "httpx"] {
+            assert!(!plain(text).contains("<a"), "{text}: {}", plain(text));
+        }
+        assert_eq!(plain("[https://a.example](/b)"), "<p><a href=\"/b\">https://a.example</a></p>\n");
+        assert!(plain("https://a.example/\"onclick=x").contains("href=\"https://a.example/\" rel"));
+    }
+
+    #[test]
+    fn what_is_done_is_marked() {
+        assert_eq!(plain("- [x] one\n- [ ] two\n"), "<ul>\n<li>☑ one</li>\n<li>☐ two</li>\n</ul>\n");
+    }
+
+    #[test]
     fn depth_and_size_are_capped() {
         let deep = plain(&format!("{}x", "> ".repeat(5000)));
         assert!(deep.matches("<blockquote>").count() <= MAX_DEPTH && deep.contains('x'));
@@ -512,7 +606,7 @@ mod tests {
             Just("\n\n".to_owned()), Just("> ".to_owned()), Just("- ".to_owned()), Just("```diff\n".to_owned()),
             Just("|a|b|\n|-|-|\n|c|".to_owned()), Just("<b>".to_owned()), Just("<!--".to_owned()), Just("[x](".to_owned()),
             Just("![".to_owned()), Just("](/y)".to_owned()), Just("parser#7".to_owned()), Just("---\n".to_owned()),
-            Just("# ".to_owned()), Just("    ".to_owned()), Just("~~".to_owned()), Just("&lt;".to_owned()), Just("`".to_owned()),
+            Just("# ".to_owned()), Just("https://a.example/".to_owned()), Just("- [x] ".to_owned()), Just(" #7 ".to_owned()), Just("    ".to_owned()), Just("~~".to_owned()), Just("&lt;".to_owned()), Just("`".to_owned()),
             "\\PC{0,4}", ".{0,4}",
         ], 0..24)) {
             let out = linked(&text.concat());

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn each_says_who_says_what_and_what_decides() {
-        let frame = Frame { path: "/needs", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame =
+            Frame { path: "/needs", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
         let json = r#"{"count":2,"waiting":[
             {"why":"split-review","what":"reviewers disagree","otherwise":"it does not land","about":"parser#47","ref":"parser#47",
             "kind":"pull","title":"Fix <b>","evidence":["approve: beta","request changes: <gamma>"],"since_ms":1,"next":"pr parser/47"},

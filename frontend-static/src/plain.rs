@@ -1,9 +1,10 @@
-//! Pages without a form of their own: a command's Markdown, and refusals.
+//! Pages without a form of their own: a command's Markdown, refusals, and forms that were refused and have no page left.
 
 use askama::Template;
 
-use crate::filters;
 use crate::frame::Frame;
+use crate::written::{Control, Written};
+use crate::{filters, markdown, status, words};
 
 #[derive(Template)]
 #[template(path = "plain.html")]
@@ -19,15 +20,39 @@ struct Refused<'a> {
     frame: &'a Frame<'a>,
     title: &'a str,
     lines: &'a str,
-    form: Option<&'a Form<'a>>,
 }
 
-/// A form that was refused, with what was written into it.
-pub struct Form<'a> {
-    /// Where it is sent.
-    pub action: &'a str,
-    /// Its fields, as they came.
-    pub fields: &'a [(String, String)],
+#[derive(Template)]
+#[template(path = "again.html")]
+struct Again<'a> {
+    frame: &'a Frame<'a>,
+    written: &'a Written<'a>,
+}
+
+impl Refused<'_> {
+    fn what(&self) -> impl Iterator<Item = &str> {
+        self.lines.lines().filter(|line| !line.starts_with("next: "))
+    }
+
+    /// The next command as it is typed, and the page that shows the same, where there is one.
+    fn next(&self) -> Option<(String, Option<String>)> {
+        let next = self.lines.lines().find_map(|line| line.strip_prefix("next: "))?;
+        Some((status::typed(next), page_for(next)))
+    }
+}
+
+/// The page that shows what a command would: names in it are parsed, so the address is one of ours.
+fn page_for(command: &str) -> Option<String> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    match words.as_slice() {
+        ["feed", ..] => Some("/".to_owned()),
+        ["leaderboard"] => Some("/leaderboard".to_owned()),
+        ["details", about] => words::page_of(&about.replace('/', "#"), "issue"),
+        ["pr", about, ..] => words::page_of(&about.replace('/', "#"), "pull"),
+        ["log", name] => markdown::page_of(&format!("project show {name}")).map(|page| page + "/log"),
+        ["tree", name] => markdown::page_of(&format!("project show {name}")).map(|page| page + "/tree"),
+        _ => markdown::page_of(command),
+    }
 }
 
 /// `markdown` as a page.
@@ -35,12 +60,17 @@ pub fn page(frame: &Frame<'_>, title: &str, markdown: &str) -> String {
     whole(Plain { frame, title, markdown }.render())
 }
 
-/// A page that says what, why and what next; `form` may be sent again.
-pub fn refusal(frame: &Frame<'_>, title: &str, lines: &str, form: Option<&Form<'_>>) -> String {
-    whole(Refused { frame, title, lines, form }.render())
+/// A page that says what, why and what next.
+pub fn refusal(frame: &Frame<'_>, title: &str, lines: &str) -> String {
+    whole(Refused { frame, title, lines }.render())
 }
 
-/// These two templates fail for nothing but memory.
+/// A form that was refused, alone on a page: it may be sent again.
+pub fn again(frame: &Frame<'_>, written: &Written<'_>) -> String {
+    whole(Again { frame, written }.render())
+}
+
+/// These templates fail for nothing but memory.
 fn whole(rendered: askama::Result<String>) -> String {
     rendered.unwrap_or_else(|error| format!("<!doctype html><title>Error</title><p>{error}"))
 }
@@ -50,7 +80,7 @@ mod tests {
     use super::*;
 
     fn frame<'a>(path: &'a str) -> Frame<'a> {
-        Frame { path, query: "", viewer: None, has_feed: false, resolve: &|_| None }
+        Frame { path, query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None }
     }
 
     #[test]
@@ -80,13 +110,42 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_form_keeps_what_was_written() {
-        let fields = [("text".to_owned(), "line one\n</textarea><b>".to_owned())];
-        let form = Form { action: "/parser/issues/7/reply", fields: &fields };
-        let out = refusal(&frame("/parser/issues/7"), "Conflict", "what: why", Some(&form));
-        assert!(
-            out.contains("<textarea name=\"text\" rows=\"8\">\nline one\n&lt;/textarea&gt;&lt;b&gt;</textarea>"),
-            "{out}"
-        );
+    fn a_refused_form_keeps_what_was_written_in_the_controls_that_it_had() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let fields = [
+            field("verdict", "approve"),
+            field("text", "line one\n</textarea><b>"),
+            field("head", "ab"),
+            field("<i>", "x"),
+        ];
+        let action = "/parser/pulls/7/review";
+        let lines = "review: this needs an agent\nnext: help register\n";
+        let written = Written { status: 403, lines, action, fields: &fields, signed_out: true };
+        let out = again(&frame("/parser/pulls/7"), &written);
+        for part in [
+            "<h1>You are signed out</h1>",
+            "href=\"/login?to=%2Fparser%2Fpulls%2F7\" target=\"_blank\" rel=\"noopener\"",
+            "<input type=\"radio\" name=\"verdict\" value=\"approve\" checked> Approve",
+            "<textarea name=\"text\" rows=\"8\">\nline one\n&lt;/textarea&gt;&lt;b&gt;</textarea>",
+            "<input type=\"hidden\" name=\"head\" value=\"ab\">",
+            "<label>&lt;i&gt; <input name=\"&lt;i&gt;\" value=\"x\"></label>",
+        ] {
+            assert!(out.contains(part), "{part}: {out}");
+        }
+        assert!(!out.contains("help register"), "{out}");
+    }
+
+    #[test]
+    fn what_comes_next_can_be_typed_and_followed() {
+        let out =
+            refusal(&frame("/parser/x"), "Not Found", "forge: parser: there is no such page\nnext: project list\n");
+        assert!(out.contains("<a href=\"/\"><code class=\"cmd\">ssh forge project list</code></a>"), "{out}");
+        let out = refusal(&frame("/parser/x"), "Not Found", "forge: a: b\nnext: git push\n");
+        for (command, page) in [("pr parser/7 --diff", "/parser/pulls/7"), ("log parser", "/parser/log"), ("feed", "/")]
+        {
+            assert_eq!(page_for(command).as_deref(), Some(page));
+        }
+        assert_eq!(page_for("pr ../x"), None);
+        assert!(out.contains("next: <code class=\"cmd\">git push</code>") && !out.contains("forge: a"), "{out}");
     }
 }

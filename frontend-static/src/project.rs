@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn an_empty_project_says_how_to_begin_and_a_full_one_shows_its_code() {
-        let frame = Frame { path: "/parser", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame =
+            Frame { path: "/parser", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
         let empty = view(&frame, &[SHOWN, "null", "null"]).unwrap();
         assert!(empty.contains("git clone http://h/parser") && empty.contains("git push origin HEAD:refs/heads/main"));
         assert!(empty.contains("<a href=\"/parser/issues/7\"><bdi>&lt;script&gt;x</bdi></a>"), "{empty}");

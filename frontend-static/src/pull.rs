@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::diff::{self, Side, View};
 use crate::issue::Votes;
 use crate::thread::{self, Event, Note};
-use crate::{Frame, Unreadable, answer, filters, status};
+use crate::{Frame, Unreadable, answer, filters, status, written};
 
 #[derive(Deserialize)]
 struct Pull {
@@ -48,6 +48,8 @@ struct Pull {
     diff_truncated: Option<bool>,
     added: u64,
     removed: u64,
+    #[serde(default)]
+    may: Vec<String>,
     next: String,
 }
 
@@ -177,10 +179,15 @@ impl Inline<'_> {
 }
 
 impl Pull {
+    /// Whether whoever looks may give this command.
+    fn may(&self, command: &str) -> bool {
+        self.may.iter().any(|may| may == command)
+    }
+
     /// Where a suggestion is applied, by whoever looks: only its author changes a pull request.
     fn apply_at(&self, frame: &Frame<'_>, event: &Event) -> Option<String> {
-        let own = frame.viewer == Some(self.author.as_str());
-        event.applicable().filter(|_| own).map(|_| format!("{}/apply", status::place(&self.reference, "pulls")))
+        let may = frame.viewer.is_some() && self.may("apply");
+        event.applicable().filter(|_| may).map(|_| format!("{}/apply", status::place(&self.reference, "pulls")))
     }
 }
 
@@ -258,9 +265,20 @@ impl Page<'_> {
         self.pull.risk.as_deref().filter(|risk| *risk != "low")
     }
 
-    /// Whether whoever looks may give a verdict: nobody does on work of their own.
-    fn may_review(&self) -> bool {
-        self.pull.state == "open" && self.frame.viewer.is_some_and(|viewer| viewer != self.pull.author)
+    /// Whether whoever looks is shown the button of this command.
+    fn may(&self, command: &str) -> bool {
+        self.frame.viewer.is_some() && self.pull.may(command)
+    }
+
+    /// Which numbers of lines name what a reviewer may comment on: those of the newest round, and of its base.
+    fn named_lines(&self) -> Option<&'static str> {
+        let (round, since) = self.shown();
+        (self.may("review") && round == self.pull.round).then_some(if since.is_none() { "both" } else { "new" })
+    }
+
+    /// The log of what it brings.
+    fn commits(&self) -> String {
+        format!("/{}/log?at={}..{}", self.project(), self.pull.base, self.pull.head)
     }
 }
 
@@ -278,7 +296,7 @@ pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
     let head = pull.rounds.iter().find(|round| round.round == shown).map_or(&pull.head, |round| &round.head);
     let at = |path: &str| {
         let (project, path) = (status::project(&pull.reference), filters::percent(path, true));
-        Some(format!("/{project}/tree/{path}?at={head}"))
+        Some(format!("/{project}/blob/{path}?at={head}"))
     };
     let (left, events) = thread::newest(&details.events);
     let on_head = |event: &&Event| event.on.as_ref().is_some_and(|on| on.head == *head);
@@ -340,16 +358,25 @@ mod tests {
     }
 
     fn draw(query: &str, viewer: Option<&str>) -> String {
-        let frame = Frame { path: "/parser/pulls/9", query, viewer, has_feed: false, resolve: &|_| None };
-        let [pull, details] = answers().map(|answer| answer.to_string());
-        view(&frame, &[&pull, &details]).unwrap()
+        drawn(query, viewer, |_| {})
     }
 
     /// All that the newest round changes.
     fn draw_whole(query: &str, viewer: Option<&str>) -> String {
-        let frame = Frame { path: "/parser/pulls/9", query, viewer, has_feed: false, resolve: &|_| None };
+        let whole = json!({ "round": 2, "part": "whole", "ignores_space": false, "means": "all" });
+        drawn(query, viewer, |pull| pull["shows"] = whole)
+    }
+
+    fn drawn(query: &str, viewer: Option<&str>, change: impl FnOnce(&mut Value)) -> String {
+        let frame =
+            Frame { path: "/parser/pulls/9", query, viewer, has_feed: false, written: None, resolve: &|_| None };
         let [mut pull, details] = answers();
-        pull["shows"] = json!({ "round": 2, "part": "whole", "ignores_space": false, "means": "all" });
+        pull["may"] = match viewer {
+            None => json!([]),
+            Some("beta") => json!(["reply", "merge", "pr close", "apply"]),
+            Some(_) => json!(["reply", "review", "merge", "vote"]),
+        };
+        change(&mut pull);
         view(&frame, &[&pull.to_string(), &details.to_string()]).unwrap()
     }
 
@@ -359,8 +386,11 @@ mod tests {
         assert_eq!(out.matches("<script").count(), 1, "{out}");
         assert!(!out.contains('\u{202e}') && !out.contains("href=\"javascript"), "{out}");
         assert!(
-            view(&Frame { path: "/p", query: "", viewer: None, has_feed: false, resolve: &|_| None }, &["{}", "null"])
-                .is_err()
+            view(
+                &Frame { path: "/p", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None },
+                &["{}", "null"]
+            )
+            .is_err()
         );
     }
 
@@ -381,14 +411,14 @@ mod tests {
         ] {
             assert!(out.contains(way), "{way}: {out}");
         }
-        assert!(out.contains("<a href=\"/parser/tree/x?at=bbbb"), "{out}");
+        assert!(out.contains("<a href=\"/parser/blob/x?at=bbbb"), "{out}");
     }
 
     #[test]
     fn what_is_said_of_a_line_stands_below_it() {
         let out = draw("", None);
         assert!(out.contains("<p>Why <strong>b</strong>?</p>") && out.matches("Why <strong>").count() == 2, "{out}");
-        let place = format!("<a href=\"/parser/tree/x?at={}#L1\"><bdi>x:1</bdi></a>", "bb".repeat(20));
+        let place = format!("<a href=\"/parser/blob/x?at={}#L1\"><bdi>x:1</bdi></a>", "bb".repeat(20));
         assert!(out.contains(&place) && out.contains("<tr class=\"t\"><td colspan=\"3\">"), "{out}");
     }
 
@@ -399,7 +429,7 @@ mod tests {
         let row = whole.find("-<bdi>").unwrap();
         let (gone, now) = (whole[row..].find("<em>missed").unwrap(), whole[row..].find("+<bdi>").unwrap());
         assert!(gone < now, "{whole}");
-        assert!(whole.contains(&format!("/parser/tree/x?at={}#L1\"><bdi>x:-1</bdi>", "00".repeat(20))), "{whole}");
+        assert!(whole.contains(&format!("/parser/blob/x?at={}#L1\"><bdi>x:-1</bdi>", "00".repeat(20))), "{whole}");
     }
 
     #[test]
@@ -413,10 +443,44 @@ mod tests {
     #[test]
     fn forms_stand_for_who_may_use_them() {
         let (nobody, author, other) = (draw("", None), draw("", Some("beta")), draw("", Some("alpha")));
-        assert!(!nobody.contains("method=\"post\""), "{nobody}");
+        assert!(
+            !nobody.contains("method=\"post\"")
+                && nobody.contains("/login?to=%2Fparser%2Fpulls%2F9\">Sign in to reply")
+        );
         assert!(!author.contains("name=\"verdict\"") && author.contains("/parser/pulls/9/merge"), "{author}");
+        assert!(author.contains("/parser/pulls/9/close\"") && !author.contains("/parser/pulls/9/vote\""), "{author}");
         assert!(
             other.contains("name=\"verdict\"") && other.contains("<a class=\"button\" href=\"#review\">Review</a>")
         );
+        assert!(!other.contains("/parser/pulls/9/close\"") && !other.contains("/parser/pulls/9/accept\""), "{other}");
+    }
+
+    #[test]
+    fn a_verdict_and_a_merge_say_which_head_was_seen() {
+        let out = draw("", Some("alpha"));
+        let head = format!("<input type=\"hidden\" name=\"head\" value=\"{}\">", "bb".repeat(20));
+        assert_eq!(out.matches(&head).count(), 2, "{out}");
+        let (files, review) = (out.find("id=\"files\"").unwrap(), out.find("id=\"review\"").unwrap());
+        assert!(files < review, "the review stands below the files");
+    }
+
+    #[test]
+    fn numbers_name_lines_where_a_review_may_be_about_them() {
+        let lines =
+            |out: String| out.split("data-lines=\"").nth(1).map(|rest| rest[..rest.find('"').unwrap()].to_owned());
+        assert_eq!(lines(draw_whole("", Some("alpha"))).as_deref(), Some("both"));
+        assert_eq!(lines(draw("since=1", Some("alpha"))).as_deref(), Some("new"));
+        assert_eq!(lines(draw_whole("", Some("beta"))), None);
+        let older = json!({ "round": 1, "part": "whole", "ignores_space": false, "means": "all" });
+        assert_eq!(lines(drawn("round=1", Some("alpha"), |pull| pull["shows"] = older)), None);
+    }
+
+    #[test]
+    fn what_it_is_made_of_is_linked() {
+        let out = draw("", None);
+        let (base, head) = ("00".repeat(20), "bb".repeat(20));
+        for way in [format!("/parser/log?at={base}..{head}"), format!("/parser/commit/{head}")] {
+            assert!(out.contains(&format!("href=\"{way}\"")), "{way}: {out}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use crate::{Frame, Unreadable, code, filters};
+use crate::{Frame, Unreadable, code, filters, status};
 
 #[derive(Deserialize)]
 struct Names {
@@ -24,6 +24,8 @@ struct Named {
     subject: String,
     ahead: Option<u64>,
     behind: Option<u64>,
+    #[serde(default)]
+    pull: Option<String>,
 }
 
 impl Named {
@@ -77,12 +79,20 @@ mod tests {
         let id = "a".repeat(40);
         let answer = format!(
             r#"{{"project":"parser","kind":"branch","total":9,"next":"","names":[{{"name":"a/<b>","id":"{id}","commit":"{id}",
-            "default":false,"owner":"alpha","time":1700000000,"author":"A <a@b>","subject":"<script>","ahead":2,"behind":1}}]}}"#
+            "default":false,"owner":"alpha","time":1700000000,"author":"A <a@b>","subject":"<script>","ahead":2,"behind":1,"pull":"parser#9"}}]}}"#
         );
-        let frame = Frame { path: "/parser/branches", query: "q=a", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/branches",
+            query: "q=a",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let out = view(&frame, &[&answer]).unwrap();
         assert!(out.contains("href=\"/parser/tree?at=a%2F%3Cb%3E\"") && out.contains("2 ahead, 1 behind"), "{out}");
         assert!(out.contains("8 more") && out.contains("href=\"/parser/compare/...a%2F%3Cb%3E\""), "{out}");
+        assert!(out.contains("<a href=\"/parser/pulls/9\">parser#9</a>"), "{out}");
         assert_eq!(out.matches("<script").count(), 1);
     }
 }

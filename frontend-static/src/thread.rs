@@ -112,7 +112,7 @@ impl Event {
     pub fn place(&self, frame: &Frame<'_>) -> Option<(String, String)> {
         let (on, project) = (self.on.as_ref()?, frame.project()?);
         let (path, commit) = (percent(&on.path, true), percent(&on.commit, false));
-        Some((format!("/{project}/tree/{path}?at={commit}#L{}", on.line), on.name()))
+        Some((format!("/{project}/blob/{path}?at={commit}#L{}", on.line), on.name()))
     }
 
     /// The number by which its suggestion is applied, where it is one and the head has the lines.
@@ -122,8 +122,11 @@ impl Event {
 
     /// What was done, where the thread need not say more than that something was said.
     pub fn did(&self) -> &str {
-        match self.kind.as_str() {
-            "comment.added" => "said",
+        match (self.kind.as_str(), &self.on) {
+            ("comment.added", _) => "said",
+            ("note.added", _) if self.summary == "noted: didnt-work" => "noted: it did not work for them",
+            // Its lines stand behind it, as a link.
+            (_, Some(on)) => self.summary.strip_suffix(&on.name()).map_or(&*self.summary, str::trim_end),
             _ => &self.summary,
         }
     }
@@ -185,7 +188,7 @@ mod tests {
         let suggests = Suggests { was: "a <b>\n".to_owned(), becomes: "```\nc\n".to_owned(), applies: true };
         let shown = suggests.shown("Why not\n````suggestion\n```\nc\n````\nit?");
         assert_eq!(shown, "Why not\n````diff\n-a <b>\n+```\n+c\n````\nit?");
-        let frame = Frame { path: "/p", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame { path: "/p", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
         let html = prose(&frame, &shown);
         assert!(html.contains("<span class=\"del\">-a &lt;b&gt;</span>") && html.contains("<p>it?</p>"), "{html}");
         let unended = Suggests { was: "a".to_owned(), becomes: String::new(), applies: true };
@@ -193,8 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_done_is_said_once_and_in_words() {
+        let event = |json: &str| serde_json::from_str::<Event>(json).unwrap();
+        let on = r#"{"seq":1,"kind":"pull.reviewed","by":"a","time_ms":1,"summary":"commented on src/parse.py:9",
+                     "on":{"head":"h","path":"src/parse.py","line":9,"side":"new","commit":"c"}}"#;
+        assert_eq!(event(on).did(), "commented on");
+        let note = r#"{"seq":1,"kind":"note.added","by":"a","time_ms":1,"summary":"noted: didnt-work"}"#;
+        assert_eq!(event(note).did(), "noted: it did not work for them");
+    }
+
+    #[test]
     fn headings_of_a_text_stand_below_those_of_the_page() {
-        let frame = Frame { path: "/p", query: "", viewer: None, has_feed: false, resolve: &|_| None };
+        let frame = Frame { path: "/p", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
         let html = prose(&frame, "# One\n\n## Two\n\n### Three\n\n<h1>raw</h1>\n");
         assert!(html.contains("<h4>One</h4>") && html.contains("<h5>Two</h5>") && html.contains("<h6>Three</h6>"));
         assert!(!html.contains("<h1>") && html.contains("&lt;h1&gt;raw"), "{html}");

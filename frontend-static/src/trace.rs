@@ -144,7 +144,7 @@ impl Attempt {
     }
 
     fn outputs(&self) -> Vec<Shown> {
-        let named = [("Output", &self.stdout), ("Errors", &self.stderr)];
+        let named = [("Output", &self.stdout), ("Error output", &self.stderr)];
         let shown = |(name, stream): (&'static str, &Option<Stream>)| {
             stream.as_ref().filter(|stream| stream.bytes > 0).map(|stream| Shown::of(self, name, stream))
         };
@@ -310,7 +310,14 @@ mod tests {
     use super::*;
 
     fn frame<'a>() -> Frame<'a> {
-        Frame { path: "/parser/trace/3f1c2ab0", query: "", viewer: None, has_feed: false, resolve: &|_| None }
+        Frame {
+            path: "/parser/trace/3f1c2ab0",
+            query: "",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        }
     }
 
     fn attempt(seq: u64, exit: i64, more: &str) -> String {

@@ -151,6 +151,7 @@ pub(crate) mod tests {
             query: "at=a%2Fb",
             viewer: None,
             has_feed: false,
+            written: None,
             resolve: &|_| None,
         };
         let out = view(&frame, &[ANSWER, r#"{"names":[{"name":"main"}]}"#]).unwrap();

@@ -4,11 +4,14 @@
 
 use notes_schema::ItemRef;
 
-/// `340 ms`, `12 s`, `14 min`, `2 h 05 min`, `3 d 04 h`.
+/// `340 ms`, `1.9 s`, `12 s`, `14 min`, `2 h 05 min`, `3 d 04 h`.
 pub fn span(ms: u64) -> String {
-    let (seconds, minutes, hours) = (ms / 1000, ms / 60_000, ms / 3_600_000);
+    let (minutes, hours) = (ms / 60_000, ms / 3_600_000);
+    // Where the parts of a sum are shown beside it, what is cut off would be missed.
+    let (tenths, seconds) = (ms.saturating_add(50) / 100, ms.saturating_add(500) / 1000);
     match () {
         () if ms < 1000 => format!("{ms} ms"),
+        () if tenths < 100 => format!("{}.{} s", tenths / 10, tenths % 10),
         () if seconds < 120 => format!("{seconds} s"),
         () if minutes < 120 => format!("{minutes} min"),
         () if hours < 48 => format!("{hours} h {:02} min", minutes % 60),
@@ -46,8 +49,8 @@ mod tests {
 
     #[test]
     fn sizes_read_as_people_say_them() {
-        let spans = [0, 999, 12_000, 14 * 60_000, 125 * 60_000, 76 * 3_600_000].map(span);
-        assert_eq!(spans, ["0 ms", "999 ms", "12 s", "14 min", "2 h 05 min", "3 d 04 h"]);
+        let spans = [0, 999, 774 + 536 + 568, 9_960, 12_000, 14 * 60_000, 125 * 60_000, 76 * 3_600_000].map(span);
+        assert_eq!(spans, ["0 ms", "999 ms", "1.9 s", "10 s", "12 s", "14 min", "2 h 05 min", "3 d 04 h"]);
         assert_eq!(share(666), "66.6 %");
         assert_eq!([bytes(12), bytes(1300), bytes(u64::MAX)], ["12 B", "1.2 KiB", "17592186044415.9 MiB"]);
     }

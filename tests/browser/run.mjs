@@ -168,12 +168,40 @@ console.log(sizes.join('\n'));
 
   await page.goto(`/${project}/pulls/${open}`);
   is('the line that is gone', /Was it a leak/.test(await page.textContent('#files ~ details, .changes')), true);
+  // A line's number is pressed: the review is about that line. With Shift, about those up to it.
+  const number = n => page.locator(`.changes td[id$="n${n}"] a`).first();
+  await number(5).click();
+  is('the line', await page.inputValue('[name=at]'), 'src/lib.rs:5');
+  is('what is written next', await page.evaluate(() => document.activeElement.name), 'text');
+  await number(6).click({modifiers: ['Shift']});
+  is('the lines', await page.inputValue('[name=at]'), 'src/lib.rs:5-6');
+  await page.locator('.changes .d td[id] a').first().click();
+  is('a line that is gone', await page.inputValue('[name=at]'), 'src/lib.rs:-5');
+  await page.fill('[name=at]', '');
+  const whole = await page.getAttribute('.changes .file p a', 'href');
+  is('the whole file', (await page.request.get(whole, {maxRedirects: 0})).status(), 200);
   await page.check('form[action$="/review"] [value=approve]').catch(() => page.selectOption('form[action$="/review"] [name=verdict]', 'approve'));
   await Promise.all([page.waitForURL(/#latest$/), page.click('form[action$="/review"] button')]);
   await Promise.all([page.waitForNavigation(), page.click('form[action$="/merge"] button')]);
   is('merged', /merged/i.test(await page.textContent('main')), true);
   await Promise.all([page.waitForNavigation(), page.click('.who button')]);
   is('signed out', await page.textContent('.who'), 'Sign in');
+  await page.context().close();
+}
+
+// What is to come is not past, and a phone shows the matter first.
+{
+  const page = await watched('phone', {viewport: {width: 390, height: 844}, isMobile: true});
+  await page.goto(`/${project}/pulls/${merged}`);
+  const top = selector => page.evaluate(selector => document.querySelector(selector).getBoundingClientRect().top, selector);
+  is('the matter first', await top('#gate') < await top('aside'), true);
+  const said = await page.evaluate(() => {
+    const time = document.body.appendChild(document.createElement('time'));
+    time.dateTime = new Date(Date.now() + 30e3).toISOString();
+    dispatchEvent(new Event('rows'));
+    return time.textContent;
+  });
+  is('soon', said, 'in less than a minute');
   await page.context().close();
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tests::agent::text;
+use tests::agent::{Agent, text};
 use tests::flow::{Work, found_project, open_issue};
 use tests::{Forge, Out};
 
@@ -141,4 +141,153 @@ fn a_session_outlives_the_server_but_not_what_it_began_with() {
     let id = beta.json("key list")["tokens"][0]["id"].as_str().unwrap().to_owned();
     beta.ssh(&format!("key revoke token:{id}")).ok();
     assert!(!is_in(&other));
+}
+
+/// Where an answer sends a browser.
+fn place(out: &Out) -> Option<&str> {
+    let line = out.stdout.lines().find(|line| line.to_lowercase().starts_with("location: "))?;
+    Some(line["location: ".len()..].trim_end())
+}
+
+/// Two agents, signed in; an issue, and a pull request of beta's for it.
+struct Scene<'a> {
+    alpha: Browser<'a>,
+    beta: Browser<'a>,
+    work: Work,
+    pull: String,
+}
+
+fn scene<'a>(forge: &'a Forge, (alpha, beta): (&Agent, &Agent)) -> Scene<'a> {
+    found_project(alpha, "parser", &[("README.md", "parser\n"), ("src/a.txt", "a\n")]);
+    let issue = open_issue(alpha, "parser", "It leaks");
+    let work = Work::start(beta, &issue);
+    work.write("src/a.txt", "mended\n");
+    work.record("true").ok();
+    work.commit("Mend it");
+    work.push().ok();
+    let pull = text(&work.submit(), "/ref").rsplit(['#', '/']).next().unwrap().to_owned();
+    let browser = |agent: &Agent, jar: &str| {
+        let browser = Browser { forge, jar: agent.home().join(jar) };
+        assert_eq!(status(&browser.post("/login", &[&format!("token={}", agent.token(""))])), "303");
+        browser
+    };
+    Scene { alpha: browser(alpha, "a"), beta: browser(beta, "b"), work, pull }
+}
+
+#[test]
+fn what_was_judged_is_what_was_seen_and_what_was_written_is_kept() {
+    let forge = Forge::start();
+    let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));
+    let Scene { alpha: browser, work, pull, .. } = scene(&forge, (&alpha, &beta));
+    let page = format!("/parser/pulls/{pull}");
+    let seen = |out: &Out| {
+        let rest = out.stdout.split("name=\"head\" value=\"").nth(1).unwrap_or_else(|| panic!("no head: {out}"));
+        rest[..40].to_owned()
+    };
+    let first = seen(&browser.send(&page, &[]).ok());
+
+    // A second round comes while the first is read.
+    work.write("src/a.txt", "mended\ntwice\n");
+    work.record("true").ok();
+    work.commit("Mend it twice");
+    work.push().ok();
+    let head = format!("head={first}");
+    for fields in [
+        ["verdict=approve", "text=Reads <well>", &head].as_slice(),
+        ["verdict=comment", "text=Reads <well>", "at=src/a.txt:9", &head].as_slice(),
+    ] {
+        let late = browser.post(&format!("{page}/review"), fields);
+        assert!(status(&late) == "409" && late.stdout.contains("round 2 came meanwhile"), "{late}");
+        assert!(
+            late.stdout.contains("Reads &lt;well&gt;</textarea>") && late.stdout.contains("id=\"files\""),
+            "{late}"
+        );
+        assert!(late.stdout.contains(&format!("value=\"{}\" checked", &fields[0]["verdict=".len()..])), "{late}");
+        assert_ne!(seen(&late), first, "what is sent again is on what is shown now");
+    }
+    let merge = browser.post(&format!("{page}/merge"), &[&head]);
+    assert!(status(&merge) == "409" && merge.stdout.contains("round 2 came meanwhile"), "{merge}");
+    let refused = alpha.ssh(&format!("merge parser/{pull} --if-match {}", &first[..8]));
+    assert_eq!(refused.code, 5, "{refused}");
+    assert_eq!(alpha.json(&format!("pr parser/{pull}"))["reviews"].as_array().map(Vec::len), Some(0));
+
+    let head = format!("head={}", seen(&browser.send(&page, &[]).ok()));
+    let given = browser.post(&format!("{page}/review"), &["verdict=approve", "text=Reads well", &head]);
+    assert_eq!(status(&given), "303", "{given}");
+    let landed = browser.post(&format!("{page}/merge"), &[&head]);
+    assert_eq!(status(&landed), "303", "{landed}");
+
+    // Other forms too, each in its own controls and in words of the page.
+    let empty = browser.post("/parser/issues/new", &["title= ", "text=Two\r\nlines", "lang=rust"]);
+    assert!(status(&empty) == "400" && empty.stdout.contains("it needs “Title”"), "{empty}");
+    assert!(empty.stdout.contains("rows=\"12\">\nTwo\nlines</textarea>") && empty.stdout.contains("value=\"rust\""));
+    // What was sent to a page that has the form no more stands alone.
+    let late = browser.post(&format!("{page}/review"), &["verdict=comment", "text=Too late", &head]);
+    assert!(status(&late) == "409" && late.stdout.contains("Too late</textarea>"), "{late}");
+    assert!(late.stdout.contains("value=\"comment\" checked") && late.stdout.contains("Send again"), "{late}");
+
+    // Whoever is signed out is led to sign in, and loses nothing.
+    let nobody = Browser { forge: &forge, jar: alpha.home().join("nobody") };
+    let out = nobody.post("/parser/issues/1/reply", &["text=Do not lose this"]);
+    assert!(status(&out) == "403" && out.stdout.contains("<h1>You are signed out</h1>"), "{out}");
+    assert!(out.stdout.contains("href=\"/login?to=%2Fparser%2Fissues%2F1\" target=\"_blank\""), "{out}");
+    assert!(out.stdout.contains("Do not lose this</textarea>") && !out.stdout.contains("help register"), "{out}");
+}
+
+#[test]
+fn pages_offer_what_one_may_do_and_lead_to_what_was_meant() {
+    let mut forge = Forge::start();
+    let (alpha, beta) = (forge.agent("alpha"), forge.agent("beta"));
+    let Scene { alpha: opener, beta: other, pull, .. } = scene(&forge, (&alpha, &beta));
+    let has = |browser: &Browser<'_>, page: &str, action: &str| {
+        browser.send(page, &[]).ok().stdout.contains(&format!("action=\"{page}/{action}\""))
+    };
+    let page = format!("/parser/pulls/{pull}");
+    for (what, at, action, of_opener, of_other) in [
+        ("its opener closes an issue", "/parser/issues/1", "close", true, false),
+        ("anyone answers", "/parser/issues/1", "reply", true, true),
+        ("others review", &page, "review", true, false),
+        ("others vote", &page, "vote", true, false),
+        ("the issue's opener accepts", &page, "accept", true, false),
+        ("author and maintainer give it up", &page, "close", true, true),
+    ] {
+        assert_eq!((has(&opener, at, action), has(&other, at, action)), (of_opener, of_other), "{what}");
+    }
+    let may = |agent: &Agent, line: &str| agent.json(line)["may"].clone();
+    assert_eq!(may(&alpha, "details parser/1"), serde_json::json!(["reply", "issue close"]));
+    assert_eq!(may(&beta, "details parser/1"), serde_json::json!(["reply"]));
+    assert_eq!(may(&beta, &format!("pr parser/{pull}")), serde_json::json!(["reply", "merge", "pr close", "apply"]));
+    // What is offered to the one and not to the other is what is refused to the other.
+    assert_eq!(beta.ssh("issue close parser/1").code, 4);
+
+    let nobody = Browser { forge: &forge, jar: alpha.home().join("nobody") };
+    let seen = nobody.send(&page, &[]).ok().stdout;
+    assert!(seen.contains("Sign in to reply or review</a>") && !seen.contains("method=\"post\""), "{seen}");
+    assert!(
+        nobody.send("/parser/branches", &[]).ok().stdout.contains(&format!("<a href=\"{page}\">parser#{pull}</a>"))
+    );
+    for (asked, leads) in [
+        ("/parser/tree/src/a.txt?at=main", "/parser/blob/src/a.txt?at=main"),
+        ("/parser/blob/src", "/parser/tree/src"),
+        ("/parser/pulls/1", "/parser/issues/1"),
+        (&format!("/parser/issues/{pull}"), &page),
+        ("/parser/issues/1/reply", "/parser/issues/1"),
+        ("/logout", "/login"),
+        ("/agents", "/leaderboard"),
+        ("/projects", "/"),
+        ("/register", "/login"),
+    ] {
+        let out = nobody.send(asked, &[]);
+        assert!(status(&out) == "303" && place(&out) == Some(leads), "{asked}: {out}");
+    }
+    assert_eq!(status(&nobody.send("/parser/tree/none", &[])), "404");
+
+    // Where reading is closed, a browser is led to sign in, and everybody else is told why.
+    forge.stop();
+    forge.try_up(&[("FORGE_READ", "registered")]).unwrap();
+    let nobody = Browser { forge: &forge, jar: alpha.home().join("nobody") };
+    let out = nobody.send("/parser/issues/1?x=y", &[]);
+    assert!(status(&out) == "303" && place(&out) == Some("/login?to=%2Fparser%2Fissues%2F1%3Fx%3Dy"), "{out}");
+    let (code, said) = forge.get("/parser/issues/1");
+    assert!(matches!(code, 401 | 403) && said.contains("next: "), "{code} {said}");
 }

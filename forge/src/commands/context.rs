@@ -127,9 +127,20 @@ impl<'a> Context<'a> {
 
     /// Whether the command is for somebody who opened, made or owns the thing in question in `project`, or did not.
     pub fn stands(&self, project: &ProjectName, own: bool) -> bool {
+        authority::stands(self.command.of, self.ties(project, own))
+    }
+
+    fn ties(&self, project: &ProjectName, own: bool) -> Ties {
         let creator = self.root.fold.project(project).map(|project| &project.creator);
         let maintainer = creator.is_some() && creator == self.actor.agent().map(|agent| &agent.name);
-        authority::stands(self.command.of, Ties { maintainer, own })
+        Ties { maintainer, own }
+    }
+
+    /// Whether whoever asks may ask for another `command` of a thing in `project` that is `own` to them, or is not.
+    pub fn may(&self, command: &Command, project: &ProjectName, own: bool) -> bool {
+        let (rank, operation) = (self.forge.rank(self.actor), command.operation());
+        authority::permit(self.actor, rank, operation, Some(project), self.forge.config().read).is_ok()
+            && authority::stands(command.of, self.ties(project, own))
     }
 
     /// Every project that the caller may ask the command of.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::challenge::Standing;
 use super::context::{Item, Project};
+use super::may::{self, May};
 use super::place::On;
 use super::rounds::{self, Round};
 use super::suggest::{self, Suggests};
@@ -174,6 +175,9 @@ struct Whole {
     /// What was accepted as the answer: to this issue, or this as the one to its issue.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<ItemRef>,
+    /// The commands that whoever asks may give on it, as it stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    may: May,
     next: String,
 }
 
@@ -239,6 +243,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             work: answers::working(fold, n, issue),
             pulls: answers::answering(&project, n),
             source: events.iter().find_map(|event| event.imported.clone()),
+            may: may::issue(context, &project, issue),
             next: if issue.status == IssueStatus::Open { format!("start {path}") } else { "feed".to_owned() },
             reference,
             body,
@@ -260,6 +265,7 @@ fn details(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             work: Vec::new(),
             pulls: Vec::new(),
             source: None,
+            may: may::pull(context, &project, &reference, pull),
             next: format!("pr {path}"),
             reference,
             body,

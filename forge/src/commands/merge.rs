@@ -66,7 +66,7 @@ pub const MERGE: Command = Command {
     needs: Needs::Agent,
     of: Of::Project,
     shape: Shape::words(1, 1).flags(&[("strategy", Takes::Word)]),
-    usage: "<ref> [--strategy merge|squash|rebase]",
+    usage: "<ref> [--strategy merge|squash|rebase] [--if-match HEAD]",
     summary: "land a pull request whose gate is satisfied",
     example: "merge parser/47",
     run: merge,
@@ -182,6 +182,7 @@ fn attempt(
             "feed",
         ));
     }
+    super::pulls::still_at(&pull, reference, context.if_match.as_slice())?;
     super::contest::may_merge(&project.snapshot, &pull, reference)?;
     let store = project.repository.store().clone();
     let onto = project.snapshot.ref_id(&pull.target);

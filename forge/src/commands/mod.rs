@@ -25,6 +25,7 @@ mod line;
 mod lists;
 mod login;
 mod mail;
+mod may;
 mod merge;
 mod merges;
 mod needs;

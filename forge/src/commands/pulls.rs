@@ -11,6 +11,7 @@ use super::context::Project;
 use super::items::{self, Shown};
 use super::lists;
 use super::mail::{self, Form};
+use super::may::{self, May};
 use super::merges::Merges;
 use super::rounds::{self, Part, Round, Shows};
 use super::text::{count, inline, quote};
@@ -139,6 +140,9 @@ struct Whole {
     landed: Option<Oid>,
     body: String,
     url: String,
+    /// The commands that whoever asks may give on it, as it stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    may: May,
     next: String,
     /// Which changes the diff is of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,6 +275,18 @@ pub(super) fn still_missing(context: &Context, reference: &ItemRef, pull: &PullS
     gate.lines.into_iter().find(|line| !line.ok).map(|line| line.rule)
 }
 
+/// Refuses where the head is another than was `expected`: ids, or at least seven digits of them.
+pub(super) fn still_at(pull: &PullState, reference: &ItemRef, expected: &[String]) -> Result<(), Refusal> {
+    let head = pull.head.to_string();
+    if expected.iter().all(|id| id.len() >= 7 && head.starts_with(id.as_str())) {
+        return Ok(());
+    }
+    let came = if pull.round > 1 { format!("round {} came meanwhile: ", pull.round) } else { String::new() };
+    let why = format!("{came}its head is {} now", pull.head.short());
+    let next = format!("pr {}/{} --diff", reference.project, reference.n);
+    Err(Refusal::new(Code::Stale, reference.to_string(), why, next))
+}
+
 /// The command that moves a pull request on, as the caller sees it, who `has_read` its diff with this answer or not.
 pub(super) fn next_for(
     context: &Context,
@@ -390,6 +406,7 @@ fn pr(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         risk,
         policy,
         reviews,
+        may: may::pull(context, &project, &reference, pull),
         next: next_for(context, reference.project.as_str(), n, pull, &gate, has_read),
         gate,
         checks,

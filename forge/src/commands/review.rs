@@ -5,7 +5,7 @@ use notes_schema::{EntityId, ItemRef, Oid};
 use serde::Serialize;
 
 use super::context::Project;
-use super::pulls::gate_of;
+use super::pulls::{gate_of, still_at};
 use super::{Args, Command, Context, Shape, Stdin, Takes, place};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{self, Needs, Of, Ties};
@@ -61,6 +61,10 @@ fn review(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let text = text.or_else(|| context.body.clone()).filter(|t| !t.trim().is_empty());
     if verdict != Verdict::Approve && text.is_none() {
         return Err(context.usage(format!("{} needs words that say why", verdict.as_str())));
+    }
+    // Before a line is looked up in a head that the reviewer has not seen.
+    if let Some(pull) = project.snapshot.fold.pull(n).filter(|pull| pull.status == PullStatus::Open) {
+        still_at(pull, &reference, context.if_match.as_slice())?;
     }
     let at = args.value("at").map(|word| place::named(context, &project, n, word)).transpose()?;
     // A line is one of the head that it was looked up in.
@@ -124,11 +128,8 @@ fn give(
         let why = "nobody reviews their own work; another agent must";
         return Err(Refusal::new(Code::NotAllowed, format!("review {shown}"), why, "feed --wait"));
     }
+    still_at(pull, reference, expected)?;
     let head = pull.head;
-    if expected.iter().any(|e| e.len() < 7 || !head.to_string().starts_with(e)) {
-        let why = format!("its head is {} now", head.short());
-        return Err(Refusal::new(Code::Stale, shown, why, format!("pr {path} --diff")));
-    }
     if let Some(done) = draft.done(by, &EntityId::Pull(reference.n)) {
         return Ok((head, done.q));
     }

@@ -1,7 +1,7 @@
 //! Votes on pull requests, and the acceptance of one as the answer to its issue.
 
 use notes_schema::event::{PullAccepted, PullVoted, Vote};
-use notes_schema::{EntityId, ItemRef};
+use notes_schema::{AgentName, EntityId, ItemRef};
 use serde::Serialize;
 
 use super::context::{Item, Project};
@@ -61,8 +61,7 @@ fn vote(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let vote = vote.ok_or_else(|| context.usage("a vote is up, down or none"))?;
     let (project, reference, pull) = pull(context, args)?;
     let (by, n, text) = (context.author()?, reference.n, context.text(args));
-    let own = context.root.fold.owner(&pull.author) == context.root.fold.owner(&by.agent);
-    if !context.stands(&reference.project, own) {
+    if !context.stands(&reference.project, is_own(context, &pull, &by.agent)) {
         let why = "nobody votes on the work of its own owner; another's agents may";
         let next = format!("pr {}/{n}", reference.project);
         return Err(Refusal::new(Code::NotAllowed, format!("vote {reference}"), why, next));
@@ -70,6 +69,11 @@ fn vote(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let (seq, after) = context.commit(&project.repository, move |draft| give(draft, &by, n, vote, text.as_deref()))?;
     let votes = after.fold.tally(&context.root.fold, n);
     Ok(Answer::of(&Voted { reference, vote: vote.as_str(), votes, seq }))
+}
+
+/// Whether a pull request counts as `agent`'s own where votes do: those of one owner do not vote for each other.
+pub(super) fn is_own(context: &Context, pull: &PullState, agent: &AgentName) -> bool {
+    context.root.fold.owner(&pull.author) == context.root.fold.owner(agent)
 }
 
 /// Writes a vote, where it is another than the one that stands, with what was said to it.
@@ -155,7 +159,7 @@ fn take(draft: &mut Draft, by: &Author, reference: &ItemRef, issue: u64) -> Resu
 }
 
 /// Refuses what was given up, and what a contest has not compared.
-fn may_accept(snapshot: &Snapshot, reference: &ItemRef, issue: u64) -> Result<(), Refusal> {
+pub(super) fn may_accept(snapshot: &Snapshot, reference: &ItemRef, issue: u64) -> Result<(), Refusal> {
     let (fold, project) = (&snapshot.fold, &reference.project);
     let refuse = |code, why: &str, next: String| Err(Refusal::new(code, format!("accept {reference}"), why, next));
     if fold.pull(reference.n).is_none_or(|pull| pull.status == PullStatus::Closed) {

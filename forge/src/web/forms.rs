@@ -1,7 +1,8 @@
 //! Forms of pages: each is one command, sent by whoever is signed in.
 //!
 //! Invariant: a form runs the one command of its route. Its fields become that command's text, or words of its line that
-//! are checked or quoted before; done, it leads back to its page, and refused, nothing that was written is lost.
+//! are checked or quoted before; done, it leads back to its page, and refused, that page is drawn again with what was
+//! written. What was judged on a page is the head that it showed, or the form is refused.
 
 use axum::Extension;
 use axum::body::Body;
@@ -10,16 +11,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::on;
 use frontend::frame::decoded;
-use frontend::plain;
+use frontend::{Written, plain};
 use notes_schema::ProjectName;
 use notes_schema::names::parse_number;
 
 use super::action::{collect, of_command};
 use super::reply::{self, At, Format, HTML};
-use super::routes::{Asks, Route};
-use super::{Shared, credentials, text};
+use super::routes::{Asks, Door, Route};
+use super::{Shared, credentials, pages, text};
 use crate::answer::{Code, Refusal};
-use crate::commands::{self, Command, quoted};
+use crate::commands::{self, Command, Reply, quoted};
 
 /// Longest form without text in it, in bytes.
 /// Limit: a form of a page that holds no text | {:bytes}
@@ -97,19 +98,25 @@ pub(crate) const TABLE: &[Form] = &[
     about("/{project}/pulls/{n}/reply", &commands::REPLY),
     form("/{project}/pulls/{n}/review", &commands::REVIEW, |of, fields| {
         let verdict = fields.one_of("verdict", &["approve", "request-changes", "comment"])?;
-        Some(match fields.given("at") {
-            Some(at) => format!("{verdict} --at {} {}", quoted(at.trim()), of.item()),
-            None => format!("{verdict} {}", of.item()),
-        })
+        let at = fields.given("at").map(|at| format!(" --at {}", quoted(at.trim()))).unwrap_or_default();
+        Some(format!("{verdict}{at}{} {}", seen(fields)?, of.item()))
     }),
     form("/{project}/pulls/{n}/apply", &commands::APPLY, |of, fields| {
         Some(format!("{} {}", of.item(), parse_number(fields.get("comment")?)?))
     }),
-    about("/{project}/pulls/{n}/merge", &commands::MERGE),
+    form("/{project}/pulls/{n}/merge", &commands::MERGE, |of, fields| Some(of.item() + &seen(fields)?)),
     about("/{project}/pulls/{n}/close", &commands::PR_CLOSE),
     form("/{project}/pulls/{n}/vote", &commands::VOTE, vote),
     about("/{project}/pulls/{n}/accept", &commands::ACCEPT),
 ];
+
+/// ` --if-match 3f1c…`: the head that the page showed, where the form says which.
+fn seen(fields: &Fields) -> Option<String> {
+    match fields.given("head") {
+        None => Some(String::new()),
+        Some(head) => head.parse::<notes_schema::Oid>().ok().map(|head| format!(" --if-match {head}")),
+    }
+}
 
 fn vote(of: &Of, fields: &Fields) -> Option<String> {
     Some(format!("{} {}", of.item(), fields.one_of("vote", &["up", "down", "none"])?))
@@ -162,17 +169,6 @@ async fn send(
         let refusal = Refusal::new(Code::Usage, "form", line.err().unwrap_or("it runs no command"), "help");
         return reply::refuse(&refusal, StatusCode::BAD_REQUEST, Format::Html);
     };
-    // Refused, its page is drawn again with what was written.
-    let again = |status: StatusCode, lines: &str| {
-        let path = matched.as_str();
-        let action =
-            named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
-        let viewer = door.viewer(&headers);
-        let at = At { path: parent(&action), query: "", viewer: viewer.as_deref(), has_feed: false };
-        let form = plain::Form { action: &action, fields: &fields.0 };
-        let title = status.canonical_reason().unwrap_or("Refused");
-        text(status, HTML, plain::refusal(&at.frame(&|_| None), title, lines, Some(&form)))
-    };
     // Of those that take text all but `issue new` read it where `-` stands.
     let written = fields.given("text").unwrap_or("");
     let text_there = if command.shape.text && !written.is_empty() { " -" } else { "" };
@@ -182,11 +178,38 @@ async fn send(
         Err(refusal) => return credentials::ask(&refusal, Format::Html),
     };
     if answer.exit != 0 {
-        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        return again(status, &reply::lines_of(&answer.stdout));
+        let action =
+            named.iter().fold(matched.as_str().to_owned(), |path, (name, is)| path.replace(&format!("{{{name}}}"), is));
+        return again(&door, &headers, &answer, &action, &fields).await;
     }
     let place = place(&answer.stdout, &named, matched.as_str());
     (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+}
+
+/// What was refused, as a page with what was written: the one that the form stood on, where that shows the form still.
+async fn again(door: &Door, headers: &HeaderMap, answer: &Reply, action: &str, fields: &Fields) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let viewer = door.viewer(headers);
+    let signed_out = viewer.is_none() && answer.exit == Code::NotAllowed as u8;
+    let lines = reply::lines_of(&answer.stdout);
+    let written = Written { status: answer.status, lines: &lines, action, fields: &fields.0, signed_out };
+    let place = page_of(action).unwrap_or("/");
+    if !signed_out && let Some(page) = pages::again(door, headers, place, &written).await {
+        return text(status, HTML, page);
+    }
+    let at = At { path: place, viewer: viewer.as_deref(), ..At::default() };
+    text(status, HTML, plain::again(&at.frame(&|_| None), &written))
+}
+
+/// The page on which the form at `path` stands, where there is such a form.
+pub(super) fn page_of(path: &str) -> Option<&str> {
+    let fits = |pattern: &str| {
+        let mut pairs = pattern.split('/').zip(path.split('/'));
+        pattern.split('/').count() == path.split('/').count()
+            && pairs.all(|(wanted, given)| wanted == given || wanted.starts_with('{') && !given.is_empty())
+    };
+    let is_form = TABLE.iter().any(|form| fits(form.route.path));
+    is_form.then(|| if path.ends_with("/issues/new") { path } else { parent(path) })
 }
 
 /// What the address names, checked.
@@ -232,6 +255,30 @@ mod tests {
         assert_eq!(issue.as_deref(), Some("parser --title '--label x' --label \"a'b\""));
         assert_eq!(fields("text=1%0D%0A2&x").get("text"), Some("1\n2"));
         assert_eq!(fields("&&=&a").0.len(), 2);
+    }
+
+    #[test]
+    fn a_verdict_is_on_the_head_that_its_page_showed() {
+        let of = Of { project: "parser".parse().unwrap(), n: 7 };
+        let head = "3f".repeat(20);
+        let words = |path: &str, text: &str| {
+            let form = TABLE.iter().find(|form| form.route.path.ends_with(path)).unwrap();
+            (form.words)(&of, &Fields::read(text.as_bytes()))
+        };
+        let given = format!("verdict=approve&at=src/a.rs:1&head={head}");
+        assert_eq!(words("/review", &given), Some(format!("approve --at 'src/a.rs:1' --if-match {head} parser/7")));
+        assert_eq!(words("/merge", &format!("head={head}")), Some(format!("parser/7 --if-match {head}")));
+        assert_eq!(words("/merge", "head=x+--json"), None);
+    }
+
+    #[test]
+    fn a_form_that_is_asked_for_leads_to_its_page() {
+        assert_eq!(page_of("/parser/issues/7/reply"), Some("/parser/issues/7"));
+        assert_eq!(page_of("/parser/pulls/7/review"), Some("/parser/pulls/7"));
+        assert_eq!(page_of("/parser/issues/new"), Some("/parser/issues/new"));
+        for other in ["/parser/git-upload-pack", "/parser/issues/7", "/parser/pulls//review", "/login"] {
+            assert_eq!(page_of(other), None, "{other}");
+        }
     }
 
     #[test]

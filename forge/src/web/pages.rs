@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use frontend::frame::{decoded, value};
-use frontend::{View, assets, atom};
+use frontend::{View, Written, assets, atom};
 use notes_schema::names::RESERVED_NAMES;
 use notes_schema::{AgentName, ProjectName};
 
@@ -247,9 +247,17 @@ pub(super) async fn or_not_this_way(
 ) -> Response {
     let first = uri.path().trim_start_matches('/').split('/').next().unwrap_or("");
     let is_page = !RESERVED_NAMES.contains(&first) && find(uri.path()).is_some();
-    match is_page && matches!(method, Method::GET | Method::HEAD) {
-        true => page(door, method, uri, query, headers).await,
-        false => not_this_way(method, headers).await,
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return not_this_way(method, headers).await;
+    }
+    if is_page {
+        return page(door, method, uri, query, headers).await;
+    }
+    // Whoever asks for what a form is sent to is led to where it stands.
+    let place = if uri.path() == "/logout" { Some("/login") } else { super::forms::page_of(uri.path()) };
+    match place {
+        Some(place) => (StatusCode::SEE_OTHER, [(header::LOCATION, place.to_owned())]).into_response(),
+        None => not_this_way(method, headers).await,
     }
 }
 
@@ -278,11 +286,14 @@ pub(super) async fn page(
         Some((page, asks, asks.line(&named, &query)?, named))
     });
     let Some((page, asks, line, named)) = found else {
+        if let Some(place) = guessed(path).filter(|_| format == Format::Html) {
+            return (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response();
+        }
         let refusal = Refusal::new(Code::NotFound, shown(uri.path()), "there is no such page", "project list");
         return reply::refuse(&refusal, StatusCode::NOT_FOUND, format);
     };
     let viewer = door.viewer(&headers);
-    let at = At { path, query: &query, viewer: viewer.as_deref(), has_feed: page.feed.is_some() };
+    let at = At { path, query: &query, viewer: viewer.as_deref(), has_feed: page.feed.is_some(), written: None };
     let refs = named.first().filter(|_| page.by_refs);
     let commands = || std::iter::once(asks).chain(page.also).map(|ask| ask.command);
     let refs = refs.and_then(|project| door.refs_for(&headers, commands(), project));
@@ -329,14 +340,35 @@ async fn answer(
     format: Format,
     at: At<'_>,
 ) -> Response {
-    let drawn = page.view.filter(|_| format == Format::Html);
-    let first = match page.ask.run(door, headers, line, format == Format::Json || drawn.is_some()).await {
+    let view = page.view.filter(|_| format == Format::Html);
+    let first = match page.ask.run(door, headers, line, format == Format::Json || view.is_some()).await {
         Ok(reply) => reply,
         Err(refusal) => return credentials::ask(&refusal, format),
     };
-    let Some(view) = drawn.filter(|_| first.exit == 0) else {
+    if format == Format::Html
+        && let Some(place) = elsewhere(door, headers, &first, named, at).await
+    {
+        return (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response();
+    }
+    let Some(view) = view.filter(|_| first.exit == 0) else {
         return reply::respond(door, &first, format, &named.join(" "), at);
     };
+    match drawn(door, page, view, named, &first, headers, at).await {
+        Ok(html) => reply::respond_with(&first, format, at, || html),
+        Err(error) => reply::undrawn(&shown(at.path), &error, format),
+    }
+}
+
+/// A page, drawn of what its first command answered and what the others do.
+async fn drawn(
+    door: &Door,
+    page: &Page,
+    view: View,
+    named: &[String],
+    first: &Reply,
+    headers: &HeaderMap,
+    at: At<'_>,
+) -> Result<String, frontend::Unreadable> {
     let mut others = Vec::with_capacity(page.also.len());
     for ask in page.also {
         others.push(match ask.line(named, at.query) {
@@ -346,9 +378,60 @@ async fn answer(
     }
     let others = others.iter().map(|reply| reply.as_ref().map_or("null", |reply| reply.stdout.as_str()));
     let answers: Vec<&str> = std::iter::once(first.stdout.as_str()).chain(others).collect();
-    match kept::aside(|| view(&at.frame(&|reference| door.path_of(reference)), &answers)) {
-        Ok(html) => reply::respond_with(&first, format, at, || html),
-        Err(error) => reply::undrawn(&shown(at.path), &error, format),
+    kept::aside(|| view(&at.frame(&|reference| door.path_of(reference)), &answers))
+}
+
+/// The page at `path` once more, with a form on it that was refused. `None` where it cannot be drawn, or would lose what
+/// was written.
+pub(super) async fn again(door: &Door, headers: &HeaderMap, path: &str, written: &Written<'_>) -> Option<String> {
+    let (page, named) = find(path)?;
+    let viewer = door.viewer(headers);
+    let at =
+        At { path, viewer: viewer.as_deref(), has_feed: page.feed.is_some(), written: Some(written), ..At::default() };
+    let first = page.ask.run(door, headers, page.ask.line(&named, "")?, true).await.ok()?;
+    let view = page.view.filter(|_| first.exit == 0)?;
+    let html = drawn(door, page, view, &named, &first, headers, at).await.ok()?;
+    written.stands_in(&html).then_some(html)
+}
+
+/// Addresses that people guess, where no project has that name.
+const GUESSED: [(&str, &str); 3] = [("/projects", "/"), ("/agents", "/leaderboard"), ("/register", "/login")];
+
+fn guessed(path: &str) -> Option<&'static str> {
+    GUESSED.iter().find(|(known, _)| *known == path).map(|(_, place)| *place)
+}
+
+/// Where whoever reads pages is sent on to, where what is asked for stands there: to sign in, or to the page of what a number
+/// or a path is indeed.
+async fn elsewhere(door: &Door, headers: &HeaderMap, first: &Reply, named: &[String], at: At<'_>) -> Option<String> {
+    let query = if at.query.is_empty() { String::new() } else { format!("?{}", at.query) };
+    if first.exit == Code::NotAllowed as u8 {
+        // Whoever names no kind is no browser, and is told why.
+        let browses = Format::of(headers, Format::Markdown) == Format::Html;
+        let to = frontend::filters::percent(&format!("{}{query}", at.path), false);
+        return (browses && at.viewer.is_none()).then(|| format!("/login?to={to}"));
+    }
+    let is_missing = first.exit == Code::NotFound as u8;
+    if let Some(place) = guessed(at.path).filter(|_| is_missing) {
+        return Some(place.to_owned());
+    }
+    let (project, room, below) = match named {
+        [project, room, below] => (project, room.as_str(), below),
+        _ => return None,
+    };
+    match room {
+        "issues" | "pulls" if is_missing || first.exit == 0 => {
+            let place = door.path_of(&format!("{project}#{below}").parse().ok()?)?;
+            (place != at.path).then(|| place + &query)
+        }
+        "tree" | "blob" if is_missing => {
+            let other = if room == "tree" { "blob" } else { "tree" };
+            let path = at.path.replacen(&format!("/{room}/"), &format!("/{other}/"), 1);
+            let (page, named) = find(&path)?;
+            let there = page.ask.run(door, headers, page.ask.line(&named, at.query)?, true).await.ok()?;
+            (there.exit == 0).then(|| path + &query)
+        }
+        _ => None,
     }
 }
 

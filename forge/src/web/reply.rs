@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use frontend::markdown::Resolve;
-use frontend::{Frame, plain};
+use frontend::{Frame, Written, plain};
 
 use super::routes::Door;
 use super::{files, kept, text};
@@ -55,6 +55,8 @@ pub(super) struct At<'a> {
     pub query: &'a str,
     /// Who is signed in.
     pub viewer: Option<&'a str>,
+    /// A form on it that was refused.
+    pub written: Option<&'a Written<'a>>,
     /// Whether what it lists is to be had as a feed.
     pub has_feed: bool,
 }
@@ -67,7 +69,8 @@ impl<'a> At<'a> {
 
     /// The frame of what stands there.
     pub(super) fn frame(self, resolve: &'a Resolve<'a>) -> Frame<'a> {
-        Frame { path: self.path, query: self.query, viewer: self.viewer, has_feed: self.has_feed, resolve }
+        let At { path, query, viewer, written, has_feed } = self;
+        Frame { path, query, viewer, has_feed, written, resolve }
     }
 }
 
@@ -144,7 +147,7 @@ pub(super) fn undrawn(path: &str, error: &frontend::Unreadable, format: Format) 
 /// A page that says what, why and what next.
 fn failure(status: StatusCode, lines: &str, at: At<'_>) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
-    text(status, HTML, plain::refusal(&at.frame(&|_| None), title, lines, None))
+    text(status, HTML, plain::refusal(&at.frame(&|_| None), title, lines))
 }
 
 #[cfg(test)]

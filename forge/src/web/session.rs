@@ -34,7 +34,7 @@ pub(super) async fn form(State(door): Shared, RawQuery(query): RawQuery, headers
 
 fn page(door: &Door, headers: &HeaderMap, query: &str, status: StatusCode, refusal: Option<&Refusal>) -> Response {
     let viewer = door.viewer(headers);
-    let at = At { path: "/login", query, viewer: viewer.as_deref(), has_feed: false };
+    let at = At { path: "/login", query, viewer: viewer.as_deref(), ..At::default() };
     let to = back(&value(query, "to").unwrap_or_default());
     let (host, port) = door.config.ssh_host_port();
     let why = refusal.map(|refusal| refusal.why.as_str());
@@ -95,7 +95,8 @@ fn see(door: &Door, place: &str, cookie: Option<&str>) -> Response {
 /// Where to go afterwards: a path of this forge, whatever was asked for.
 fn back(to: &str) -> String {
     let plain = to.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'\\');
-    let ours = to.starts_with('/') && !to.starts_with("//") && !to.starts_with("/log");
+    let first = to.trim_start_matches('/').split(['/', '?', '#']).next();
+    let ours = to.starts_with('/') && !to.starts_with("//") && !matches!(first, Some("login" | "logout"));
     if plain && ours { to.to_owned() } else { "/".to_owned() }
 }
 
@@ -105,7 +106,9 @@ mod tests {
 
     #[test]
     fn it_leads_back_to_this_forge_alone() {
-        assert_eq!(back("/parser/issues/7?state=all"), "/parser/issues/7?state=all");
+        for here in ["/parser/issues/7?state=all", "/logs", "/parser/log"] {
+            assert_eq!(back(here), here);
+        }
         for elsewhere in [
             "",
             "//evil.example",
@@ -113,6 +116,7 @@ mod tests {
             "/\\evil.example",
             "/a\r\nb",
             "/login",
+            "/logout?everywhere=yes",
             "javascript:alert(1)",
         ] {
             assert_eq!(back(elsewhere), "/", "{elsewhere}");

@@ -5,7 +5,7 @@
 use std::ops::Bound;
 
 use notes_schema::refs::show_time;
-use notes_schema::{AgentName, Oid, ProjectName, RefName};
+use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName};
 use serde::Serialize;
 
 use super::{place, unreadable};
@@ -76,6 +76,9 @@ struct Named {
     ahead: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<usize>,
+    /// The open pull request of that branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull: Option<ItemRef>,
 }
 
 #[derive(Serialize)]
@@ -196,6 +199,7 @@ fn described(project: &Project, names: &[(&RefName, &RefValue)], apart: bool) ->
             author: read.map(|read| read.author).unwrap_or_default(),
             ahead: counted.map(|(ahead, _)| ahead),
             behind: counted.map(|(_, behind)| behind),
+            pull: snapshot.fold.open_pulls.get(*name).map(|n| ItemRef { project: snapshot.project.clone(), n: *n }),
         });
     }
     Ok(out)
