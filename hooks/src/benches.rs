@@ -59,7 +59,7 @@ fn libtest(line: &str) -> Option<(String, u128)> {
     Some((name.trim().to_owned(), picoseconds(&number, words.next()?.strip_suffix("/iter")?)?))
 }
 
-/// `BenchmarkParse-8   	 1000000	      1234 ns/op	  16 B/op`. How many processors there were is no part of the name.
+/// `BenchmarkParse-8 1000000 1234 ns/op 16 B/op`. How many processors there were is no part of the name.
 fn go(line: &str) -> Option<(String, u128)> {
     let mut words = line.split_whitespace();
     let name = words.next().filter(|name| name.starts_with("Benchmark"))?;

@@ -110,10 +110,10 @@ impl Contest {
         self.seats.iter().filter(move |seat| seat.pull == pull && !seat.void)
     }
 
-    /// Whether it can be said who was tried: all have told what they found, or nobody waits for them any more.
+    /// Whether it can be said who was tried: all have told what they found who are still to, or nobody waits for them any more.
     pub fn is_to_judge(&self, now: u64) -> bool {
         let is_over = self.due_ms.is_some_and(|due| now >= due);
-        self.trials.is_some() && (is_over || self.seats.iter().all(|seat| seat.found.is_some()))
+        self.trials.is_some() && (is_over || self.seats.iter().all(|seat| seat.found.is_some() || seat.void))
     }
 
     /// The seats that are trials by `key`, and who of them was right: where anybody found what is known, those who did.
@@ -253,6 +253,15 @@ mod tests {
         let none = Contest { trials: Some(Trials { permille: 0, ..all }), ..panel("+0 -0") };
         assert!(none.trials_by(b"key", true).is_empty());
         assert!(with("+0 -0 +0 -0").trials_by(b"key", false).iter().all(|trial| trial.ran == Known::Base));
+    }
+
+    #[test]
+    fn nobody_waits_for_the_word_of_whom_nobody_believes() {
+        let trials = Trials { commitment: Sha256::of(b"key"), permille: 1000 };
+        let mut contest = Contest { trials: Some(trials), ..panel("+0 .") };
+        assert!(!contest.is_to_judge(0));
+        contest.seats[1].void = true;
+        assert!(contest.is_to_judge(0));
     }
 
     #[test]
