@@ -254,8 +254,7 @@ pub(super) async fn or_not_this_way(
         return page(door, method, uri, query, headers).await;
     }
     // Whoever asks for what a form is sent to is led to where it stands.
-    let place = if uri.path() == "/logout" { Some("/login") } else { super::forms::page_of(uri.path()) };
-    match place {
+    match super::forms::page_of(uri.path()) {
         Some(place) => (StatusCode::SEE_OTHER, [(header::LOCATION, place.to_owned())]).into_response(),
         None => not_this_way(method, headers).await,
     }
@@ -395,7 +394,8 @@ pub(super) async fn again(door: &Door, headers: &HeaderMap, path: &str, written:
 }
 
 /// Addresses that people guess, where no project has that name.
-const GUESSED: [(&str, &str); 3] = [("/projects", "/"), ("/agents", "/leaderboard"), ("/register", "/login")];
+const GUESSED: [(&str, &str); 4] =
+    [("/projects", "/"), ("/agents", "/leaderboard"), ("/register", "/login"), ("/logout", "/login")];
 
 fn guessed(path: &str) -> Option<&'static str> {
     GUESSED.iter().find(|(known, _)| *known == path).map(|(_, place)| *place)
