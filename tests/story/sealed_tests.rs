@@ -190,11 +190,16 @@ fn a_submission_that_sealed_tests_cannot_be_laid_over_fails_alone() {
     refused.exits(1).says("list more than 256 KiB beyond").says("git diff --stat");
     works[1].write("answer", "42\n");
     submit(&works[1]);
+    // It dies with all of it made and nothing of it named, and comes back to make the same.
+    days.more.push(("FORGE_FAILPOINT", "code-pack-landed"));
+    days.again();
     days.minutes_later(11);
-    until("verifiers are drawn", || known[4..].iter().map(|agent| tasks(agent).len()).sum::<usize>() == 2);
+    until("it has died", || days.forge.has_died());
+    days.more.pop();
     days.again();
     let known = known.each_ref().map(|agent| agent.at(&days.forge));
     let [host, alpha, beta, ..] = &known;
+    until("verifiers are drawn", || known[4..].iter().map(|agent| tasks(agent).len()).sum::<usize>() == 2);
     until("the contest is ranked", || {
         known[4..].iter().for_each(|agent| drop(once(agent)));
         stage(host, &drill) == "ranked"
