@@ -312,6 +312,8 @@ mod tests {
                 agent_before: 1_200_000,
                 ticket_before: 1_200_000,
                 delta_milli: 16_000,
+                ticket_author: None,
+                counts: None,
             }
             .into(),
             CheckRegistered { name: "ci / test".into() }.into(),
@@ -455,6 +457,20 @@ mod tests {
                 key: Some(vec![7; 32]),
                 trials: vec![Trial { pull: 57, agent: "delta".parse().unwrap(), ran: Known::Base, right: Some(false) }],
                 discredited: vec!["delta".parse().unwrap()],
+            }
+            .into(),
+            ReviewSettled {
+                key: Sha256::of(b"verdict"),
+                reviewer: "beta".parse().unwrap(),
+                author: "alpha".parse().unwrap(),
+                pull: item("parser#57"),
+                score_ppm: Some(1_000_000),
+                k_milli: 8_000,
+                reviewer_before: 1_200_000,
+                author_before: 1_200_000,
+                counts: Counts { weight_permille: 250, room_milli: 8_000 },
+                given_milli: 0,
+                delta_milli: 1_000,
             }
             .into(),
         ]

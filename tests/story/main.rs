@@ -28,6 +28,7 @@ mod owners;
 mod people_pages;
 mod plain;
 mod redact;
+mod reviews;
 mod runs;
 mod sealed;
 mod sealed_tests;

@@ -213,6 +213,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::PullVoted(_)
         | Fact::PullAccepted(_)
         | Fact::VerifiersJudged(_)
+        | Fact::ReviewSettled(_)
         | Fact::Unknown { .. } => None,
     }
 }

@@ -23,7 +23,7 @@ pub use issue::{Commented, IssueClosed, IssueImported, IssueOpened, IssueReopene
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Place, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
-pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
+pub use rating::{ContestCorrected, ContestSettled, Counts, Entrant, RatingCorrected, RatingSettled, ReviewSettled};
 pub use verdict::{
     ContestDrawn, Finding, Known, Seat, Trial, Trials, VerdictCommitted, VerdictRevealed, VerifierOffered,
     VerifierWithdrawn, VerifiersJudged, verdict_digest,
@@ -188,6 +188,8 @@ facts! {
     "pull.accepted" => PullAccepted,
     /// Verifiers of a contest were judged by what they said of what is known.
     "verifiers.judged" => VerifiersJudged,
+    /// A verdict on a pull request was judged, and moved ratings.
+    "review.settled" => ReviewSettled,
 }
 
 /// What stands in place of a redacted title or description.
@@ -248,7 +250,8 @@ impl Fact {
             | Fact::ContestRevealed(_)
             | Fact::PullVoted(_)
             | Fact::PullAccepted(_)
-            | Fact::VerifiersJudged(_) => self.clone(),
+            | Fact::VerifiersJudged(_)
+            | Fact::ReviewSettled(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }

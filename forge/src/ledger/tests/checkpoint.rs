@@ -3,11 +3,11 @@
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
     AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed,
-    ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, Finding, IssueImported,
-    KeyAdded, KeyRevoked, Known, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey,
-    PullAccepted, PullChallenged, PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, Seat,
-    TestCounts, TokenIssued, Trial, Trials, Verdict, VerdictCommitted, VerdictRevealed, VerifierOffered,
-    VerifiersJudged, Vote, WorkStarted, verdict_digest,
+    ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Counts, Difficulty, Entrant, Entry, Finding,
+    IssueImported, KeyAdded, KeyRevoked, Known, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof,
+    PublicKey, PullAccepted, PullChallenged, PullMerged, PullOpened, PullRound, PullVoted, RatingCorrected,
+    RatingSettled, ReviewSettled, Reviewed, Seat, TestCounts, TokenIssued, Trial, Trials, Verdict, VerdictCommitted,
+    VerdictRevealed, VerifierOffered, VerifiersJudged, Vote, WorkStarted, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -78,15 +78,17 @@ fn of_a_project() -> Story {
         outcome: Outcome::Refute,
         level: Level::PX,
     };
+    let round = PullRound { round: 2, head: oid(10), base: oid(8), proof: proof.clone() };
     let merged = PullMerged {
-        landed: oid(9),
+        landed: oid(10),
         onto: oid(8),
-        head: oid(9),
+        head: oid(10),
         strategy: "merge".into(),
         issue: Some(1),
         proof: Some(proof.clone()),
         policy: None,
     };
+    let reviewed = |verdict, head| Reviewed { verdict, head: oid(head), at: None };
     let posted = |tree, url: &str| CheckPosted {
         name: "ci".into(),
         commit: oid(9),
@@ -154,10 +156,12 @@ fn of_a_project() -> Story {
         (gone.clone(), opened("alpha/2").into()),
         (pull.clone(), ChallengeStarted { proof: Sha256::of(b"proof"), nonce: vec![3; 16] }.into()),
         (pull.clone(), challenged.into()),
-        (pull, Reviewed { verdict: Verdict::Approve, head: oid(9), at: None }.into()),
+        (pull, reviewed(Verdict::RequestChanges, 9).into()),
         (gone.clone(), PullVoted { vote: Vote::Up }.into()),
         (gone.clone(), PullAccepted { issue: 1 }.into()),
-        (gone.clone(), Reviewed { verdict: Verdict::Approve, head: oid(9), at: None }.into()),
+        (gone.clone(), reviewed(Verdict::RequestChanges, 9).into()),
+        (gone.clone(), round.into()),
+        (gone.clone(), reviewed(Verdict::Approve, 10).into()),
         (gone, merged.into()),
         (issue(3), IssueClosed { fixed_by: Some("parser#5".parse().unwrap()) }.into()),
         (checks(), CheckRegistered { name: "ci".into() }.into()),
@@ -205,6 +209,8 @@ fn of_the_root() -> Story {
         agent_before: 1_200_000,
         ticket_before: 1_200_000,
         delta_milli: 16_000,
+        ticket_author: None,
+        counts: None,
     };
     let entrant = |name: &str, pull, place| Entrant {
         agent: name.parse().unwrap(),
@@ -238,6 +244,19 @@ fn of_the_root() -> Story {
         given_milli: 16_000,
         delta_milli: -32_000,
     };
+    let judged = ReviewSettled {
+        key: Sha256::of(b"asked"),
+        reviewer: "beta".parse().unwrap(),
+        author: name.clone(),
+        pull: settled.pull.clone(),
+        score_ppm: Some(1_000_000),
+        k_milli: 8_000,
+        reviewer_before: 1_000_000,
+        author_before: 1_000_000,
+        counts: Counts { weight_permille: 250, room_milli: 8_000 },
+        given_milli: 0,
+        delta_milli: 1_000,
+    };
     let mut story: Story = vec![
         (agent(), AgentRegistered { key: Some(key("a")) }.into()),
         (agent(), KeyAdded { key: key("b") }.into()),
@@ -249,6 +268,7 @@ fn of_the_root() -> Story {
         (EntityId::Project(PARSER.parse().unwrap()), ProjectJoined {}.into()),
         (EntityId::Elo(Track::Antfarm), settled.into()),
         (EntityId::Elo(Track::Antfarm), corrected.into()),
+        (EntityId::Elo(Track::Review), judged.into()),
     ];
     // Who has played so often, and is vouched for, is established: alpha has met it.
     let beta = EntityId::Agent("beta".parse().unwrap());
@@ -276,7 +296,10 @@ fn tell(repository: &Repository, story: Story) {
                 Fact::ContestDrawn(drawn) => ContestDrawn { beacon: draft.snapshot().tip.unwrap(), ..drawn }.into(),
                 other => other,
             };
-            let recorded = draft.event(&alpha(), &id, fact.clone(), Some("in words"), &[])?;
+            // Nobody reviews its own work.
+            let reviewer = Author { agent: "beta".parse().unwrap(), ..alpha() };
+            let by = if matches!(fact, Fact::Reviewed(_)) { reviewer } else { alpha() };
+            let recorded = draft.event(&by, &id, fact.clone(), Some("in words"), &[])?;
             if matches!(fact, Fact::PullMerged(_)) {
                 draft.outbox(&recorded);
             }
