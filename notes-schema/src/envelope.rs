@@ -405,6 +405,7 @@ mod tests {
                 anchored: true,
                 issue_before: 1_400_000,
                 issue_delta_milli: -28_000,
+                rules: 0,
                 entrants: vec![entrant(28_000)],
             }
             .into(),

@@ -185,7 +185,8 @@ fn rate_contest(draft: &mut Draft, contest: &Contest) -> Result<(), Refusal> {
         fold.correct_contest(contest.key, &contest.contest, &contest.fared).map(notes_schema::Fact::from)
     } else {
         let Contest { contest: item, author, difficulty, anchored, .. } = contest;
-        let due = played::Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t: draft.now() };
+        let (t, rules) = (draft.now(), played::RULES);
+        let due = played::Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t, rules };
         Some(fold.settle_contest(contest.key, &due, &contest.fared).into())
     };
     let Some(fact) = fact else { return Ok(()) };

@@ -8,6 +8,7 @@ use notes_schema::{AgentName, EntityId, Event, Fact, Oid, Sha256};
 
 use super::elo::START;
 use super::fold::Fold;
+use super::played::RULES;
 
 /// One hour, milliseconds.
 pub(super) const HOUR: u64 = 3_600_000;
@@ -28,14 +29,26 @@ pub(super) struct Lab {
     pub agents: Vec<AgentName>,
     /// What all issues have gained.
     pub issues: i64,
+    /// Whether issues of contests were imported, and by which rules those are settled.
+    pub imported: bool,
+    pub rules: u64,
     /// The most that each agent ever had.
     best: BTreeMap<AgentName, i64>,
 }
 
 impl Lab {
     pub fn new() -> Lab {
-        let (agents, best) = (Vec::new(), BTreeMap::new());
-        Lab { fold: Fold::default(), t: 1_700_000_000_000, events: 0, games: 0, agents, issues: 0, best }
+        Lab {
+            fold: Fold::default(),
+            t: 1_700_000_000_000,
+            events: 0,
+            games: 0,
+            agents: Vec::new(),
+            issues: 0,
+            imported: false,
+            rules: RULES,
+            best: BTreeMap::new(),
+        }
     }
 
     pub fn apply(&mut self, id: &EntityId, fact: &Fact) {

@@ -16,6 +16,8 @@ use super::fold::Fold;
 use super::standing::{PROVISIONAL, Room};
 use super::{Shared, elo::Entrant};
 
+/// The rules by which contests are settled now; those of before are followed where a settlement says so.
+pub const RULES: u64 = 1;
 /// So many owners must have submitted before an issue that an agent here made up counts as an opponent.
 const INDEPENDENT: usize = 3;
 
@@ -41,6 +43,16 @@ pub struct Due<'a> {
     pub anchored: bool,
     /// When, milliseconds since 1970.
     pub t: u64,
+    /// By which rules: [`RULES`], or those by which it was settled.
+    pub rules: u64,
+}
+
+impl Due<'_> {
+    /// Whether its issue was taken for one that nobody here made up. Whoever has a project imports what it likes, so no issue
+    /// is by the rules of now.
+    fn came_from_elsewhere(&self) -> bool {
+        self.anchored && self.rules == 0
+    }
 }
 
 /// How an entrant fared.
@@ -78,6 +90,7 @@ struct Input {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     issue: i64,
+    /// Whether what is gained of the issue takes no room.
     anchored: bool,
     entrants: Vec<Input>,
     /// How much each pair counts, permille, the first entrant's pairs first.
@@ -190,6 +203,8 @@ pub struct Played {
     issues: OrdMap<ItemRef, i64>,
     settled: OrdMap<Sha256, Shared<SettledContest>>,
     of: OrdMap<ItemRef, Sha256>,
+    /// The newest rules by which any was settled.
+    pub rules: u64,
 }
 
 impl Played {
@@ -208,7 +223,7 @@ impl Played {
 impl Fold {
     /// In `forge.git`: whether entrants of a contest get to know each other: not where whoever invited them is unknown.
     fn introduces(&self, due: &Due) -> bool {
-        due.anchored || self.is_vouched(due.author)
+        due.came_from_elsewhere() || self.is_vouched(due.author)
     }
 
     /// In `forge.git`: what decides a contest of these agents as of now.
@@ -254,7 +269,7 @@ impl Fold {
         }
         Inputs {
             issue: played.issue(due.contest, due.difficulty),
-            anchored: due.anchored,
+            anchored: due.came_from_elsewhere(),
             entrants: agents.iter().zip(&owners).map(entrant).collect(),
             weights,
             rooms: distinct.iter().zip(&earned).map(|(owner, earned)| standing.room(owner, *earned, due.t)).collect(),
@@ -274,6 +289,7 @@ impl Fold {
             anchored: due.anchored,
             issue_before: inputs.issue,
             issue_delta_milli: outcome.issue,
+            rules: due.rules,
             entrants: lines(&inputs, fared, &outcome.agents),
         }
     }
@@ -306,6 +322,7 @@ impl Fold {
             difficulty: fact.difficulty,
             anchored: fact.anchored,
             t,
+            rules: fact.rules,
         };
         let agents: Vec<&AgentName> = fact.entrants.iter().map(|e| &e.agent).collect();
         let inputs = self.contest_inputs(&due, &agents);
@@ -313,6 +330,7 @@ impl Fold {
         self.take_part(Track::Simulator, &agents, self.introduces(&due), t);
         self.gain_all(&fact.entrants, &inputs.made(&fared), t);
         let played = &mut self.ratings.played;
+        played.rules = played.rules.max(fact.rules);
         played.issues.insert(fact.contest.clone(), fact.issue_before.saturating_add(fact.issue_delta_milli));
         played.of.insert(fact.contest.clone(), fact.key);
         let settled = SettledContest {

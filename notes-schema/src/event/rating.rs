@@ -165,8 +165,16 @@ pub struct ContestSettled {
     pub issue_before: i64,
     /// What the issue gained.
     pub issue_delta_milli: i64,
+    /// Which rules decide how much of it counts: 0 are those under which an imported issue was taken for one that nobody here
+    /// made up, 1 those that bound it like any other.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub rules: u64,
     /// Who took part, in the order of the ranking.
     pub entrants: Vec<Entrant>,
+}
+
+fn is_first(rules: &u64) -> bool {
+    *rules == 0
 }
 
 impl Subject for ContestSettled {

@@ -229,6 +229,7 @@ fn of_the_root() -> Story {
         anchored: false,
         issue_before: 900_000,
         issue_delta_milli: 0,
+        rules: 1,
         entrants: vec![entrant("alpha", 8, 1), entrant("beta", 9, 2)],
     };
     let corrected = RatingCorrected {

@@ -12,7 +12,7 @@ use notes_schema::{EntityId, Event, Fact, ItemRef, Oid, Sha256};
 use crate::ledger::replay::{ReadEvent, ReplayError};
 use crate::ledger::snapshot::Snapshot;
 use crate::state::panel::Tested;
-use crate::state::played::{Due, Fared};
+use crate::state::played::{Due, Fared, RULES};
 use crate::state::{Contest, Fold, Merge, Ratings, Verdict, contest, elo};
 
 /// Holds `read`, batch `number`'s next event of `id`, against the snapshot before it.
@@ -138,8 +138,11 @@ fn check_contest(fold: &Fold, id: &EntityId, contest: &ContestSettled, t: u64) -
     if fold.ratings.has(&contest.key) || played.settlement(&contest.contest).is_some() {
         return Err("its contest was settled already");
     }
-    let ContestSettled { contest: item, author, difficulty, anchored, .. } = contest;
-    let due = Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t };
+    if !(played.rules..=RULES).contains(&contest.rules) {
+        return Err("its rules are not those of its time");
+    }
+    let ContestSettled { contest: item, author, difficulty, anchored, rules, .. } = contest;
+    let due = Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t, rules: *rules };
     let fared: Vec<Fared> = contest.entrants.iter().map(Fared::of).collect();
     if fold.settle_contest(contest.key, &due, &fared) != *contest {
         return Err("its changes are not what the ledger before it gives");

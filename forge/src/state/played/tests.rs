@@ -16,7 +16,8 @@ impl Lab {
     fn due(&self, author: &AgentName, difficulty: Difficulty, fared: &[Fared]) -> ContestSettled {
         let contest: ItemRef = format!("arena#{}", self.games + 1).parse().unwrap();
         let key = Sha256::of(format!("contest {}", self.games).as_bytes());
-        let due = Due { contest: &contest, author, difficulty, anchored: false, t: self.t };
+        let (contest, anchored, rules) = (&contest, self.imported, self.rules);
+        let due = Due { contest, author, difficulty, anchored, t: self.t, rules };
         self.fold.settle_contest(key, &due, fared)
     }
 

@@ -137,3 +137,30 @@ fn who_solves_its_own_hard_issues_gains_nothing() {
         assert!(sock_of != Some("boss") || best == 0, "one owner's agents are nothing to each other: {best}");
     }
 }
+
+/// The most that a cheat gains who solves what a friend imports from nowhere, as hard issues, alone or with victims.
+fn importers(vouched: bool, lured: usize, rules: u64) -> i64 {
+    let (mut lab, agents) = settled();
+    (lab.imported, lab.rules) = (true, rules);
+    let cheat = lab.join("cheat", vouched.then_some("boss"));
+    let friend = lab.join("friend", vouched.then_some("other"));
+    let mut chance = Chance::of(5);
+    for _ in 0..200 {
+        lab.t += 24 * HOUR;
+        let mut order = vec![&cheat];
+        order.extend(chance.some_of(agents.iter().collect(), lured));
+        lab.contest(&friend, Difficulty::Hard, &places(&order, 1));
+    }
+    lab.best_gain(&[cheat])
+}
+
+#[test]
+fn who_imports_for_a_friend_gains_it_nothing() {
+    let unbounded = importers(false, 0, 0);
+    assert!(unbounded > 10 * MARK, "by the rules of before there was something to bound: {unbounded}");
+    for (vouched, lured) in [(false, 0), (false, 6), (true, 0)] {
+        let best = importers(vouched, lured, super::super::RULES);
+        println!("vouched {vouched}, {lured} lured: {best}, and by the rules of before {unbounded}");
+        assert!(best < MARK, "vouched {vouched}, {lured} lured: {best}");
+    }
+}
