@@ -132,7 +132,7 @@ mod tests {
             "commit":"3f1c2ab0","decide":[{"command":"review","line":"x","whose":"everybody but its author"},
             {"command":"pr close","line":"x","whose":"who opened it"}]}]}"#;
         let draw = |viewer| {
-            let frame = Frame { path: "/needs", query: "", viewer, has_feed: false, resolve: &|_| None };
+            let frame = Frame { path: "/needs", query: "", viewer, has_feed: false, written: None, resolve: &|_| None };
             view(&frame, &[json]).unwrap()
         };
         let (nobody, alpha) = (draw(None), draw(Some("alpha")));

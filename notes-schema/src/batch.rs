@@ -129,7 +129,7 @@ fn is_false(value: &bool) -> bool {
 /// One thing that must follow elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxLine {
-    /// Digest of the event that asks for it; the follow-up carries it as its key.
+    /// Digest of the event that asks for it, or of the verdict that was judged; the follow-up carries it as its key.
     pub h: Sha256,
     /// The entity whose event that is.
     pub e: String,

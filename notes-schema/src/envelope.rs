@@ -319,6 +319,8 @@ mod tests {
                 agent_before: 1_200_000,
                 ticket_before: 1_200_000,
                 delta_milli: 16_000,
+                ticket_author: None,
+                counts: None,
             }
             .into(),
             CheckRegistered { name: "ci / test".into() }.into(),
@@ -412,6 +414,7 @@ mod tests {
                 anchored: true,
                 issue_before: 1_400_000,
                 issue_delta_milli: -28_000,
+                rules: 0,
                 entrants: vec![entrant(28_000)],
             }
             .into(),
@@ -469,6 +472,20 @@ mod tests {
             .into(),
             WorkExpired { agent: "alpha".parse().unwrap(), alive_ms: 1_795_187_145_000 }.into(),
             IssuePlanned { milestone: Some("v1".into()), priority: Some(Priority::High) }.into(),
+            ReviewSettled {
+                key: Sha256::of(b"verdict"),
+                reviewer: "beta".parse().unwrap(),
+                author: "alpha".parse().unwrap(),
+                pull: item("parser#57"),
+                score_ppm: Some(1_000_000),
+                k_milli: 8_000,
+                reviewer_before: 1_200_000,
+                author_before: 1_200_000,
+                counts: Counts { weight_permille: 250, room_milli: 8_000 },
+                given_milli: 0,
+                delta_milli: 1_000,
+            }
+            .into(),
         ]
     }
 

@@ -34,6 +34,7 @@ mod people_pages;
 mod plain;
 mod planning;
 mod redact;
+mod reviews;
 mod runs;
 mod sealed;
 mod sealed_tests;

@@ -395,3 +395,52 @@ fn copies_of_different_moments_are_pending_and_no_fault() {
     alpha.git(&parser, &["fetch", "-q", "--prune"]).ok();
     verify(&early).ok().keeps_quiet_about("pending");
 }
+
+#[test]
+fn a_forged_rating_of_a_verdict_is_named() {
+    let forge = Forge::start();
+    let [alpha, beta] = ["alpha", "beta"].map(|name| forge.agent(name));
+    flow::found_project(&beta, "parser", &[("README.md", "parser\n")]);
+    let work = flow::Work::start(&alpha, &flow::open_issue(&beta, "parser", "Leak"));
+    let pull = work.deliver("leak.txt", "fixed\n");
+    beta.json(&format!("review request-changes {pull} it leaks still"));
+    work.write("leak.txt", "fixed, and tested\n");
+    work.record("true").ok();
+    work.commit("Stop the leak");
+    work.push().ok();
+    beta.json(&format!("review approve {pull} reads well"));
+    let data = forge.scratch().join("mirrored");
+    mirror_all(&forge, &alpha, &data);
+    verify(&data).ok();
+    let operator = |name: &str| {
+        let copy = altered(&data, name);
+        let [root, parser] = ["forge", "parser"].map(|project| Operator {
+            repository: copy.join(format!("repositories/{project}.git")),
+            key: forge.data().join("secrets/signing_key"),
+        });
+        (root, parser, copy)
+    };
+
+    let (root, _, copy) = operator("more");
+    root.forge("refs/forge/elo/review", &|mut bytes| {
+        let word = b"delta_milli";
+        if let Some(at) = bytes.windows(word.len()).position(|window| window == word) {
+            // 0xcd, then sixteen bits.
+            assert_eq!(bytes[at + word.len()], 0xcd, "{}", hex(&bytes));
+            bytes[at + word.len() + 2] ^= 1;
+        }
+        bytes
+    });
+    verify(&copy).exits(1).says("FAULT forge: elo/review event 1").says("its change is not what the ledger before it");
+
+    // Sums that are right, for the approval, which nothing has judged; and so what was judged is not rated.
+    let (root, parser, copy) = operator("another");
+    let [asked, approved] =
+        ["refs/forge/pulls/2~2:event", "refs/forge/pulls/2:event"].map(|of| root.sha256(&parser.read("blob", of)));
+    root.forge("refs/forge/elo/review", &|bytes| replaced(&bytes, &unhex(&asked), &unhex(&approved)));
+    verify(&copy)
+        .exits(1)
+        .says("FAULT forge: elo/review event 1")
+        .says("parser#2 never asked for this rating")
+        .says("parser: pulls/2: beta is owed a rating for its verdict");
+}

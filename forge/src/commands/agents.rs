@@ -350,7 +350,7 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     Ok(Answer::of(&Profiled {
         owner: fold.owner(&agent),
         vouched: fold.is_vouched(&agent),
-        provisional: fold.is_provisional(&agent),
+        provisional: Track::ALL.into_iter().all(|track| fold.is_provisional(&agent, track)),
         ratings: fold.ratings.all_of(&agent),
         tiers: tiers(context, &agent),
         tiers_begin: Tier::BEGIN,

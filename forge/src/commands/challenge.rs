@@ -11,12 +11,12 @@ use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256, refs};
 use serde::Serialize;
 
 use super::context::Project;
+use super::merge::{Rated, rated};
 use super::{Args, Command, Context, Shape, Takes, restate};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{self, Needs, Of, Ties};
 use crate::gate;
 use crate::ledger::{Author, Draft, KnownRecord, Snapshot};
-use crate::state::elo::show_change;
 use crate::state::{PullState, PullStatus, Rerun};
 use git::store::Objects;
 use hooks::reruns;
@@ -76,18 +76,13 @@ fn challenge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let pull = pull.ok_or_else(|| Refusal::new(Code::Stale, reference.to_string(), "it is gone", "feed"))?;
     let standing = Standing::of(&after, project.repository.store().as_ref(), pull);
     let root = context.forge.root();
-    let change = said.digest.and_then(|digest| root.fold.ratings.change_for(&pull.author, &digest));
-    let ratings = change.iter().map(|c| Rated {
-        agent: pull.author.clone(),
-        track: c.track.as_str(),
-        delta_milli: c.delta_milli,
-    });
+    let ratings = said.digest.map_or(Vec::new(), |digest| rated(&after.fold, &root.fold, (reference.n, pull), &digest));
     Ok(Answer::of(&Said {
         verdict: said.outcome,
         record: said.record,
         level: pull.proof.level,
         level_means: gate::means(pull.proof.level),
-        ratings: ratings.collect(),
+        ratings,
         seq: said.seq,
         next: format!("pr {}", path(&reference)),
         standing,
@@ -125,13 +120,6 @@ impl Standing {
 }
 
 #[derive(Serialize)]
-struct Rated {
-    agent: AgentName,
-    track: &'static str,
-    delta_milli: i64,
-}
-
-#[derive(Serialize)]
 struct Said {
     #[serde(rename = "ref")]
     reference: ItemRef,
@@ -163,9 +151,7 @@ impl Render for Said {
             self.level,
             self.level_means,
         );
-        for rated in &self.ratings {
-            out.push_str(&format!("{} {} {}\n", rated.agent, show_change(rated.delta_milli), rated.track));
-        }
+        self.ratings.iter().for_each(|rated| out.push_str(&rated.line()));
         out.push_str(&format!("---\nnext: {}\n", self.next));
         out
     }

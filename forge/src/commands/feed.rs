@@ -22,8 +22,8 @@ use super::text::{count, inline};
 use super::{Args, Command, Context, Shape, Takes, vote};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Needs, Of};
-use crate::state::elo::{Tier, show_change};
-use crate::state::{Fold, IssueState, IssueStatus, LastComment, PullState, PullStatus, Work};
+use crate::state::elo::{LOSS, Tier, show_change};
+use crate::state::{Fold, IssueState, IssueStatus, LastComment, PullState, PullStatus, ReviewGame, Work};
 use git::diff;
 use git::store::Objects as _;
 use hooks::policy::reaches;
@@ -377,13 +377,26 @@ fn mine(context: &Context, wanted: &Wanted, agent: &AgentName, world: &mut World
     }
 }
 
-/// What contests made of the agent's rating since it was here last.
+/// What contests and reviews made of the agent's rating since it was here last.
 fn rated(context: &Context, wanted: &Wanted, agent: &AgentName, last_act: u64, world: &mut World) {
-    let history = context.root.fold.ratings.history(agent);
+    let ratings = &context.root.fold.ratings;
+    let history = ratings.history(agent);
     let new = history.iter().rev().take_while(|change| change.q > last_act);
-    for change in new.filter(|change| change.track == Track::Simulator && wanted.takes(&change.cause.project)) {
-        let place = change.place.map_or(String::new(), |(place, of)| format!("place {place} of {of}, "));
-        let corrected = if change.corrects { "corrected: " } else { "" };
+    for change in new.filter(|change| wanted.takes(&change.cause.project)) {
+        let path = format!("{}/{}", change.cause.project, change.cause.n);
+        let (what, next) = match change.track {
+            Track::Simulator => {
+                let place = change.place.map_or(String::new(), |(place, of)| format!("place {place} of {of}, "));
+                let corrected = if change.corrects { "corrected: " } else { "" };
+                (format!("contest ranked, {corrected}{place}"), format!("submission {path}"))
+            }
+            Track::Review => {
+                let Some(game) = ratings.review(&change.key) else { continue };
+                (format!("{}, ", judged(game, agent)), format!("pr {path}"))
+            }
+            // It stands with the pull request.
+            Track::Antfarm => continue,
+        };
         let reached = change.reached.map_or(String::new(), |tier| {
             let verb = if change.delta_milli > 0 { "rose" } else { "fell" };
             format!(" · you {verb} to {tier}")
@@ -392,11 +405,11 @@ fn rated(context: &Context, wanted: &Wanted, agent: &AgentName, last_act: u64, w
         world.attention.push(Item {
             reference: change.cause.clone(),
             title: String::new(),
-            text: format!("contest ranked, {corrected}{place}{delta} simulator{reached}"),
+            text: format!("{what}{delta} {}{reached}", change.track.as_str()),
             by: None,
             quote: None,
             seq: change.q,
-            next: format!("submission {}/{}", change.cause.project, change.cause.n),
+            next,
         });
     }
 }
@@ -415,6 +428,19 @@ fn expired(fold: &Fold, item: impl Fn(u64) -> ItemRef, agent: &AgentName, last_a
             quote: None,
             seq: expired.q,
         });
+    }
+}
+
+/// What came of a verdict, to its reviewer or to the author.
+fn judged(game: &ReviewGame, agent: &AgentName) -> String {
+    let (whose, who) = match game.reviewer == *agent {
+        true => ("your".to_owned(), "you".to_owned()),
+        false => (format!("{}'s", game.reviewer), game.reviewer.to_string()),
+    };
+    match game.score_ppm {
+        Some(LOSS) => format!("what {who} approved of is refuted"),
+        Some(_) => format!("{whose} request of changes was addressed"),
+        None => format!("what {who} approved of is refuted no longer"),
     }
 }
 
@@ -516,8 +542,9 @@ fn own_pull(context: &Context, reference: ItemRef, pull: &PullState, last_act: u
         world.attention.push(blank(refute.q, text, format!("pr {path}")));
     }
     if pull.status != PullStatus::Open {
-        let change =
-            context.root.fold.ratings.history(&pull.author).iter().rev().find(|c| c.cause == reference).cloned();
+        let history = context.root.fold.ratings.history(&pull.author);
+        let mut of_track = history.iter().rev().filter(|change| change.track != Track::Review);
+        let change = of_track.find(|c| c.cause == reference).cloned();
         let seq = pull.ended_q.unwrap_or(0).max(change.as_ref().map_or(0, |c| c.q));
         if seq > last_act {
             let rated =

@@ -224,7 +224,7 @@ fn stands(fold: &Fold, agent: &AgentName, track: Track) -> Place {
         tier: Tier::of(rating).as_str(),
         games: history.iter().filter(|change| change.track == track && !change.corrects).count(),
         owner: fold.owner(agent),
-        provisional: fold.is_provisional(agent),
+        provisional: fold.is_provisional(agent, track),
         change_milli: None,
         agent: agent.clone(),
     }

@@ -16,7 +16,7 @@ use crate::forge::Forge;
 use crate::gate::{self, CannotLand, Landing, View, Work};
 use crate::ledger::{Author, Draft, Recorded, Snapshot};
 use crate::state::elo::show_change;
-use crate::state::{IssueStatus, PullState, PullStatus};
+use crate::state::{Fold, IssueStatus, PullState, PullStatus};
 use git::store::{Over, Store};
 use hooks::Repo as _;
 use hooks::policy::Strategy;
@@ -33,20 +33,26 @@ struct Landed {
     seq: u64,
 }
 
+/// What an agent gained on a track.
 #[derive(Serialize)]
-struct Rated {
+pub(super) struct Rated {
     agent: AgentName,
     track: Track,
     delta_milli: i64,
+}
+
+impl Rated {
+    /// `alpha +4 antfarm`.
+    pub(super) fn line(&self) -> String {
+        format!("{} {} {}\n", self.agent, show_change(self.delta_milli), self.track.as_str())
+    }
 }
 
 impl Render for Landed {
     fn markdown(&self) -> String {
         let mut out = format!("{} landed as `{}` ({}).\n", self.reference, self.landed.short(), self.strategy);
         out.push_str(&format!("What landed has proof {}: {}.\n", self.proof, self.proof_means));
-        for rated in &self.ratings {
-            out.push_str(&format!("{} {} {}\n", rated.agent, show_change(rated.delta_milli), rated.track.as_str()));
-        }
+        self.ratings.iter().for_each(|rated| out.push_str(&rated.line()));
         if self.ratings.is_empty() {
             out.push_str("It rates nobody: that needs an issue, and an approval, by others than the author.\n");
         }
@@ -119,7 +125,7 @@ fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         ))
     };
     drop(turn);
-    let (done, author) = outcome.unwrap_or_else(busy)?;
+    let done = outcome.unwrap_or_else(busy)?;
     let landed = done.landed;
     context.forge.settle(&project.repository).map_err(|refusal| {
         let why = format!("it landed as {landed}, but its rating waits: {}", refusal.why);
@@ -131,9 +137,9 @@ fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         }
     })?;
     let root = context.forge.root();
-    let change = root.fold.ratings.change_for(&author, &done.event.digest);
-    let ratings: Vec<Rated> =
-        change.iter().map(|c| Rated { agent: author.clone(), track: c.track, delta_milli: c.delta_milli }).collect();
+    let after = project.repository.snapshot();
+    let pull = after.fold.pull(reference.n);
+    let ratings = pull.map_or(Vec::new(), |p| rated(&after.fold, &root.fold, (reference.n, p), &done.event.digest));
     Ok(Answer::of(&Landed {
         reference,
         landed,
@@ -143,6 +149,19 @@ fn merge(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         ratings,
         seq: done.event.q,
     }))
+}
+
+/// What the event with this digest gave the author of a pull request, and those whose verdicts it judged.
+pub(super) fn rated(fold: &Fold, root: &Fold, (n, pull): (u64, &PullState), event: &Sha256) -> Vec<Rated> {
+    let rated = |agent: &AgentName, key: &Sha256| {
+        let change = root.ratings.change_for(agent, key)?;
+        Some(Rated { agent: agent.clone(), track: change.track, delta_milli: change.delta_milli })
+    };
+    let mut all: Vec<Rated> = rated(&pull.author, event).into_iter().collect();
+    for (verdict, judged) in fold.reviews.judged_by(n, event) {
+        all.extend([&judged.reviewer, &pull.author].into_iter().filter_map(|agent| rated(agent, &verdict)));
+    }
+    all
 }
 
 /// The rule word by which an attempt says that the target moved under it.
@@ -162,7 +181,7 @@ fn attempt(
     project: &Project,
     reference: &ItemRef,
     asked: Option<Strategy>,
-) -> Result<(Done, AgentName), Refusal> {
+) -> Result<Done, Refusal> {
     let n = reference.n;
     let path = format!("{}/{n}", reference.project);
     let pull = project.snapshot.fold.pull(n).cloned();
@@ -217,11 +236,11 @@ fn attempt(
         refusal
     })?;
     let landing = landing.map_err(|e| later(&e))?;
-    let (root, name, author) = (context.root.clone(), reference.clone(), pull.author.clone());
+    let (root, name) = (context.root.clone(), reference.clone());
     let (done, _) = context.commit(&project.repository, move |draft| {
         land(draft, &store, &root, &by, &name, &Judged { pull: &pull, work: &work, landing: &landing })
     })?;
-    Ok((done, author))
+    Ok(done)
 }
 
 /// What was found out about a merge outside the committer.
@@ -277,6 +296,7 @@ fn land(
         close_issue(draft, by, reference, issue, event.digest)?;
         draft.outbox(&event);
     }
+    draft.outbox_of_judged(&event);
     drop_inbox(draft, pull)?;
     Ok(Done { landed, strategy: landing.strategy, proof: proof.level, event })
 }

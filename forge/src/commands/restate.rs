@@ -63,4 +63,5 @@ pub(super) fn settle_later(draft: &mut Draft, pull: &PullState, level: Level, ev
     if turned && pull.status == PullStatus::Merged && pull.issue.is_some() {
         draft.outbox(event);
     }
+    draft.outbox_of_judged(event);
 }

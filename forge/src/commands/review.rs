@@ -1,15 +1,16 @@
 //! Verdicts.
 
 use notes_schema::event::{Place, Reviewed, Verdict};
-use notes_schema::{EntityId, ItemRef, Oid};
+use notes_schema::{EntityId, ItemRef, Oid, Sha256};
 use serde::Serialize;
 
 use super::context::Project;
+use super::merge::{self, Rated};
 use super::pulls::{gate_of, still_at};
 use super::{Args, Command, Context, Shape, Stdin, Takes, place};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{self, Needs, Of, Ties};
-use crate::ledger::{Author, Draft};
+use crate::ledger::{Author, Draft, Snapshot};
 use crate::state::PullStatus;
 
 #[derive(Serialize)]
@@ -18,13 +19,17 @@ struct Given {
     reference: ItemRef,
     verdict: &'static str,
     head: Oid,
+    /// What it moved, where it says that what was asked for before was addressed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ratings: Vec<Rated>,
     seq: u64,
     next: String,
 }
 
 impl Render for Given {
     fn markdown(&self) -> String {
-        format!("{} on {} at {}.\n---\nnext: {}\n", self.verdict, self.reference, self.head.short(), self.next)
+        let rated: String = self.ratings.iter().map(Rated::line).collect();
+        format!("{} on {} at {}.\n{rated}---\nnext: {}\n", self.verdict, self.reference, self.head.short(), self.next)
     }
 }
 
@@ -71,13 +76,39 @@ fn review(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     let looked_at = at.as_ref().and_then(|_| project.snapshot.fold.pull(n)).map(|pull| pull.head.to_string());
     let expected: Vec<String> = context.if_match.clone().into_iter().chain(looked_at).collect();
     let name = reference.clone();
-    let ((head, q), snapshot) = context
+    let (done, snapshot) = context
         .commit(&project.repository, move |draft| give(draft, &by, &name, (verdict, at), text.as_deref(), &expected))?;
+    let Done { head, q, digest } = done;
+    let ratings = match digest {
+        Some(digest) => rated(context, &project, &snapshot, &reference, &digest)?,
+        None => Vec::new(),
+    };
     let next = match verdict {
         Verdict::Approve => after_approval(context, &Project { snapshot, ..project }, n),
         Verdict::RequestChanges | Verdict::Comment => "feed --wait".to_owned(),
     };
-    Ok(Answer::of(&Given { reference, verdict: verdict.as_str(), head, seq: q, next }))
+    Ok(Answer::of(&Given { reference, verdict: verdict.as_str(), head, ratings, seq: q, next }))
+}
+
+/// Settles what the event with this digest judged, and says what that moved.
+fn rated(
+    context: &Context,
+    project: &Project,
+    snapshot: &Snapshot,
+    reference: &ItemRef,
+    digest: &Sha256,
+) -> Result<Vec<Rated>, Refusal> {
+    if snapshot.fold.reviews.judged_by(reference.n, digest).next().is_none() {
+        return Ok(Vec::new());
+    }
+    context.forge.settle(&project.repository).map_err(|refusal| {
+        let why = format!("the verdict stands, but the rating of the one before waits: {}", refusal.why);
+        let next = format!("pr {}/{}", reference.project, reference.n);
+        Refusal { what: format!("review {reference}"), why, next, ..refusal }
+    })?;
+    let Some(pull) = snapshot.fold.pull(reference.n) else { return Ok(Vec::new()) };
+    let root = context.forge.root();
+    Ok(merge::rated(&snapshot.fold, &root.fold, (reference.n, pull), digest))
 }
 
 /// Whoever approved merges where nothing else is missing, or runs the proof again where it shows too little. All else is for
@@ -109,6 +140,14 @@ fn spelled(context: &Context, args: &Args) -> Result<(Verdict, String, Option<St
     }
 }
 
+/// What was given.
+struct Done {
+    head: Oid,
+    q: u64,
+    /// Of its event; none where it was given before.
+    digest: Option<Sha256>,
+}
+
 fn give(
     draft: &mut Draft,
     by: &Author,
@@ -116,7 +155,7 @@ fn give(
     (verdict, at): (Verdict, Option<Place>),
     text: Option<&str>,
     expected: &[String],
-) -> Result<(Oid, u64), Refusal> {
+) -> Result<Done, Refusal> {
     let (path, shown) = (format!("{}/{}", reference.project, reference.n), reference.to_string());
     let pull = draft.snapshot().fold.pull(reference.n);
     let pull = pull.ok_or_else(|| Refusal::new(Code::NotFound, &shown, "it is an issue", format!("details {path}")))?;
@@ -131,8 +170,9 @@ fn give(
     still_at(pull, reference, expected)?;
     let head = pull.head;
     if let Some(done) = draft.done(by, &EntityId::Pull(reference.n)) {
-        return Ok((head, done.q));
+        return Ok(Done { head, q: done.q, digest: None });
     }
     let recorded = draft.event(by, &EntityId::Pull(reference.n), Reviewed { verdict, head, at }, text, &[])?;
-    Ok((head, recorded.q))
+    draft.outbox_of_judged(&recorded);
+    Ok(Done { head, q: recorded.q, digest: Some(recorded.digest) })
 }

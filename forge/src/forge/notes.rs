@@ -215,6 +215,7 @@ fn note(entity: &str, read: &ledger::ReadEvent, months: &Months<'_>) -> Option<N
         | Fact::VerifiersJudged(_)
         | Fact::WorkExpired(_)
         | Fact::IssuePlanned(_)
+        | Fact::ReviewSettled(_)
         | Fact::Unknown { .. } => None,
     }
 }

@@ -1,20 +1,20 @@
-//! What a project asks of `forge.git`: the rating of a merge or of a contest, settled exactly once; and what a challenge does
-//! that turns the proof of what was rated: that rating, corrected.
+//! What a project asks of `forge.git`: the rating of a merge, of a verdict that was judged, or of a contest, settled exactly
+//! once; and what a challenge does that turns the proof of what was rated: those ratings, corrected.
 //!
 //! Invariant: a project's outbox is worked off in order, and the cursor moves in the same batch as the rating, so a crash
 //! anywhere repeats nothing and skips nothing.
 
 use std::sync::Arc;
 
-use notes_schema::event::{Difficulty, Level, RatingCorrected, RatingSettled};
+use notes_schema::event::{Difficulty, Level};
 use notes_schema::names::Track;
-use notes_schema::{EntityId, ItemRef, Oid, ProjectName, Sha256};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, ProjectName, Sha256};
 
 use super::Forge;
 use crate::answer::Refusal;
 use crate::ledger::{Author, Draft, Repository, Snapshot, fault};
 use crate::state::played::{self, Fared};
-use crate::state::{PullState, elo};
+use crate::state::{Merge, PullState, Verdict, elo};
 
 /// After this many entries one batch of `forge.git` takes no more.
 /// Limit: entries of outboxes that one batch settles | {}; the others are for the next
@@ -31,6 +31,8 @@ struct Due {
 enum Asks {
     /// The rating of a merge, or its correction.
     Game(Box<Game>),
+    /// The rating of a verdict, or its correction.
+    Review(Box<Review>),
     /// The ratings of a contest, or their correction.
     Contest(Contest),
 }
@@ -40,10 +42,20 @@ struct Contest {
     /// Digest of the ranking.
     key: Sha256,
     contest: ItemRef,
-    author: notes_schema::AgentName,
+    author: AgentName,
     difficulty: Difficulty,
     anchored: bool,
     fared: Vec<Fared>,
+}
+
+/// A verdict that was judged.
+struct Review {
+    /// Digest of the verdict.
+    key: Sha256,
+    reviewer: AgentName,
+    author: AgentName,
+    pull: ItemRef,
+    score_ppm: Option<i64>,
 }
 
 /// A merge that may rate, an agent against a ticket; or a challenge of one that did.
@@ -55,7 +67,7 @@ struct Game {
     pull: ItemRef,
     ticket: ItemRef,
     state: PullState,
-    ticket_author: notes_schema::AgentName,
+    ticket_author: AgentName,
 }
 
 impl Forge {
@@ -103,6 +115,7 @@ fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64
         match due.asks {
             Some(Asks::Game(game)) if game.key == game.landing => rate(draft, &game)?,
             Some(Asks::Game(game)) => correct(draft, &game)?,
+            Some(Asks::Review(review)) => rate_review(draft, &review)?,
             Some(Asks::Contest(contest)) => rate_contest(draft, &contest)?,
             None => {}
         }
@@ -116,8 +129,37 @@ fn settle_all(draft: &mut Draft, project: &ProjectName, due: Vec<Due>, end: (u64
 fn asks(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::OutboxLine) -> Option<Asks> {
     match line.e.parse() {
         Ok(EntityId::Issue(n)) => contest(project, snapshot, n, line.h).map(Asks::Contest),
-        _ => game(project, snapshot, line).map(Box::new).map(Asks::Game),
+        Ok(EntityId::Pull(n)) => match review(project, snapshot, n, line.h) {
+            Some(review) => Some(Asks::Review(Box::new(review))),
+            None => game(project, snapshot, n, line.h).map(Box::new).map(Asks::Game),
+        },
+        _ => None,
     }
+}
+
+/// The verdict that an outbox line asks for, if it is one.
+fn review(project: &ProjectName, snapshot: &Snapshot, n: u64, key: Sha256) -> Option<Review> {
+    let judged = snapshot.fold.reviews.judged(n, &key)?;
+    Some(Review {
+        key,
+        reviewer: judged.reviewer.clone(),
+        author: snapshot.fold.pull(n)?.author.clone(),
+        pull: ItemRef { project: project.clone(), n },
+        score_ppm: judged.score_ppm,
+    })
+}
+
+/// Rates a verdict, or corrects its rating. Between agents of one owner a rating is at most taken back.
+fn rate_review(draft: &mut Draft, review: &Review) -> Result<(), Refusal> {
+    let Review { key, reviewer, author, pull, score_ppm } = review;
+    let fold = &draft.snapshot().fold;
+    let same = fold.owner_at(reviewer, draft.n()) == fold.owner_at(author, draft.n());
+    if same && score_ppm.is_some() {
+        return Ok(());
+    }
+    let verdict = Verdict { key: *key, reviewer, author, pull, score_ppm: *score_ppm };
+    let Some(fact) = fold.settle_review(&verdict, draft.now()) else { return Ok(()) };
+    draft.event(&Author::forge(), &EntityId::Elo(Track::Review), fact, None, &[*key]).map(drop)
 }
 
 fn contest(project: &ProjectName, snapshot: &Snapshot, n: u64, key: Sha256) -> Option<Contest> {
@@ -143,7 +185,8 @@ fn rate_contest(draft: &mut Draft, contest: &Contest) -> Result<(), Refusal> {
         fold.correct_contest(contest.key, &contest.contest, &contest.fared).map(notes_schema::Fact::from)
     } else {
         let Contest { contest: item, author, difficulty, anchored, .. } = contest;
-        let due = played::Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t: draft.now() };
+        let (t, rules) = (draft.now(), played::RULES);
+        let due = played::Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t, rules };
         Some(fold.settle_contest(contest.key, &due, &contest.fared).into())
     };
     let Some(fact) = fact else { return Ok(()) };
@@ -151,64 +194,35 @@ fn rate_contest(draft: &mut Draft, contest: &Contest) -> Result<(), Refusal> {
 }
 
 /// The game that an outbox line asks for; `None` where the merge does not rate.
-fn game(project: &ProjectName, snapshot: &Snapshot, line: &notes_schema::batch::OutboxLine) -> Option<Game> {
-    let Ok(EntityId::Pull(n)) = line.e.parse() else { return None };
+fn game(project: &ProjectName, snapshot: &Snapshot, n: u64, key: Sha256) -> Option<Game> {
     let state = snapshot.fold.pull(n)?.clone();
     let issue = state.issue?;
     // What was submitted to a contest is rated by that contest.
     let ticket_author = snapshot.fold.issue(issue).filter(|ticket| ticket.contest.is_none())?.author.clone();
     let item = |n| ItemRef { project: project.clone(), n };
     let landing = *snapshot.fold.landings.get(&n)?;
-    Some(Game { key: line.h, landing, pull: item(n), ticket: item(issue), state, ticket_author })
+    Some(Game { key, landing, pull: item(n), ticket: item(issue), state, ticket_author })
 }
 
 /// Rates one merge, where it rates.
 fn rate(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
-    let author = &game.state.author;
-    let rates = game.state.rates(&game.ticket_author, &draft.snapshot().fold, draft.n());
-    if !rates || draft.snapshot().fold.ratings.has(&game.key) {
+    let Game { key, pull, ticket, state, ticket_author, .. } = game;
+    let fold = &draft.snapshot().fold;
+    if !state.rates(ticket_author, fold, draft.n()) || fold.ratings.has(key) {
         return Ok(());
     }
-    let ratings = &draft.snapshot().fold.ratings;
-    let (agent_before, ticket_before) = (ratings.of(author, Track::Antfarm), ratings.of_ticket(&game.ticket));
-    let fact = RatingSettled {
-        key: game.key,
-        agent: author.clone(),
-        ticket: game.ticket.clone(),
-        pull: game.pull.clone(),
-        approvers: game.state.approvers(),
-        score_ppm: elo::WIN,
-        k_milli: elo::K_MERGE,
-        agent_before,
-        ticket_before,
-        delta_milli: elo::game(agent_before, ticket_before, elo::WIN, elo::K_MERGE),
-    };
-    let cause = [game.key];
-    draft.event(&Author::forge(), &EntityId::Elo(Track::Antfarm), fact, None, &cause).map(drop)
+    let approvers = &state.approvers();
+    let merge = Merge { key: *key, agent: &state.author, ticket, ticket_author, pull, approvers };
+    let fact = fold.settle_merge(&merge, draft.now());
+    draft.event(&Author::forge(), &EntityId::Elo(Track::Antfarm), fact, None, &[*key]).map(drop)
 }
 
 /// Corrects the rating of a merge whose proof was refuted, or is refuted no longer: the game is lost, or won as at first.
 /// What it rested on stays that of the merge; a merge that did not rate, or stands as it should, is left alone.
 fn correct(draft: &mut Draft, game: &Game) -> Result<(), Refusal> {
     let ratings = &draft.snapshot().fold.ratings;
-    let Some(settled) = ratings.game(&game.landing).cloned().filter(|_| !ratings.has(&game.key)) else { return Ok(()) };
+    let Some(settled) = ratings.game(&game.landing).filter(|_| !ratings.has(&game.key)) else { return Ok(()) };
     let score_ppm = if game.state.proof.level == Level::PX { elo::LOSS } else { elo::WIN };
-    let due = elo::game(settled.agent_before, settled.ticket_before, score_ppm, settled.k_milli);
-    if due == settled.given_milli {
-        return Ok(());
-    }
-    let fact = RatingCorrected {
-        key: game.key,
-        game: game.landing,
-        agent: settled.agent,
-        ticket: settled.ticket,
-        pull: game.pull.clone(),
-        score_ppm,
-        k_milli: settled.k_milli,
-        agent_before: settled.agent_before,
-        ticket_before: settled.ticket_before,
-        given_milli: settled.given_milli,
-        delta_milli: due.saturating_sub(settled.given_milli),
-    };
+    let Some(fact) = settled.correction(game.key, game.landing, &game.pull, score_ppm) else { return Ok(()) };
     draft.event(&Author::forge(), &EntityId::Elo(Track::Antfarm), fact, None, &[game.key]).map(drop)
 }

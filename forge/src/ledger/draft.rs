@@ -340,8 +340,19 @@ impl<'a> Draft<'a> {
 
     /// What must follow in `forge.git` because of an event.
     pub fn outbox(&mut self, because: &Recorded) {
-        let line = OutboxLine { h: because.digest, e: because.entity.to_string() };
-        self.work.outbox.push_back(line);
+        self.ask(because.digest, &because.entity);
+    }
+
+    /// What must follow in `forge.git` because an event judged verdicts: each asks under its own digest.
+    pub fn outbox_of_judged(&mut self, event: &Recorded) {
+        let EntityId::Pull(n) = event.entity else { return };
+        let judged: Vec<Sha256> =
+            self.work.snapshot.fold.reviews.judged_by(n, &event.digest).map(|(verdict, _)| verdict).collect();
+        judged.into_iter().for_each(|verdict| self.ask(verdict, &event.entity));
+    }
+
+    fn ask(&mut self, h: Sha256, entity: &EntityId) {
+        self.work.outbox.push_back(OutboxLine { h, e: entity.to_string() });
     }
 
     /// In `forge.git`: a project's outbox has been worked off up to its batch `n`, ledger commit `commit`.

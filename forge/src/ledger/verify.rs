@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use notes_schema::event::{ContestCorrected, ContestSettled, RatingCorrected, RatingSettled};
+use notes_schema::event::{ContestCorrected, ContestSettled, RatingCorrected, RatingSettled, ReviewSettled};
 use notes_schema::{FORGE_PROJECT, Fact, Oid, ProjectName, refs};
 
 use super::recover::check_digests;
@@ -113,6 +113,7 @@ struct Rating {
 enum Rated {
     Settled(RatingSettled),
     Corrected(RatingCorrected),
+    Review(ReviewSettled),
     Contest(ContestSettled),
     CorrectedContest(ContestCorrected),
 }
@@ -348,6 +349,7 @@ fn check_batch(
         let (project, fact) = match fact {
             Fact::RatingSettled(fact) => (&fact.pull.project, Rated::Settled(fact.clone())),
             Fact::RatingCorrected(fact) => (&fact.pull.project, Rated::Corrected(fact.clone())),
+            Fact::ReviewSettled(fact) => (&fact.pull.project, Rated::Review(fact.clone())),
             Fact::ContestSettled(fact) => (&fact.contest.project, Rated::Contest(fact.clone())),
             Fact::ContestCorrected(fact) => (&fact.contest.project, Rated::CorrectedContest(fact.clone())),
             _ => return,

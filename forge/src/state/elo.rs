@@ -71,6 +71,12 @@ pub fn game(rating: i64, opponent: i64, score_ppm: i64, k_milli: i64) -> i64 {
     term(k_milli, 1, surprise, 1_000_000)
 }
 
+/// [`game`], of which `weight_permille` counts: [`weight`]'s answer.
+pub fn part_of_game(rating: i64, opponent: i64, score_ppm: i64, k_milli: i64, weight_permille: i64) -> i64 {
+    let surprise = score_ppm.saturating_sub(expected_ppm(rating.saturating_sub(opponent)));
+    term(k_milli, weight_permille, surprise, 1_000_000_000)
+}
+
 /// What a merge is worth to its author: [`game`] won with [`K_MERGE`].
 pub fn merged(agent: i64, ticket: i64) -> i64 {
     game(agent, ticket, WIN, K_MERGE)

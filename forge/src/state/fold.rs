@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AgentState, Challenge, Checks, ChecksState, Contests, EloState, IssueState, KeySpan, LastComment, OwnerSpan,
-    ProjectState, PullState, Ratings, Rerun, State, TokenState, Votes, Work, Works,
+    ProjectState, PullState, Ratings, Rerun, Reviews, State, TokenState, Votes, Work, Works,
 };
 use crate::state::{IssueStatus, PullStatus, Stage};
 
@@ -106,6 +106,8 @@ pub struct Fold {
     pub contests: Contests,
     /// In a project: votes on pull requests, and which were accepted.
     pub votes: Votes,
+    /// In a project: which verdicts of reviewers turned out right, or wrong.
+    pub reviews: Reviews,
     /// In a project: the pull requests that answer each issue.
     answers: OrdMap<u64, OrdSet<u64>>,
     /// In a project: when the tip of each pull request's newest round arrived, milliseconds since 1970.
@@ -299,6 +301,11 @@ impl Fold {
                 let games = if let State::Elo(before) = s { before.games } else { 0 };
                 *s = State::Elo(EloState { games: games + 1, last: *key });
             }
+            (Fact::ReviewSettled(f), s @ (State::Nothing | State::Elo(_))) => {
+                let games = if let State::Elo(before) = s { before.games } else { 0 };
+                let new = u64::from(self.ratings.review(&f.key).is_none());
+                *s = State::Elo(EloState { games: games + new, last: f.key });
+            }
             (Fact::ContestCorrected(f), State::Elo(s)) => s.last = f.key,
             (Fact::ContestOpened(f), State::Issue(s)) => s.contest_opened(f),
             (Fact::ContestClosed(f), State::Issue(s)) => s.contest_closed(f),
@@ -361,6 +368,7 @@ impl Fold {
                 | Fact::VerifiersJudged(_)
                 | Fact::WorkExpired(_)
                 | Fact::IssuePlanned(_)
+                | Fact::ReviewSettled(_)
                 | Fact::Unknown { .. },
                 _,
             ) => {}
@@ -384,6 +392,9 @@ impl Fold {
         self.index(id, fact, &at);
         if let (Fact::PullMerged(_), EntityId::Pull(n)) = (fact, id) {
             self.landings.insert(*n, digest);
+        }
+        if let (EntityId::Pull(n), State::Pull(after)) = (id, &state) {
+            self.note_verdict(*n, fact, after, (&event.a, digest));
         }
         if let EntityId::Issue(n) = id {
             self.note_contest(*n, fact, &at, (digest, commit, event.r.is_some()));
@@ -444,7 +455,7 @@ impl Fold {
             (Fact::ProjectRedacted(f), EntityId::Project(name)) => {
                 self.redactions.entry(name.clone()).or_default().push_back(f.clone());
             }
-            (Fact::RatingSettled(f), EntityId::Elo(track)) => self.ratings.settled(f, *track, at),
+            (Fact::RatingSettled(f), EntityId::Elo(track)) => self.rate_merge(f, *track, at),
             (Fact::WorkStarted(f), EntityId::Issue(n)) => {
                 self.started.insert(at.agent.clone(), at.q);
                 self.works.started(*n, f, at);
@@ -461,7 +472,8 @@ impl Fold {
                 self.give_nonce(&f.nonce, *n, Some(f.proof), at);
             }
             (Fact::PullChallenged(f), EntityId::Pull(n)) => self.run_again(*n, f, at),
-            (Fact::RatingCorrected(f), EntityId::Elo(track)) => self.ratings.corrected(f, *track, at),
+            (Fact::RatingCorrected(f), EntityId::Elo(track)) => self.rate_corrected_merge(f, *track, at),
+            (Fact::ReviewSettled(f), EntityId::Elo(Track::Review)) => self.rate_review(f, at),
             (Fact::NoteAdded(f), EntityId::Issue(n) | EntityId::Pull(n)) => {
                 self.notes.insert((*n, f.kind, at.agent.clone()), at.q);
             }
@@ -579,7 +591,8 @@ impl Fold {
                 | Fact::PullAccepted(_)
                 | Fact::VerifiersJudged(_)
                 | Fact::WorkExpired(_)
-                | Fact::IssuePlanned(_),
+                | Fact::IssuePlanned(_)
+                | Fact::ReviewSettled(_),
                 _,
             ) => {}
         }

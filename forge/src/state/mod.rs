@@ -9,6 +9,7 @@ pub mod contest;
 pub mod elo;
 mod evidence;
 mod fold;
+mod games;
 mod issue;
 mod owners;
 pub mod panel;
@@ -16,6 +17,8 @@ pub mod played;
 mod pull;
 pub mod rank;
 mod ratings;
+mod reviews;
+pub mod standing;
 mod votes;
 mod work;
 
@@ -24,14 +27,18 @@ pub use checks::{Checks, ChecksState};
 pub use contest::{Contest, ContestState, Contests, Kept, Seal, SealedPart, Stage};
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started};
+pub use games::{Game, Merge, ReviewGame, Verdict};
 pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};
 pub use owners::OwnerSpan;
 pub use panel::{Panel, Trust};
 pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
-pub use ratings::{Change, EloState, Game, Ratings};
+pub use ratings::{Change, EloState, Ratings};
+pub use reviews::{Judged, Reviews};
 pub use votes::{Accepted, Tally, Votes};
 pub use work::{Expired, Work, Works};
 
+#[cfg(test)]
+mod lab;
 #[cfg(test)]
 mod tests;
 

@@ -1,37 +1,25 @@
-//! What contests have made of ratings, and the inputs of the next: who is established, who met whom, and how much an owner
-//! may still gain.
-//!
-//! A farm of agents that nobody knows can play as many contests as it likes among itself: what an owner gains of games that
-//! agents here made up is bounded by how many established owners it has met, whoever wins.
+//! What contests have made of ratings, and the inputs of the next. What bounds a farm is [`super::standing`]'s business.
 //!
 //! Invariant: a fold of `forge.git` alone; the same inputs give the same [`Outcome`] on every machine, now and when it is
 //! corrected.
 
 use std::collections::BTreeSet;
 
-use imbl::{OrdMap, OrdSet, Vector};
+use imbl::OrdMap;
 use notes_schema::event::{ContestCorrected, ContestSettled, Difficulty, Entrant as Line};
+use notes_schema::names::Track;
 use notes_schema::{AgentName, ItemRef, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::elo::{self, Keeps, Outcome};
 use super::fold::Fold;
+use super::standing::{PROVISIONAL, Room};
 use super::{Shared, elo::Entrant};
 
-/// Fewer settled contests than this leave an agent provisional.
-pub const PROVISIONAL: u64 = 10;
+/// The rules by which contests are settled now; those of before are followed where a settlement says so.
+pub const RULES: u64 = 1;
 /// So many owners must have submitted before an issue that an agent here made up counts as an opponent.
 const INDEPENDENT: usize = 3;
-/// What an owner may gain of games that agents here made up, before it has met anybody established.
-const ROOM: i64 = 8_000;
-/// What each established owner that it has met adds to that.
-const ROOM_EACH: i64 = 5_000;
-/// What an owner may gain within a day, of any games.
-const ROOM_OF_A_DAY: i64 = 200_000;
-/// One day, milliseconds.
-const DAY_MS: u64 = 86_400_000;
-/// For so long a meeting of two owners makes their next one count less.
-const MEMORY_MS: u64 = 30 * DAY_MS;
 
 /// Rating of an issue before anybody has tried it.
 pub fn start_of(difficulty: Difficulty) -> i64 {
@@ -55,6 +43,16 @@ pub struct Due<'a> {
     pub anchored: bool,
     /// When, milliseconds since 1970.
     pub t: u64,
+    /// By which rules: [`RULES`], or those by which it was settled.
+    pub rules: u64,
+}
+
+impl Due<'_> {
+    /// Whether its issue was taken for one that nobody here made up. Whoever has a project imports what it likes, so no issue
+    /// is by the rules of now.
+    fn came_from_elsewhere(&self) -> bool {
+        self.anchored && self.rules == 0
+    }
 }
 
 /// How an entrant fared.
@@ -88,19 +86,11 @@ struct Input {
     room: i64,
 }
 
-/// What an owner may gain at most.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Room {
-    /// Of games that agents here made up.
-    made: i64,
-    /// Of all games, today.
-    day: i64,
-}
-
 /// Everything that decides what a contest moves but how its entrants fared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     issue: i64,
+    /// Whether what is gained of the issue takes no room.
     anchored: bool,
     entrants: Vec<Input>,
     /// How much each pair counts, permille, the first entrant's pairs first.
@@ -208,26 +198,14 @@ pub struct SettledContest {
     pub issue_given: i64,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Gained {
-    /// Of games that agents here made up, in all.
-    made: i64,
-    /// Of all games: when and how much, of the last day.
-    recent: Vector<(u64, i64)>,
-}
-
 /// All contests that were settled. Cloning is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Played {
     issues: OrdMap<ItemRef, i64>,
     settled: OrdMap<Sha256, Shared<SettledContest>>,
     of: OrdMap<ItemRef, Sha256>,
-    contests: OrdMap<AgentName, u64>,
-    met: OrdMap<(AgentName, AgentName), Vector<u64>>,
-    opponents: OrdMap<AgentName, OrdSet<AgentName>>,
-    gained: OrdMap<AgentName, Gained>,
-    /// What agents have gained of games that agents here made up.
-    won: OrdMap<AgentName, i64>,
+    /// The newest rules by which any was settled.
+    pub rules: u64,
 }
 
 impl Played {
@@ -236,61 +214,24 @@ impl Played {
         self.issues.get(contest).copied().unwrap_or_else(|| start_of(difficulty))
     }
 
-    /// How many contests of an agent were settled.
-    pub fn contests(&self, agent: &AgentName) -> u64 {
-        self.contests.get(agent).copied().unwrap_or(0)
-    }
-
     /// The settlement of a contest: its key, and what it was made of.
     pub fn settlement(&self, contest: &ItemRef) -> Option<(Sha256, &SettledContest)> {
         let key = self.of.get(contest)?;
         Some((*key, self.settled.get(key)?))
     }
-
-    fn times_met(&self, a: &AgentName, b: &AgentName, t: u64) -> usize {
-        let since = t.saturating_sub(MEMORY_MS);
-        let times = self.met.get(&pair_of(a, b));
-        times.map_or(0, |times| times.iter().rev().take_while(|at| **at > since).count())
-    }
-
-    /// What an owner that has met these too may gain in all of games that agents here made up.
-    fn earned(&self, owner: &AgentName, established: &BTreeSet<&AgentName>) -> i64 {
-        let known = self.opponents.get(owner);
-        let new = established.iter().filter(|other| **other != owner && known.is_none_or(|k| !k.contains(**other)));
-        let met = known.map_or(0, OrdSet::len) + new.count();
-        ROOM.saturating_add(ROOM_EACH.saturating_mul(i64::try_from(met).unwrap_or(i64::MAX)))
-    }
-
-    fn room(&self, owner: &AgentName, earned: i64, t: u64) -> Room {
-        let gained = self.gained.get(owner);
-        let since = t.saturating_sub(DAY_MS);
-        let today: i64 = gained.map_or(0, |gained| {
-            gained.recent.iter().rev().take_while(|(at, _)| *at > since).map(|(_, gain)| gain).sum()
-        });
-        Room { made: earned.saturating_sub(gained.map_or(0, |g| g.made)), day: ROOM_OF_A_DAY.saturating_sub(today) }
-    }
-}
-
-fn pair_of(a: &AgentName, b: &AgentName) -> (AgentName, AgentName) {
-    if a <= b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) }
 }
 
 impl Fold {
-    /// In `forge.git`: whether an agent's ratings say little yet: few contests, or nobody vouched for it.
-    pub fn is_provisional(&self, agent: &AgentName) -> bool {
-        !self.is_vouched(agent) || self.ratings.played.contests(agent) < PROVISIONAL
-    }
-
     /// In `forge.git`: whether entrants of a contest get to know each other: not where whoever invited them is unknown.
     fn introduces(&self, due: &Due) -> bool {
-        due.anchored || self.is_vouched(due.author)
+        due.came_from_elsewhere() || self.is_vouched(due.author)
     }
 
     /// In `forge.git`: what decides a contest of these agents as of now.
     pub fn contest_inputs(&self, due: &Due, agents: &[&AgentName]) -> Inputs {
-        let played = &self.ratings.played;
+        let (played, standing) = (&self.ratings.played, self.ratings.standings.on(Track::Simulator));
         let owners: Vec<AgentName> = agents.iter().map(|agent| self.owner(agent)).collect();
-        let provisional: Vec<bool> = agents.iter().map(|agent| self.is_provisional(agent)).collect();
+        let provisional: Vec<bool> = agents.iter().map(|agent| self.is_provisional(agent, Track::Simulator)).collect();
         let authors = self.owner(due.author);
         let independent: BTreeSet<&AgentName> = agents
             .iter()
@@ -299,45 +240,40 @@ impl Fold {
             .map(|(_, owner)| owner)
             .collect();
         let counts = due.anchored || independent.len() >= INDEPENDENT;
-        let established: BTreeSet<&AgentName> = owners
-            .iter()
-            .zip(&provisional)
-            .filter(|(_, provisional)| !**provisional && self.introduces(due))
-            .map(|(owner, _)| owner)
-            .collect();
+        let established = self.established(Track::Simulator, agents, self.introduces(due));
         let mut distinct: Vec<&AgentName> = owners.iter().collect();
         distinct.sort_unstable();
         distinct.dedup();
-        let issue_k = |agent: &AgentName, owner: &AgentName| match played.contests(agent) {
+        let issue_k = |agent: &AgentName, owner: &AgentName| match standing.games(agent) {
             _ if !counts || *owner == authors => 0,
             0..PROVISIONAL => elo::K_ISSUE_PROVISIONAL,
             PROVISIONAL.. => elo::K_ISSUE,
         };
-        let earned: Vec<i64> = distinct.iter().map(|owner| played.earned(owner, &established)).collect();
+        let earned: Vec<i64> = distinct.iter().map(|owner| standing.earned(owner, &established)).collect();
         let entrant = |(agent, owner): (&&AgentName, &AgentName)| {
             let at = distinct.binary_search(&owner).unwrap_or(0);
             Input {
-                rating: self.ratings.of(agent, notes_schema::names::Track::Simulator),
+                rating: self.ratings.of(agent, Track::Simulator),
                 issue_k: issue_k(agent, owner),
                 owner: at,
-                room: earned[at].saturating_sub(played.won.get(*agent).copied().unwrap_or(0)),
+                room: standing.left_to(agent, earned[at]),
             }
         };
         let mut weights = Vec::new();
         for i in 0..agents.len() {
             for j in i + 1..agents.len() {
                 let same = owners[i] == owners[j];
-                let met = if same { 0 } else { played.times_met(&owners[i], &owners[j], due.t) };
+                let met = if same { 0 } else { standing.times_met(&owners[i], &owners[j], due.t) };
                 let weight = elo::weight(same, provisional[i] || provisional[j], met);
                 weights.push(u16::try_from(weight).unwrap_or(0));
             }
         }
         Inputs {
             issue: played.issue(due.contest, due.difficulty),
-            anchored: due.anchored,
+            anchored: due.came_from_elsewhere(),
             entrants: agents.iter().zip(&owners).map(entrant).collect(),
             weights,
-            rooms: distinct.iter().zip(&earned).map(|(owner, earned)| played.room(owner, *earned, due.t)).collect(),
+            rooms: distinct.iter().zip(&earned).map(|(owner, earned)| standing.room(owner, *earned, due.t)).collect(),
         }
     }
 
@@ -354,6 +290,7 @@ impl Fold {
             anchored: due.anchored,
             issue_before: inputs.issue,
             issue_delta_milli: outcome.issue,
+            rules: due.rules,
             entrants: lines(&inputs, fared, &outcome.agents),
         }
     }
@@ -386,16 +323,15 @@ impl Fold {
             difficulty: fact.difficulty,
             anchored: fact.anchored,
             t,
+            rules: fact.rules,
         };
         let agents: Vec<&AgentName> = fact.entrants.iter().map(|e| &e.agent).collect();
         let inputs = self.contest_inputs(&due, &agents);
         let fared: Vec<Fared> = fact.entrants.iter().map(Fared::of).collect();
-        self.meet(&agents, &due);
-        self.gain(&fact.entrants, &inputs.made(&fared), t);
+        self.take_part(Track::Simulator, &agents, self.introduces(&due), t);
+        self.gain_all(&fact.entrants, &inputs.made(&fared), t);
         let played = &mut self.ratings.played;
-        for agent in agents {
-            *played.contests.entry(agent.clone()).or_insert(0) += 1;
-        }
+        played.rules = played.rules.max(fact.rules);
         played.issues.insert(fact.contest.clone(), fact.issue_before.saturating_add(fact.issue_delta_milli));
         played.of.insert(fact.contest.clone(), fact.key);
         let settled = SettledContest {
@@ -414,7 +350,7 @@ impl Fold {
         let now: Vec<Fared> = fact.entrants.iter().map(Fared::of).collect();
         let (due, was) = (settled.inputs.made(&now), settled.inputs.made(&settled.fared));
         let made: Vec<i64> = due.iter().zip(was).map(|(due, was)| due.saturating_sub(was)).collect();
-        self.gain(&fact.entrants, &made, t);
+        self.gain_all(&fact.entrants, &made, t);
         settled.fared = now;
         for (given, line) in settled.given.iter_mut().zip(&fact.entrants) {
             *given = given.saturating_add(line.delta_milli);
@@ -427,42 +363,10 @@ impl Fold {
         played.settled.insert(fact.corrects, Shared::new(settled));
     }
 
-    /// Notes who has met whom.
-    fn meet(&mut self, agents: &[&AgentName], due: &Due) {
-        let (t, introduces) = (due.t, self.introduces(due));
-        let owners: BTreeSet<AgentName> = agents.iter().map(|agent| self.owner(agent)).collect();
-        let established: BTreeSet<AgentName> = agents
-            .iter()
-            .filter(|agent| introduces && !self.is_provisional(agent))
-            .map(|agent| self.owner(agent))
-            .collect();
-        let played = &mut self.ratings.played;
-        for a in &owners {
-            for b in owners.range(a.clone()..).skip(1) {
-                let times = played.met.entry((a.clone(), b.clone())).or_default();
-                while times.front().is_some_and(|at| at.saturating_add(MEMORY_MS) <= t) {
-                    times.pop_front();
-                }
-                times.push_back(t);
-            }
-            for b in established.iter().filter(|b| *b != a) {
-                played.opponents.entry(a.clone()).or_default().insert(b.clone());
-            }
-        }
-    }
-
-    /// Notes what owners and agents have gained: in all, and of games that agents here made up.
-    fn gain(&mut self, lines: &[Line], made: &[i64], t: u64) {
+    /// Notes what all have gained: in all, and of games that agents here made up.
+    fn gain_all(&mut self, lines: &[Line], made: &[i64], t: u64) {
         for (line, made) in lines.iter().zip(made) {
-            let owner = self.owner(&line.agent);
-            let gained = self.ratings.played.gained.entry(owner).or_default();
-            gained.made = gained.made.saturating_add(*made);
-            while gained.recent.front().is_some_and(|(at, _)| at.saturating_add(DAY_MS) <= t) {
-                gained.recent.pop_front();
-            }
-            gained.recent.push_back((t, line.delta_milli));
-            let won = self.ratings.played.won.entry(line.agent.clone()).or_insert(0);
-            *won = won.saturating_add(*made);
+            self.gain(Track::Simulator, &line.agent, line.delta_milli, *made, t);
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use imbl::{OrdMap, OrdSet, Vector};
-use notes_schema::event::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
+use notes_schema::event::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled, ReviewSettled};
 use notes_schema::names::Track;
 use notes_schema::{AgentName, ItemRef, Sha256};
 use serde::{Deserialize, Serialize};
 
 use super::elo::{START, Tier};
 use super::fold::{Fold, Happened};
+use super::games::{self, Game, Rated, ReviewGame};
 use super::played::Played;
+use super::standing::{DAY_MS, Standings};
 
 /// A rating ledger after its last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,33 +48,22 @@ pub struct Change {
     pub reached: Option<Tier>,
 }
 
-/// A game that was settled, with its inputs: what a correction starts from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Game {
-    /// The agent that was rated.
-    pub agent: AgentName,
-    /// The ticket.
-    pub ticket: ItemRef,
-    /// The K factor.
-    pub k_milli: i64,
-    /// Rating of the agent before.
-    pub agent_before: i64,
-    /// Rating of the ticket before.
-    pub ticket_before: i64,
-    /// What it has given the agent so far, corrections included.
-    pub given_milli: i64,
-}
-
 /// All ratings of a forge. Cloning is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ratings {
     games: OrdMap<Sha256, Game>,
+    /// Verdicts that were judged, by their digests.
+    reviews: OrdMap<Sha256, ReviewGame>,
+    /// When verdicts of each reviewer were rated, of the last day.
+    rated: OrdMap<AgentName, Rated>,
     agents: OrdMap<(AgentName, Track), i64>,
     tickets: OrdMap<ItemRef, i64>,
     history: OrdMap<AgentName, Vector<Change>>,
     keys: OrdSet<Sha256>,
     /// What contests made of them.
     pub played: Played,
+    /// How all stand on each track.
+    pub standings: Standings,
 }
 
 impl Ratings {
@@ -101,6 +92,16 @@ impl Ratings {
         self.games.get(key)
     }
 
+    /// The verdict with this digest, where it was settled.
+    pub fn review(&self, key: &Sha256) -> Option<&ReviewGame> {
+        self.reviews.get(key)
+    }
+
+    /// How many verdicts of a reviewer were rated within the day before `t`.
+    pub(super) fn reviews_of_a_day(&self, reviewer: &AgentName, t: u64) -> usize {
+        self.rated.get(reviewer).map_or(0, |times| games::within_a_day(times, t))
+    }
+
     /// Whether an event with this digest was settled, as a game or as a correction.
     pub fn has(&self, key: &Sha256) -> bool {
         self.keys.contains(key)
@@ -111,31 +112,48 @@ impl Ratings {
         self.history.get(agent)?.iter().rev().find(|c| c.key == *key).cloned()
     }
 
-    pub(super) fn settled(&mut self, fact: &RatingSettled, track: Track, at: &Happened) {
+    /// Takes a merge in; whether it was not there yet.
+    pub(super) fn settled(&mut self, fact: &RatingSettled, track: Track, at: &Happened) -> bool {
         if self.keys.insert(fact.key).is_some() {
-            return;
+            return false;
         }
-        let game = Game {
-            agent: fact.agent.clone(),
-            ticket: fact.ticket.clone(),
-            k_milli: fact.k_milli,
-            agent_before: fact.agent_before,
-            ticket_before: fact.ticket_before,
-            given_milli: fact.delta_milli,
-        };
-        self.games.insert(fact.key, game);
+        self.games.insert(fact.key, Game::of(fact));
         self.moved(&fact.agent, &fact.ticket, track, change(fact.key, &fact.pull, fact.delta_milli, track, at));
+        true
     }
 
-    pub(super) fn corrected(&mut self, fact: &RatingCorrected, track: Track, at: &Happened) {
+    /// Takes the correction of a merge in; whether it was not there yet.
+    pub(super) fn corrected(&mut self, fact: &RatingCorrected, track: Track, at: &Happened) -> bool {
         if self.keys.insert(fact.key).is_some() {
-            return;
+            return false;
         }
         if let Some(game) = self.games.get_mut(&fact.game) {
-            game.given_milli += fact.delta_milli;
+            game.given_milli = game.given_milli.saturating_add(fact.delta_milli);
         }
         let change = change(fact.key, &fact.pull, fact.delta_milli, track, at);
         self.moved(&fact.agent, &fact.ticket, track, Change { corrects: true, ..change });
+        true
+    }
+
+    pub(super) fn know_review(&mut self, key: Sha256, game: ReviewGame) {
+        self.reviews.insert(key, game);
+    }
+
+    pub(super) fn note_review(&mut self, reviewer: &AgentName, t: u64) {
+        let times = self.rated.entry(reviewer.clone()).or_default();
+        while times.front().is_some_and(|at| at.saturating_add(DAY_MS) <= t) {
+            times.pop_front();
+        }
+        times.push_back(t);
+    }
+
+    /// What the reviewer gains the author loses.
+    pub(super) fn reviewed(&mut self, fact: &ReviewSettled, corrects: bool, at: &Happened) {
+        let change = change(fact.key, &fact.pull, fact.delta_milli, Track::Review, at);
+        let change = Change { corrects, ..change };
+        let lost = Change { delta_milli: fact.delta_milli.saturating_neg(), ..change.clone() };
+        self.changed(&fact.reviewer, Track::Review, change);
+        self.changed(&fact.author, Track::Review, lost);
     }
 
     /// What one side gains the other loses.

@@ -190,6 +190,8 @@ fn a_rating_is_corrected_once_and_can_be_given_back() {
         agent_before: elo::START,
         ticket_before: elo::START,
         delta_milli: delta(elo::WIN, 0),
+        ticket_author: None,
+        counts: None,
     };
     let corrected = |key: &[u8], score_ppm, given_milli| RatingCorrected {
         key: Sha256::of(key),

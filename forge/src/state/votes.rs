@@ -210,6 +210,7 @@ mod tests {
             anchored: false,
             issue_before: 900_000,
             issue_delta_milli: -600_000,
+            rules: 0,
             entrants: vec![gold],
         };
         apply(&mut root, EntityId::Elo(Track::Simulator), "forge", 9, settled);

@@ -205,6 +205,7 @@ impl Site {
             author: "alpha".parse().unwrap(),
             difficulty: Difficulty::Hard,
             anchored: true,
+            rules: 0,
             issue_before: 1_400_000,
             issue_delta_milli: -delta_milli,
             entrants: vec![entrant],

@@ -26,7 +26,7 @@ pub use issue::{
 pub use note::{NoteAdded, NoteKind};
 pub use project::{ForgeFounded, ProjectCreated, ProjectJoined, ProjectRedacted, RedactedEvent};
 pub use pull::{Level, Place, Proof, PullClosed, PullMerged, PullOpened, PullRound, Reviewed, TestCounts, Verdict};
-pub use rating::{ContestCorrected, ContestSettled, Entrant, RatingCorrected, RatingSettled};
+pub use rating::{ContestCorrected, ContestSettled, Counts, Entrant, RatingCorrected, RatingSettled, ReviewSettled};
 pub use verdict::{
     ContestDrawn, Finding, Known, Seat, Trial, Trials, VerdictCommitted, VerdictRevealed, VerifierOffered,
     VerifierWithdrawn, VerifiersJudged, verdict_digest,
@@ -195,6 +195,8 @@ facts! {
     "work.expired" => WorkExpired,
     /// An issue was given a milestone and a priority.
     "issue.planned" => IssuePlanned,
+    /// A verdict on a pull request was judged, and moved ratings.
+    "review.settled" => ReviewSettled,
 }
 
 /// What stands in place of a redacted title or description.
@@ -257,7 +259,8 @@ impl Fact {
             | Fact::PullVoted(_)
             | Fact::PullAccepted(_)
             | Fact::VerifiersJudged(_)
-            | Fact::WorkExpired(_) => self.clone(),
+            | Fact::WorkExpired(_)
+            | Fact::ReviewSettled(_) => self.clone(),
             Fact::Unknown { .. } => return None,
         })
     }

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 use super::{Difficulty, Subject};
 use crate::names::{AgentName, ItemRef, Sha256};
 
+/// How much of a game counts. It follows from the ledger before the game, and holds when the game is corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// How much of its K factor the game has, permille.
+    pub weight_permille: i64,
+    /// The most that whoever wins the game gains by it, milli-Elo; what it does not gain, nobody loses.
+    pub room_milli: i64,
+}
+
 /// One game of an agent against a ticket was settled. All ratings in milli-Elo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RatingSettled {
@@ -28,6 +37,12 @@ pub struct RatingSettled {
     pub ticket_before: i64,
     /// What the agent gained, and the ticket lost.
     pub delta_milli: i64,
+    /// Who opened the ticket; it and `counts` are absent where a game was settled before farms were bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_author: Option<AgentName>,
+    /// How much of the game counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
 }
 
 impl Subject for RatingSettled {
@@ -70,6 +85,48 @@ impl Subject for RatingCorrected {
     }
 }
 
+/// A verdict on a pull request was judged: the reviewer's game against the author. Where `key` was judged before, this is
+/// how it is judged now, with the inputs of that time; what was settled stays written. All ratings in milli-Elo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewSettled {
+    /// Digest of the verdict that is judged. A second one that judges it as the one before changes nothing.
+    pub key: Sha256,
+    /// Who gave the verdict.
+    pub reviewer: AgentName,
+    /// Whose pull request it was.
+    pub author: AgentName,
+    /// The pull request.
+    pub pull: ItemRef,
+    /// The result in ppm: 1,000,000 for a request that was addressed, 0 for an approval of what was refuted; absent where
+    /// the verdict is judged no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_ppm: Option<i64>,
+    /// The K factor in milli-Elo.
+    pub k_milli: i64,
+    /// Rating of the reviewer before the game.
+    pub reviewer_before: i64,
+    /// Rating of the author before the game.
+    pub author_before: i64,
+    /// How much of the game counts; nothing where the reviewer has had its games of that day.
+    pub counts: Counts,
+    /// What the game gave the reviewer until now.
+    pub given_milli: i64,
+    /// What the reviewer gains now, and the author loses.
+    pub delta_milli: i64,
+}
+
+impl Subject for ReviewSettled {
+    fn subject(&self) -> String {
+        let ReviewSettled { reviewer, author, pull, .. } = self;
+        let judged = match self.score_ppm {
+            Some(0) => "wrong",
+            Some(_) => "right",
+            None => "judged no longer",
+        };
+        format!("{reviewer} {} for a review of {author}'s {pull}, {judged}", elo(self.delta_milli))
+    }
+}
+
 /// What a contest gave one agent. All ratings in milli-Elo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entrant {
@@ -108,8 +165,16 @@ pub struct ContestSettled {
     pub issue_before: i64,
     /// What the issue gained.
     pub issue_delta_milli: i64,
+    /// Which rules decide how much of it counts: 0 are those under which an imported issue was taken for one that nobody here
+    /// made up, 1 those that bound it like any other.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub rules: u64,
     /// Who took part, in the order of the ranking.
     pub entrants: Vec<Entrant>,
+}
+
+fn is_first(rules: &u64) -> bool {
+    *rules == 0
 }
 
 impl Subject for ContestSettled {

@@ -3,11 +3,11 @@
 use notes_schema::batch::{PushLine, RecordLine, RecordSignature};
 use notes_schema::event::{
     AgentRegistered, AgentVouched, ChallengeStarted, CheckPosted, CheckRegistered, CheckState, ContestClosed,
-    ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Difficulty, Entrant, Entry, Finding, IssueImported,
-    KeyAdded, KeyRevoked, Known, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof, PublicKey,
-    PullAccepted, PullChallenged, PullMerged, PullOpened, PullVoted, RatingCorrected, RatingSettled, Reviewed, Seat,
-    TestCounts, TokenIssued, Trial, Trials, Verdict, VerdictCommitted, VerdictRevealed, VerifierOffered,
-    VerifiersJudged, Vote, WorkExpired, WorkStarted, verdict_digest,
+    ContestDrawn, ContestOpened, ContestRanked, ContestSettled, Counts, Difficulty, Entrant, Entry, Finding,
+    IssueImported, KeyAdded, KeyRevoked, Known, Level, NoteAdded, NoteKind, Outcome, Placed, ProjectJoined, Proof,
+    PublicKey, PullAccepted, PullChallenged, PullMerged, PullOpened, PullRound, PullVoted, RatingCorrected,
+    RatingSettled, ReviewSettled, Reviewed, Seat, TestCounts, TokenIssued, Trial, Trials, Verdict, VerdictCommitted,
+    VerdictRevealed, VerifierOffered, VerifiersJudged, Vote, WorkExpired, WorkStarted, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{Oid, Sha256};
@@ -84,15 +84,17 @@ fn of_a_project() -> Story {
         outcome: Outcome::Refute,
         level: Level::PX,
     };
+    let round = PullRound { round: 2, head: oid(10), base: oid(8), proof: proof.clone() };
     let merged = PullMerged {
-        landed: oid(9),
+        landed: oid(10),
         onto: oid(8),
-        head: oid(9),
+        head: oid(10),
         strategy: "merge".into(),
         issue: Some(1),
         proof: Some(proof.clone()),
         policy: None,
     };
+    let reviewed = |verdict, head| Reviewed { verdict, head: oid(head), at: None };
     let posted = |tree, url: &str| CheckPosted {
         name: "ci".into(),
         commit: oid(9),
@@ -177,10 +179,12 @@ fn of_a_project() -> Story {
         (gone.clone(), opened("alpha/2").into()),
         (pull.clone(), ChallengeStarted { proof: Sha256::of(b"proof"), nonce: vec![3; 16] }.into()),
         (pull.clone(), challenged.into()),
-        (pull, Reviewed { verdict: Verdict::Approve, head: oid(9), at: None }.into()),
+        (pull, reviewed(Verdict::RequestChanges, 9).into()),
         (gone.clone(), PullVoted { vote: Vote::Up }.into()),
         (gone.clone(), PullAccepted { issue: 1 }.into()),
-        (gone.clone(), Reviewed { verdict: Verdict::Approve, head: oid(9), at: None }.into()),
+        (gone.clone(), reviewed(Verdict::RequestChanges, 9).into()),
+        (gone.clone(), round.into()),
+        (gone.clone(), reviewed(Verdict::Approve, 10).into()),
         (gone, merged.into()),
         (issue(3), IssueClosed { fixed_by: Some("parser#5".parse().unwrap()) }.into()),
         (checks(), CheckRegistered { name: "ci".into() }.into()),
@@ -228,6 +232,8 @@ fn of_the_root() -> Story {
         agent_before: 1_200_000,
         ticket_before: 1_200_000,
         delta_milli: 16_000,
+        ticket_author: None,
+        counts: None,
     };
     let entrant = |name: &str, pull, place| Entrant {
         agent: name.parse().unwrap(),
@@ -246,6 +252,7 @@ fn of_the_root() -> Story {
         anchored: false,
         issue_before: 900_000,
         issue_delta_milli: 0,
+        rules: 1,
         entrants: vec![entrant("alpha", 8, 1), entrant("beta", 9, 2)],
     };
     let corrected = RatingCorrected {
@@ -261,6 +268,19 @@ fn of_the_root() -> Story {
         given_milli: 16_000,
         delta_milli: -32_000,
     };
+    let judged = ReviewSettled {
+        key: Sha256::of(b"asked"),
+        reviewer: "beta".parse().unwrap(),
+        author: name.clone(),
+        pull: settled.pull.clone(),
+        score_ppm: Some(1_000_000),
+        k_milli: 8_000,
+        reviewer_before: 1_000_000,
+        author_before: 1_000_000,
+        counts: Counts { weight_permille: 250, room_milli: 8_000 },
+        given_milli: 0,
+        delta_milli: 1_000,
+    };
     let mut story: Story = vec![
         (agent(), AgentRegistered { key: Some(key("a")) }.into()),
         (agent(), KeyAdded { key: key("b") }.into()),
@@ -272,6 +292,7 @@ fn of_the_root() -> Story {
         (EntityId::Project(PARSER.parse().unwrap()), ProjectJoined {}.into()),
         (EntityId::Elo(Track::Antfarm), settled.into()),
         (EntityId::Elo(Track::Antfarm), corrected.into()),
+        (EntityId::Elo(Track::Review), judged.into()),
     ];
     // Who has played so often, and is vouched for, is established: alpha has met it.
     let beta = EntityId::Agent("beta".parse().unwrap());
@@ -294,7 +315,6 @@ fn tell(repository: &Repository, story: Story) {
             if matches!(fact, Fact::IssueOpened(_) | Fact::PullOpened(_)) {
                 draft.number();
             }
-            let by = if matches!(fact, Fact::WorkExpired(_)) { Author::forge() } else { alpha() };
             let fact = match fact.clone() {
                 // The parts that depend on where they are written.
                 Fact::WorkExpired(expired) => {
@@ -303,6 +323,12 @@ fn tell(repository: &Repository, story: Story) {
                 }
                 Fact::ContestDrawn(drawn) => ContestDrawn { beacon: draft.snapshot().tip.unwrap(), ..drawn }.into(),
                 other => other,
+            };
+            // Nobody reviews its own work.
+            let by = match fact {
+                Fact::WorkExpired(_) => Author::forge(),
+                Fact::Reviewed(_) => Author { agent: "beta".parse().unwrap(), ..alpha() },
+                _ => alpha(),
             };
             let recorded = draft.event(&by, &id, fact.clone(), Some("in words"), &[])?;
             if matches!(fact, Fact::PullMerged(_)) {

@@ -180,7 +180,8 @@ fn ranked_without_laying(unlaid: u64, sealed_tests: Option<bool>, solved: bool) 
     add_with(&open, fact, Some(blob));
     let agent = alpha().agent;
     let record = Some(Sha256::of(b"record"));
-    let entry = Entry { agent: agent.clone(), pull: 4, head: Oid::from_bytes([9; 20]), record, took_ms: 5, bench: None };
+    let entry =
+        Entry { agent: agent.clone(), pull: 4, head: Oid::from_bytes([9; 20]), record, took_ms: 5, bench: None };
     add(&open.parser, 1, ContestClosed { entries: vec![entry], expired: vec![], candidates: vec![agent.clone()] });
     add(&open.parser, 1, ContestRevealed { id, key, unlaid: vec![unlaid] });
     let level = Level::P1;

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use notes_schema::event::Entrant;
+use notes_schema::event::{Entrant, ReviewSettled};
 use notes_schema::{EntityId, ItemRef, Oid, Sha256};
 
 use super::{Checked, Cited, Rated, Rating, Report, redaction};
@@ -118,6 +118,7 @@ fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, se
             None => {}
         }
     }
+    check_judged(report, project, owners, rated, settled);
     let ticket = |pull: &PullState| pull.issue.and_then(|n| fold.issue(n)).filter(|ticket| ticket.contest.is_none());
     let author = |pull: &PullState| ticket(pull).map(|ticket| ticket.author.clone());
     let rates = |pull: &&PullState, batch: u64| author(pull).is_some_and(|author| pull.rates(&author, owners, batch));
@@ -133,6 +134,15 @@ fn check_ratings(report: &mut Report, project: &Checked, authority: &Checked, se
                 .push(format!("{name}: {entity}: its contest is owed ratings, and forge.git settled it without"));
         }
         // Who answered for whom is asked of the batch that passed it by.
+        if let Ok(EntityId::Pull(n)) = entity.parse()
+            && let Some(judged) = fold.reviews.judged(n, key).filter(|judged| judged.score_ppm.is_some())
+            && let Some(batch) = settled_by(cursors, *asking)
+            && let Some(pull) = fold.pull(n)
+            && owners.owner_at(&judged.reviewer, batch) != owners.owner_at(&pull.author, batch)
+        {
+            let why = format!("{} is owed a rating for its verdict, and forge.git settled it without", judged.reviewer);
+            report.faults.push(format!("{name}: {entity}: {why}"));
+        }
         if let Ok(EntityId::Pull(n)) = entity.parse()
             && fold.landings.get(&n) == Some(key)
             && let Some(batch) = settled_by(cursors, *asking)
@@ -155,6 +165,7 @@ fn key(fact: &Rated) -> Sha256 {
     match fact {
         Rated::Settled(fact) => fact.key,
         Rated::Corrected(fact) => fact.key,
+        Rated::Review(fact) => fact.key,
         Rated::Contest(fact) => fact.key,
         Rated::CorrectedContest(fact) => fact.key,
     }
@@ -191,6 +202,7 @@ fn contradicts(
     let (agent, pull, ticket) = match fact {
         Rated::Settled(fact) => (&fact.agent, &fact.pull, &fact.ticket),
         Rated::Corrected(fact) => (&fact.agent, &fact.pull, &fact.ticket),
+        Rated::Review(fact) => return review_contradicts(fact, asked, fold, (owners, batch)),
         Rated::Contest(fact) => {
             let issue = fold.issue(fact.contest.n).filter(|issue| issue.author == fact.author);
             let terms = issue.and_then(|issue| issue.contest.as_ref());
@@ -226,10 +238,65 @@ fn contradicts(
         Rated::Settled(fact) if !state.rates(author, owners, batch) || fact.approvers != state.approvers() => {
             Some(format!("its approvals are not those of {pull}, or do not rate"))
         }
+        Rated::Settled(fact) if fact.ticket_author.as_ref().is_some_and(|said| said != author) => {
+            Some(format!("its ticket was opened by {author}"))
+        }
         Rated::Corrected(fact) if fold.landings.get(&pull.n) != Some(&fact.game) => {
             Some(format!("{pull} did not land by the event whose game it corrects"))
         }
-        Rated::Settled(_) | Rated::Corrected(_) | Rated::Contest(_) | Rated::CorrectedContest(_) => None,
+        Rated::Settled(_) | Rated::Corrected(_) | Rated::Review(_) | Rated::Contest(_) | Rated::CorrectedContest(_) => {
+            None
+        }
+    }
+}
+
+/// In what the rating of a verdict contradicts the project in which it was given.
+fn review_contradicts(
+    fact: &ReviewSettled,
+    asked: &HashMap<Sha256, (u64, &str)>,
+    fold: &Fold,
+    (owners, batch): (&Fold, u64),
+) -> Option<String> {
+    let (pull, entity) = (&fact.pull, EntityId::Pull(fact.pull.n).to_string());
+    let judged = fold.reviews.judged(pull.n, &fact.key);
+    let judged = judged.filter(|_| asked.get(&fact.key).is_some_and(|(_, by)| *by == entity));
+    let (Some(judged), Some(state)) = (judged, fold.pull(pull.n)) else {
+        return Some(format!("{pull} never asked for this rating"));
+    };
+    if (&judged.reviewer, &state.author) != (&fact.reviewer, &fact.author) {
+        return Some(format!("that verdict is {}'s on work of {}", judged.reviewer, state.author));
+    }
+    // Whoever answers for them later, what was settled may be taken back.
+    if fact.score_ppm.is_some() && is_one_owners(owners, fact, batch) {
+        return Some("one owner answers for both".to_owned());
+    }
+    // An approval is wrong, or judged no longer; it is never right.
+    let is_request = judged.score_ppm == Some(elo::WIN);
+    (is_request != (fact.score_ppm == Some(elo::WIN))).then(|| "it was not judged so".to_owned())
+}
+
+fn is_one_owners(owners: &Fold, review: &ReviewSettled, batch: u64) -> bool {
+    owners.owner_at(&review.reviewer, batch) == owners.owner_at(&review.author, batch)
+}
+
+/// Where everything that was asked of a verdict is settled, it stands in `forge.git` as it is judged in the project.
+fn check_judged(report: &mut Report, project: &Checked, owners: &Fold, rated: &[Rating], settled: u64) {
+    let waiting: HashSet<Sha256> =
+        project.snapshot.outbox.iter().filter(|(n, _, _)| *n > settled).map(|(_, _, line)| line.h).collect();
+    let newest: HashMap<Sha256, (&str, &ReviewSettled, u64)> = rated
+        .iter()
+        .filter_map(|Rating { place, n, fact }| match fact {
+            Rated::Review(review) => Some((review.key, (place.as_str(), review, *n))),
+            Rated::Settled(_) | Rated::Corrected(_) | Rated::Contest(_) | Rated::CorrectedContest(_) => None,
+        })
+        .collect();
+    for (place, review, batch) in newest.into_values().filter(|(_, review, _)| !waiting.contains(&review.key)) {
+        let judged = project.snapshot.fold.reviews.judged(review.pull.n, &review.key);
+        let is_so = judged.is_none_or(|judged| judged.score_ppm == review.score_ppm);
+        if !is_so && !is_one_owners(owners, review, batch) {
+            let why = format!("{} judges this verdict otherwise by now, and its rating was not corrected", review.pull);
+            report.faults.push(format!("forge: {place}: {why}"));
+        }
     }
 }
 

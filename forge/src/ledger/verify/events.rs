@@ -4,7 +4,7 @@
 
 use notes_schema::envelope::NO_EVENT;
 use notes_schema::event::{
-    ContestCorrected, ContestSettled, Placed, RatingCorrected, RatingSettled, Seat, verdict_digest,
+    ContestCorrected, ContestSettled, Placed, RatingCorrected, RatingSettled, ReviewSettled, Seat, verdict_digest,
 };
 use notes_schema::names::Track;
 use notes_schema::{AgentName, EntityId, Event, Fact, ItemRef, Oid, Sha256};
@@ -12,8 +12,8 @@ use notes_schema::{AgentName, EntityId, Event, Fact, ItemRef, Oid, Sha256};
 use crate::ledger::replay::{ReadEvent, ReplayError};
 use crate::ledger::snapshot::Snapshot;
 use crate::state::panel::Tested;
-use crate::state::played::{Due, Fared};
-use crate::state::{Contest, Fold, Game, Ratings, Work, contest, elo};
+use crate::state::played::{Due, Fared, RULES};
+use crate::state::{Contest, Fold, Merge, Ratings, Verdict, Work, contest, elo};
 
 /// Holds `read`, batch `number`'s next event of `id`, against the snapshot before it.
 pub(super) fn check_event(
@@ -131,8 +131,9 @@ fn check_work(fold: &Fold, id: &EntityId, event: &Event, fact: &Fact) -> Option<
 /// What is wrong with a rating event, if it is one: it carries its inputs, which must be what the ledger gave before it.
 fn check_rating(fold: &Fold, id: &EntityId, fact: &Fact, t: u64) -> Option<&'static str> {
     match fact {
-        Fact::RatingSettled(game) => check_settled(&fold.ratings, id, game).err(),
+        Fact::RatingSettled(game) => check_settled(fold, id, game, t).err(),
         Fact::RatingCorrected(change) => check_corrected(&fold.ratings, id, change).err(),
+        Fact::ReviewSettled(review) => check_review(fold, id, review, t).err(),
         Fact::ContestSettled(contest) => check_contest(fold, id, contest, t).err(),
         Fact::ContestCorrected(contest) => check_corrected_contest(fold, id, contest).err(),
         Fact::ContestRanked(ranked) if contest::in_order(ranked.places.clone()) != *ranked => {
@@ -150,8 +151,11 @@ fn check_contest(fold: &Fold, id: &EntityId, contest: &ContestSettled, t: u64) -
     if fold.ratings.has(&contest.key) || played.settlement(&contest.contest).is_some() {
         return Err("its contest was settled already");
     }
-    let ContestSettled { contest: item, author, difficulty, anchored, .. } = contest;
-    let due = Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t };
+    if !(played.rules..=RULES).contains(&contest.rules) {
+        return Err("its rules are not those of its time");
+    }
+    let ContestSettled { contest: item, author, difficulty, anchored, rules, .. } = contest;
+    let due = Due { contest: item, author, difficulty: *difficulty, anchored: *anchored, t, rules: *rules };
     let fared: Vec<Fared> = contest.entrants.iter().map(Fared::of).collect();
     if fold.settle_contest(contest.key, &due, &fared) != *contest {
         return Err("its changes are not what the ledger before it gives");
@@ -171,13 +175,26 @@ fn check_corrected_contest(fold: &Fold, id: &EntityId, contest: &ContestCorrecte
     Ok(())
 }
 
-fn check_settled(ratings: &Ratings, id: &EntityId, game: &RatingSettled) -> Result<(), &'static str> {
+fn check_settled(fold: &Fold, id: &EntityId, game: &RatingSettled, t: u64) -> Result<(), &'static str> {
     let EntityId::Elo(track) = id else { return Err("a rating outside of a rating ledger") };
+    let ratings = &fold.ratings;
     let inputs = (ratings.of(&game.agent, *track), ratings.of_ticket(&game.ticket));
     if inputs != (game.agent_before, game.ticket_before) || ratings.has(&game.key) {
         return Err("its inputs are not the ratings before it, or its cause was settled already");
     }
-    if elo::game(inputs.0, inputs.1, game.score_ppm, game.k_milli) != game.delta_milli {
+    let due = match (&game.ticket_author, game.counts) {
+        (Some(ticket_author), Some(_)) if *track == Track::Antfarm => {
+            let RatingSettled { key, agent, ticket, pull, approvers, .. } = game;
+            fold.settle_merge(&Merge { key: *key, agent, ticket, ticket_author, pull, approvers }, t)
+        }
+        // As it was before farms were bounded; nothing is settled so once something was settled otherwise.
+        (None, None) if ratings.standings.on(*track).is_empty() => {
+            let delta_milli = elo::game(inputs.0, inputs.1, game.score_ppm, game.k_milli);
+            RatingSettled { delta_milli, ..game.clone() }
+        }
+        _ => return Err("it does not say how much of it counts"),
+    };
+    if due != *game {
         return Err("its change is not what its inputs give");
     }
     Ok(())
@@ -185,20 +202,22 @@ fn check_settled(ratings: &Ratings, id: &EntityId, game: &RatingSettled) -> Resu
 
 fn check_corrected(ratings: &Ratings, id: &EntityId, change: &RatingCorrected) -> Result<(), &'static str> {
     let EntityId::Elo(_) = id else { return Err("a rating outside of a rating ledger") };
-    let stated = Game {
-        agent: change.agent.clone(),
-        ticket: change.ticket.clone(),
-        k_milli: change.k_milli,
-        agent_before: change.agent_before,
-        ticket_before: change.ticket_before,
-        given_milli: change.given_milli,
-    };
-    if ratings.game(&change.game) != Some(&stated) || ratings.has(&change.key) {
-        return Err("the game that it corrects is not as it was settled, or its cause was settled already");
+    let game = ratings.game(&change.game).filter(|_| !ratings.has(&change.key));
+    let game = game.ok_or("the game that it corrects is not there, or its cause was settled already")?;
+    if game.correction(change.key, change.game, &change.pull, change.score_ppm).as_ref() != Some(change) {
+        return Err("its change is not what the game as it was settled gives");
     }
-    let due = elo::game(stated.agent_before, stated.ticket_before, change.score_ppm, stated.k_milli);
-    if due.checked_sub(stated.given_milli) != Some(change.delta_milli) {
-        return Err("its change is not what its inputs give");
+    Ok(())
+}
+
+fn check_review(fold: &Fold, id: &EntityId, review: &ReviewSettled, t: u64) -> Result<(), &'static str> {
+    if *id != EntityId::Elo(Track::Review) {
+        return Err("a review outside of its rating ledger");
+    }
+    let ReviewSettled { key, reviewer, author, pull, score_ppm, .. } = review;
+    let verdict = Verdict { key: *key, reviewer, author, pull, score_ppm: *score_ppm };
+    if fold.settle_review(&verdict, t).as_ref() != Some(review) {
+        return Err("its change is not what the ledger before it gives");
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ proptest! {
         // What is read of a prefix decides the rest as it was decided, and comes out at the same.
         let (mut copy, _) = lab(&straight());
         for (t, fact) in &facts[..cut] {
-            (copy.t, copy.contests) = (*t, copy.contests + 1);
+            (copy.t, copy.games) = (*t, copy.games + 1);
             copy.issues += fact.issue_delta_milli;
             copy.apply(&elo(), &fact.clone().into());
         }
@@ -103,7 +103,7 @@ proptest! {
             prop_assert_eq!(&wrong.fold.ratings, &once, "a correction that comes again changes nothing");
         }
         for agent in &agents {
-            prop_assert_eq!(wrong.rating(agent), right.rating(agent));
+            prop_assert_eq!(wrong.rating(agent, Track::Simulator), right.rating(agent, Track::Simulator));
         }
         let issue = |lab: &Lab| lab.fold.ratings.played.issue(&settled.contest, Difficulty::Medium);
         prop_assert_eq!(issue(&wrong), issue(&right));
@@ -132,7 +132,7 @@ proptest! {
             })
             .collect();
         play(&mut other, &renamed, &turned);
-        let ratings = |lab: &Lab, agents: &[AgentName]| agents.iter().map(|a| lab.rating(a)).collect::<Vec<i64>>();
+        let ratings = |lab: &Lab, agents: &[AgentName]| agents.iter().map(|a| lab.rating(a, Track::Simulator)).collect::<Vec<i64>>();
         prop_assert_eq!(ratings(&plain, &agents), ratings(&other, &renamed));
         prop_assert_eq!(plain.issues, other.issues);
     }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::bench::contests::world::{Chance, World, correlation};
-use crate::state::elo::Tier;
+use crate::state::elo::{START, Tier};
 
 /// What the best of a farm may gain, milli-Elo.
 const MARK: i64 = 20_000;
@@ -20,7 +20,9 @@ fn honest(lab: &mut Lab, world: &mut World, contests: usize, entrants: usize) ->
         // Who is in a lower tier than an issue may not start it.
         let may = |lab: &Lab, said| {
             let tier = Tier::of(super::super::start_of(said));
-            (0..agents.len()).filter(|&k| Tier::of(lab.rating(&agents[k])) >= tier).collect::<Vec<usize>>()
+            (0..agents.len())
+                .filter(|&k| Tier::of(lab.rating(&agents[k], Track::Simulator)) >= tier)
+                .collect::<Vec<usize>>()
         };
         if may(lab, issue.said).len() < entrants {
             issue.said = Difficulty::Medium;
@@ -39,7 +41,7 @@ fn ratings_order_agents_by_their_hidden_skill() {
     let (seed, mut lab) = (1, Lab::new());
     let mut world = World::of(200, seed);
     let agents = honest(&mut lab, &mut world, 1_000, 10);
-    let ratings: Vec<f64> = agents.iter().map(|agent| lab.rating(agent) as f64).collect();
+    let ratings: Vec<f64> = agents.iter().map(|agent| lab.rating(agent, Track::Simulator) as f64).collect();
     let permille = correlation(&ratings, &world.skills);
     let (least, most) = (ratings.iter().copied().fold(f64::MAX, f64::min), lab.best_gain(&agents));
     println!("seed {seed}: correlation {permille} permille, lowest {least}, best gain {most} milli-Elo");
@@ -51,7 +53,7 @@ fn settled() -> (Lab, Vec<AgentName>) {
     static SETTLED: LazyLock<(Lab, Vec<AgentName>)> = LazyLock::new(|| {
         let (mut lab, mut world) = (Lab::new(), World::of(40, 11));
         let agents = honest(&mut lab, &mut world, 150, 10);
-        assert!(agents.iter().filter(|agent| !lab.fold.is_provisional(agent)).count() >= 30);
+        assert!(agents.iter().filter(|agent| !lab.fold.is_provisional(agent, Track::Simulator)).count() >= 30);
         (lab, agents)
     });
     SETTLED.clone()
@@ -100,7 +102,8 @@ fn colluders(each: usize, apart: u64) -> (i64, i64) {
             order.push(&all[author][each - 1]);
         }
         lab.contest(&all[author][0], Difficulty::Easy, &places(&order, order.len() - 1));
-        let of = |owner: &Vec<AgentName>| owner.iter().map(|agent| lab.rating(agent) - START).sum::<i64>();
+        let of =
+            |owner: &Vec<AgentName>| owner.iter().map(|agent| lab.rating(agent, Track::Simulator) - START).sum::<i64>();
         of_owner = all.iter().map(of).max().unwrap().max(of_owner);
     }
     (lab.best_gain(&all.concat()), of_owner)
@@ -132,5 +135,32 @@ fn who_solves_its_own_hard_issues_gains_nothing() {
         println!("sock puppet of {sock_of:?}: {best}");
         assert!(best < MARK, "{sock_of:?}: {best}");
         assert!(sock_of != Some("boss") || best == 0, "one owner's agents are nothing to each other: {best}");
+    }
+}
+
+/// The most that a cheat gains who solves what a friend imports from nowhere, as hard issues, alone or with victims.
+fn importers(vouched: bool, lured: usize, rules: u64) -> i64 {
+    let (mut lab, agents) = settled();
+    (lab.imported, lab.rules) = (true, rules);
+    let cheat = lab.join("cheat", vouched.then_some("boss"));
+    let friend = lab.join("friend", vouched.then_some("other"));
+    let mut chance = Chance::of(5);
+    for _ in 0..200 {
+        lab.t += 24 * HOUR;
+        let mut order = vec![&cheat];
+        order.extend(chance.some_of(agents.iter().collect(), lured));
+        lab.contest(&friend, Difficulty::Hard, &places(&order, 1));
+    }
+    lab.best_gain(&[cheat])
+}
+
+#[test]
+fn who_imports_for_a_friend_gains_it_nothing() {
+    let unbounded = importers(false, 0, 0);
+    assert!(unbounded > 10 * MARK, "by the rules of before there was something to bound: {unbounded}");
+    for (vouched, lured) in [(false, 0), (false, 6), (true, 0)] {
+        let best = importers(vouched, lured, super::super::RULES);
+        println!("vouched {vouched}, {lured} lured: {best}, and by the rules of before {unbounded}");
+        assert!(best < MARK, "vouched {vouched}, {lured} lured: {best}");
     }
 }
