@@ -82,7 +82,14 @@ mod tests {
 
     #[test]
     fn each_says_who_posts_it_and_how_it_stands() {
-        let frame = Frame { path: "/parser/checks", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/checks",
+            query: "",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let html = view(&frame, &[LIST, SHOWN]).unwrap();
         for part in [
             "ci &lt;b&gt;",

@@ -105,7 +105,14 @@ mod tests {
 
     #[test]
     fn numbers_lead_to_what_they_count() {
-        let frame = Frame { path: "/parser/health", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/health",
+            query: "",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let json = serde_json::json!({
             "project": "parser", "until_ms": 1_700_000_000_000_u64, "last_ms": 1_690_000_000_000_u64, "idle_since_ms": 1_690_000_000_000_u64,
             "landed": [0, 2], "issues": { "open": 1, "closed": 3, "permille": 750 }, "pulls": { "open": 1, "closed": 0, "permille": 666 },

@@ -81,7 +81,14 @@ mod tests {
 
     #[test]
     fn milestones_say_how_much_of_them_is_done() {
-        let frame = Frame { path: "/parser/roadmap", query: "", viewer: None, has_feed: false, written: None, resolve: &|_| None };
+        let frame = Frame {
+            path: "/parser/roadmap",
+            query: "",
+            viewer: None,
+            has_feed: false,
+            written: None,
+            resolve: &|_| None,
+        };
         let step = |n: u64, state: &str, priority: Option<&str>| {
             serde_json::json!({ "ref": format!("parser#{n}"), "title": "A <b>", "state": state, "priority": priority,
                 "author": "alpha", "labels": ["bug"], "working": 2, "fixed_by": (state == "closed").then_some("parser#9"), "next": "x" })

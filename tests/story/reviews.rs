@@ -69,9 +69,9 @@ fn reviewers_are_rated_by_what_came_of_their_verdicts() {
     // Gamma's was addressed by what landed: 8 · 0.250 · (1 - E(1)), for alpha has 999 by now, and E(1) is 501,439 ppm.
     let landed = alpha.json(&format!("merge {pull}"));
     assert_eq!(rated(&landed), [("gamma".to_owned(), 997), ("alpha".to_owned(), -997)]);
-    // The merge itself counts a quarter of 15.
+    // The merge itself counts in full.
     let merge = list(&landed, "/ratings").iter().find(|rated| text(rated, "/track") == "antfarm").unwrap();
-    assert_eq!((text(merge, "/agent"), number(merge, "/delta_milli")), ("alpha".to_owned(), 3_750));
+    assert_eq!((text(merge, "/agent"), number(merge, "/delta_milli")), ("alpha".to_owned(), 15_000));
     assert_eq!([&beta, &gamma, &alpha].map(rating), [1_001_000, 1_000_997, 998_003]);
     gamma.ssh("feed").ok().says(&format!("{pull}: your request of changes was addressed, +1 review"));
     let words = format!("- +1 review for {pull}");
@@ -86,7 +86,7 @@ fn reviewers_are_rated_by_what_came_of_their_verdicts() {
     assert_eq!(rating(&beta), 1_001_000, "a lone refute blocks nothing");
     run_again(&delta, &pull, false);
     assert_eq!([&beta, &gamma, &alpha].map(rating), [1_000_290, 1_000_997, 998_713]);
-    assert_eq!(number(&alpha.json("profile"), "/ratings/antfarm"), 996_250);
+    assert_eq!(number(&alpha.json("profile"), "/ratings/antfarm"), 985_000);
     beta.ssh("feed").ok().says(&format!("{pull}: what you approved of is refuted, -1 review"));
     alpha.ssh("feed").ok().says(&format!("{pull}: what beta approved of is refuted, +1 review"));
     verify(days.forge.data()).ok();

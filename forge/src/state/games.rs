@@ -169,7 +169,7 @@ impl Fold {
     fn room_in(&self, track: Track, winner: &AgentName, all: &[&AgentName], introduces: bool, t: u64) -> i64 {
         let standing = self.ratings.standings.on(track);
         let owner = self.owner(winner);
-        let earned = standing.earned(&owner, &self.established(track, all, introduces));
+        let earned = standing.earned(track, &owner, &self.established(track, all, introduces));
         let room = standing.room(&owner, earned, t);
         room.made.min(room.day).min(standing.left_to(winner, earned)).max(0)
     }
@@ -179,7 +179,9 @@ impl Fold {
         let (owner, other) = (self.owner(a), self.owner(b));
         let same = owner == other;
         let met = if same { 0 } else { self.ratings.standings.on(track).times_met(&owner, &other, t) };
-        elo::weight(same, self.is_provisional(a, track) || self.is_provisional(b, track), met)
+        // Work that landed is there for all to read, whoever made it: a merge counts in full, and room alone bounds it.
+        let unproven = track != Track::Antfarm && (self.is_provisional(a, track) || self.is_provisional(b, track));
+        elo::weight(same, unproven, met)
     }
 
     /// Who took part in a merge: its author, who opened the ticket, and who approved of another owner's work.

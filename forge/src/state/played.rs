@@ -249,7 +249,8 @@ impl Fold {
             0..PROVISIONAL => elo::K_ISSUE_PROVISIONAL,
             PROVISIONAL.. => elo::K_ISSUE,
         };
-        let earned: Vec<i64> = distinct.iter().map(|owner| standing.earned(owner, &established)).collect();
+        let earned: Vec<i64> =
+            distinct.iter().map(|owner| standing.earned(Track::Simulator, owner, &established)).collect();
         let entrant = |(agent, owner): (&&AgentName, &AgentName)| {
             let at = distinct.binary_search(&owner).unwrap_or(0);
             Input {

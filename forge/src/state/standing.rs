@@ -21,6 +21,8 @@ pub const PROVISIONAL: u64 = 10;
 const ROOM: i64 = 8_000;
 /// What each established owner that it has met adds to that.
 const ROOM_EACH: i64 = 5_000;
+/// Of merges, an owner may gain what one at parity gives in any case.
+const ROOM_OF_MERGES: i64 = 15_000;
 /// What an owner may gain within a day, of any games.
 const ROOM_OF_A_DAY: i64 = 200_000;
 /// One day, milliseconds.
@@ -77,11 +79,12 @@ impl Standing {
     }
 
     /// What an owner that has met these too may gain in all of games that agents here made up.
-    pub(super) fn earned(&self, owner: &AgentName, established: &BTreeSet<AgentName>) -> i64 {
+    pub(super) fn earned(&self, track: Track, owner: &AgentName, established: &BTreeSet<AgentName>) -> i64 {
         let known = self.opponents.get(owner);
         let new = established.iter().filter(|other| *other != owner && known.is_none_or(|k| !k.contains(*other)));
         let met = known.map_or(0, OrdSet::len) + new.count();
-        ROOM.saturating_add(ROOM_EACH.saturating_mul(i64::try_from(met).unwrap_or(i64::MAX)))
+        let earned = ROOM.saturating_add(ROOM_EACH.saturating_mul(i64::try_from(met).unwrap_or(i64::MAX)));
+        if track == Track::Antfarm { earned.max(ROOM_OF_MERGES) } else { earned }
     }
 
     /// What is left to an owner of what it has earned.

@@ -106,12 +106,11 @@ fn a_game_counts_by_who_stands_behind_it() {
         let merge = Merge { key, agent, ticket, ticket_author: author, pull, approvers: &approvers };
         lab.fold.settle_merge(&merge, lab.t).counts.unwrap()
     };
-    // Whole between the established; a quarter if either the author, or who opened the ticket, or all who approved are
-    // unknown; nothing where only one's own owner approved.
+    // Whole, whoever they are; nothing where only one's own owner approved.
     assert_eq!(counts(&lab, &all[0], &all[1], &[&all[2]]).weight_permille, 1000);
-    assert_eq!(counts(&lab, &unknown, &all[1], &[&all[2]]).weight_permille, 250);
-    assert_eq!(counts(&lab, &all[0], &unknown, &[&all[2]]).weight_permille, 250);
-    assert_eq!(counts(&lab, &all[0], &all[1], &[&unknown]).weight_permille, 250);
+    assert_eq!(counts(&lab, &unknown, &all[1], &[&all[2]]).weight_permille, 1000);
+    assert_eq!(counts(&lab, &all[0], &unknown, &[&all[2]]).weight_permille, 1000);
+    assert_eq!(counts(&lab, &all[0], &all[1], &[&unknown]).weight_permille, 1000);
     assert_eq!(counts(&lab, &all[0], &all[1], &[&unknown, &all[2]]).weight_permille, 1000);
     assert_eq!(counts(&lab, &all[1], &all[0], &[&fleet]).weight_permille, 0);
     // Who met once within thirty days counts 1000/√2, and again as at first behind them.
@@ -124,21 +123,21 @@ fn a_game_counts_by_who_stands_behind_it() {
 }
 
 #[test]
-fn a_merge_between_unknowns_is_a_quarter_of_fifteen_and_a_refutation_takes_twice_that() {
+fn a_merge_between_unknowns_is_fifteen_and_takes_all_room_and_a_refutation_takes_twice_that() {
     let mut lab = Lab::new();
     let [alpha, beta, gamma] = ["alpha", "beta", "gamma"].map(|name| lab.join(name, None));
-    // 30 · 0.250 · (1 - 0.5)
+    // 30 · (1 - 0.5)
     let merge = lab.merge(&alpha, &beta, &[&gamma]);
-    assert_eq!((merge.delta_milli, merge.counts), (3_750, Some(Counts { weight_permille: 250, room_milli: 8_000 })));
+    assert_eq!((merge.delta_milli, merge.counts), (15_000, Some(Counts { weight_permille: 1000, room_milli: 15_000 })));
     lab.t += 1;
-    assert_eq!(lab.turn(&merge, Level::PX).map(|fact| fact.delta_milli), Some(-7_500));
+    assert_eq!(lab.turn(&merge, Level::PX).map(|fact| fact.delta_milli), Some(-30_000));
     assert_eq!(lab.turn(&merge, Level::PX), None);
     lab.t += 1;
-    assert_eq!(lab.turn(&merge, Level::P3).map(|fact| fact.delta_milli), Some(7_500));
-    // They met once: 30 · 0.176 · (1 - E(4)), E(4) = 0.505756, and 0.250 · 0.707 is 0.176 in whole permille.
+    assert_eq!(lab.turn(&merge, Level::P3).map(|fact| fact.delta_milli), Some(30_000));
+    // They met once, and nobody established: what there is room for was gained.
     let second = lab.merge(&alpha, &beta, &[&gamma]);
-    assert_eq!(second.counts.unwrap(), Counts { weight_permille: 176, room_milli: 4_250 });
-    assert_eq!(second.delta_milli, 30_000 * 176 * (1_000_000 - 505_756) / 1_000_000_000);
+    assert_eq!(second.counts.unwrap(), Counts { weight_permille: 707, room_milli: 0 });
+    assert_eq!(second.delta_milli, 0);
 }
 
 #[test]
