@@ -54,7 +54,7 @@ fn moment(ms: &u64) -> String {
 
 /// The feed of these entries, the newest first.
 fn feed(frame: &Frame<'_>, base: &str, title: String, mut entries: Vec<Entry>) -> Result<String, Unreadable> {
-    entries.sort_by(|a, b| b.ms.cmp(&a.ms));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.ms));
     let here = if frame.path == "/index" { Frame { path: "/", ..*frame } } else { *frame };
     let own = here.twins().pop().map_or_else(String::new, |twin| twin.url);
     Ok(Page { base, place: here.here(), own, title, entries }.render()?)

@@ -22,7 +22,7 @@ impl Forge {
         if self.deps.mirror.is_some() || due(&repository.snapshot(), self.now()).next().is_none() {
             return Ok(());
         }
-        repository.commit(|draft| end(draft)).map(drop)
+        repository.commit(end).map(drop)
     }
 }
 
