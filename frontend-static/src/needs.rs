@@ -25,6 +25,7 @@ struct Waiting {
     sides: Vec<Side>,
     #[serde(default)]
     commit: Option<String>,
+    head: Option<String>,
     #[serde(default)]
     decide: Vec<Decision>,
     since_ms: u64,
@@ -129,7 +130,7 @@ mod tests {
         let json = r#"{"count":1,"waiting":[{"why":"split-review","what":"reviewers disagree","otherwise":"x","about":"parser#47",
             "kind":"pull","title":"Fix","evidence":["approve: beta","request changes: gamma","and <more>"],"since_ms":1,"next":"pr parser/47",
             "sides":[{"says":"approve","by":[{"agent":"beta","seq":9}]},{"says":"request changes","by":[{"agent":"gamma"}]}],
-            "commit":"3f1c2ab0","decide":[{"command":"review","line":"x","whose":"everybody but its author"},
+            "commit":"3f1c2ab0","head":"5e5e5e5e","decide":[{"command":"review","line":"x","whose":"everybody but its author"},
             {"command":"pr close","line":"x","whose":"who opened it"}]}]}"#;
         let draw = |viewer| {
             let frame = Frame { path: "/needs", query: "", viewer, has_feed: false, written: None, resolve: &|_| None };
@@ -148,9 +149,12 @@ mod tests {
             !nobody.contains("method=\"post\"") && nobody.contains("/login?to=%2Fneeds\">Sign in</a> to decide"),
             "{nobody}"
         );
-        for part in
-            ["action=\"/parser/pulls/47/review\"", "action=\"/parser/pulls/47/close\"", "value=\"request-changes\""]
-        {
+        for part in [
+            "name=\"head\" value=\"5e5e5e5e\"",
+            "action=\"/parser/pulls/47/review\"",
+            "action=\"/parser/pulls/47/close\"",
+            "value=\"request-changes\"",
+        ] {
             assert!(alpha.contains(part), "{part}\n{alpha}");
         }
         assert_eq!(alpha.matches("<textarea name=\"text\" rows=\"3\" required>").count(), 2, "{alpha}");

@@ -6,7 +6,9 @@
 use notes_schema::{AgentName, ItemRef};
 
 use super::context::Project;
-use super::{ACCEPT, APPLY, Command, Context, ISSUE_CLOSE, ISSUE_REOPEN, MERGE, PR_CLOSE, REPLY, REVIEW, VOTE, vote};
+use super::{
+    ACCEPT, APPLY, Command, Context, ISSUE_CLOSE, ISSUE_EDIT, ISSUE_REOPEN, MERGE, PR_CLOSE, REPLY, REVIEW, VOTE, vote,
+};
 use crate::state::{IssueState, IssueStatus, PullState, PullStatus};
 
 /// Names of commands, in the order in which pages offer them.
@@ -21,7 +23,7 @@ pub(super) fn issue(context: &Context, project: &Project, issue: &IssueState) ->
         IssueStatus::Open => &ISSUE_CLOSE,
         IssueStatus::Closed => &ISSUE_REOPEN,
     };
-    let asked = [(true, &REPLY, own), (!closes_itself, change, own)];
+    let asked = [(true, &REPLY, own), (!closes_itself, change, own), (true, &ISSUE_EDIT, own)];
     named(context, project, &asked)
 }
 

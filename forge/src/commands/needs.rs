@@ -85,6 +85,9 @@ struct Waiting {
     /// The commit whose runs show it, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<Oid>,
+    /// What an open pull request is about now: a decision is of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<Oid>,
     /// The commands that decide it, each with a reason.
     decide: Vec<Decision>,
     /// Since when at most: the last event of what it is about.
@@ -263,6 +266,7 @@ fn one(
         evidence: sides.iter().map(Side::line).chain(more).collect(),
         sides,
         commit: (why == Why::DisputedProof).then(|| pull.map(|pull| pull.head)).flatten(),
+        head: pull.filter(|pull| pull.status == PullStatus::Open).map(|pull| pull.head),
         decide: decisions(why, &reference, pull.is_some_and(|pull| pull.status == PullStatus::Open)),
         since_ms: fold.entities.get(&id).map_or(0, |entity| entity.t),
         next: format!("{next} {}/{n}", reference.project),
@@ -356,6 +360,7 @@ fn read_only(project: &Project) -> Option<Waiting> {
         evidence: vec![why],
         sides: Vec::new(),
         commit: None,
+        head: None,
         decide: Vec::new(),
         since_ms: 0,
         next: format!("project show {name}"),
