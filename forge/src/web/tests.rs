@@ -55,7 +55,7 @@ async fn health_skill_and_pages_answer_with_safe_headers() {
     let site = site().await;
     let (status, head, body) = site.curl("/healthz", &[]).await;
     assert_eq!((status, body.as_str()), (200, "ok\n"));
-    for header in ["content-security-policy: ", "x-content-type-options: nosniff", "referrer-policy: no-referrer"] {
+    for header in ["content-security-policy: ", "x-content-type-options: nosniff", "referrer-policy: same-origin"] {
         assert!(head.contains(header), "{head}");
     }
     let (_, _, skill) = site.curl("/skill.md", &[]).await;

@@ -31,7 +31,7 @@ pub(super) fn revealed(open: &Open) {
         .commit(move |draft| draft.event_with(&alpha(), &EntityId::Issue(n), fact, None, &[], Some((SEALED, blob))))
         .unwrap();
     add(&open.parser, n, ContestClosed { entries: vec![], expired: vec![], candidates: vec![] });
-    add(&open.parser, n, ContestRevealed { id, key, unlaid: vec![] });
+    add(&open.parser, n, ContestRevealed { id, key, unlaid: vec![4] });
 }
 
 fn another(open: &Open) -> (u64, ContestSealed, Vec<u8>, Vec<u8>) {
