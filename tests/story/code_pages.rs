@@ -231,7 +231,6 @@ fn what_is_not_there_is_said_with_a_way_on() {
     for path in [
         "/parser/tree?at=none",
         "/parser/blob/none",
-        "/parser/blob/src",
         "/parser/raw/src",
         "/parser/raw/sub",
         "/parser/blame/src",
