@@ -92,13 +92,15 @@ struct Today {
 
 impl Render for Today {
     fn markdown(&self) -> String {
+        let landed = match self.until_ms {
+            0 => "nothing landed".to_owned(),
+            until_ms => format!("{} landed in the day up to {}", self.landed_today, show_time(until_ms)),
+        };
         let mut out = format!(
-            "# Today · seq {}\n\n{} at work · {} open · {} landed in the day up to {} · {} a human\n",
+            "# Today · seq {}\n\n{} at work · {} open · {landed} · {} a human\n",
             self.seq,
             count(self.agents as u64, "agent"),
             count(self.open_pulls as u64, "pull request"),
-            self.landed_today,
-            show_time(self.until_ms),
             if self.needs == 1 { "1 thing needs".to_owned() } else { format!("{} things need", self.needs) }
         );
         let mut section = |title: &str, lines: Vec<String>| {
