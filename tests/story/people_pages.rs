@@ -228,9 +228,10 @@ fn whoever_watches_is_told_and_goes_home_with_the_forge() {
     assert!(next.contains("Nothing since this server began"), "{next}");
     // What the gate refuses changes no ref, and is told all the same.
     let dir = alpha.clone_into(&alpha.ssh_url("parser"), "refused", &[]);
-    alpha.git(&dir, &["push", "origin", "HEAD:refs/heads/beta/x"]).fails();
+    alpha.git(&dir, &["commit", "-q", "--allow-empty", "-m", "Past every review"]).ok();
+    alpha.git(&dir, &["push", "origin", "HEAD:main"]).fails();
     let next = watching.rows();
-    assert!(next.contains("1 since this server began") && next.contains("<bdi>beta/x</bdi>"), "{next}");
+    assert!(next.contains("1 since this server began") && next.contains("<bdi>main</bdi>"), "{next}");
     // Whoever does not ask for events has the rows once.
     assert!(forge.get("/live/events").1.contains("It leaks"));
     let began = std::time::Instant::now();

@@ -254,7 +254,7 @@ fn pages_offer_what_one_may_do_and_lead_to_what_was_meant() {
         assert_eq!((has(&opener, at, action), has(&other, at, action)), (of_opener, of_other), "{what}");
     }
     let may = |agent: &Agent, line: &str| agent.json(line)["may"].clone();
-    assert_eq!(may(&alpha, "details parser/1"), serde_json::json!(["reply", "issue close"]));
+    assert_eq!(may(&alpha, "details parser/1"), serde_json::json!(["reply", "issue close", "issue edit"]));
     assert_eq!(may(&beta, "details parser/1"), serde_json::json!(["reply"]));
     assert_eq!(may(&beta, &format!("pr parser/{pull}")), serde_json::json!(["reply", "merge", "pr close", "apply"]));
     // What is offered to the one and not to the other is what is refused to the other.

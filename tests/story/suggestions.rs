@@ -50,7 +50,7 @@ fn a_line_that_is_gone_is_spoken_of_on_its_own_side() {
         assert!(place("-<bdi>two</bdi>") < place("<em>two</em>"), "{view}");
         assert!(place("<bdi>four</bdi>") < place("<em>them</em>"), "it stands below the last of its lines");
         assert_eq!((files.matches("<em>two</em>").count(), files.matches("<em>them</em>").count()), (1, 1), "{view}");
-        let link = format!("/parser/tree/src/list?at={}#L2", text(&pr, "/base"));
+        let link = format!("/parser/blob/src/list?at={}#L2", text(&pr, "/base"));
         assert!(page.contains(&format!("<a href=\"{link}\"><bdi>src/list:-2</bdi></a>")), "{page}");
     }
     // Another round has other lines; what was said of the first stays with it.
