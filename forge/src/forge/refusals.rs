@@ -49,7 +49,8 @@ impl Refusals {
         if !refusal.is_of_gate {
             return;
         }
-        let what = refusal.what.strip_prefix("refs/heads/").unwrap_or(&refusal.what).to_owned();
+        let what = refusal.what.strip_prefix("push ").unwrap_or(&refusal.what);
+        let what = what.strip_prefix("refs/heads/").unwrap_or(what).to_owned();
         let (project, agent, rule) = (project.clone(), agent.clone(), refusal.rule.clone());
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         newest.push_front(Refused { at_ms, project, agent, what, rule });
@@ -89,7 +90,7 @@ mod tests {
         refusals.note(6, &project, &agent, &refused("push".to_owned(), "space"));
         assert_eq!((*refusals.count().borrow(), refusals.newest()), (0, vec![]));
         for n in 0..30 {
-            refusals.note(6 + n, &project, &agent, &refused(format!("refs/heads/b{n}"), "E08"));
+            refusals.note(6 + n, &project, &agent, &refused(format!("push refs/heads/b{n}"), "E08"));
         }
         let newest = refusals.newest();
         assert_eq!((*refusals.count().borrow(), newest.len()), (30, KEPT));

@@ -30,8 +30,16 @@ pub(super) fn revealed(open: &Open) {
     open.parser
         .commit(move |draft| draft.event_with(&alpha(), &EntityId::Issue(n), fact, None, &[], Some((SEALED, blob))))
         .unwrap();
-    add(&open.parser, n, ContestClosed { entries: vec![], expired: vec![], candidates: vec![] });
+    add(&open.parser, n, one_submission(4));
     add(&open.parser, n, ContestRevealed { id, key, unlaid: vec![4] });
+}
+
+/// A close with one solved submission, and somebody who could verify it.
+fn one_submission(pull: u64) -> ContestClosed {
+    let (agent, record) = (alpha().agent, Some(Sha256::of(b"record")));
+    let head = Oid::from_bytes([9; 20]);
+    let entry = Entry { agent: agent.clone(), pull, head, record, took_ms: 5, bench: None };
+    ContestClosed { entries: vec![entry], expired: vec![], candidates: vec![agent] }
 }
 
 fn another(open: &Open) -> (u64, ContestSealed, Vec<u8>, Vec<u8>) {
@@ -178,13 +186,9 @@ fn ranked_without_laying(unlaid: u64, sealed_tests: Option<bool>, solved: bool) 
     let (world, open, fact, blob, key) = contest();
     let id = fact.id.clone();
     add_with(&open, fact, Some(blob));
-    let agent = alpha().agent;
-    let record = Some(Sha256::of(b"record"));
-    let entry =
-        Entry { agent: agent.clone(), pull: 4, head: Oid::from_bytes([9; 20]), record, took_ms: 5, bench: None };
-    add(&open.parser, 1, ContestClosed { entries: vec![entry], expired: vec![], candidates: vec![agent.clone()] });
+    add(&open.parser, 1, one_submission(4));
     add(&open.parser, 1, ContestRevealed { id, key, unlaid: vec![unlaid] });
-    let level = Level::P1;
+    let (agent, level) = (alpha().agent, Level::P1);
     let placed = Placed {
         agent,
         pull: 4,
