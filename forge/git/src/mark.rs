@@ -33,6 +33,8 @@ pub enum MarkError {
 #[derive(Debug, Default)]
 pub struct Mark {
     seen: IdSet,
+    /// Marked, and not looked into, for they were not there.
+    missed: Vec<Oid>,
 }
 
 impl Mark {
@@ -63,7 +65,8 @@ impl Mark {
         self.walk(objects, root, false, go_on)
     }
 
-    /// The same for what nothing needs, and which may refer to what is not there: so far as it is there.
+    /// The same for what nothing needs, and which may refer to what is not there: so far as it is there. What comes later is
+    /// looked into by [`Mark::look_again`].
     pub fn reach_what_is_there(
         &mut self,
         objects: &dyn Objects,
@@ -71,6 +74,15 @@ impl Mark {
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), MarkError> {
         self.walk(objects, root, true, go_on)
+    }
+
+    /// Looks into what was not there so far, and has come since: pushed again, with what it refers to, it is needed whole.
+    pub fn look_again(&mut self, objects: &dyn Objects, go_on: &dyn Fn() -> bool) -> Result<(), MarkError> {
+        for id in std::mem::take(&mut self.missed) {
+            self.seen.remove(&id);
+            self.reach_what_is_there(objects, id, go_on)?;
+        }
+        Ok(())
     }
 
     fn walk(
@@ -89,7 +101,10 @@ impl Mark {
                 return Err(MarkError::Stopped);
             }
             let found = match objects.get(id) {
-                Err(ReadError::Missing(_)) if lenient => continue,
+                Err(ReadError::Missing(_)) if lenient => {
+                    self.missed.push(id);
+                    continue;
+                }
                 found => found?,
             };
             let bad = |source| ReadError::Malformed { id, source };
@@ -172,14 +187,22 @@ mod tests {
         let repo = Repo::new();
         repo.write("dir/a", "one\n");
         repo.commit("one");
-        let (tip, tree) = (repo.id("HEAD"), repo.id("HEAD:dir"));
+        let (tip, tree, blob) = (repo.id("HEAD"), repo.id("HEAD:dir"), repo.id("HEAD:dir/a"));
         let path = repo.git_dir().join("objects").join(&tree.to_string()[..2]).join(&tree.to_string()[2..]);
-        std::fs::remove_file(path).expect("a loose object");
+        let beside = repo.git_dir().join("beside");
+        std::fs::rename(&path, &beside).expect("a loose object");
         let store = repo.store();
         let refused = Mark::default().reach(&store, tip, &|| true);
         assert!(matches!(refused, Err(MarkError::Read(ReadError::Missing(id))) if id == tree), "{refused:?}");
         let mut mark = Mark::default();
         mark.reach_what_is_there(&store, tip, &|| true).expect("the rest is there");
-        assert!(mark.contains(tip) && mark.contains(repo.id("HEAD^{tree}")));
+        assert!(mark.contains(tip) && mark.contains(repo.id("HEAD^{tree}")) && !mark.contains(blob));
+        mark.look_again(&store, &|| true).expect("it is missing still");
+        assert!(!mark.contains(blob));
+        // Now something needs all of it, and the mark knows the tip already.
+        std::fs::rename(beside, path).expect("it comes again");
+        mark.look_again(&repo.store(), &|| true).expect("all is there");
+        mark.reach(&repo.store(), tip, &|| true).expect("all is there");
+        assert!(mark.contains(blob), "what is behind that which was missing is needed as well");
     }
 }

@@ -222,6 +222,7 @@ impl Repository {
         ready.going.retain(|name, _| now.contains_key(name));
         let made = draft.made();
         let objects = Over { made: &made, below: self.store().as_ref() };
+        ready.mark.look_again(&objects, &|| true)?;
         for seen in [&*snapshot, draft.snapshot()] {
             needed(&mut ready.mark, &objects, seen, &ready.keeps, &|| true)?;
         }
