@@ -148,8 +148,7 @@ fn only_branch(context: &Context, agent: &AgentName) -> Result<(Project, RefName
     for repository in context.forge.open_repositories() {
         let snapshot = repository.snapshot();
         let fold = &snapshot.fold;
-        let waits = |issue| fold.answers(issue).any(|(_, p)| p.author == *agent && p.status == PullStatus::Open);
-        for (_, work) in fold.work_of(agent).filter(|(issue, _)| !waits(*issue)) {
+        for (_, work) in fold.work_of(agent).filter(|(issue, _)| !fold.awaits(agent, *issue)) {
             let project = Project { repository: repository.clone(), snapshot: snapshot.clone() };
             found.push((project, work.worker.branch.clone()));
         }
