@@ -138,7 +138,7 @@ fn routes(read: Read) -> Vec<Row> {
                 .collect(),
         }
     };
-    let pages = pages::TABLE.iter().flat_map(|page| {
+    let pages = pages::table::TABLE.iter().flat_map(|page| {
         let part = |part: &&str| match *part {
             "*" => "/{}".to_owned(),
             "**" => "/{*}".to_owned(),

@@ -2,23 +2,24 @@
 //!
 //! Invariant: a part that is refused leaves nothing behind; the parts before and after it stand.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+mod build;
+mod objects;
+mod room;
+
+pub(super) use build::Built;
+pub use objects::BatchObjects;
 
 use imbl::{OrdMap, Vector};
-use notes_schema::batch::{Batch, Cursor, EventLine, FOLDS_REFS, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
+use notes_schema::batch::{EventLine, FOLDS_REFS, OutboxLine, PackLine, PushLine, RefLine, RefTarget};
 use notes_schema::envelope::{self, NO_EVENT};
-use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, budget, refs};
+use notes_schema::{AgentName, EntityId, Event, Fact, Oid, ProjectName, RefName, Sha256, refs};
 
+use super::message;
 use super::sequence::Sequence;
-use super::signer::Signer;
 use super::snapshot::Snapshot;
-use super::{fanout, message};
 use crate::answer::{Code, Refusal};
-use git::object::{Kind, Mode, NewCommit, Object, Signature, TreeEntry, tree};
-use git::pack::write::{Builder, Pack};
-use git::store::{Made, ReadError, Store};
+use git::object::{NewCommit, Object, Signature, tree};
+use git::store::{ReadError, Store};
 
 /// Who an event is by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +51,6 @@ pub struct Recorded {
     /// Digest of its bytes.
     pub digest: Sha256,
 }
-
-/// Most events of one batch, and most parents of a ledger commit.
-/// Limit: events of one batch | {}; the others are for the next
-pub(super) const MOST_PARENTS: usize = 256;
 
 #[derive(Clone)]
 struct Work {
@@ -89,40 +86,6 @@ pub struct Draft<'a> {
     work: Work,
 }
 
-/// The objects of a batch under construction, each once, in the order in which they were added.
-#[derive(Default)]
-struct Objects {
-    by_id: HashMap<Oid, Object>,
-    order: Vec<Oid>,
-    bytes: usize,
-}
-
-impl Objects {
-    fn add(&mut self, id: Oid, object: Object) {
-        let bytes = object.data.len();
-        if self.by_id.insert(id, object).is_none() {
-            self.order.push(id);
-            self.bytes += bytes;
-        }
-    }
-
-    fn truncate(&mut self, length: usize) {
-        for id in self.order.drain(length..) {
-            self.bytes -= self.by_id.remove(&id).map_or(0, |object| object.data.len());
-        }
-    }
-}
-
-/// What the parts of a batch so far bring: a later part is judged on it. See [`Draft::made`].
-#[derive(Clone, Default)]
-pub struct BatchObjects(Rc<RefCell<Objects>>);
-
-impl Made for BatchObjects {
-    fn made(&self, id: Oid) -> Option<Object> {
-        self.0.borrow().by_id.get(&id).cloned()
-    }
-}
-
 /// A trace record to be kept in its month.
 #[derive(Debug, Clone)]
 pub struct NewRecord {
@@ -138,47 +101,10 @@ pub struct NewRecord {
     pub summary: String,
 }
 
-/// Most bytes of objects after which a batch takes no more parts.
-/// Limit: bytes of objects after which a batch takes no more parts | {:bytes}
-const MOST_OBJECT_BYTES: usize = 64 << 20;
-/// Most parts of one batch, refused ones included: whoever leads has its own answer to give.
-/// Limit: parts of one batch | {}; the others are for the next
-const MOST_PARTS: usize = 256;
-
-/// What of a batch is bounded when it is read back; estimates from above.
-struct Size {
-    parents: usize,
-    values: usize,
-    bytes: usize,
-}
-
-/// The largest that a line of the batch can be, its names included.
-const LINE_BYTES: usize = 256;
-
-fn size(work: &Work) -> Size {
-    let records: usize = work.records.len();
-    let lines = work.events.len() + work.outbox.len() + work.cursors.len() + work.packs.len() + work.pushes.len();
-    Size {
-        // The month's commit has one parent per record.
-        parents: (work.chain_tips.len() + work.kept_tips.len()).max(records),
-        values: lines * 12 + records * 12 + work.pushed_refs,
-        bytes: (lines + records) * LINE_BYTES * 2 + work.pushed_bytes,
-    }
-}
-
 /// Where a draft can return to when one of its parts is refused.
 pub(super) struct Savepoint {
     objects: usize,
     work: Work,
-}
-
-/// A batch ready to be appended.
-pub(super) struct Built {
-    pub pack: Pack,
-    pub objects: HashMap<Oid, Object>,
-    pub snapshot: Snapshot,
-    pub batch: Batch,
-    pub refs: Vec<RefLine>,
 }
 
 impl<'a> Draft<'a> {
@@ -228,35 +154,6 @@ impl<'a> Draft<'a> {
     pub(super) fn roll_back(&mut self, to: Savepoint) {
         self.objects.0.borrow_mut().truncate(to.objects);
         self.work = to.work;
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        let size = self.size();
-        size.parents >= MOST_PARENTS / 2
-            || size.values >= budget::BATCH.elements / 2
-            || size.bytes >= budget::BATCH.bytes / 2
-            || self.objects.0.borrow().bytes >= MOST_OBJECT_BYTES
-            || self.parts >= MOST_PARTS
-    }
-
-    /// Whether what was added since `from` fits beside the rest of a batch: what goes past the budget by which a batch
-    /// is read back would be durable and lost. A batch that is half full takes no more parts, so whatever is refused
-    /// here is too large by itself, whoever else writes.
-    pub(super) fn check_size(&mut self, from: &Savepoint) -> Result<(), Refusal> {
-        self.parts += 1;
-        let (before, after) = (size(&from.work), self.size());
-        let fits = after.parents - before.parents.min(after.parents) < MOST_PARENTS / 2
-            && after.values - before.values <= budget::BATCH.elements * 2 / 5
-            && after.bytes - before.bytes <= budget::BATCH.bytes * 2 / 5;
-        if fits {
-            return Ok(());
-        }
-        let why = "it changes more at once than one batch holds: send it in smaller parts";
-        Err(Refusal::new(Code::Refused, "batch", why, "help"))
-    }
-
-    fn size(&self) -> Size {
-        size(&self.work)
     }
 
     /// The state as of this point of the batch: durable batches and what this one added so far.
@@ -557,11 +454,6 @@ impl<'a> Draft<'a> {
         Ok(q)
     }
 
-    fn file(&mut self, name: &str, bytes: Vec<u8>) -> Result<TreeEntry, Refusal> {
-        let id = self.object(Object::new(Kind::Blob, bytes))?;
-        Ok(TreeEntry { mode: Mode::File, name: name.as_bytes().to_vec(), id })
-    }
-
     /// Says in the ledger's log what a batch without events is for.
     pub fn remark(&mut self, text: String) {
         self.work.subjects.push_back(text);
@@ -578,122 +470,6 @@ impl<'a> Draft<'a> {
     /// Numbers taken so far, to be settled whatever becomes of the batch.
     pub(super) fn taken(&self) -> &[u64] {
         &self.taken
-    }
-
-    /// Closes the batch: its blobs, its signed ledger commit, its pack and the snapshot after it.
-    pub(super) fn build(mut self, signer: &Signer, authority: Option<Oid>) -> Result<Built, Refusal> {
-        self.fold_records()?;
-        let batch = self.batch(authority);
-        let batch_bytes = envelope::encode(&batch);
-        let refs_bytes = notes_schema::batch::encode_refs(self.work.lines.values()).into_bytes();
-        let digest = Sha256::of_parts(&[&batch_bytes, &refs_bytes]);
-        let entries = vec![self.file("batch", batch_bytes)?, self.file("refs", refs_bytes)?];
-        let root = self.object(tree(entries))?;
-        let prev = self.before.tip.map(|_| self.before.tip_digest);
-        let parents = self
-            .before
-            .tip
-            .into_iter()
-            .chain(self.work.chain_tips.values().copied())
-            .chain(self.work.kept_tips.iter().copied());
-        let mut seen = std::collections::HashSet::new();
-        let forge = signature_of(&AgentName::forge(), self.t);
-        let lines = self.subject_lines();
-        let commit = NewCommit {
-            tree: root,
-            parents: parents.filter(|p| seen.insert(*p)).collect(),
-            author: forge.clone(),
-            committer: forge,
-            message: message::batch(batch.n, &lines, batch.epoch, prev, digest),
-        };
-        let armor = signer.sign(&commit.encode(None).data);
-        let object = commit.encode(Some(&armor));
-        let raw = object.data.clone();
-        let id = self.object(object)?;
-        let mut builder = Builder::default();
-        let objects = self.objects.0.take();
-        for id in &objects.order {
-            builder.add(*id, &objects.by_id[id]);
-        }
-        let read = super::replay::ReadBatch {
-            commit: id,
-            commit_digest: Sha256::of(&raw),
-            raw,
-            parents: Vec::new(),
-            trailers: super::replay::Trailers { prev, digest: Some(digest) },
-            digest,
-            batch: batch.clone(),
-            refs: Vec::new(),
-        };
-        let refs = self.work.lines.values().cloned().collect();
-        let mut snapshot = self.work.snapshot;
-        snapshot.absorb(&read);
-        Ok(Built { pack: builder.finish(), objects: objects.by_id, snapshot, batch, refs })
-    }
-
-    /// Folds the batch's records into their month: `<two digits>/<digest>` below one commit, a signature beside it as
-    /// `<digest>.sig`.
-    fn fold_records(&mut self) -> Result<(), Refusal> {
-        if self.work.records.is_empty() {
-            return Ok(());
-        }
-        let month = refs::trace_month(self.t);
-        let before = self.work.snapshot.ref_id(&month);
-        let records = std::mem::take(&mut self.work.records);
-        let mut files: Vec<(String, Oid)> = records.iter().map(|r| (r.digest.to_string(), r.blob)).collect();
-        files.extend(records.iter().filter_map(|r| Some((format!("{}.sig", r.digest), r.signature?))));
-        let change = fanout::add(self.store, before, files).map_err(unreadable)?;
-        for (id, object) in change.objects {
-            self.known_object(id, object);
-        }
-        let lines: Vec<String> = records.iter().map(|r| format!("- {}\n", r.summary)).collect();
-        let forge = signature_of(&AgentName::forge(), self.t);
-        let commit = NewCommit {
-            tree: change.tree,
-            // The commits that brought the records stay reachable here when their refs go.
-            parents: before.into_iter().chain(records.iter().map(|r| r.commit)).collect(),
-            author: forge.clone(),
-            committer: forge,
-            message: format!("{} records\n\n{}", records.len(), lines.concat()),
-        };
-        let tip = self.object(commit.encode(None))?;
-        self.set_ref(&month, before, Some(tip), None, None)
-    }
-
-    fn batch(&self, authority: Option<Oid>) -> Batch {
-        let work = &self.work;
-        Batch {
-            v: work.format,
-            project: self.before.project.clone(),
-            n: self.n(),
-            epoch: work.snapshot.epoch,
-            t: self.t,
-            next_number: work.snapshot.next_number,
-            events: work.events.iter().cloned().collect(),
-            packs: work.packs.iter().cloned().collect(),
-            pushes: work.pushes.iter().cloned().collect(),
-            outbox: work.outbox.iter().cloned().collect(),
-            authority,
-            cursors: work.cursors.iter().map(|(p, (n, c))| Cursor { project: p.clone(), n: *n, c: *c }).collect(),
-            seq_reserved: work.seq_reserved,
-            epoch_key: work.epoch_key.clone(),
-        }
-    }
-
-    fn subject_lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.work.subjects.iter().cloned().collect();
-        for push in &self.work.pushes {
-            let names: Vec<&str> = push
-                .refs
-                .iter()
-                .filter(|r| r.as_str().starts_with("refs/heads/") || r.as_str().starts_with("refs/tags/"))
-                .map(RefName::short)
-                .collect();
-            if !names.is_empty() {
-                lines.push(format!("pushed {} — {}", names.join(", "), push.a));
-            }
-        }
-        lines
     }
 }
 
