@@ -8,8 +8,8 @@ use notes_schema::{EntityId, Fact, ItemRef, Oid, suggestion};
 use serde::Serialize;
 
 use super::context::Project;
+use super::gate::{GateLine, gate_markdown, gate_of, next_for};
 use super::place::{On, Side};
-use super::pulls::{GateLine, gate_markdown, gate_of, next_for};
 use super::suggest::{self, Unfit};
 use super::{Args, Command, Context, Shape};
 use crate::answer::{Answer, Code, Refusal, Render};

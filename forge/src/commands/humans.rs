@@ -5,8 +5,8 @@
 use notes_schema::{ItemRef, ProjectName};
 use serde::Serialize;
 
-use super::contest::took;
 use super::leaderboard::{Fitting, Seen};
+use super::submission::took;
 use super::text::{count, inline};
 use crate::answer::{Answer, Render};
 use crate::state::Fold;

@@ -201,7 +201,7 @@ fn attempt(
             "feed",
         ));
     }
-    super::pulls::still_at(&pull, reference, context.if_match.as_slice())?;
+    super::gate::still_at(&pull, reference, context.if_match.as_slice())?;
     super::contest::may_merge(&project.snapshot, &pull, reference)?;
     let store = project.repository.store().clone();
     let onto = project.snapshot.ref_id(&pull.target);
@@ -225,7 +225,7 @@ fn attempt(
     }
     work.check_merge(&view).map_err(|refusal| {
         if by.agent == pull.author {
-            return Refusal { next: super::pulls::own_next(&refusal.next, &path, &pull), ..refusal };
+            return Refusal { next: super::gate::own_next(&refusal.next, &path, &pull), ..refusal };
         }
         // Nobody approves twice: whoever did can only wait for others.
         let spoken = pull.live(Verdict::Approve).any(|review| review.agent == by.agent);

@@ -5,8 +5,8 @@ use notes_schema::{EntityId, ItemRef, Oid, Sha256};
 use serde::Serialize;
 
 use super::context::Project;
+use super::gate::{gate_of, still_at};
 use super::merge::{self, Rated};
-use super::pulls::{gate_of, still_at};
 use super::{Args, Command, Context, Shape, Stdin, Takes, place};
 use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{self, Needs, Of, Ties};

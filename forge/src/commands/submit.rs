@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::checks::{self, CheckLine};
 use super::context::{Item, Project};
-use super::pulls::{GateLine, gate_markdown, gate_of, next_for};
+use super::gate::{GateLine, gate_markdown, gate_of, next_for};
 use super::text::inline;
 use super::{Args, Command, Context, Shape, Stdin, Takes};
 use crate::answer::{Answer, Code, Refusal, Render};

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::pulls::GateLine;
+use super::gate::GateLine;
 use crate::state::{PullState, PullStatus};
 
 /// Who can move a pull request on.
