@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use notes_schema::ProjectName;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -60,8 +61,8 @@ pub struct Refusal {
     pub next: String,
     /// What else git shows below a refused push, a line each.
     pub details: Box<[String]>,
-    /// Whether a rule of the gate made it.
-    pub is_of_gate: bool,
+    /// The project whose gate made it, where one did.
+    pub gate: Option<Box<ProjectName>>,
 }
 
 impl Refusal {
@@ -82,7 +83,7 @@ impl Refusal {
             why: why.into(),
             next: next.into(),
             details: Box::default(),
-            is_of_gate: false,
+            gate: None,
         }
     }
 

@@ -305,8 +305,8 @@ impl Forge {
     }
 
     /// Remembers a refusal where it is the gate's.
-    pub(crate) fn note_refusal(&self, project: &ProjectName, agent: &AgentName, refusal: &Refusal) {
-        self.refusals.note(self.now(), project, agent, refusal);
+    pub(crate) fn note_refusal(&self, agent: &AgentName, refusal: &Refusal) {
+        self.refusals.note(self.now(), agent, refusal);
     }
 
     /// A place to look for whoever waits for news. A change wakes all who wait, and most find nothing in it, or something
@@ -591,8 +591,10 @@ impl Forge {
     fn keep_graphs(&self) {
         let go_on = || !*self.stopping.borrow();
         for repository in self.all_repositories().into_iter().filter(|_| go_on()) {
-            if let Err(error) = repository.keep_graph(&go_on) {
-                tracing::warn!(project = %repository.name(), %error, "the commit-graph lags");
+            match repository.keep_graph(&go_on) {
+                // What a stop breaks off, the next start writes.
+                Err(error) if go_on() => tracing::warn!(project = %repository.name(), %error, "the commit-graph lags"),
+                Ok(()) | Err(_) => {}
             }
         }
     }

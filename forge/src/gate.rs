@@ -100,6 +100,11 @@ impl<'a> View<'a> {
         Some((self.snapshot.default_tip(), self.policy.get()?.clone()))
     }
 
+    /// A refusal by a rule of this project's gate, as an answer.
+    pub fn refused(&self, refusal: hooks::Refusal) -> Refusal {
+        refused(&self.snapshot.project, refusal)
+    }
+
     /// What external checks said of `tree`, oldest first.
     fn checks(&self, tree: Oid) -> Vec<Check> {
         let check =
@@ -527,12 +532,16 @@ impl Work {
 
     /// Whether it may become a pull request.
     pub fn check_submit(&self, view: &View) -> Result<Proof, Refusal> {
-        self.asked(view, |candidate| hooks::gate::check_submit(view, candidate)).map(written).map_err(refused)
+        self.asked(view, |candidate| hooks::gate::check_submit(view, candidate))
+            .map(written)
+            .map_err(|refusal| view.refused(refusal))
     }
 
     /// Whether it may land.
     pub fn check_merge(&self, view: &View) -> Result<Proof, Refusal> {
-        self.asked(view, |candidate| hooks::gate::check_merge(view, candidate)).map(written).map_err(refused)
+        self.asked(view, |candidate| hooks::gate::check_merge(view, candidate))
+            .map(written)
+            .map_err(|refusal| view.refused(refusal))
     }
 }
 
@@ -557,12 +566,12 @@ fn written(proof: Proof) -> Proof {
     Proof { command: crate::state::snippet(&proof.command, LONGEST_COMMAND), ..proof }
 }
 
-/// A rule's refusal as an answer.
-pub fn refused(refusal: hooks::Refusal) -> Refusal {
+/// A refusal by a rule of `project`'s gate, as an answer.
+pub fn refused(project: &ProjectName, refusal: hooks::Refusal) -> Refusal {
     let details = refusal.details.into();
     Refusal {
         details,
-        is_of_gate: true,
+        gate: Some(Box::new(project.clone())),
         ..Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule)
     }
 }

@@ -13,6 +13,7 @@ mod contest;
 mod context;
 mod feed;
 mod finding;
+mod gate;
 mod health;
 mod help;
 mod humans;
@@ -43,6 +44,7 @@ mod roadmap;
 mod rounds;
 mod same;
 mod sealed;
+mod submission;
 mod submit;
 mod suggest;
 mod text;
@@ -58,14 +60,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notes_schema::ItemRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use agents::{PROFILE, REGISTER};
 pub use apply::APPLY;
 pub use checks::{CHECK_LIST, CHECK_POST, CHECK_SHOW};
 pub use code::{ARCHIVE, BLAME, BRANCH_LIST, CAT, DIFF, GREP, LOG, SHOW, TAG_LIST, TREE};
-pub use contest::SUBMISSION;
 pub use context::Context;
 pub use feed::FEED;
 pub use finding::SEARCH;
@@ -83,6 +83,7 @@ pub use projects::{PROJECT_LIST, PROJECT_SHOW};
 pub use pulls::{PR, PR_CLOSE, PR_LIST};
 pub use review::REVIEW;
 pub use roadmap::ROADMAP;
+pub use submission::SUBMISSION;
 pub use today::TODAY;
 pub use trace::TRACE;
 pub use vote::{ACCEPT, VOTE};
@@ -204,7 +205,7 @@ pub const COMMANDS: &[&Command] = &[
     &work::START,
     &work::ABANDON,
     &submit::SUBMIT,
-    &contest::SUBMISSION,
+    &submission::SUBMISSION,
     &pulls::PR,
     &pulls::PR_LIST,
     &pulls::PR_CLOSE,
@@ -253,10 +254,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 pub async fn dispatch(forge: &Arc<Forge>, call: Call, body: &mut (dyn AsyncRead + Send + Unpin)) -> Reply {
     let mut args = Args::default();
     let outcome = answer(forge, &call, body, &mut args).await;
-    if let (Err(refusal), Some(agent)) = (&outcome, call.actor.agent())
-        && let Some(item) = refusal.what.split(' ').find_map(|word| word.parse::<ItemRef>().ok())
-    {
-        forge.note_refusal(&item.project, &agent.name, refusal);
+    if let (Err(refusal), Some(agent)) = (&outcome, call.actor.agent()) {
+        forge.note_refusal(&agent.name, refusal);
     }
     let outcome = outcome.map_err(Refusal::to_a_command);
     let json = call.json || args.has("json");

@@ -180,7 +180,7 @@ impl Host for RepositoryHost {
         let judged = judge_ref(&view, agent, update, &[]);
         let most = self.forge.config().limits.refs_each;
         judged.and_then(|()| has_room(&snapshot, agent, update, most)).map_err(|refusal| {
-            self.forge.note_refusal(self.repository.name(), &agent.name, &refusal);
+            self.forge.note_refusal(&agent.name, &refusal);
             line(&refusal)
         })
     }

@@ -63,7 +63,8 @@ pub(super) fn judge_ref(
 ) -> Result<(), Refusal> {
     authority::permit_ref(agent, update.name.as_str())?;
     let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
-    rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier }).map_err(gate::refused)
+    rules::judge(view, &PushedRef { agent: &agent.name, update: &update, earlier })
+        .map_err(|refusal| view.refused(refusal))
 }
 
 /// Whether one more ref of an agent has room in a project: each costs every fetch and every start.
@@ -86,7 +87,7 @@ fn judge_content(
 ) -> Result<(), Refusal> {
     let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
     let pushed = PushedRef { agent: &agent.name, update: &update, earlier: good };
-    rules::judge_content(view, &pushed).map_err(gate::refused)
+    rules::judge_content(view, &pushed).map_err(|refusal| view.refused(refusal))
 }
 
 /// What a push brings, sorted out before the committer sees it.
@@ -116,7 +117,7 @@ pub(super) fn receive(
         let (snapshot, root) = (repository.snapshot(), forge.root());
         let view = View::new(&snapshot, &root, repository.store().as_ref(), forge.now());
         let lead = told::unsubmitted(&view, &snapshot, repository.store().as_ref(), agent);
-        return Ok(told(forge, repository, agent, sorted.refused(lead.as_deref())));
+        return Ok(told(forge, agent, sorted.refused(lead.as_deref())));
     }
     // Others may have filled it meanwhile.
     if !push.quarantine.is_empty() {
@@ -154,7 +155,7 @@ pub(super) fn receive(
     let answered = std::mem::take(&mut *shared.lock().expect("invariant: no panic under this lock"));
     match outcome {
         Err(refusal) if answered.results.is_empty() || refusal.what != "push" => Err(refusal),
-        Ok(_) | Err(_) => Ok(told(forge, repository, agent, answered)),
+        Ok(_) | Err(_) => Ok(told(forge, agent, answered)),
     }
 }
 
@@ -167,9 +168,9 @@ struct Judged {
 }
 
 /// The same as git shows it; what the gate refused is remembered for those who watch.
-fn told(forge: &Forge, repository: &Repository, agent: &AgentActor, judged: Judged) -> PushOutcome {
+fn told(forge: &Forge, agent: &AgentActor, judged: Judged) -> PushOutcome {
     for refusal in judged.results.iter().filter_map(|(_, result)| result.as_ref().err()) {
-        forge.note_refusal(repository.name(), &agent.name, refusal);
+        forge.note_refusal(&agent.name, refusal);
     }
     let shown =
         |(name, result): (RefName, Result<(), Refusal>)| (name.into(), result.map_err(|refusal| line(&refusal)));
@@ -244,7 +245,7 @@ fn sort_out(
         let mut result = match is_done(&snapshot, agent, update) {
             true => Ok(()),
             false => judge_ref(&view, agent, update, &earlier)
-                .and_then(|()| check_kind(&overlay, update))
+                .and_then(|()| check_kind(&view, &overlay, update))
                 .and_then(|()| expected(&snapshot, update))
                 .and_then(|()| judge_content(&view, agent, update, &good)),
         };
@@ -254,7 +255,7 @@ fn sort_out(
         if let (Ok(()), Some(_), Some(commit)) = (&result, refs::incoming_record(&update.name), update.new) {
             match record_files(&overlay, commit) {
                 Ok((form, bytes, armor)) => blobs.push((update.name.clone(), form, bytes, armor)),
-                Err(why) => result = Err(gate::refused(record::misshapen(&update.name, why))),
+                Err(why) => result = Err(view.refused(record::misshapen(&update.name, why))),
             }
         }
         sorted.updates.push((update.clone(), result));
@@ -281,23 +282,23 @@ fn sort_out(
         };
         let entry = sorted.updates.iter_mut().find(|(update, _)| update.name == *name);
         if let Some((_, result)) = entry {
-            *result = Err(gate::refused(refusal));
+            *result = Err(view.refused(refusal));
         }
     }
-    refuse_beside(agent, &mut sorted);
+    refuse_beside(&view, agent, &mut sorted);
     sorted.searched = view.search();
     sorted
 }
 
 /// A record comes with the branch that it proves: where that one is refused for what it holds, its objects must not stay.
-fn refuse_beside(agent: &AgentActor, sorted: &mut Sorted) {
+fn refuse_beside(view: &View, agent: &AgentActor, sorted: &mut Sorted) {
     let rules: Vec<String> =
         sorted.updates.iter().filter_map(|(_, result)| Some(result.as_ref().err()?.rule.clone())).collect();
     for (update, result) in sorted.updates.iter_mut().filter(|(_, result)| result.is_ok()) {
         let update = rules::RefUpdate { name: update.name.clone(), new: update.new };
         let pushed = PushedRef { agent: &agent.name, update: &update, earlier: &[] };
         if let Some(refusal) = rules.iter().find_map(|rule| rules::beside(rule, &pushed)) {
-            *result = Err(gate::refused(refusal));
+            *result = Err(view.refused(refusal));
         }
     }
 }
@@ -316,10 +317,10 @@ fn expected(snapshot: &Snapshot, update: &RefUpdate) -> Result<(), Refusal> {
 }
 
 /// Branches and records point at commits; a tag may point at anything.
-fn check_kind(objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> {
+fn check_kind(view: &View, objects: &dyn Objects, update: &RefUpdate) -> Result<(), Refusal> {
     let Some(new) = update.new else { return Ok(()) };
     let refuse = |why: String| match refs::incoming_record(&update.name) {
-        Some(_) => Err(gate::refused(record::misshapen(&update.name, why))),
+        Some(_) => Err(view.refused(record::misshapen(&update.name, why))),
         None => Err(Refusal::new(Code::Refused, update.name.as_str(), why, "git push")),
     };
     match objects.get(new) {

@@ -45,10 +45,8 @@ impl Refusals {
     }
 
     /// Remembers what a rule of the gate refused; other refusals are not the gate's.
-    pub(super) fn note(&self, at_ms: u64, project: &ProjectName, agent: &AgentName, refusal: &Refusal) {
-        if !refusal.is_of_gate {
-            return;
-        }
+    pub(super) fn note(&self, at_ms: u64, agent: &AgentName, refusal: &Refusal) {
+        let Some(project) = refusal.gate.as_deref() else { return };
         let what = refusal.what.strip_prefix("push ").unwrap_or(&refusal.what);
         let what = what.strip_prefix("refs/heads/").unwrap_or(what).to_owned();
         let (project, agent, rule) = (project.clone(), agent.clone(), refusal.rule.clone());
@@ -83,14 +81,15 @@ mod tests {
     #[test]
     fn the_newest_of_the_gates_are_remembered_and_all_are_counted() {
         let (refusals, project, agent) = (Refusals::new(5), "parser".parse().unwrap(), "alpha".parse().unwrap());
+        let gate = |rule: &str| (rule != "space").then(|| Box::new(ProjectName::clone(&project)));
         let refused = |what: String, rule: &str| Refusal {
-            is_of_gate: rule != "space",
+            gate: gate(rule),
             ..Refusal::new(Code::Refused, what, "no", "help").by_rule(rule)
         };
-        refusals.note(6, &project, &agent, &refused("push".to_owned(), "space"));
+        refusals.note(6, &agent, &refused("push".to_owned(), "space"));
         assert_eq!((*refusals.count().borrow(), refusals.newest()), (0, vec![]));
         for n in 0..30 {
-            refusals.note(6 + n, &project, &agent, &refused(format!("push refs/heads/b{n}"), "E08"));
+            refusals.note(6 + n, &agent, &refused(format!("push refs/heads/b{n}"), "E08"));
         }
         let newest = refusals.newest();
         assert_eq!((*refusals.count().borrow(), newest.len()), (30, KEPT));

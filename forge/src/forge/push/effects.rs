@@ -38,8 +38,8 @@ pub(super) fn consequences(
     let mut lines = Vec::new();
     for (name, taken, signed) in &landed {
         let commit = moved.iter().find(|u| u.name == **name).and_then(|u| u.new);
-        let deleted = || gate::refused(record::misshapen(name, "it was deleted in the same push"));
-        let commit = commit.ok_or_else(deleted)?;
+        let deleted = || record::misshapen(name, "it was deleted in the same push");
+        let commit = commit.ok_or_else(|| gate::refused(&draft.snapshot().project, deleted()))?;
         lines.push(keep_record(draft, agent, name, taken, *signed, commit)?);
     }
     draft.push(PushLine {
