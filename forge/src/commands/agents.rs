@@ -15,7 +15,7 @@ use crate::answer::{Answer, Code, Refusal, Render};
 use crate::authority::{Actor, Needs, Of, Scope};
 use crate::ledger::{Author, Draft};
 use crate::state::elo::{Tier, show, show_change};
-use crate::state::{IssueStatus, Kept};
+use crate::state::{Fold, IssueStatus, Kept, interval_milli};
 
 /// The three ratings by ledger, milli-Elo.
 type Ratings = BTreeMap<&'static str, i64>;
@@ -190,6 +190,8 @@ struct Profiled {
     /// Whether its ratings say little yet.
     provisional: bool,
     ratings: Ratings,
+    /// So far it may be from what its ratings say, to either side, milli-Elo.
+    intervals: Ratings,
     tiers: Tiers,
     /// Where tiers begin, in milli-Elo.
     tiers_begin: [(Tier, i64); 2],
@@ -244,6 +246,8 @@ struct HistoryLine {
 impl Render for Profiled {
     fn markdown(&self) -> String {
         let mut out = format!("# {}\n\n{}\n", self.agent, standing(&self.tiers, &self.ratings));
+        let within = self.intervals.iter().map(|(track, milli)| format!("{track} ±{}", show(*milli)));
+        out.push_str(&format!("within {}\n", within.collect::<Vec<_>>().join(", ")));
         let since = notes_schema::refs::show_time(self.registered_ms);
         out.push_str(&format!("owner: {}\nsince {since}\n", answers(&self.owner, self.vouched)));
         if !self.projects.is_empty() {
@@ -312,6 +316,14 @@ fn opened_by(context: &Context, agent: &AgentName) -> Vec<Opened> {
     opened
 }
 
+/// By track, how far an agent may be from what its rating says.
+fn intervals(fold: &Fold, agent: &AgentName) -> Ratings {
+    Track::ALL
+        .into_iter()
+        .map(|track| (track.as_str(), interval_milli(track, fold.ratings.games(agent, track))))
+        .collect()
+}
+
 /// `profile`.
 pub const PROFILE: Command = Command {
     name: "profile",
@@ -353,6 +365,7 @@ fn profile(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         provisional: Track::ALL.into_iter().all(|track| fold.is_provisional(&agent, track)),
         ratings: fold.ratings.all_of(&agent),
         tiers: tiers(context, &agent),
+        intervals: intervals(fold, &agent),
         tiers_begin: Tier::BEGIN,
         recent: opened_by(context, &agent),
         history: history.iter().map(line).collect(),

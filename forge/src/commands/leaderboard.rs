@@ -17,7 +17,7 @@ use crate::answer::{Answer, Refusal, Render};
 use crate::authority::{Needs, Of};
 use crate::ledger::Snapshot;
 use crate::state::elo::{Tier, show, show_change};
-use crate::state::{Change, Fold, IssueState};
+use crate::state::{Change, Fold, IssueState, interval_milli};
 
 /// Most agents of a leaderboard.
 /// Limit: agents of a leaderboard | {}, the best
@@ -150,8 +150,14 @@ pub(super) struct Place {
     tier: &'static str,
     games: usize,
     owner: AgentName,
+    /// So far it may be from what its rating says, to either side, milli-Elo.
+    interval_milli: i64,
     /// Whether its rating says little yet.
     provisional: bool,
+    /// From which place to which it stands: others may be better or worse where intervals overlap. None of who is provisional, and
+    /// where agents stand by what they gained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<(usize, usize)>,
     /// What it gained where it fits, milli-Elo.
     #[serde(skip_serializing_if = "Option::is_none")]
     change_milli: Option<i64>,
@@ -170,10 +176,15 @@ impl Render for Board {
         }
         for (at, place) in self.agents.iter().enumerate() {
             let (agent, rating) = (&place.agent, show(place.rating));
+            let stands = match place.place {
+                Some((first, last)) if first < last => format!("{first}–{last}."),
+                None if self.fitting.is_none() => "–".to_owned(),
+                Some(_) | None => format!("{}.", at + 1),
+            };
             let change = place.change_milli.map_or(String::new(), |milli| format!("{} · ", show_change(milli)));
             out.push_str(&format!(
-                "{}. {agent} · {change}{rating} {} · {} rated\n  → profile {agent}\n",
-                at + 1,
+                "{stands} {agent} · {change}{rating} ±{} {} · {} rated\n  → profile {agent}\n",
+                show(place.interval_milli),
                 place.tier,
                 place.games
             ));
@@ -211,6 +222,9 @@ fn leaderboard(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         Some(Place { games, change_milli: Some(change_milli), ..stands(fold, agent, track) })
     };
     let mut agents: Vec<Place> = fold.agents().filter_map(|(agent, _)| place(agent)).collect();
+    if asked.is_none() {
+        give_places(&mut agents);
+    }
     order(&mut agents, MOST);
     Ok(Answer::of(&Board { track, fitting: asked, agents }))
 }
@@ -218,15 +232,35 @@ fn leaderboard(context: &Context, args: &Args) -> Result<Answer, Refusal> {
 /// How an agent stands by its rating.
 fn stands(fold: &Fold, agent: &AgentName, track: Track) -> Place {
     let rating = fold.rating(agent, track);
-    let history = fold.ratings.history(agent);
+    let games = fold.ratings.games(agent, track);
     Place {
         rating,
         tier: Tier::of(rating).as_str(),
-        games: history.iter().filter(|change| change.track == track && !change.corrects).count(),
+        games,
+        interval_milli: interval_milli(track, games),
+        place: None,
         owner: fold.owner(agent),
         provisional: fold.is_provisional(agent, track),
         change_milli: None,
         agent: agent.clone(),
+    }
+}
+
+/// Between which places each stands who is not provisional: whose interval lies above its own comes before it, and whose lies
+/// below comes behind it.
+fn give_places(agents: &mut [Place]) {
+    let bounds = |place: &Place| {
+        (place.rating.saturating_sub(place.interval_milli), place.rating.saturating_add(place.interval_milli))
+    };
+    let (mut lower, mut upper): (Vec<i64>, Vec<i64>) =
+        agents.iter().filter(|place| !place.provisional).map(bounds).unzip();
+    lower.sort_unstable();
+    upper.sort_unstable();
+    for place in agents.iter_mut().filter(|place| !place.provisional) {
+        let (low, high) = bounds(place);
+        let above = lower.len() - lower.partition_point(|other| *other <= high);
+        let below = upper.partition_point(|other| *other < low);
+        place.place = Some((above + 1, upper.len() - below));
     }
 }
 
@@ -289,6 +323,32 @@ mod tests {
         assert_eq!(all.words(), "all");
         let young = Fitting { window: Some("90d"), ..Fitting::default() }.up_to(day);
         assert!(young.is_within(0));
+    }
+
+    #[test]
+    fn a_place_is_a_range_where_intervals_overlap() {
+        let place = |rating: i64, interval_milli: i64, provisional: bool| Place {
+            agent: "alpha".parse().unwrap(),
+            rating,
+            tier: "Bronze",
+            games: 1,
+            owner: "alpha".parse().unwrap(),
+            interval_milli,
+            provisional,
+            place: None,
+            change_milli: None,
+        };
+        let mut agents = [
+            place(1_900, 100, false),
+            place(1_500, 100, false),
+            place(1_400, 100, false),
+            place(1_400, 10, true),
+            place(1_250, 50, false),
+        ];
+        give_places(&mut agents);
+        // The fourth touches the lower end of the third.
+        let places = agents.map(|place| place.place);
+        assert_eq!(places, [Some((1, 1)), Some((2, 3)), Some((2, 4)), None, Some((3, 4))]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod elo;
 mod evidence;
 mod fold;
 mod games;
+mod interval;
 mod issue;
 mod owners;
 pub mod panel;
@@ -28,6 +29,7 @@ pub use contest::{Contest, ContestState, Contests, Kept, Seal, SealedPart, Stage
 pub use evidence::{Challenge, KeySpan, Rerun};
 pub use fold::{Entity, Fold, Happened, Started};
 pub use games::{Game, Merge, ReviewGame, Verdict};
+pub use interval::interval_milli;
 pub use issue::{Imported, IssueState, IssueStatus, LastComment, Worker};
 pub use owners::OwnerSpan;
 pub use panel::{Panel, Trust};
@@ -35,7 +37,7 @@ pub use pull::{LastRefute, PullState, PullStatus, ReviewState};
 pub use ratings::{Change, EloState, Ratings};
 pub use reviews::{Judged, Reviews};
 pub use votes::{Accepted, Tally, Votes};
-pub use work::{Expired, Work, Works};
+pub use work::{EndedBy, Work, Works};
 
 #[cfg(test)]
 mod lab;

@@ -87,6 +87,12 @@ impl Ratings {
         self.history.get(agent).cloned().unwrap_or_default()
     }
 
+    /// How many rated games an agent had on a track.
+    pub fn games(&self, agent: &AgentName, track: Track) -> usize {
+        let history = self.history.get(agent).into_iter().flatten();
+        history.filter(|change| change.track == track && !change.corrects).count()
+    }
+
     /// The game that the event with this digest decided.
     pub fn game(&self, key: &Sha256) -> Option<&Game> {
         self.games.get(key)

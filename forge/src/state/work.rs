@@ -39,13 +39,25 @@ impl Work {
     }
 }
 
-/// Work that the forge ended.
+/// Work that its agent did not end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Expired {
+pub struct Ended {
     /// Forge-wide number of the event.
     pub q: u64,
-    /// The last sign of life before it, milliseconds since 1970.
-    pub alive_ms: u64,
+    /// What ended it.
+    pub by: EndedBy,
+}
+
+/// What ended an agent's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndedBy {
+    /// The forge, for there was no sign of life since `alive_ms`, milliseconds since 1970.
+    Expiry {
+        /// When the last one was.
+        alive_ms: u64,
+    },
+    /// Whoever closed the issue, or the end of its contest.
+    Close,
 }
 
 /// All work on open issues of a project. The state of an issue names the newest only; this has all.
@@ -55,8 +67,8 @@ pub struct Works {
     on: OrdMap<u64, OrdSet<AgentName>>,
     /// When the forge ends each that it may end.
     ending: OrdSet<(u64, u64, AgentName)>,
-    /// What it ended last of each agent on each issue, until the agent starts that again.
-    expired: OrdMap<(AgentName, u64), Expired>,
+    /// What ended last of each agent on each issue without its doing, until the agent starts that again.
+    ended: OrdMap<(AgentName, u64), Ended>,
     kept: OrdMap<AgentName, Kept>,
 }
 
@@ -87,10 +99,10 @@ impl Works {
         self.ending.iter().take_while(move |(at, ..)| *at <= now).map(|(_, issue, agent)| (*issue, agent))
     }
 
-    /// What the forge ended of an agent's work, and it did not start again: by issue.
-    pub fn expired_of<'a>(&'a self, agent: &AgentName) -> impl Iterator<Item = (u64, Expired)> + use<'a> {
+    /// What ended of an agent's work without its doing, and it did not start again: by issue.
+    pub fn ended_of<'a>(&'a self, agent: &AgentName) -> impl Iterator<Item = (u64, Ended)> + use<'a> {
         let range = (agent.clone(), 0)..=(agent.clone(), u64::MAX);
-        self.expired.range(range).map(|((_, n), expired)| (*n, *expired))
+        self.ended.range(range).map(|((_, n), ended)| (*n, *ended))
     }
 
     /// Whether an agent keeps what it starts here outside of contests.
@@ -109,7 +121,7 @@ impl Works {
         let (nonce, idle_ms) = (fact.nonce.clone(), fact.idle_ms);
         self.put(issue, Work { worker, nonce, since_ms: at.t, idle_ms, alive_ms: at.t });
         self.on.entry(issue).or_default().insert(at.agent.clone());
-        self.expired.remove(&(at.agent.clone(), issue));
+        self.ended.remove(&(at.agent.clone(), issue));
     }
 
     fn put(&mut self, issue: u64, work: Work) {
@@ -167,17 +179,21 @@ impl Works {
             return;
         }
         self.stopped(&fact.agent, issue);
-        self.expired.insert((fact.agent.clone(), issue), Expired { q: at.q, alive_ms: fact.alive_ms });
+        let by = EndedBy::Expiry { alive_ms: fact.alive_ms };
+        self.ended.insert((fact.agent.clone(), issue), Ended { q: at.q, by });
         self.kept.entry(fact.agent.clone()).or_default().expired += 1;
     }
 
-    /// Nobody works on an issue any more. `by` is whose work closed it, if somebody's did.
-    pub(super) fn ended(&mut self, issue: u64, by: Option<&AgentName>) {
+    /// Nobody works on an issue any more: it was closed, by the work of `by` if by somebody's.
+    pub(super) fn closed(&mut self, issue: u64, by: Option<&AgentName>, at: &Happened) {
         for agent in self.on.remove(&issue).unwrap_or_default() {
             let work = self.take(&agent, issue);
             // What was started before work could expire is not counted: neither could it count against anybody.
             if by == Some(&agent) && work.is_some_and(|work| work.idle_ms.is_some()) {
-                self.kept.entry(agent).or_default().delivered += 1;
+                self.kept.entry(agent.clone()).or_default().delivered += 1;
+            }
+            if by != Some(&agent) && agent != *at.agent {
+                self.ended.insert((agent, issue), Ended { q: at.q, by: EndedBy::Close });
             }
         }
     }

@@ -5,6 +5,7 @@ use notes_schema::{Oid, RefName};
 
 use super::sealed::has_fault;
 use super::*;
+use crate::state::EndedBy;
 
 /// An issue on which alpha works, and may be without a sign of life for so long; and that sign.
 fn work(idle_ms: Option<u64>) -> (World, Open, u64) {
@@ -48,8 +49,8 @@ fn work_ends_once_and_what_is_done_on_it_moves_the_end() {
     assert!(fold.work_on(&alpha().agent, 1).is_none() && due(&open, u64::MAX).is_empty());
     assert_eq!((fold.issue(1).unwrap().working, fold.works.kept(&alpha().agent).expired), (0, 1));
     assert_eq!(
-        fold.works.expired_of(&alpha().agent).map(|(n, e)| (n, e.alive_ms)).collect::<Vec<_>>(),
-        [(1, alive_ms)]
+        fold.works.ended_of(&alpha().agent).map(|(n, ended)| (n, ended.by)).collect::<Vec<_>>(),
+        [(1, EndedBy::Expiry { alive_ms })]
     );
     // What was ended is no longer closed by its agent.
     answer(&open);
