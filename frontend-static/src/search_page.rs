@@ -8,6 +8,7 @@ use crate::{Frame, Unreadable, answer, filters, status};
 #[derive(Deserialize)]
 struct Found {
     hits: Vec<Hit>,
+    misread: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +39,7 @@ impl Hit {
 struct Page<'a> {
     frame: &'a Frame<'a>,
     hits: Vec<Hit>,
+    misread: Vec<String>,
 }
 
 /// `/search`, of `search`.
@@ -46,6 +48,6 @@ struct Page<'a> {
 ///
 /// Where the answer does not read.
 pub fn view(frame: &Frame<'_>, answers: &[&str]) -> Result<String, Unreadable> {
-    let Found { hits } = answer(answers, 0)?;
-    Ok(Page { frame, hits }.render()?)
+    let Found { hits, misread } = answer(answers, 0)?;
+    Ok(Page { frame, hits, misread }.render()?)
 }

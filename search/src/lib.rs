@@ -43,7 +43,7 @@ use std::sync::Arc;
 use notes_schema::ProjectName;
 
 pub use item::{Cursor, CursorError, Item, Kind, MAX_BODY, State};
-pub use query::{Filter, Sort};
+pub use query::{Filter, Sort, misread};
 pub use store::Moment;
 
 use item::{Prepared, list_order};

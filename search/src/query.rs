@@ -188,6 +188,23 @@ fn phrase(text: &str) -> Option<Condition> {
     (!words.is_empty()).then_some(Condition::Phrase(words))
 }
 
+/// The words of a query that begin like a qualifier and have a value that is none of its: they are looked for as text.
+pub fn misread(query: &str) -> Vec<&str> {
+    let mut rest = text::cut(query, MAX_QUERY).trim_start();
+    let mut words = Vec::new();
+    while let Some((_, after)) = next(rest) {
+        let word = rest.split_whitespace().next().unwrap_or(rest);
+        if let Some((name @ ("is" | "label" | "author" | "project" | "lang"), value)) = word.split_once(':')
+            && !value.starts_with('"')
+            && qualifier(name, value).is_none()
+        {
+            words.push(word);
+        }
+        rest = after.trim_start();
+    }
+    words
+}
+
 /// A known qualifier with a value it knows; everything else is plain words.
 fn qualifier(name: &str, value: &str) -> Option<Condition> {
     if value.is_empty() {
@@ -242,6 +259,7 @@ mod tests {
             plan("is:strange std::mem label:").conditions,
             [words(&["is", "strang"]), words(&["std", "mem"]), words(&["label"])]
         );
+        assert_eq!(misread("a is:strange \"is:quoted\" is:open std::mem label: label:\"b\""), ["is:strange", "label:"]);
         assert_eq!(plan("parser#7").conditions, [Condition::Ref("parser#7".into(), vec!["parser".into(), "7".into()])]);
         assert_eq!(plan("\"never closed").conditions, [words(&["never", "close"])]);
     }

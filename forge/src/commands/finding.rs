@@ -14,6 +14,8 @@ use crate::state::snippet;
 #[derive(Serialize)]
 struct Found {
     hits: Vec<Hit>,
+    /// Words like `is:strange`, which narrow nothing: they were looked for as text.
+    misread: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -42,8 +44,15 @@ impl Render for Found {
             }
             out.push_str(&format!("  → {}\n", hit.next));
         }
+        for word in &self.misread {
+            out.push_str(&format!(
+                "`{}` is none of the words that narrow: it was looked for as text.\n",
+                inline(word).replace('`', "'")
+            ));
+        }
         if self.hits.is_empty() {
-            out.push_str("Nothing.\n---\nnext: feed\n");
+            let next = if self.misread.is_empty() { "feed" } else { "help search" };
+            out.push_str(&format!("Nothing.\n---\nnext: {next}\n"));
         }
         out
     }
@@ -85,7 +94,8 @@ fn search(context: &Context, args: &Args) -> Result<Answer, Refusal> {
             snippet: snippet(&hit.snippet, 240),
         }
     };
-    Ok(Answer::of(&Found { hits: hits.into_iter().map(hit).collect() }))
+    let misread = search::misread(&text).into_iter().map(str::to_owned).collect();
+    Ok(Answer::of(&Found { hits: hits.into_iter().map(hit).collect(), misread }))
 }
 
 /// Who opened what was found, and when something happened there last.
