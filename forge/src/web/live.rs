@@ -3,8 +3,10 @@
 //! Invariant: rows are what the command answers to whoever asks, asked anew each time; a watcher costs one connection, is
 //! told at most once in a while, and goes home with the forge.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
@@ -12,18 +14,22 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::reply::{self, Format};
 use super::routes::{Asks, Door};
-use super::{Shared, credentials, text};
+use super::{Shared, credentials, peer, text};
 use crate::answer::{Code, Refusal};
+use crate::arrivals::source;
 use crate::commands::{Reply, TODAY};
 
 /// Most who watch at once.
 /// Limit: watchers of the live page at once | {}
-pub(super) const WATCHERS: usize = 64;
+const WATCHERS: usize = 64;
+/// Most of them from one address.
+/// Limit: watchers of the live page at once from one address | {}
+const FROM_ONE: usize = 32;
 /// How long one answer lasts; a browser then asks again.
 /// Limit: one answer of `/live/events` | {}, then a browser asks again
 const LASTS: Duration = Duration::from_secs(600);
@@ -49,9 +55,12 @@ pub(super) async fn events(State(door): Shared, Extension(asks): Extension<Asks>
     if !accept.contains(EVENTS) {
         return text(StatusCode::OK, HTML, first);
     }
-    let Ok(place) = door.watchers.clone().try_acquire_owned() else {
-        let refusal = Refusal::new(Code::TryLater, "live", format!("{WATCHERS} watch already"), "today");
-        return reply::refuse(&refusal, StatusCode::SERVICE_UNAVAILABLE, Format::Markdown);
+    let place = match door.watchers.clone().place(peer::address()) {
+        Ok(place) => place,
+        Err(refusal) => {
+            let status = StatusCode::from_u16(refusal.http_status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            return reply::refuse(&refusal, status, Format::Markdown);
+        }
     };
     let watcher = Watcher {
         door,
@@ -86,6 +95,46 @@ async fn rows(door: &Door, asks: Asks, headers: &HeaderMap) -> Result<Result<Str
     })
 }
 
+/// How many watch, and from where.
+#[derive(Default)]
+pub(super) struct Watchers(Mutex<HashMap<Option<IpAddr>, usize>>);
+
+/// A place among them, until it is dropped.
+struct Place {
+    of: Arc<Watchers>,
+    from: Option<IpAddr>,
+}
+
+impl Watchers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Option<IpAddr>, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(self: Arc<Self>, from: Option<IpAddr>) -> Result<Place, Refusal> {
+        let from = from.map(source);
+        let mut each = self.lock();
+        if each.get(&from).is_some_and(|here| *here >= FROM_ONE) {
+            return Err(Refusal::too_many("live", format!("{FROM_ONE} watch from this address already"), "today"));
+        }
+        if each.values().sum::<usize>() >= WATCHERS {
+            return Err(Refusal::new(Code::TryLater, "live", format!("{WATCHERS} watch already"), "today"));
+        }
+        *each.entry(from).or_default() += 1;
+        drop(each);
+        Ok(Place { of: self, from })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut each = self.of.lock();
+        let left = each.remove(&self.from).unwrap_or(1) - 1;
+        if left > 0 {
+            each.insert(self.from, left);
+        }
+    }
+}
+
 /// One who watches.
 struct Watcher {
     door: Arc<Door>,
@@ -98,7 +147,7 @@ struct Watcher {
     told: String,
     until: Instant,
     #[expect(dead_code, reason = "it is given back when the watcher goes")]
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Watcher {
@@ -140,7 +189,7 @@ mod tests {
     use crate::hosts::Behind;
 
     fn watcher(door: Arc<Door>) -> Watcher {
-        let place = door.watchers.clone().try_acquire_owned().unwrap();
+        let place = door.watchers.clone().place(None).unwrap();
         let (changes, refusals, stopping) = door.news();
         let (headers, told) = (HeaderMap::new(), String::new());
         Watcher {
@@ -166,7 +215,7 @@ mod tests {
         let git = crate::web::git::Door::new(Behind::forge(forge.clone()), config.clone());
         let door = Arc::new(Door::new(forge.clone(), config, git));
         let mut one = watcher(door.clone());
-        assert_eq!(door.watchers.available_permits(), WATCHERS - 1);
+        assert_eq!(door.watchers.lock().values().sum::<usize>(), 1);
         let rows = rows(&door, Asks::Command(&TODAY), &HeaderMap::new()).await.unwrap().unwrap();
         let event = one.tell(rows);
         assert!(event.starts_with("event: rows\ndata: <div id=\"live\"") && event.ends_with("\n\n"), "{event}");
@@ -174,6 +223,22 @@ mod tests {
         forge.stop_waiting();
         assert_eq!(one.next().await, None);
         drop(one);
-        assert_eq!(door.watchers.available_permits(), WATCHERS);
+        assert!(door.watchers.lock().is_empty());
+    }
+
+    #[test]
+    fn one_address_leaves_places_for_others() {
+        let watchers = Arc::new(Watchers::default());
+        let from = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
+        let many = |n: u8| std::iter::from_fn(|| watchers.clone().place(from(n)).ok()).collect::<Vec<_>>();
+        let first = many(1);
+        assert_eq!((first.len(), watchers.clone().place(from(1)).err().unwrap().http_status()), (FROM_ONE, 429));
+        let (second, third) = (many(2), many(3));
+        assert_eq!((second.len(), third.len()), (WATCHERS - FROM_ONE, 0));
+        assert_eq!(watchers.clone().place(from(3)).err().unwrap().http_status(), 503);
+        drop(first);
+        assert_eq!(many(3).len(), FROM_ONE);
+        drop((second, third));
+        assert!(watchers.lock().is_empty());
     }
 }

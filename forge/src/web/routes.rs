@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
 use git::wire::Service;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::{
     action, credentials, forms, git as wire, healthy, live, onboarding, pages, peer, session, statuses, submission,
@@ -30,7 +30,7 @@ pub(super) struct Door {
     pub(super) config: Arc<Config>,
     git: wire::Door,
     /// Who watches.
-    pub(super) watchers: Arc<Semaphore>,
+    pub(super) watchers: Arc<live::Watchers>,
 }
 
 impl FromRef<Arc<Door>> for wire::Door {
@@ -101,7 +101,7 @@ impl Route {
 const SUBMISSION: Asks = Asks::Command(&commands::SUBMISSION);
 
 /// Every route, one line each; those of runners are in [`statuses`], those of forms in [`forms`]. What is in none of them is a
-/// page of [`pages::TABLE`], or not found.
+/// page of [`pages::table::TABLE`], or not found.
 pub(crate) const ROUTES: &[Route] = &[
     Route::get("/healthz", Asks::Words, |by| on(by, healthy)),
     Route::get("/skill.md", Asks::Words, |by| on(by, onboarding::skill)),
@@ -147,7 +147,7 @@ pub(super) fn router() -> Router<Arc<Door>> {
 
 impl Door {
     pub(super) fn new(forge: Arc<Forge>, config: Arc<Config>, git: wire::Door) -> Door {
-        Door { forge, config, git, watchers: Arc::new(Semaphore::new(live::WATCHERS)) }
+        Door { forge, config, git, watchers: Arc::default() }
     }
 
     /// Runs `line` for whoever sent `headers`, where it is what the route asks for.
