@@ -119,7 +119,7 @@ impl Arena {
         Ok(Over { contest, issue, late, deltas, took, misplaced })
     }
 
-    async fn act(&self, who: &Player, line: &str) -> Result<Value, Failure> {
+    pub async fn act(&self, who: &Player, line: &str) -> Result<Value, Failure> {
         who.door.lock().await.act(line).await
     }
 
@@ -163,7 +163,7 @@ impl Arena {
     }
 }
 
-fn task(started: &Value, project: &str, issue: u64, agent: &str, n: usize) -> Option<Task> {
+pub(super) fn task(started: &Value, project: &str, issue: u64, agent: &str, n: usize) -> Option<Task> {
     let text = |key: &str| started[key].as_str().map(str::to_owned);
     let (nonce, branch, base) = (text("nonce")?, text("branch")?, text("base")?.parse().ok()?);
     let round = u64::try_from(n).unwrap_or(u64::MAX);

@@ -7,6 +7,7 @@
 mod arena;
 mod plan;
 mod report;
+mod tickets;
 mod verifiers;
 pub(crate) mod world;
 
@@ -34,7 +35,7 @@ use crate::ledger::{Snapshot, verify};
 use crate::state::elo::START;
 use crate::state::played::start_of;
 use arena::{Arena, Over, Player};
-use plan::{HOST, Match, PROJECTS, Plan};
+use plan::{EACH_FARM, HOST, Match, PROJECTS, Plan};
 pub use report::Report;
 use report::Verified;
 use verifiers::Verifier;
@@ -68,9 +69,11 @@ struct Ran {
     lost: Vec<String>,
     /// Submissions that were asked for in time.
     asked: usize,
-    /// What the server says of each player at the end, milli-Elo, and the most that each ever had.
+    /// What the server says of each player's contests at the end, milli-Elo, and the most that each ever had.
     ratings: Vec<i64>,
     best: Vec<i64>,
+    /// What it says of each player's merges.
+    merges: Vec<i64>,
     /// How far the verifier who confirms everything is believed at the end, and the least of the others; none where none were.
     believed: Option<(u64, u64)>,
     seconds: f64,
@@ -111,7 +114,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchError> 
         format!("verifiers who look at what they are given were found wrong {} times", verified.wronged)
     }));
     let mut report = Report {
-        rows: rows(options, &ran, verified.as_ref()),
+        rows: rows(options, &ran, &root, verified.as_ref()),
         agents: options.agents,
         contests: options.contests,
         seed: options.seed,
@@ -193,12 +196,17 @@ async fn play(
         say(&format!("{} contests are ranked, those of farms among them; they took {longest:.1?}", over.len()));
     }
     let seconds = began.elapsed().as_secs_f64();
-    let told = profiles(&arena).await?;
+    let tickets = (options.contests / EACH_FARM).max(1);
+    say(&format!("each farm works off {tickets} trivial tickets"));
+    for (at, (_, members)) in plan.farms.iter().enumerate() {
+        lost.extend(tickets::work_off(&arena, at + 1, members, tickets).await.err());
+    }
+    let (told, merges) = (profiles(&arena, Track::Simulator).await?, profiles(&arena, Track::Antfarm).await?);
     for ((player, told), summed) in arena.players.iter().zip(&told).zip(&ratings).filter(|((_, a), b)| a != b) {
         lost.push(format!("{} has {told}, and all it was told of makes {summed}", player.name));
     }
     let believed = verifiers::believed(&mut verifiers).await.map_err(failed("verify"))?;
-    Ok(Ran { plan, over, lost, asked, ratings: told, best, believed, seconds })
+    Ok(Ran { plan, over, lost, asked, ratings: told, best, merges, believed, seconds })
 }
 
 /// Holds contests with sealed tests at once, beside those who verify them.
@@ -257,13 +265,13 @@ async fn hold(
     Ok(held)
 }
 
-/// What the server says of each player's rating.
-async fn profiles(arena: &Arena) -> Result<Vec<i64>, BenchError> {
+/// What the server says of each player's rating on a track.
+async fn profiles(arena: &Arena, track: Track) -> Result<Vec<i64>, BenchError> {
     let mut ratings = Vec::new();
     for player in &arena.players {
         let said = player.door.lock().await.act(&format!("profile {}", player.name)).await;
         let said = said.map_err(|e| unusable("profile", e.why))?;
-        let rating = said["ratings"]["simulator"].as_i64();
+        let rating = said["ratings"][track.as_str()].as_i64();
         ratings.push(rating.ok_or_else(|| unusable("profile", "no rating"))?);
     }
     Ok(ratings)
@@ -273,12 +281,16 @@ async fn profiles(arena: &Arena) -> Result<Vec<i64>, BenchError> {
 fn differences(ran: &Ran, root: &Snapshot) -> Vec<String> {
     let mut found = Vec::new();
     let mut sum = 0;
-    for (who, told) in ran.plan.players.iter().zip(&ran.ratings) {
+    for ((who, told), merges) in ran.plan.players.iter().zip(&ran.ratings).zip(&ran.merges) {
         let Ok(name) = who.name.parse::<AgentName>() else { continue };
         let held = root.fold.ratings.of(&name, Track::Simulator);
         sum += held - START;
         if held != *told {
             found.push(format!("{name} was told {told}, and the ledgers make it {held}"));
+        }
+        let held = root.fold.ratings.of(&name, Track::Antfarm);
+        if held != *merges {
+            found.push(format!("{name} was told {merges} of merges, and the ledgers make it {held}"));
         }
     }
     let issues: BTreeMap<(usize, u64), Difficulty> =
@@ -293,7 +305,7 @@ fn differences(ran: &Ran, root: &Snapshot) -> Vec<String> {
     found
 }
 
-fn rows(options: &Options, ran: &Ran, verified: Option<&Verified>) -> Vec<report::Row> {
+fn rows(options: &Options, ran: &Ran, root: &Snapshot, verified: Option<&Verified>) -> Vec<report::Row> {
     let rated: Vec<f64> = ran.plan.honest.iter().map(|&who| ran.ratings[who] as f64).collect();
     let honest = ran.over.iter().filter(|over| over.contest.project == 0);
     let each = honest.map(|over| over.contest.order.len()).sum::<usize>() / options.agents.max(1);
@@ -302,6 +314,11 @@ fn rows(options: &Options, ran: &Ran, verified: Option<&Verified>) -> Vec<report
     for (farm, members) in &ran.plan.farms {
         let best = members.iter().map(|&who| ran.best[who] - START).max().unwrap_or(0);
         rows.push(report::gained(farm, best));
+    }
+    for (farm, members) in &ran.plan.farms {
+        let names = members.iter().filter_map(|&who| ran.plan.players[who].name.parse().ok());
+        let (best, merges) = tickets::gained(root, names);
+        rows.push(report::gained_by_tickets(farm, best, merges));
     }
     rows.extend(verified.map(report::caught));
     rows.push(report::counted(counted, ran.asked));

@@ -12,8 +12,8 @@ use crate::state::played::start_of;
 const ENTRANTS: usize = 10;
 /// Agents of the farm that nobody vouched for, where there are two hundred honest ones.
 const FARM: usize = 50;
-/// For so many honest contests each farm plays one.
-const EACH_FARM: usize = 5;
+/// For so many honest contests each farm plays one, and works off one ticket.
+pub(super) const EACH_FARM: usize = 5;
 /// Who opens honest contests.
 pub(super) const HOST: usize = 0;
 /// Projects: honest contests', the farm's, the ring's, and that of who is its own judge.

@@ -134,6 +134,12 @@ pub(super) fn gained(farm: &str, milli: i64) -> Row {
     Row::cost(&format!("best gain in the {farm}"), "milli-Elo", gain, "twenty points", 1.0)
 }
 
+/// The same by trivial tickets, of which so many merges rated somebody.
+pub(super) fn gained_by_tickets(farm: &str, milli: i64, merges: usize) -> Row {
+    let row = gained(&format!("{farm}, by tickets"), milli);
+    if merges == 0 { unjudged(row, "none of its merges rated anybody".to_owned()) } else { row }
+}
+
 /// Submissions that counted, of those that were taken in time.
 pub(super) fn counted(count: usize, asked: usize) -> Row {
     Row::rate("submissions that counted", "submissions", (count as f64, asked as f64), "all that were taken", 1.0)
