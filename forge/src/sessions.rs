@@ -132,6 +132,7 @@ impl Sessions {
             sessions.retain(|_, session| now_ms.saturating_sub(session.began_ms) < LASTS_MS);
             make_room(sessions, &login.agent);
             sessions.insert(digest(&id), Session { login, began_ms: now_ms });
+            Some(())
         })?;
         Ok(id)
     }
@@ -162,17 +163,21 @@ impl Sessions {
         self.change(|sessions| {
             let before = sessions.len();
             sessions.retain(|_, session| session.login.agent != *agent);
-            before - sessions.len()
+            Some(before - sessions.len()).filter(|ended| *ended > 0)
         })
+        .map(Option::unwrap_or_default)
     }
 
-    /// Changes what is there, first on disk. Who looks meanwhile sees what was before.
-    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Session>) -> T) -> Result<T, SecretError> {
+    /// Changes what is there, first on disk, unless `change` says with `None` that it stays as it is. Who looks meanwhile sees
+    /// what was before.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<String, Session>) -> Option<T>,
+    ) -> Result<Option<T>, SecretError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.state().sessions.clone();
-        let mut after = before.clone();
+        let mut after = self.state().sessions.clone();
         let changed = change(&mut after);
-        if after != before {
+        if changed.is_some() {
             self.secrets.keep_sessions(&after)?;
             self.state().sessions = after;
         }

@@ -2,14 +2,15 @@
 //! anew where something did, and takes the others as they were.
 //!
 //! Invariant: what is kept follows from a ledger commit alone, which its digest names; the clock and the index have no part in
-//! it. What a reader may see is decided before it is asked for.
+//! it. It is kept by the ledger's first commit, so all forges of a process may share it. What a reader may see is decided before
+//! it is asked for.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use notes_schema::event::{Level, Verdict};
-use notes_schema::{AgentName, EntityId, ItemRef, Oid, ProjectName, Sha256};
+use notes_schema::{AgentName, EntityId, ItemRef, Oid, Sha256};
 use serde::Serialize;
 
 use super::MOST;
@@ -72,9 +73,8 @@ pub(in crate::commands) struct Landing {
 /// What one project adds.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// The ledger commit that it was made of, and the first one of that ledger.
+    /// The ledger commit that it was made of.
     digest: Sha256,
-    genesis: Option<Oid>,
     /// Everybody who works on something.
     pub agents: BTreeSet<AgentName>,
     /// Those who began last.
@@ -103,33 +103,31 @@ impl Begun {
     }
 }
 
-/// Of the last looks.
-static KEPT: Mutex<Option<HashMap<ProjectName, Arc<Part>>>> = Mutex::new(None);
+/// Of the last looks, by the first commit of the ledger.
+static KEPT: LazyLock<Mutex<HashMap<Oid, Arc<Part>>>> = LazyLock::new(Mutex::default);
 
 /// What each of `projects` adds.
 pub(super) fn of_all(projects: &[Project]) -> Vec<Arc<Part>> {
     let lock = || KEPT.lock().expect("invariant: no panic under this lock");
     let known: Vec<Option<Arc<Part>>> = {
-        let mut kept = lock();
-        let kept = kept.get_or_insert_default();
-        projects.iter().map(|project| kept.get(project.repository.name()).cloned()).collect()
+        let kept = lock();
+        projects.iter().map(|project| kept.get(&project.snapshot.genesis?).cloned()).collect()
     };
     let mut made = Vec::new();
     let one = |(project, known): (&Project, Option<Arc<Part>>)| match known {
         Some(known) if known.digest == project.snapshot.tip_digest => known,
         old => {
             let part = Arc::new(Part::of(project, old.as_deref()));
-            made.push((project.repository.name().clone(), part.clone()));
+            made.extend(project.snapshot.genesis.map(|genesis| (genesis, part.clone())));
             part
         }
     };
     let parts = projects.iter().zip(known).map(one).collect();
     if !made.is_empty() {
         let mut kept = lock();
-        let kept = kept.get_or_insert_default();
-        for (name, part) in made {
-            if kept.len() < MOST_KEPT || kept.contains_key(&name) {
-                kept.insert(name, part);
+        for (genesis, part) in made {
+            if kept.len() < MOST_KEPT || kept.contains_key(&genesis) {
+                kept.insert(genesis, part);
             }
         }
     }
@@ -141,10 +139,8 @@ impl Part {
     fn of(project: &Project, old: Option<&Part>) -> Part {
         let (working, agents) = working(project);
         let (reviewing, open_pulls) = reviewing(project);
-        let (digest, genesis) = (project.snapshot.tip_digest, project.snapshot.genesis);
-        // Two forges of one process may have projects of one name.
-        let landings = landings(project, old.filter(|old| old.genesis == genesis));
-        Part { digest, genesis, agents, working, open_pulls, reviewing, landings }
+        let landings = landings(project, old);
+        Part { digest: project.snapshot.tip_digest, agents, working, open_pulls, reviewing, landings }
     }
 }
 
