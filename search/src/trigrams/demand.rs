@@ -11,6 +11,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use super::{may_have, trigrams};
 
 /// Most strings that grow together: enough for some letters that fold to others, as `k` and `s` do.
+/// Limit: strings that a piece of a `grep`'s expression can match and that are told apart | {}; with more, fewer files are ruled out
 const MOST_ENDS: usize = 16;
 
 /// What a file must have if an expression is to match in it.

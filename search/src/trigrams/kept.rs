@@ -24,6 +24,7 @@ use notes_schema::{Oid, ProjectName};
 use super::demand::Demand;
 use super::{LARGEST, filter};
 
+/// How a file begins. Change it with the form, and with what counts as binary or too large.
 const MAGIC: &[u8; 16] = b"forge trigrams 1";
 /// Bytes before what is in a frame.
 const HEAD: usize = 8;

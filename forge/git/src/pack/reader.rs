@@ -21,7 +21,8 @@ use crate::object::{self, Kind, Object};
 /// Limit: largest object that is read | {:bytes}
 pub(crate) const LARGEST_OBJECT: usize = 256 << 20;
 /// Most deltas that are followed to find out which objects are made of the same one.
-const LONGEST_CHAIN: usize = 4096;
+/// Limit: deltas that are followed to find out which objects are read best after each other | {}
+const LONGEST_CHAIN: usize = 64;
 /// Limit: bases of deltas that one reader of packs keeps | {:bytes}
 const BASE_CACHE: usize = 8 << 20;
 

@@ -44,6 +44,8 @@ const LATE: &str = "after enough time";
 /// Limit: files that a `grep` gathers before it reads them | {}
 const MOST_AT_ONCE: usize = 64 << 10;
 const AT_ONCE: [usize; 3] = [64, 1024, MOST_AT_ONCE];
+/// Limit: paths of files that a `grep` gathers before it reads them | {:bytes}
+const MOST_PATHS: usize = 16 << 20;
 /// Most files with hits of one answer, and most hits that are shown of each.
 /// Limit: files with hits of one `grep` | {}; the answer says where it ended
 const MOST_FILES: usize = 50;
@@ -107,7 +109,8 @@ impl Render for Grep {
             out += "Nothing was found.\n";
         }
         if let (Some(why), Some(at)) = (self.stopped, &self.stopped_at) {
-            out += &format!("The search ended {why}, at {}; name a directory.\n", inline(at));
+            let again = if why == LATE { ", or ask again: what it learned is kept" } else { "" };
+            out += &format!("The search ended {why}, at {}; name a directory{again}.\n", inline(at));
         }
         if self.too_large > 0 {
             out += &format!("{} files are too large to be looked into.\n", self.too_large);
@@ -256,7 +259,7 @@ impl<'a> Search<'a> {
         let mut below = Below::new(self.store, path, tree);
         let mut at_once = AT_ONCE.into_iter();
         let mut most = at_once.next().unwrap_or(MOST_AT_ONCE);
-        let (mut waiting, mut sieve) = (Vec::new(), Some(sieve));
+        let (mut waiting, mut paths, mut sieve) = (Vec::new(), 0, Some(sieve));
         while let Some(found) = below.next() {
             self.passed.too_deep = below.too_deep();
             let (path, entry) = found.map_err(unreadable)?;
@@ -271,12 +274,14 @@ impl<'a> Search<'a> {
                 }
                 Some(Verdict::TooLarge) => self.passed.too_large += 1,
                 Some(Verdict::MayMatch) | None => {
+                    paths += path.len();
                     waiting.push(Waiting { path: path.clone(), id: entry.id, passed: self.passed });
                 }
             }
-            if waiting.len() < most && !is_late {
+            if waiting.len() < most && paths < MOST_PATHS && !is_late {
                 continue;
             }
+            paths = 0;
             self.look_into(&std::mem::take(&mut waiting))?;
             if is_late && self.stopped.is_none() {
                 self.stopped = Some((LATE, String::from_utf8_lossy(&path).into_owned()));
