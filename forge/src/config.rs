@@ -122,6 +122,9 @@ limits! {
     /// Limit: disk for the packs of full clones (`clones/`; beside plain repositories a temporary directory), 0 keeps
     /// none | {:bytes}
     clone_bytes: u64 = 4 << 30, "FORGE_LIMIT_CLONE_BYTES";
+    /// Disk that the filters may take by which `grep` rules files out, in bytes; 0 keeps none.
+    /// Limit: disk for what `grep` knows of files (`trigrams/`), 0 keeps none | {:bytes}
+    trigram_bytes: u64 = 2 << 30, "FORGE_LIMIT_TRIGRAM_BYTES";
     /// Repositories that may hold their packs open between two looks of housekeeping.
     /// Limit: repositories that hold their packs open between two looks of housekeeping | {}
     open_stores: usize = 1000, "FORGE_LIMIT_OPEN_STORES";

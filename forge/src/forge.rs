@@ -154,6 +154,7 @@ pub struct Forge {
     nonces: NonceSeed,
     index: search::Index,
     clones: Option<Arc<PackCache>>,
+    trigrams: search::trigrams::Trigrams,
     dirty: Mutex<indexing::Dirty>,
     indexing: Mutex<()>,
     notes: Mutex<BTreeMap<ProjectName, u64>>,
@@ -221,6 +222,7 @@ impl Forge {
             0 => None,
             most => Some(PackCache::open(&clones, most).map_err(at(&clones))?),
         };
+        let trigrams = search::trigrams::Trigrams::new(data.join("trigrams"), config.limits.trigram_bytes);
         let token_key = secrets.load_or_create_token_key()?;
         // Half of the machine: the other half is for those who do something.
         let looking = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
@@ -239,6 +241,7 @@ impl Forge {
             projects: RwLock::default(),
             index,
             clones,
+            trigrams,
             dirty: Mutex::default(),
             indexing: Mutex::default(),
             notes: Mutex::default(),
@@ -297,6 +300,11 @@ impl Forge {
     /// Changes whenever [`Forge::seq`] may have grown.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.sequence.subscribe()
+    }
+
+    /// What is known of files that were searched.
+    pub fn trigrams(&self) -> &search::trigrams::Trigrams {
+        &self.trigrams
     }
 
     /// What the gate refused lately.

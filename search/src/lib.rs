@@ -34,6 +34,7 @@ mod overlay;
 mod query;
 mod store;
 mod text;
+pub mod trigrams;
 mod worker;
 
 use std::collections::{HashMap, HashSet};

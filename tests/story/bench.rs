@@ -123,7 +123,7 @@ fn bench_start_measures_a_start_with_each_set_of_caches() {
 }
 
 /// The same of `forge bench pages`.
-const PAGES_ROWS: [&str; 16] = [
+const PAGES_ROWS: [&str; 18] = [
     "blob, first",
     "blob, again",
     "blame, first",
@@ -140,6 +140,8 @@ const PAGES_ROWS: [&str; 16] = [
     "compare, again",
     "find, first",
     "find, again",
+    "find where nobody searched, first",
+    "find where nobody searched, again",
 ];
 
 #[test]

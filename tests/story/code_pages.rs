@@ -364,3 +364,113 @@ fn what_a_browser_has_is_confirmed_to_whoever_may_read_it_alone() {
     assert_eq!(status(&forge, &[&known, &bearer(&good)]), "200");
     assert_eq!(status(&forge, &[&known, &bearer(&limited)]), "403", "its token is for another project");
 }
+
+/// What each search finds, and how many files it did not read for it.
+fn searched(forge: &Forge, at: &str, queries: &[&str]) -> (Vec<Value>, i64) {
+    let mut ruled_out = 0;
+    let one = |query: &&str| {
+        let (status, body) = forge.get(&format!("/parser/find.json?at={at}&q={query}"));
+        assert_eq!(status, 200, "{query}: {body}");
+        let mut answer: Value = serde_json::from_str(&body).unwrap();
+        ruled_out += number(&answer, "/ruled_out");
+        answer.as_object_mut().unwrap().remove("ruled_out");
+        answer
+    };
+    (queries.iter().map(one).collect(), ruled_out)
+}
+
+#[test]
+fn a_search_finds_the_same_whatever_is_kept_of_those_before() {
+    const QUERIES: &[&str] = &[
+        "needle_237",
+        "NEEDLE_23",
+        "NEEDLE_23&ignore-case=1",
+        "task%20of&ignore-case=1",
+        "ne%2Bdle_2%5B34%5D7%24&regex=1",
+        "(needle_19%7Cthread_3)%5Cb&regex=1",
+        "thread_4&path=src/part_3",
+        "zz",
+        "nowhere_at_all",
+        "common",
+        "deep%0Aline",
+    ];
+    let mut forge = Forge::start();
+    let alpha = forge.agent("alpha");
+    alpha.json("project new parser");
+    let dir = alpha.home().join("many");
+    fs::create_dir_all(&dir).unwrap();
+    for n in 0..400 {
+        let text = format!("common\nneedle_{n}\nthread_{}\ndeep\nline\n", n % 7);
+        flow::write(&dir, &format!("src/part_{}/file_{n}.txt", n % 20), &text.repeat(1 + n % 3));
+    }
+    // KELVIN SIGN and LATIN SMALL LETTER LONG S.
+    flow::write(&dir, "kelvin", "a tas\u{212a} of\n");
+    flow::write(&dir, "long-s", "the TA\u{17f}K OF\nzz\n");
+    flow::write(&dir, "large", &"needle_237\n".repeat(100_000));
+    fs::write(dir.join("binary"), b"needle_237\0").unwrap();
+    let script = "git init -q . && git config user.name A && git config user.email a@example.org && git add -A \
+        && git commit -qm First && git push -q \"$0\" HEAD:refs/heads/main && git push -q \"$0\" HEAD:refs/heads/a/branch";
+    alpha.sh(&dir, &script.replace("$0", &alpha.ssh_url("parser"))).ok();
+    let theirs = |args: &[&str]| {
+        let args = [&["grep", "-l", "--full-name", "-I"], args, &["--", ".", ":!large"]].concat();
+        plumbing::git(&dir, &args).stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let files = |answer: &Value| list(answer, "/files").iter().map(|file| text(file, "/path")).collect::<Vec<_>>();
+
+    let kept = forge.data().join("trigrams");
+    let mut cold = Vec::new();
+    for query in QUERIES {
+        drop(fs::remove_dir_all(&kept));
+        let (mut found, ruled_out) = searched(&forge, "a/branch", &[query]);
+        assert_eq!(ruled_out, 0);
+        cold.append(&mut found);
+    }
+    for (at, args) in [
+        (0, &["-F", "needle_237"][..]),
+        (2, &["-i", "-F", "needle_23"]),
+        (4, &["-E", "ne+dle_2[34]7$"]),
+        (5, &["-E", "(needle_19|thread_3)\\b"]),
+    ] {
+        let theirs = theirs(args);
+        assert_eq!(files(&cold[at]), theirs[..theirs.len().min(50)], "{}", QUERIES[at]);
+    }
+    assert_eq!(files(&cold[3]), ["kelvin", "long-s"]);
+    assert_eq!((number(&cold[0], "/looked_at"), number(&cold[0], "/too_large")), (403, 1));
+    assert_eq!((text(&cold[9], "/stopped"), files(&cold[9]).len()), ("after enough files with hits".to_owned(), 50));
+
+    searched(&forge, "a/branch", &QUERIES[8..9]);
+    let warm = |forge: &Forge, what: &str| {
+        let (found, ruled_out) = searched(forge, "a/branch", QUERIES);
+        assert_eq!(found, cold, "{what}");
+        ruled_out
+    };
+    let most = warm(&forge, "what was read once");
+    assert!(most > 1500, "{most}");
+    assert_eq!(forge.stop(), 0);
+    forge.up();
+    assert_eq!(warm(&forge, "after a restart"), most);
+    let path = kept.join("parser");
+    let whole = fs::read(&path).unwrap();
+    for at in [0, 15, 17, 21, 30, 300, whole.len() / 2, whole.len() - 1] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        for bytes in [&flipped, &whole[..at]] {
+            fs::write(&path, bytes).unwrap();
+            warm(&forge, &format!("damaged or cut off at {at}"));
+            assert_eq!(warm(&forge, "and mended"), most);
+        }
+    }
+    fs::remove_dir_all(&kept).unwrap();
+    warm(&forge, "deleted under a running server");
+    assert!(path.exists());
+
+    let script = "echo needle_7000 >> src/part_17/file_237.txt && sed -i s/needle_237/gone/ src/part_17/file_237.txt \
+        && echo needle_237 > src/new && git add -A && git commit -qm Second && git push -q \"$0\" HEAD:refs/heads/a/branch";
+    alpha.sh(&dir, &script.replace("$0", &alpha.ssh_url("parser"))).ok();
+    let (found, ruled_out) = searched(&forge, "a/branch", &["needle_237", "needle_7000", "gone"]);
+    assert!(ruled_out > 900, "{ruled_out}");
+    assert_eq!(files(&found[0]), ["src/new"]);
+    assert_eq!(files(&found[1]), ["src/part_17/file_237.txt"]);
+    assert_eq!(files(&found[2]), ["src/part_17/file_237.txt"]);
+    assert_eq!(searched(&forge, "main", QUERIES).0[0]["files"], cold[0]["files"], "the branch that did not move");
+}

@@ -330,6 +330,16 @@ impl Store {
         ids.into_iter().filter(is_commit).collect()
     }
 
+    /// Puts what is to be read into the order in which that is cheapest: what is made of the same base by deltas comes together,
+    /// so that a cache for few objects is enough, and bases come first.
+    pub fn in_order<T>(&self, all: &mut [T], id: impl Fn(&T) -> Oid) {
+        let listed = self.known().0;
+        all.sort_by_cached_key(|one| match listed.locate(id(one)) {
+            Some(Place::Packed(pack, position)) => pack.family(position),
+            Some(Place::Loose(_)) | None => (u32::MAX, u64::MAX, u64::MAX),
+        });
+    }
+
     /// A view of the objects whose packs are there now: it answers a miss without looking at the directory again.
     pub(crate) fn known(&self) -> Known {
         self.touch();

@@ -239,6 +239,14 @@ impl Ours {
     pub fn repository(&self, project: &str) -> Result<Arc<Repository>, BenchError> {
         self.forge().project(&name(project)?).map_err(refused(project))
     }
+
+    /// Forgets what searches through code learned of files.
+    pub fn forget_searches(&self) -> Result<(), BenchError> {
+        match std::fs::remove_dir_all(self.data.join("trigrams")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("trigrams")(error)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Drop for Ours {

@@ -33,7 +33,7 @@ const MOST_EVENTS: usize = 100;
 /// Limit: reason of a redaction | {:bytes} in one line
 const LONGEST_REASON: usize = 200;
 /// Whose deletion costs nothing but time; what was redacted stands in each of them.
-const CACHES: [&str; 3] = ["index", "checkpoints", "clones"];
+const CACHES: [&str; 4] = ["index", "checkpoints", "clones", "trigrams"];
 
 /// Why nothing was redacted.
 #[derive(Debug, thiserror::Error)]

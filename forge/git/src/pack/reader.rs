@@ -20,6 +20,9 @@ use crate::object::{self, Kind, Object};
 /// Largest object that is allocated for, in bytes, with what it is made of.
 /// Limit: largest object that is read | {:bytes}
 pub(crate) const LARGEST_OBJECT: usize = 256 << 20;
+/// Most deltas that are followed to find out which objects are made of the same one.
+/// Limit: deltas that are followed to find out which objects are read best after each other | {}
+const LONGEST_CHAIN: usize = 64;
 /// Limit: bases of deltas that one reader of packs keeps | {:bytes}
 const BASE_CACHE: usize = 8 << 20;
 
@@ -123,6 +126,25 @@ impl Pack {
     /// Where `id` is in the index.
     pub(crate) fn lookup(&self, id: Oid) -> Option<u32> {
         self.index.lookup(object::to_gix(id))
+    }
+
+    /// A number that no other pack of this process has; where the object begins of which that at `position` is made in the
+    /// end, by deltas; and where its own entry does. What cannot be read is a family of its own.
+    pub(crate) fn family(&self, position: u32) -> (u32, u64, u64) {
+        let own = self.index.pack_offset_at_index(position);
+        let mut first = own;
+        for _ in 0..LONGEST_CHAIN {
+            let base = match self.data.entry(first).map(|entry| entry.header) {
+                Ok(data::entry::Header::OfsDelta { base_distance }) => first.checked_sub(base_distance),
+                Ok(data::entry::Header::RefDelta { base_id }) => {
+                    self.index.lookup(base_id).map(|position| self.index.pack_offset_at_index(position))
+                }
+                _ => None,
+            };
+            let Some(base) = base else { break };
+            first = base;
+        }
+        (self.data.id, first, own)
     }
 
     /// The ids in it that begin with `prefix`.

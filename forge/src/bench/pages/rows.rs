@@ -78,7 +78,16 @@ const KINDS: &[Kind] = &[
         page: |of, at| format!("find?q={}", of.texts[at]),
         git: |of, at| words(&["grep", "-n", "-F", "-C1", "-e", &of.texts[at], TIP]),
     },
+    Kind {
+        name: UNKNOWN,
+        against: "git grep -n -F -C1",
+        page: |of, at| format!("find?q={}", of.texts[at]),
+        git: |of, at| words(&["grep", "-n", "-F", "-C1", "-e", &of.texts[at], TIP]),
+    },
 ];
+
+/// Before the first look of each round at this one it is forgotten what searches learned of files.
+const UNKNOWN: &str = "find where nobody searched";
 
 /// Two rows for each kind: asked for the first time, and again. Round 0 only warms up.
 pub(super) fn rows(ground: &Ground, rounds: usize, say: &dyn Fn(&str)) -> Result<Vec<Row>, BenchError> {
@@ -87,6 +96,9 @@ pub(super) fn rows(ground: &Ground, rounds: usize, say: &dyn Fn(&str)) -> Result
         say(kind.name);
         let (mut first, mut again) = (Pair::default(), Pair::default());
         for at in 0..=rounds {
+            if kind.name == UNKNOWN {
+                ground.ours.forget_searches()?;
+            }
             let path = format!("/{PROJECT}/{}", (kind.page)(&ground.targets, at));
             // A connection that is idle while git looks is closed by the server.
             let mut client = ground.ours.connect()?;

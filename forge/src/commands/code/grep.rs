@@ -1,11 +1,15 @@
 //! `grep`: where a text stands in the files of a commit.
 //!
+//! What a search reads it leaves filters of (`search::trigrams`), by which the next one need not read most files.
+//!
 //! Invariant: it ends: after so many bytes, so many hits or so much time, and then says how far it came.
+//! Invariant: what is known of files from before saves reading them, and changes no answer that comes to the last file.
 
 use std::time::{Duration, Instant};
 
 use notes_schema::{Oid, ProjectName};
 use regex::bytes::{Regex, RegexBuilder};
+use search::trigrams::{Content, Demand, Sieve, Verdict};
 use serde::Serialize;
 
 use super::cat::is_binary;
@@ -34,6 +38,14 @@ const MOST_BYTES: u64 = 256 << 20;
 /// Longest time of one answer.
 /// Limit: time of one `grep` | {}; the answer says where it ended
 const LONGEST_TIME: Duration = Duration::from_secs(5);
+const LATE: &str = "after enough time";
+/// How many files are gathered before they are read: few, as those may have hits enough; then more, and then as many as can be,
+/// because bases of deltas that they share are inflated once.
+/// Limit: files that a `grep` gathers before it reads them | {}
+const MOST_AT_ONCE: usize = 64 << 10;
+const AT_ONCE: [usize; 3] = [64, 1024, MOST_AT_ONCE];
+/// Limit: paths of files that a `grep` gathers before it reads them | {:bytes}
+const MOST_PATHS: usize = 16 << 20;
 /// Most files with hits of one answer, and most hits that are shown of each.
 /// Limit: files with hits of one `grep` | {}; the answer says where it ended
 const MOST_FILES: usize = 50;
@@ -66,8 +78,10 @@ struct Grep {
     commit: Oid,
     text: String,
     files: Vec<FileHits>,
-    /// Files that were looked into, and those that were too large for it.
+    /// Files that were looked into, now or by a search before; and those that were too large for it.
     looked_at: usize,
+    /// How many of those that were looked into were not read now: of them it was known that there is no match in them.
+    ruled_out: usize,
     too_large: usize,
     /// Directories that lie too deep to be entered.
     too_deep: usize,
@@ -95,7 +109,8 @@ impl Render for Grep {
             out += "Nothing was found.\n";
         }
         if let (Some(why), Some(at)) = (self.stopped, &self.stopped_at) {
-            out += &format!("The search ended {why}, at {}; name a directory.\n", inline(at));
+            let again = if why == LATE { ", or ask again: what it learned is kept" } else { "" };
+            out += &format!("The search ended {why}, at {}; name a directory{again}.\n", inline(at));
         }
         if self.too_large > 0 {
             out += &format!("{} files are too large to be looked into.\n", self.too_large);
@@ -139,7 +154,10 @@ fn run_grep(context: &Context, args: &Args) -> Result<Answer, Refusal> {
     match there.mode {
         // A form that nobody filled in.
         _ if text.is_empty() => {}
-        Mode::Tree => search.below(&there.path, there.id)?,
+        Mode::Tree => {
+            let demand = Demand::of(pattern.as_str(), args.has("ignore-case"));
+            search.below(&there.path, there.id, || context.forge.trigrams().sieve(&name, &demand))?;
+        }
         Mode::File | Mode::Executable => search.file(&there.path, there.id)?,
         Mode::Link | Mode::Submodule => {}
     }
@@ -148,15 +166,16 @@ fn run_grep(context: &Context, args: &Args) -> Result<Answer, Refusal> {
         None => format!("tree {name}"),
     };
     Ok(Answer::of(&Grep {
-        project: name,
+        project: name.clone(),
         path: path.to_owned(),
         rev: rev.to_owned(),
         commit: tip,
         text,
         files: search.files,
-        looked_at: search.looked_at,
-        too_large: search.too_large,
-        too_deep: search.too_deep,
+        looked_at: search.passed.looked_at + search.read.looked_at,
+        ruled_out: search.passed.ruled_out,
+        too_large: search.passed.too_large + search.read.too_large,
+        too_deep: search.passed.too_deep,
         stopped: search.stopped.as_ref().map(|(why, _)| *why),
         stopped_at: search.stopped.map(|(_, at)| at),
         next,
@@ -180,17 +199,44 @@ fn pattern(context: &Context, args: &Args, text: &str) -> Result<Regex, Refusal>
     })
 }
 
+/// What was looked at.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    looked_at: usize,
+    ruled_out: usize,
+    too_large: usize,
+    too_deep: usize,
+}
+
+/// A file that must be read.
+struct Waiting {
+    path: Vec<u8>,
+    id: Oid,
+    /// What was counted before it without reading.
+    passed: Counts,
+}
+
+/// What reading a file said.
+#[derive(Clone, Copy)]
+enum Look {
+    Missing,
+    TooLarge,
+    Text { hit: bool },
+}
+
 /// A search under way.
 struct Search<'a> {
     store: &'a Store,
     pattern: &'a Regex,
     files: Vec<FileHits>,
-    looked_at: usize,
-    too_large: usize,
-    too_deep: usize,
+    /// What was counted without reading, and by reading.
+    passed: Counts,
+    read: Counts,
     bytes: u64,
     until: Instant,
     stopped: Option<(&'static str, String)>,
+    /// What is known of files, once there are some.
+    sieve: Option<Sieve<'a>>,
 }
 
 impl<'a> Search<'a> {
@@ -199,59 +245,139 @@ impl<'a> Search<'a> {
             store,
             pattern,
             files: Vec::new(),
-            looked_at: 0,
-            too_large: 0,
-            too_deep: 0,
+            passed: Counts::default(),
+            read: Counts::default(),
             bytes: 0,
             until: Instant::now() + LONGEST_TIME,
             stopped: None,
+            sieve: None,
         }
     }
 
-    fn below(&mut self, path: &[u8], tree: Oid) -> Result<(), Refusal> {
+    /// What is known of files is asked for behind the first few, which are read anyway: it is that of the whole project.
+    fn below(&mut self, path: &[u8], tree: Oid, sieve: impl FnOnce() -> Sieve<'a>) -> Result<(), Refusal> {
         let mut below = Below::new(self.store, path, tree);
+        let mut at_once = AT_ONCE.into_iter();
+        let mut most = at_once.next().unwrap_or(MOST_AT_ONCE);
+        let (mut waiting, mut paths, mut sieve) = (Vec::new(), 0, Some(sieve));
         while let Some(found) = below.next() {
-            self.too_deep = below.too_deep();
+            self.passed.too_deep = below.too_deep();
             let (path, entry) = found.map_err(unreadable)?;
-            if matches!(entry.mode, Mode::File | Mode::Executable) {
-                self.file(&path, entry.id)?;
-            }
             // Directories without a file in them take time as well.
-            let why = match () {
-                () if self.files.len() >= MOST_FILES => "after enough files with hits",
-                () if self.bytes >= MOST_BYTES => "after enough bytes",
-                () if Instant::now() >= self.until => "after enough time",
-                () => continue,
-            };
-            self.stopped = Some((why, String::from_utf8_lossy(&path).into_owned()));
-            break;
+            let is_late = Instant::now() >= self.until;
+            let verdict = self.sieve.as_ref().and_then(|sieve| sieve.verdict(entry.id));
+            match verdict {
+                _ if !matches!(entry.mode, Mode::File | Mode::Executable) => {}
+                Some(Verdict::RuledOut) => {
+                    self.passed.looked_at += 1;
+                    self.passed.ruled_out += 1;
+                }
+                Some(Verdict::TooLarge) => self.passed.too_large += 1,
+                Some(Verdict::MayMatch) | None => {
+                    paths += path.len();
+                    waiting.push(Waiting { path: path.clone(), id: entry.id, passed: self.passed });
+                }
+            }
+            if waiting.len() < most && paths < MOST_PATHS && !is_late {
+                continue;
+            }
+            paths = 0;
+            self.look_into(&std::mem::take(&mut waiting))?;
+            if is_late && self.stopped.is_none() {
+                self.stopped = Some((LATE, String::from_utf8_lossy(&path).into_owned()));
+            }
+            if self.stopped.is_some() {
+                return Ok(());
+            }
+            most = at_once.next().unwrap_or(MOST_AT_ONCE);
+            self.sieve = self.sieve.take().or_else(|| Some(sieve.take()?()));
         }
-        Ok(())
+        self.look_into(&waiting)
     }
 
     fn file(&mut self, path: &[u8], id: Oid) -> Result<(), Refusal> {
-        let Some((_, size)) = self.store.header(id).map_err(unreadable)? else { return Ok(()) };
-        if size > LARGEST {
-            self.too_large += 1;
-            return Ok(());
+        self.look_into(&[Waiting { path: path.to_vec(), id, passed: self.passed }])
+    }
+
+    fn look_into(&mut self, files: &[Waiting]) -> Result<(), Refusal> {
+        let mut order: Vec<usize> = (0..files.len()).collect();
+        self.store.in_order(&mut order, |at| files[*at].id);
+        let mut looks: Vec<Option<Look>> = vec![None; files.len()];
+        for at in order {
+            if self.is_enough().is_some() {
+                break;
+            }
+            looks[at] = Some(self.look(files[at].id)?);
         }
-        let data = self.store.get_kind(id, Kind::Blob).map_err(unreadable)?.data;
-        self.looked_at += 1;
-        self.bytes += size;
-        if is_binary(&data) || !self.pattern.is_match(&data) {
-            return Ok(());
-        }
-        let (lines, more) = hits(&data, self.pattern);
-        if !lines.is_empty() {
-            self.files.push(FileHits { path: String::from_utf8_lossy(path).into_owned(), lines, more });
+        for (file, look) in files.iter().zip(looks) {
+            let why = match look {
+                None => self.is_enough(),
+                Some(Look::Missing) => None,
+                Some(Look::TooLarge) => {
+                    self.read.too_large += 1;
+                    None
+                }
+                Some(Look::Text { hit }) => {
+                    self.read.looked_at += 1;
+                    if hit { self.show(file)? } else { None }
+                }
+            };
+            // What stands behind and was found already is shown.
+            if let Some(why) = why.filter(|_| self.stopped.is_none()) {
+                self.stopped = Some((why, String::from_utf8_lossy(&file.path).into_owned()));
+                self.passed = file.passed;
+            }
+            if self.files.len() >= MOST_FILES {
+                break;
+            }
         }
         Ok(())
     }
+
+    /// Why nothing more is read.
+    fn is_enough(&self) -> Option<&'static str> {
+        match () {
+            () if self.bytes >= MOST_BYTES => Some("after enough bytes"),
+            () if Instant::now() >= self.until => Some(LATE),
+            () => None,
+        }
+    }
+
+    fn look(&mut self, id: Oid) -> Result<Look, Refusal> {
+        let Some((_, size)) = self.store.header(id).map_err(unreadable)? else { return Ok(Look::Missing) };
+        let mut learn = |content| {
+            if let Some(sieve) = &mut self.sieve {
+                sieve.learn(id, content);
+            }
+        };
+        if size > LARGEST {
+            learn(Content::TooLarge);
+            return Ok(Look::TooLarge);
+        }
+        let data = self.store.get_kind(id, Kind::Blob).map_err(unreadable)?.data;
+        self.bytes += size;
+        let is_binary = is_binary(&data);
+        learn(if is_binary { Content::Binary } else { Content::Text(&data) });
+        let has_hit = || lines(&data).any(|line| self.pattern.is_match(line));
+        Ok(Look::Text { hit: !is_binary && self.pattern.is_match(&data) && has_hit() })
+    }
+
+    /// Shows the hits of a file; why there are no more files behind it, if so.
+    fn show(&mut self, file: &Waiting) -> Result<Option<&'static str>, Refusal> {
+        let data = self.store.get_kind(file.id, Kind::Blob).map_err(unreadable)?.data;
+        let (lines, more) = hits(&data, self.pattern);
+        self.files.push(FileHits { path: String::from_utf8_lossy(&file.path).into_owned(), lines, more });
+        Ok((self.files.len() >= MOST_FILES).then_some("after enough files with hits"))
+    }
+}
+
+fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    data.split(|&byte| byte == b'\n')
 }
 
 /// The lines with a hit, each between its neighbours, and whether there are more.
 fn hits(data: &[u8], pattern: &Regex) -> (Vec<Line>, bool) {
-    let all: Vec<&[u8]> = data.split(|&byte| byte == b'\n').collect();
+    let all: Vec<&[u8]> = lines(data).collect();
     let mut found = all.iter().enumerate().filter(|(_, line)| pattern.is_match(line)).map(|(at, _)| at);
     let shown: Vec<usize> = found.by_ref().take(MOST_HITS).collect();
     let more = found.next().is_some();
