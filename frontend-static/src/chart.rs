@@ -70,6 +70,17 @@ pub fn bars(label: &str, counts: &[u64]) -> String {
     svg + &format!("<path class=\"none\" d=\"{none}\"/><path d=\"{some}\"/></svg>")
 }
 
+/// A bar from the middle: to the right what was gained, to the left what was lost, of at most `most` on either side. The number
+/// stands beside it.
+pub fn gain(milli: i64, most: u64) -> String {
+    let long = (milli.unsigned_abs() as f64 / most.max(1) as f64).min(1.0) * 99.0;
+    let (class, from) = if milli < 0 { ("bad", 100.0 - long) } else { ("ok", 100.0) };
+    format!(
+        "<svg class=\"gain\" viewBox=\"0 0 200 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <path d=\"M100 0v10\"/><rect class=\"{class}\" x=\"{from:.1}\" y=\"1\" width=\"{long:.1}\" height=\"8\"/></svg>"
+    )
+}
+
 /// One attempt of a strip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
@@ -165,6 +176,10 @@ mod tests {
 
     #[test]
     fn bars_and_strips_are_as_long_as_what_they_show() {
+        assert!(gain(-500, 1000).contains("class=\"bad\" x=\"50.5\" y=\"1\" width=\"49.5\""));
+        for (milli, most) in [(i64::MIN, 1), (0, 0), (1, 0), (i64::MAX, u64::MAX)] {
+            assert!(!gain(milli, most).contains("NaN") && !gain(milli, most).contains("\"-"), "{milli} of {most}");
+        }
         assert_eq!(bars("x", &[0, 3, 1]).matches('M').count(), 3);
         assert!(bars("x", &[0, 2]).contains("class=\"none\" d=\"M0 24v-1h4v1z\"/><path d=\"M6 24v-24h4v24z\""));
         let attempt = |number, passed| Attempt { number, passed, ms: u64::MAX };
