@@ -13,6 +13,8 @@ const HEIGHT: f64 = 120.0;
 /// What is left free on the left for numbers, and at the other sides.
 const LEFT: f64 = 44.0;
 const EDGE: f64 = 8.0;
+/// What the numbers beside a rating are multiples of, milli-Elo.
+const STEP: i64 = 10_000;
 
 /// Where a rating changes its tier, and the tier above: as `tiers` of the answer has them, milli-Elo.
 pub type Tier<'a> = (i64, &'a str);
@@ -22,8 +24,9 @@ pub fn rating(label: &str, points: &[i64], tiers: &[Tier<'_>]) -> String {
     let points = thinned(points);
     let (Some(least), Some(most)) = (points.iter().min(), points.iter().max()) else { return String::new() };
     // Room around it, so that a few points of change do not fill the picture.
-    let middle = least.midpoint(*most);
-    let half = (most.saturating_sub(*least) / 2).max(60_000).saturating_mul(6) / 5;
+    let middle = least.midpoint(*most).saturating_add(STEP / 2) / STEP * STEP;
+    let half = (most.saturating_sub(*least).saturating_mul(3) / 5).max(15_000) / STEP * STEP;
+    let half = half.saturating_add(2 * STEP);
     let (bottom, top) = (middle.saturating_sub(half), middle.saturating_add(half));
     let y = |milli: i64| {
         let part = (milli as f64 - bottom as f64) / (top as f64 - bottom as f64);

@@ -78,16 +78,23 @@ impl House {
         &self.who[name]
     }
 
+    /// In one step: who reads half a file takes the clock for right.
+    fn set_clock(&self) {
+        let new = self.days.ahead.with_extension("new");
+        fs::write(&new, self.at.to_string()).unwrap();
+        fs::rename(&new, &self.days.ahead).unwrap();
+    }
+
     /// So much time passes.
     fn minutes(&mut self, minutes: i64) {
         self.at = (self.at + minutes * 60).min(0);
-        fs::write(&self.days.ahead, self.at.to_string()).unwrap();
+        self.set_clock();
     }
 
     /// It becomes so many hours before now, if it is not later than that.
     fn until_hours_ago(&mut self, hours: i64) {
         self.at = self.at.max(-hours * HOUR);
-        fs::write(&self.days.ahead, self.at.to_string()).unwrap();
+        self.set_clock();
     }
 }
 
@@ -119,7 +126,15 @@ fn starter(name: &str) -> PathBuf {
 fn told(name: &str) -> (String, String) {
     let all = fs::read_to_string(starter(name).join("issue.md")).unwrap();
     let (head, body) = all.trim_start_matches("---\n").split_once("\n---\n").unwrap();
-    (head.lines().find_map(|line| line.strip_prefix("title: ")).unwrap().to_owned(), body.trim().to_owned())
+    (head.lines().find_map(|line| line.strip_prefix("title: ")).unwrap().to_owned(), unwrapped(body.trim()))
+}
+
+/// Text whose paragraphs are lines; code stays as it is.
+fn unwrapped(text: &str) -> String {
+    let of = |block: &str| {
+        if block.starts_with("    ") || block.starts_with("- ") { block.to_owned() } else { block.replace('\n', " ") }
+    };
+    text.split("\n\n").map(of).collect::<Vec<_>>().join("\n\n")
 }
 
 fn quoted(title: &str) -> String {
@@ -141,8 +156,8 @@ fn run(work: &Work, flags: &str, command: &str) -> Out {
     // Toolchains are found, and what they compiled is kept, whatever an agent's home is.
     let here = format!(
         "RUSTUP_HOME=${{RUSTUP_HOME:-{home}/.rustup}} CARGO_TARGET_DIR={kept}/cargo CARGO_TERM_COLOR=never \
-         GOCACHE={kept}/go GOTOOLCHAIN=local GOFLAGS=-mod=mod; \
-         export RUSTUP_HOME CARGO_TARGET_DIR CARGO_TERM_COLOR GOCACHE GOTOOLCHAIN GOFLAGS"
+         COLUMNS=100 GOCACHE={kept}/go GOTOOLCHAIN=local GOFLAGS=-mod=mod; \
+         export COLUMNS RUSTUP_HOME CARGO_TARGET_DIR CARGO_TERM_COLOR GOCACHE GOTOOLCHAIN GOFLAGS"
     );
     work.agent.sh(&work.dir, &format!("{here}; forge run {flags} -- {command}"))
 }
@@ -237,6 +252,11 @@ impl House {
         if !author.ssh(&format!("merge {pull}")).is_ok() {
             println!("{pull} does not land: {}", author.ssh(&format!("merge {pull}")).stderr);
         }
+        // The others give theirs up.
+        for line in list(&board, "/submissions").iter().skip(1) {
+            let agent = self.agent(line["agent"].as_str().unwrap());
+            agent.ssh(&format!("pr close {} Another answer is first.", text(line, "/ref"))).ok();
+        }
         reference
     }
 
@@ -293,7 +313,7 @@ impl House {
         for (n, work) in works.iter().enumerate() {
             self.minutes(17 + (n as i64 * 37) % 71);
             work.push().ok();
-            entries.push(submit(work, &format!("Answer {reference}")));
+            entries.push(submit(work, &title));
         }
         (reference, entries)
     }
@@ -359,6 +379,7 @@ impl House {
         let again = self.challenge(&zeta, &doubted);
         run(&again, "", TESTS).fails();
         push_records(&again);
+        zeta.ssh(&format!("challenge {} --record newest", again.issue)).ok();
 
         // Half cents: it fails, it fails otherwise, it passes; then a second round.
         let (title, body) = told("python/invoice");
@@ -424,6 +445,7 @@ impl House {
         let again = self.challenge(&zeta, &pull);
         run(&again, "", TESTS).ok();
         push_records(&again);
+        zeta.ssh(&format!("challenge {} --record newest", again.issue)).ok();
         self.host.json("check register desk ci/test kappa");
         let head = work.head();
         self.agent("kappa").json(&format!("check post desk {head} ci/test success"));
@@ -530,7 +552,8 @@ fn pictures_are_taken_of_a_forge_that_was_at_work_for_a_month() {
             house.contest(drill);
         }
     }
-    house.until_hours_ago(15);
+    house.land(5);
+    house.until_hours_ago(12);
     let (open, _) = house.enter(&drills::OPEN);
     for name in ["eta", "theta"] {
         Work::start(house.agent(name), &open);
@@ -553,7 +576,7 @@ fn pictures_are_taken_of_a_forge_that_was_at_work_for_a_month() {
         "pull": of(&facts["pull"], "pulls"),
         "trace": format!("/desk/trace/{}", facts["trace"]),
         "agent": "/agents/alpha",
-        "leaderboard": "/leaderboard",
+        "leaderboard": "/leaderboard?track=simulator",
     });
     let path = house.days.forge.scratch().join("pages.json");
     fs::write(&path, pages.to_string()).unwrap();
