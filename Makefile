@@ -86,7 +86,7 @@ pictures: setup
 	FORGE_SHOTS=$(CURDIR)/target/pictures $(CARGO) test --locked -p tests pictures:: -- --nocapture
 	mkdir -p $(PICTURES)
 	for picture in target/pictures/*.png; do \
-	  pngquant --force --strip --speed 1 --output $(PICTURES)/$${picture##*/} 32 -- $$picture || exit 1; \
+	  pngquant --force --strip --speed 1 --output $(PICTURES)/$${picture##*/} $$(case $$picture in *-light.png) echo 32 ;; *) echo 16 ;; esac) -- $$picture || exit 1; \
 	done
 	du -ch $(PICTURES)/*.png | tail -n 1
 
