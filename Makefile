@@ -15,6 +15,9 @@ CONTESTS ?=
 EVENTS ?= 1000000
 REPOSITORIES ?= 0
 
+# Where the pictures of the pages go.
+PICTURES ?= docs/pages
+
 # How long each parser is fuzzed.
 FUZZ_SECONDS ?= 60
 
@@ -24,7 +27,7 @@ export PROPTEST_RNG_SEED ?= 20261129
 # How many sets of others.
 SETS ?= 10
 
-.PHONY: help demo test check cases starter kill bench bench-gate bench-pages bench-start swarm contests large fuzz setup
+.PHONY: help demo test check cases starter pictures kill bench bench-gate bench-pages bench-start swarm contests large fuzz setup
 
 help:
 	@echo 'make demo    build, start a forge, let two agents do the main job on it, keep serving (DEMO_EXIT=1 ends after it)'
@@ -32,6 +35,7 @@ help:
 	@echo 'make check   formatting, lints and documents alone'
 	@echo 'make cases   $(SETS) other sets of generated cases for each test that has them (SETS=n; a failure prints its seed)'
 	@echo 'make starter each issue of the starter pack: its sealed tests fail until its golden patch is in (docs/starter.md)'
+	@echo 'make pictures  fills a forge with a month of work and takes the pictures of its pages again (PICTURES=directory)'
 	@echo 'make bench   measure the release build against stock git and print the rows (BENCH="--json" and other flags)'
 	@echo 'make bench-gate  what the rules add to a push, with a full record and with none (the same flags)'
 	@echo 'make bench-pages  requests, bytes and time of each page, code pages beside plain git, on 50,000 files (the same flags)'
@@ -73,6 +77,18 @@ cases: setup
 
 starter:
 	@sh tests/starter/check.sh
+
+# Beside what tests need: python3 with pytest, go, and pngquant.
+pictures: setup
+	@for program in pngquant go pytest; do command -v $$program >/dev/null || \
+	  { echo "$$program is not installed; next: apt-get install pngquant golang-go python3-pytest" >&2; exit 1; }; done
+	rm -rf target/pictures
+	FORGE_SHOTS=$(CURDIR)/target/pictures $(CARGO) test --locked -p tests pictures:: -- --nocapture
+	mkdir -p $(PICTURES)
+	for picture in target/pictures/*.png; do \
+	  pngquant --force --strip --speed 1 --output $(PICTURES)/$${picture##*/} $$(case $$picture in *-light.png) echo 32 ;; *) echo 16 ;; esac) -- $$picture || exit 1; \
+	done
+	du -ch $(PICTURES)/*.png | tail -n 1
 
 kill: setup
 	$(CARGO) build --locked -p forge

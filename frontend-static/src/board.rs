@@ -5,7 +5,10 @@
 use askama::Template;
 use serde::Deserialize;
 
-use crate::{Frame, Unreadable, answer, filters};
+use crate::{Frame, Unreadable, answer, chart, filters};
+
+/// Where every rating begins, milli-Elo.
+const START: i64 = 1_000_000;
 
 #[derive(Deserialize)]
 struct Board {
@@ -52,6 +55,13 @@ impl Page<'_> {
         all.iter().map(|(value, word)| (*value, *word, *value == chosen)).collect()
     }
 
+    /// What it gained or lost since it began, beside whoever did most.
+    fn bar(&self, place: &Place) -> String {
+        let moved = |place: &Place| place.rating.saturating_sub(START);
+        let most = self.board.agents.iter().map(|place| moved(place).unsigned_abs()).max().unwrap_or(0);
+        chart::gain(moved(place), most)
+    }
+
     fn gained(&self) -> bool {
         self.board.fitting.is_some()
     }
@@ -91,7 +101,7 @@ mod tests {
         let (alpha, line, new) =
             (html.find(">alpha<").unwrap(), html.find("Provisional").unwrap(), html.find(">new<").unwrap());
         assert!(alpha < line && line < new, "{html}");
-        assert!(html.contains("<td>1</td>") && !html.contains("<td>2</td>"), "{html}");
+        assert!(html.contains("<td class=\"num\">1</td>") && !html.contains("<td class=\"num\">2</td>"), "{html}");
         assert!(html.contains("<option value=\"simulator\" selected>"), "{html}");
         assert!(html.contains("1250"));
     }

@@ -13,6 +13,8 @@ const HEIGHT: f64 = 120.0;
 /// What is left free on the left for numbers, and at the other sides.
 const LEFT: f64 = 44.0;
 const EDGE: f64 = 8.0;
+/// What the numbers beside a rating are multiples of, milli-Elo.
+const STEP: i64 = 10_000;
 
 /// Where a rating changes its tier, and the tier above: as `tiers` of the answer has them, milli-Elo.
 pub type Tier<'a> = (i64, &'a str);
@@ -22,8 +24,9 @@ pub fn rating(label: &str, points: &[i64], tiers: &[Tier<'_>]) -> String {
     let points = thinned(points);
     let (Some(least), Some(most)) = (points.iter().min(), points.iter().max()) else { return String::new() };
     // Room around it, so that a few points of change do not fill the picture.
-    let middle = least.midpoint(*most);
-    let half = (most.saturating_sub(*least) / 2).max(60_000).saturating_mul(6) / 5;
+    let middle = least.midpoint(*most).saturating_add(STEP / 2) / STEP * STEP;
+    let half = (most.saturating_sub(*least).saturating_mul(3) / 5).max(15_000) / STEP * STEP;
+    let half = half.saturating_add(2 * STEP);
     let (bottom, top) = (middle.saturating_sub(half), middle.saturating_add(half));
     let y = |milli: i64| {
         let part = (milli as f64 - bottom as f64) / (top as f64 - bottom as f64);
@@ -68,6 +71,17 @@ pub fn bars(label: &str, counts: &[u64]) -> String {
         let _ = write!(path, "M{:.0} {HIGH}v-{high}h{}v{high}z", BAR * n as f64, BAR - 2.0);
     }
     svg + &format!("<path class=\"none\" d=\"{none}\"/><path d=\"{some}\"/></svg>")
+}
+
+/// A bar from the middle: to the right what was gained, to the left what was lost, of at most `most` on either side. The number
+/// stands beside it.
+pub fn gain(milli: i64, most: u64) -> String {
+    let long = (milli.unsigned_abs() as f64 / most.max(1) as f64).min(1.0) * 99.0;
+    let (class, from) = if milli < 0 { ("bad", 100.0 - long) } else { ("ok", 100.0) };
+    format!(
+        "<svg class=\"gain\" viewBox=\"0 0 200 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <path d=\"M100 0v10\"/><rect class=\"{class}\" x=\"{from:.1}\" y=\"1\" width=\"{long:.1}\" height=\"8\"/></svg>"
+    )
 }
 
 /// One attempt of a strip.
@@ -165,6 +179,10 @@ mod tests {
 
     #[test]
     fn bars_and_strips_are_as_long_as_what_they_show() {
+        assert!(gain(-500, 1000).contains("class=\"bad\" x=\"50.5\" y=\"1\" width=\"49.5\""));
+        for (milli, most) in [(i64::MIN, 1), (0, 0), (1, 0), (i64::MAX, u64::MAX)] {
+            assert!(!gain(milli, most).contains("NaN") && !gain(milli, most).contains("\"-"), "{milli} of {most}");
+        }
         assert_eq!(bars("x", &[0, 3, 1]).matches('M').count(), 3);
         assert!(bars("x", &[0, 2]).contains("class=\"none\" d=\"M0 24v-1h4v1z\"/><path d=\"M6 24v-24h4v24z\""));
         let attempt = |number, passed| Attempt { number, passed, ms: u64::MAX };

@@ -114,6 +114,8 @@ impl Board {
             "bench" => line.bench_us.is_some(),
             "alike" => line.alike_permille.is_some(),
             "decided" => line.decided_by.is_some(),
+            "sealed" => line.sealed_tests.is_some(),
+            "votes" => line.votes.up + line.votes.down > 0,
             _ => line.delta_milli.is_some(),
         })
     }
@@ -142,9 +144,9 @@ impl Votes {
 
 impl Submission {
     /// What came of the sealed tests.
-    fn sealed(&self) -> Option<String> {
+    fn sealed(&self) -> String {
         let why = if self.unlaid { ": they cannot be laid over its tree" } else { "" };
-        self.sealed_tests.as_ref().map(|word| format!("sealed tests {}{why}", word.replace('-', " ")))
+        self.sealed_tests.as_ref().map_or("–".to_owned(), |word| format!("{}{why}", word.replace('-', " ")))
     }
 
     fn bench(&self) -> String {
@@ -320,26 +322,28 @@ mod tests {
         });
         let out = draw("/parser/issues/7", &details(), &board, None);
         for cell in [
-            "<td>1.500 ms</td>",
-            "<td>22.5%</td>",
-            "<td>1 h 02 m</td>",
-            "<td>+15.5</td>",
-            "<td>proof</td>",
+            "<td data-is=\"Benchmark\">1.500 ms</td>",
+            "<td data-is=\"Like golden\">22.5%</td>",
+            "<td data-is=\"Took\">1 h 02 m</td>",
+            "<span class=\"ok\">+15.5</span></td>",
+            "<td data-is=\"Apart by\">proof</td>",
+            "<td data-is=\"Votes\">+0.5 (1 up, 0 down)</td>",
             "as verifiers ran it",
         ] {
             assert!(out.contains(cell), "{cell}: {out}");
         }
-        assert!(out.contains(" · sealed tests failed: they cannot be laid over its tree</td>"), "{out}");
+        assert!(out.contains("\">failed: they cannot be laid over its tree</td>"), "{out}");
         let mut plain = board.clone();
-        for column in ["place", "bench_us", "alike_permille", "delta_milli", "decided_by"] {
+        for column in ["place", "bench_us", "alike_permille", "delta_milli", "decided_by", "sealed_tests"] {
             plain["submissions"][0][column] = json!(null);
         }
+        plain["submissions"][0]["votes"]["up"] = json!(0);
         let plain = draw("/parser/issues/7", &details(), &plain, None);
-        assert!(!plain.contains("<td>–</td>") && !plain.contains(">Benchmark<"), "{plain}");
+        assert!(!plain.contains(">–</td>") && !plain.contains(">Benchmark<"), "{plain}");
         let count = |html: &str| (html.matches("<th scope=\"col\"").count(), html.matches("<td").count());
-        assert_eq!((count(&out), count(&plain)), ((12, 11), (7, 6)));
-        assert!(out.contains("+0.5 (1 up, 0 down) · same change as <a href=\"/parser/pulls/8\">#8</a>"), "{out}");
-        assert!(out.contains("#9</a> accepted</td>") && !out.contains("id=\"answers\""), "{out}");
+        assert_eq!((count(&out), count(&plain)), ((13, 12), (6, 5)));
+        assert!(out.contains("#9</a> accepted · same change as <a href=\"/parser/pulls/8\">#8</a></td>"), "{out}");
+        assert!(out.contains("#9</a> accepted") && !out.contains("id=\"answers\""), "{out}");
         assert_eq!(out.matches("<script").count(), 1);
     }
 }

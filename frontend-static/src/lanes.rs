@@ -1,5 +1,7 @@
 //! The graph beside a log: one lane for each line of descent, drawn as SVG.
 //!
+//! Rows may be stretched: the drawing is as high as the list, and dots are ends of lines, which stay round.
+//!
 //! Invariant: rows have one height, lanes are few, and the drawing says nothing that the list does not say.
 
 use std::fmt::Write as _;
@@ -71,7 +73,7 @@ pub fn svg(commits: &[(&str, Vec<&str>)]) -> (String, usize) {
                 None => {}
             }
         }
-        let _ = write!(dots, "<circle class=\"l{}\" cx=\"{}\" cy=\"{}\" r=\"4\"/>", here % COLOURS, x(here), y(row));
+        let _ = write!(dots, "<path class=\"dot l{}\" d=\"M{} {}h0\"/>", here % COLOURS, x(here), y(row));
         widest = widest.max(here + 1).max(lanes.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
     }
     let end = commits.len() * ROW;
@@ -82,8 +84,10 @@ pub fn svg(commits: &[(&str, Vec<&str>)]) -> (String, usize) {
         }
     }
     let width = widest.min(MOST) * LANE;
-    let head =
-        format!("<svg class=\"graph\" width=\"{width}\" height=\"{end}\" aria-hidden=\"true\" focusable=\"false\">");
+    let head = format!(
+        "<svg class=\"graph\" viewBox=\"0 0 {width} {end}\" preserveAspectRatio=\"none\" width=\"{width}\" height=\"{end}\" \
+             aria-hidden=\"true\" focusable=\"false\">"
+    );
     (format!("{head}{out}{dots}</svg>"), width)
 }
 
@@ -104,10 +108,10 @@ mod tests {
     #[test]
     fn a_straight_line_is_one_lane_and_a_merge_two() {
         let (line, width) = svg(&[("a", vec!["b"]), ("b", vec!["c"]), ("c", vec![])]);
-        assert_eq!((width, line.matches("<circle").count(), line.matches("<path").count()), (LANE, 3, 2));
+        assert_eq!((width, line.matches("dot").count(), line.matches("<path").count()), (LANE, 3, 5));
         assert!(line.contains("d=\"M7 26V52V52V78\""), "{line}");
         let (merge, width) = svg(&[("m", vec!["a", "b"]), ("a", vec!["c"]), ("b", vec!["c"]), ("c", vec![])]);
-        assert_eq!((width, merge.matches("<path").count()), (2 * LANE, 4), "{merge}");
+        assert_eq!((width, merge.matches("<path class=\"l").count()), (2 * LANE, 4), "{merge}");
         assert_eq!(svg(&[]).1, LANE);
     }
 
@@ -123,7 +127,7 @@ mod tests {
                 .collect();
             let (out, width) = svg(&commits);
             prop_assert!(width <= MOST * LANE);
-            prop_assert_eq!(out.matches("<circle").count(), commits.len());
+            prop_assert_eq!(out.matches("dot").count(), commits.len());
         }
     }
 }

@@ -120,9 +120,22 @@ impl Event {
         self.suggests.as_ref().filter(|suggests| suggests.applies).map(|_| self.seq)
     }
 
+    /// The mark of what was done, and its colour: a verdict and a landing are found at a glance.
+    pub fn mark(&self) -> Option<(char, &'static str)> {
+        let is = |words: &str| self.summary.starts_with(words);
+        match self.kind.as_str() {
+            "pull.reviewed" if is("approved") => Some(('✓', "ok")),
+            "pull.reviewed" if is("requested changes") => Some(('✗', "bad")),
+            "pull.merged" => Some(('●', "done")),
+            _ => None,
+        }
+    }
+
     /// What was done, where the thread need not say more than that something was said.
     pub fn did(&self) -> &str {
         match (self.kind.as_str(), &self.on) {
+            // Its title is the page's.
+            ("issue.opened", _) => "opened it",
             ("comment.added", _) => "said",
             ("note.added", _) if self.summary == "noted: didnt-work" => "noted: it did not work for them",
             // Its lines stand behind it, as a link.
@@ -200,7 +213,8 @@ mod tests {
         let event = |json: &str| serde_json::from_str::<Event>(json).unwrap();
         let on = r#"{"seq":1,"kind":"pull.reviewed","by":"a","time_ms":1,"summary":"commented on src/parse.py:9",
                      "on":{"head":"h","path":"src/parse.py","line":9,"side":"new","commit":"c"}}"#;
-        assert_eq!(event(on).did(), "commented on");
+        assert_eq!((event(on).did(), event(on).mark()), ("commented on", None));
+        assert_eq!(event(&on.replace("commented", "approved")).mark(), Some(('✓', "ok")));
         let note = r#"{"seq":1,"kind":"note.added","by":"a","time_ms":1,"summary":"noted: didnt-work"}"#;
         assert_eq!(event(note).did(), "noted: it did not work for them");
     }

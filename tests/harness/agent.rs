@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -18,12 +19,15 @@ pub struct Agent {
     home: PathBuf,
     ssh_port: u16,
     http_port: u16,
+    /// The file that says how slow its clock is; none: it is right.
+    ahead: Option<PathBuf>,
 }
 
 impl Agent {
     pub(crate) fn new(forge: &Forge, name: &str) -> Agent {
         let home = forge.scratch().join("home").join(name);
-        let agent = Agent { name: name.to_owned(), home, ssh_port: forge.ssh_port(), http_port: forge.http_port() };
+        let (ssh_port, http_port) = (forge.ssh_port(), forge.http_port());
+        let agent = Agent { name: name.to_owned(), home, ssh_port, http_port, ahead: None };
         agent.settle();
         agent
     }
@@ -33,6 +37,11 @@ impl Agent {
         let agent = Agent { ssh_port: forge.ssh_port(), http_port: forge.http_port(), ..self.clone() };
         agent.write_ssh_config();
         agent
+    }
+
+    /// The same agent, whose recorder and commits go by the clock that the file `ahead` moves.
+    pub fn by_clock(&self, ahead: &Path) -> Agent {
+        Agent { ahead: Some(ahead.to_owned()), ..self.clone() }
     }
 
     fn settle(&self) {
@@ -115,6 +124,12 @@ impl Agent {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C.UTF-8");
+        if let Some(ahead) = &self.ahead {
+            let seconds = fs::read_to_string(ahead).ok().and_then(|text| text.trim().parse::<i64>().ok());
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let date = format!("@{} +0000", since.saturating_add_signed(seconds.unwrap_or_default()));
+            command.env("FORGE_CLOCK_AHEAD", ahead).env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", date);
+        }
         command
     }
 

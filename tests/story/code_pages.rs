@@ -168,7 +168,7 @@ fn trees_logs_and_blames_are_those_of_git() {
         assert_eq!(ours.join("\n"), git(&args).trim(), "{page}");
     }
     let log = page(&forge, "/parser/log");
-    assert!(log.contains("<svg class=\"graph\"") && log.matches("<circle").count() == 4, "{log}");
+    assert!(log.contains("<svg class=\"graph\"") && log.matches("class=\"dot").count() == 4, "{log}");
 
     let blame = json(&forge, "/parser/blame/src/lib.rs?at=a%2Fbranch");
     let ours: Vec<String> = list(&blame, "/lines").iter().map(|line| text(line, "/commit")).collect();

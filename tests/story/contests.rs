@@ -21,7 +21,13 @@ pub(crate) struct Days {
 
 impl Days {
     pub(crate) fn start() -> Days {
+        Days::since(0)
+    }
+
+    /// The same, so many seconds from now on; those before now are negative.
+    pub(crate) fn since(seconds: i64) -> Days {
         let ahead = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
+        fs::write(&ahead, seconds.to_string()).unwrap();
         let forge = Forge::start_with(&Days::told_of(&ahead)[..1]);
         Days { forge, ahead, more: Vec::new() }
     }

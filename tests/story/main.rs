@@ -31,6 +31,7 @@ mod mirror;
 mod odd_pages;
 mod owners;
 mod people_pages;
+mod pictures;
 mod plain;
 mod planning;
 mod redact;

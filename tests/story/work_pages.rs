@@ -310,12 +310,13 @@ fn a_contest_shows_its_submissions_with_every_component() {
     tests::until("the contest is ranked", || contests::stage(&alpha, &contest) == "ranked");
     let ranked = page(forge, &at);
     assert!(!ranked.contains(">Benchmark</th>"), "nothing measures it: {ranked}");
-    for head in ["Place", "Solved", "Proof", "Regressions", "Like golden", "Took", "Apart by", "Elo", "Votes"] {
+    for head in ["Place", "Solved", "Proof", "Regressions", "Like golden", "Took", "Apart by", "Elo"] {
         assert!(ranked.contains(&format!("<th scope=\"col\">{head}</th>")), "{head}: {ranked}");
     }
     let row = |place: u32, agent: &str, pull: &str| {
         let pull = format!("<a href=\"/drill/pulls/{0}\">#{0}</a>", n(pull));
-        format!("<tr><td>{place}</td><th scope=\"row\"><a href=\"/agents/{agent}\">{agent}</a></th><td>{pull}</td>")
+        let agent = format!("<th scope=\"row\"><a href=\"/agents/{agent}\">{agent}</a></th>");
+        format!("<tr><td data-is=\"Place\">{place}</td>{agent}<td data-is=\"Submission\">{pull}</td>")
     };
     assert!(ranked.contains(&row(1, "alpha", &first)) && ranked.contains(&row(2, "beta", &second)), "{ranked}");
     assert!(ranked.contains("</span> revealed</span>") && ranked.contains("How places come about"), "{ranked}");

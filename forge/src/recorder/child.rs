@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use hooks::secrets::Allowed;
 use rustix::process::{Pid, Signal};
@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Streams;
 use super::capture::{Capture, Captured};
 use super::terminal;
+use crate::ledger::system_clock;
 
 /// How long a command that was told to end may take to do so, and a stream to close after its command ended: a process
 /// left behind may hold it open for ever.
@@ -63,7 +64,7 @@ pub struct Ran {
 
 /// Runs `command` in `here`.
 pub fn run(command: &[OsString], here: &Path, timeout: Option<Duration>, streams: &Streams, allowed: &Allowed) -> Ran {
-    let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    let started_ms = system_clock()();
     let started = Instant::now();
     let finish = |ending, stdout, stderr| Ran {
         ending,
