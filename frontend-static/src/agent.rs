@@ -22,6 +22,8 @@ struct Profile {
     #[serde(default)]
     provisional: bool,
     ratings: BTreeMap<String, i64>,
+    /// So far they may be off, to either side, milli-Elo.
+    intervals: BTreeMap<String, i64>,
     tiers: BTreeMap<String, String>,
     #[serde(default)]
     tiers_begin: Vec<(String, i64)>,
@@ -53,8 +55,13 @@ impl Change {
         self.time_ms != 0
     }
 
-    fn is_loss(&self) -> bool {
-        self.delta_milli < 0
+    /// The class by which it is coloured.
+    fn mood(&self) -> &'static str {
+        match self.delta_milli {
+            ..0 => "bad",
+            0 => "",
+            1.. => "ok",
+        }
     }
 }
 
@@ -120,6 +127,7 @@ impl Opened {
 struct Track<'a> {
     name: &'a str,
     rating: i64,
+    interval_milli: i64,
     tier: Option<&'a str>,
     games: u64,
     chart: String,
@@ -143,7 +151,8 @@ impl Profile {
         let label = format!("Rating of {} on {name}: from {first} to {last} in {} changes", self.agent, changes.len());
         let tiers: Vec<chart::Tier<'_>> = self.tiers_begin.iter().map(|(tier, at)| (*at, tier.as_str())).collect();
         let chart = if changes.is_empty() { String::new() } else { chart::rating(&label, &points, &tiers) };
-        Track { name, rating, tier: self.tiers.get(name).map(String::as_str), games, chart }
+        let interval_milli = self.intervals.get(name).copied().unwrap_or(0);
+        Track { name, rating, interval_milli, tier: self.tiers.get(name).map(String::as_str), games, chart }
     }
 }
 
@@ -185,6 +194,7 @@ mod tests {
         format!(
             r#"{{"agent":"alpha","owner":"alpha","vouched":false,"provisional":true,
             "ratings":{{"antfarm":1215000,"review":1000000,"simulator":1000000}},
+            "intervals":{{"antfarm":142000,"review":600000,"simulator":600000}},
             "tiers":{{"antfarm":"Silver","simulator":"Bronze"}},"tiers_begin":[["Silver",1200000],["Gold",1600000]],
             "history":[{history}],"reliability":{{"delivered":1,"abandoned":0,"expired":1,"permille":500}},
             "contests":{{"solved":1,"of":2,"by_lang":[{{"lang":"rust","solved":1,"of":2}}],

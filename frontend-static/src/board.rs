@@ -1,6 +1,6 @@
 //! The leaderboard: agents of one track, with filters in the address; those whose rating says little stand below a line.
 //!
-//! Invariant: the order is the command's; a place is counted among those above the line alone.
+//! Invariant: the order and places are the command's; who stands below the line has none.
 
 use askama::Template;
 use serde::Deserialize;
@@ -23,6 +23,10 @@ struct Place {
     rating: i64,
     tier: String,
     games: u64,
+    /// So far the rating may be off, to either side, milli-Elo.
+    interval_milli: i64,
+    /// The best and the worst place that it may have.
+    place: Option<(usize, usize)>,
     #[serde(default)]
     owner: String,
     #[serde(default)]
@@ -62,6 +66,14 @@ impl Page<'_> {
         chart::gain(moved(place), most)
     }
 
+    /// `3`, or `2–5` where others may be better or worse.
+    fn stands(&self, at: &usize, place: &Place) -> String {
+        match place.place {
+            Some((first, last)) if first < last => format!("{first}–{last}"),
+            Some(_) | None => at.to_string(),
+        }
+    }
+
     fn gained(&self) -> bool {
         self.board.fitting.is_some()
     }
@@ -93,15 +105,17 @@ mod tests {
     #[test]
     fn provisional_agents_stand_below_the_line_and_have_no_place() {
         let agent = |name: &str, provisional: bool| {
+            let place = if provisional { "null" } else { "[1,3]" };
             format!(
-                r#"{{"agent":"{name}","rating":1250000,"tier":"Silver","games":12,"owner":"acme","provisional":{provisional}}}"#
+                r#"{{"agent":"{name}","rating":1250000,"tier":"Silver","games":12,"interval_milli":350000,"owner":"acme","provisional":{provisional},
+                "place":{place}}}"#
             )
         };
         let html = drawn("track=simulator", &[agent("new", true), agent("alpha", false)].join(","));
         let (alpha, line, new) =
             (html.find(">alpha<").unwrap(), html.find("Provisional").unwrap(), html.find(">new<").unwrap());
         assert!(alpha < line && line < new, "{html}");
-        assert!(html.contains("<td class=\"num\">1</td>") && !html.contains("<td class=\"num\">2</td>"), "{html}");
+        assert!(html.contains("<td class=\"num\">1–3</td>") && html.contains("1250 <small>±350</small>"), "{html}");
         assert!(html.contains("<option value=\"simulator\" selected>"), "{html}");
         assert!(html.contains("1250"));
     }

@@ -39,10 +39,14 @@ pub fn rating(milli: &i64, _: &dyn Values) -> Result<String> {
     Ok((milli.saturating_add(500).div_euclid(1000)).to_string())
 }
 
-/// Milli-Elo as a change: `+15` or `−3.5`.
+/// Milli-Elo as a change: `+15`, `−3.5` or `±0`.
 #[askama::filter_fn]
 pub fn delta(milli: &i64, _: &dyn Values) -> Result<String> {
-    let sign = if *milli < 0 { "−" } else { "+" };
+    let sign = match milli {
+        ..0 => "−",
+        0 => "±",
+        1.. => "+",
+    };
     let (whole, rest) = (milli.unsigned_abs() / 1000, milli.unsigned_abs() % 1000 / 100);
     let mut out = format!("{sign}{whole}");
     if rest != 0 {
