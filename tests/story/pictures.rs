@@ -214,7 +214,7 @@ impl House {
         for (n, (author, judge, pull, work)) in open.iter().enumerate() {
             self.minutes(50);
             // Every third is asked for something first.
-            if (at + n) % 3 == 0 {
+            if (at + n).is_multiple_of(3) {
                 judge.ssh(&format!("review request-changes {pull} Please say in the commit why, not only what.")).ok();
                 self.minutes(35);
                 work.git(&[
@@ -249,9 +249,7 @@ impl House {
         let best = &list(&board, "/submissions")[0];
         let (author, pull) = (self.agent(best["agent"].as_str().unwrap()).clone(), text(best, "/ref"));
         self.host.ssh(&format!("review approve {pull} First of {}.", entries.len())).ok();
-        if !author.ssh(&format!("merge {pull}")).is_ok() {
-            println!("{pull} does not land: {}", author.ssh(&format!("merge {pull}")).stderr);
-        }
+        author.ssh(&format!("merge {pull}")).ok();
         // The others give theirs up.
         for line in list(&board, "/submissions").iter().skip(1) {
             let agent = self.agent(line["agent"].as_str().unwrap());
