@@ -59,13 +59,30 @@ pub struct Refusal {
     pub why: String,
     /// The next command, runnable as it stands; never empty.
     pub next: String,
+    /// What only some have.
+    pub beside: Option<Box<Beside>>,
+}
+
+/// What a refusal has beside its words; most have nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
     /// What else git shows below a refused push, a line each.
-    pub details: Box<[String]>,
+    pub details: Vec<String>,
     /// The project whose gate made it, where one did.
-    pub gate: Option<Box<ProjectName>>,
+    pub gate: Option<ProjectName>,
 }
 
 impl Refusal {
+    /// [`Beside::details`].
+    pub fn details(&self) -> &[String] {
+        self.beside.as_ref().map_or(&[], |beside| &beside.details)
+    }
+
+    /// [`Beside::gate`].
+    pub fn gate(&self) -> Option<&ProjectName> {
+        self.beside.as_ref()?.gate.as_ref()
+    }
+
     /// A refusal whose rule word follows from its class.
     pub fn new(code: Code, what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
         let rule = match code {
@@ -76,15 +93,7 @@ impl Refusal {
             Code::Stale => "stale",
             Code::TryLater => "try-later",
         };
-        Refusal {
-            code,
-            rule: rule.to_owned(),
-            what: what.into(),
-            why: why.into(),
-            next: next.into(),
-            details: Box::default(),
-            gate: None,
-        }
+        Refusal { code, rule: rule.to_owned(), what: what.into(), why: why.into(), next: next.into(), beside: None }
     }
 
     /// Not now, because whoever asks has as much under way as one may: 429, where [`Code::TryLater`] alone is 503.

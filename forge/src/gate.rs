@@ -22,7 +22,7 @@ use notes_schema::names::Track;
 use notes_schema::trace::{Nonce, Record};
 use notes_schema::{AgentName, ItemRef, Oid, ProjectName, RefName, Sha256};
 
-use crate::answer::{Code, Refusal};
+use crate::answer::{Beside, Code, Refusal};
 use crate::ledger::{KnownRecord, Snapshot};
 use crate::state::checks::Said;
 use crate::state::elo::Tier;
@@ -568,10 +568,9 @@ fn written(proof: Proof) -> Proof {
 
 /// A refusal by a rule of `project`'s gate, as an answer.
 pub fn refused(project: &ProjectName, refusal: hooks::Refusal) -> Refusal {
-    let details = refusal.details.into();
+    let beside = Beside { details: refusal.details, gate: Some(project.clone()) };
     Refusal {
-        details,
-        gate: Some(Box::new(project.clone())),
+        beside: Some(Box::new(beside)),
         ..Refusal::new(Code::Refused, refusal.what, refusal.why, refusal.next).by_rule(refusal.rule)
     }
 }

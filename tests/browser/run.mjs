@@ -2,17 +2,15 @@
 //
 //     node run.mjs <address> <facts.json>
 //
-// The facts are what the story made: {code, token, project, issue, open, own, wanted, merged, commit}. With FORGE_SHOTS=<directory>
-// it also keeps pictures. Exit 1 and a line for each fault.
-import {mkdirSync, readFileSync} from 'node:fs';
+// The facts are what the story made: {code, token, project, issue, open, own, wanted, merged, commit}.
+// Exit 1 and a line for each fault.
+import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {chromium} from 'playwright-core';
 
 const [address, factsPath] = process.argv.slice(2);
 const facts = JSON.parse(readFileSync(factsPath, 'utf8'));
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const shots = process.env.FORGE_SHOTS;
-if (shots) mkdirSync(shots, {recursive: true});
 
 const faults = [];
 const fault = (where, what) => faults.push(`${where}: ${what}`);
@@ -53,7 +51,8 @@ const pages = {
 // What may be sent for a first look, packed, with all that it loads.
 const MOST_REQUESTS = 2;
 const MOST_BYTES = {issue: 30 << 10, pull: 30 << 10, merged: 30 << 10, suggested: 30 << 10, roadmap: 30 << 10, health: 30 << 10, checks: 30 << 10, needs: 30 << 10};
-const KEPT = ['today', 'needs', 'project', 'roadmap', 'health', 'checks', 'suggested', 'blob', 'log', 'issue', 'pull', 'trace', 'agent', 'leaderboard'];
+// Looked at in dark and on a phone, too.
+const MAIN = ['today', 'needs', 'project', 'roadmap', 'health', 'checks', 'suggested', 'blob', 'log', 'issue', 'pull', 'trace', 'agent', 'leaderboard'];
 
 const browser = await chromium.launch({executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox']});
 
@@ -89,7 +88,7 @@ const looks = [
 const sizes = [];
 for (const [look, options] of looks) {
   for (const [name, path] of Object.entries(pages)) {
-    if (look !== 'light' && !KEPT.includes(name)) continue;
+    if (look !== 'light' && !MAIN.includes(name)) continue;
     const where = `${name}, ${look}`;
     const page = await watched(where, options);
     const seen = [];
@@ -112,9 +111,6 @@ for (const [look, options] of looks) {
     const found = await page.evaluate(() => window.axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice']}));
     for (const {id, impact, nodes} of found.violations) {
       if (['serious', 'critical'].includes(impact)) fault(where, `axe: ${id}: ${nodes.slice(0, 3).map(node => node.target).join(' ')}`);
-    }
-    if (shots && KEPT.includes(name)) {
-      await page.screenshot({path: `${shots}/${name}-${look}.png`});
     }
     await page.context().close();
   }

@@ -50,7 +50,7 @@ impl RefUpdate {
 /// whole.
 pub(super) fn line(refusal: &Refusal) -> String {
     let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    let details: String = refusal.details.iter().map(|line| format!("\n{}", plain(line))).collect();
+    let details: String = refusal.details().iter().map(|line| format!("\n{}", plain(line))).collect();
     let next = if refusal.next.is_empty() { String::new() } else { format!("\nnext: {}", plain(&refusal.next)) };
     format!("{}: {}{details}{next}", plain(&refusal.rule), plain(&refusal.why))
 }

@@ -46,7 +46,7 @@ impl Refusals {
 
     /// Remembers what a rule of the gate refused; other refusals are not the gate's.
     pub(super) fn note(&self, at_ms: u64, agent: &AgentName, refusal: &Refusal) {
-        let Some(project) = refusal.gate.as_deref() else { return };
+        let Some(project) = refusal.gate() else { return };
         let what = refusal.what.strip_prefix("push ").unwrap_or(&refusal.what);
         let what = what.strip_prefix("refs/heads/").unwrap_or(what).to_owned();
         let (project, agent, rule) = (project.clone(), agent.clone(), refusal.rule.clone());
@@ -76,14 +76,14 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Code;
+    use crate::answer::{Beside, Code};
 
     #[test]
     fn the_newest_of_the_gates_are_remembered_and_all_are_counted() {
         let (refusals, project, agent) = (Refusals::new(5), "parser".parse().unwrap(), "alpha".parse().unwrap());
-        let gate = |rule: &str| (rule != "space").then(|| Box::new(ProjectName::clone(&project)));
+        let gate = |rule: &str| (rule != "space").then(|| ProjectName::clone(&project));
         let refused = |what: String, rule: &str| Refusal {
-            gate: gate(rule),
+            beside: Some(Box::new(Beside { gate: gate(rule), details: vec![] })),
             ..Refusal::new(Code::Refused, what, "no", "help").by_rule(rule)
         };
         refusals.note(6, &agent, &refused("push".to_owned(), "space"));

@@ -10,7 +10,7 @@ use notes_schema::{AgentName, ProjectName, refs};
 
 use super::Forge;
 use super::host::records_shown;
-use crate::answer::{Code, Refusal};
+use crate::answer::{Beside, Code, Refusal};
 use crate::authority::AgentActor;
 use crate::ledger::{Collected, Keeps, NotCollected, Repository, Snapshot};
 use git::history;
@@ -194,7 +194,7 @@ impl Forge {
             refusal.next = format!("git push origin --delete {}", own.join(" "));
             details.push("what only those reach leaves the disk some minutes after they are deleted".to_owned());
         }
-        refusal.details = details.into();
+        refusal.beside = Some(Box::new(Beside { details, gate: None }));
         Err(refusal)
     }
 

@@ -523,10 +523,8 @@ impl Fold {
                 }
                 self.authored.insert((at.agent.clone(), *n));
             }
-            (Fact::PullRound(f), EntityId::Pull(n)) => {
-                if self.pull(*n).is_some_and(|pull| pull.head != f.head) {
-                    self.arrived.insert(*n, at.t);
-                }
+            (Fact::PullRound(f), EntityId::Pull(n)) if self.pull(*n).is_some_and(|pull| pull.head != f.head) => {
+                self.arrived.insert(*n, at.t);
             }
             (Fact::PullMerged(_) | Fact::PullClosed(_), EntityId::Pull(n)) => {
                 if let Some(branch) = self.pull(*n).map(|p| p.branch.clone()) {
