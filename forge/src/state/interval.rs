@@ -6,6 +6,8 @@
 //!
 //! Invariant: integers alone, as in [`super::elo`]: every copy of a ledger says the same.
 
+use std::sync::LazyLock;
+
 use notes_schema::names::Track;
 
 use super::elo::{K_CONTEST, K_MERGE, K_REVIEW};
@@ -21,17 +23,25 @@ const SETTLED: usize = 1_000;
 /// Two standard deviations of a rating after so many rated games, milli-Elo: to either side. Each counts as one in full between
 /// equals, so what counted for less is known less well than this says.
 pub fn interval_milli(track: Track, games: usize) -> i64 {
-    let k = i128::from(match track {
-        Track::Simulator => K_CONTEST,
-        Track::Antfarm => K_MERGE,
-        Track::Review => K_REVIEW,
-    });
+    // A board asks it of every agent.
+    static CONTESTS: LazyLock<Vec<i64>> = LazyLock::new(|| behind_each(K_CONTEST));
+    static MERGES: LazyLock<Vec<i64>> = LazyLock::new(|| behind_each(K_MERGE));
+    static REVIEWS: LazyLock<Vec<i64>> = LazyLock::new(|| behind_each(K_REVIEW));
+    let known = match track {
+        Track::Simulator => &CONTESTS,
+        Track::Antfarm => &MERGES,
+        Track::Review => &REVIEWS,
+    };
+    known[games.min(SETTLED)]
+}
+
+/// The same behind 0, 1, 2 … [`SETTLED`] games with this K.
+fn behind_each(k: i64) -> Vec<i64> {
+    let k = i128::from(k);
     let keeps = WHOLE - k * SHRINKS / 1000;
-    let (mut variance, chance) = (SPREAD * SPREAD, k * k / 4);
-    for _ in 0..games.min(SETTLED) {
-        variance = variance * keeps / WHOLE * keeps / WHOLE + chance;
-    }
-    i64::try_from(2 * variance.isqrt()).unwrap_or(i64::MAX)
+    let next = |variance: &i128| Some(variance * keeps / WHOLE * keeps / WHOLE + k * k / 4);
+    let variances = std::iter::successors(Some(SPREAD * SPREAD), next).take(SETTLED + 1);
+    variances.map(|variance| i64::try_from(2 * variance.isqrt()).unwrap_or(i64::MAX)).collect()
 }
 
 #[cfg(test)]
